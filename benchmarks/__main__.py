@@ -1,0 +1,112 @@
+"""Command line of the benchmark; ``python -m benchmarks --help`` lists what there is."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import bars, report, trials
+from benchmarks.datasets import DATASETS, LATENT_DIMS, Source, available
+from benchmarks.methods import METHODS
+from benchmarks.metrics import DEFAULT_METRICS, METRICS
+
+RESULTS = Path("benchmarks") / "results"
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command that the arguments name; without one, run trials."""
+    if not arguments or arguments[0] not in {*COMMANDS, "-h", "--help"}:
+        arguments = ["trials", *arguments]
+    options = _parser().parse_args(arguments)
+    try:
+        COMMANDS[options.command](options)
+    except FileNotFoundError as error:
+        raise SystemExit(f"python -m benchmarks: {error}") from None
+
+
+def run_trials(options) -> None:
+    """Run every data set with every method, at every latent_dim and seed."""
+    source = _source(options)
+    names = options.datasets or available(source)
+    tasks = trials.plan(
+        names,
+        options.methods,
+        options.latent_dims,
+        options.seeds,
+        source,
+        max_train_rows=options.max_train_rows,
+        full=options.full,
+    )
+    trials.run(tasks, tuple(options.metrics), options.output)
+    print(f"results: {options.output}")
+
+
+def write_report(options) -> None:
+    """Write tables and figures from results files."""
+    for path in report.write(options.results, options.output):
+        print(path)
+
+
+def run_bars(options) -> None:
+    """Measure the single figures and print each beside its bar."""
+    for measured in bars.run(options.only, _source(options), options.output):
+        print(measured)
+
+
+COMMANDS = {"trials": run_trials, "report": write_report, "bars": run_bars}
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Without a command, trials are run: python -m benchmarks --datasets iris.",
+    )
+    commands = parser.add_subparsers(dest="command")
+    _add_trials(commands.add_parser("trials", help=run_trials.__doc__))
+    _add_report(commands.add_parser("report", help=write_report.__doc__))
+    _add_bars(commands.add_parser("bars", help=run_bars.__doc__))
+    return parser
+
+
+def _add_trials(parser):
+    add = parser.add_argument
+    names, metrics = ", ".join(DATASETS), list(DEFAULT_METRICS)
+    add("--datasets", nargs="+", choices=DATASETS, metavar="NAME", help=f"of {names}")
+    add("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    add("--latent-dims", nargs="+", type=int, default=list(LATENT_DIMS))
+    add("--seeds", nargs="+", type=int, default=list(range(5)))
+    add(
+        "--metrics",
+        nargs="+",
+        choices=METRICS,
+        default=metrics,
+        help="peak_memory_mb fits twice",
+    )
+    add("--max-train-rows", type=int, help="cap the training rows of every data set")
+    add("--full", action="store_true", help="lift the caps that data sets have")
+    add("--output", type=Path, default=RESULTS / "trials.jsonl")
+    _add_source(parser)
+
+
+def _add_report(parser):
+    found = sorted(RESULTS.glob("*.jsonl"))
+    parser.add_argument("results", nargs="*", type=Path, default=found)
+    parser.add_argument("--output", type=Path, default=Path("docs") / "benchmarks")
+
+
+def _add_bars(parser):
+    parser.add_argument("--only", nargs="+", choices=bars.BARS, default=list(bars.BARS))
+    parser.add_argument("--output", type=Path, default=RESULTS / "bars.jsonl")
+    _add_source(parser)
+
+
+def _add_source(parser):
+    parser.add_argument("--data", metavar="DIR", help="folder with the files of data sets")
+    parser.add_argument("--openml", action="store_true", help="fetch what --data lacks")
+
+
+def _source(options):
+    return Source(options.data, options.openml)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,242 @@
+"""Metrics: what is measured on a fitted method, all of it on held-out rows.
+
+The table ``METRICS`` ends the module: name -> function of an ``Evaluation``. A metric that a
+method, or a data set without classes, does not offer is None: never a stand-in.
+
+Sparse rows are made dense one batch at a time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.manifold import trustworthiness as sklearn_trustworthiness
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks.datasets import Split
+from benchmarks.memory import peak_memory_mb
+
+N_ROWS_PER_BATCH = 2048
+N_ROWS_OF_PROBE = 10000
+N_ROWS_OF_TRUSTWORTHINESS = 1000
+
+
+@dataclass
+class Evaluation:
+    """A fitted model, the rows, and PCA with as many codes fitted on the same training rows."""
+
+    split: Split
+    model: Any
+    baseline: PCA
+    fit_seconds: float
+    task: Any
+
+    @cached_property
+    def codes_train(self):
+        batches = _batches(self.split.X_train)
+        return np.concatenate([self.model.transform(X) for X in batches])
+
+    @cached_property
+    def codes_test(self):
+        batches = _batches(self.split.X_test)
+        return np.concatenate([self.model.transform(X) for X in batches])
+
+    @cached_property
+    def squared_error(self):
+        """Mean squared error over all cells of the held-out rows."""
+        return squared_error(self.model, self.split.X_test)
+
+    @cached_property
+    def log_densities(self):
+        """Log-likelihood of every held-out row; None where the method has no density."""
+        if isinstance(self.model, PCA):
+            return pca_log_densities(self.model, self.split.X_test)
+        if not hasattr(self.model, "score_samples"):
+            return None
+        return np.asarray(self.model.score_samples(self.split.X_test), dtype="float64")
+
+
+def squared_error(model, X) -> float:
+    """Return the mean squared error of a model's reconstruction over all cells."""
+    total = 0.0
+    for rows in _batches(X):
+        difference = _dense(rows) - model.inverse_transform(model.transform(rows))
+        total += np.sum(np.square(difference, dtype="float64"))
+    return float(total / np.prod(X.shape))
+
+
+def pca_log_densities(pca: PCA, X) -> np.ndarray:
+    """Return what ``PCA.score_samples`` returns, for sparse rows and many columns too.
+
+    scikit-learn inverts the full covariance, n_features squared; the same number follows from
+    the codes and what they leave unexplained.
+    """
+    noise, variances = pca.noise_variance_, pca.explained_variance_.astype("float64")
+    n_features, n_codes = pca.components_.shape[1], len(variances)
+    log_det = np.sum(np.log(variances)) + (n_features - n_codes) * np.log(noise)
+    log_densities = []
+    for rows in _batches(X):
+        centred = _dense(rows).astype("float64") - pca.mean_
+        codes = centred @ pca.components_.T
+        unexplained = np.sum((centred - codes @ pca.components_) ** 2, axis=1)
+        distance = unexplained / noise + np.sum(codes**2 / variances, axis=1)
+        log_densities.append(-0.5 * (n_features * np.log(2 * np.pi) + log_det + distance))
+    return np.concatenate(log_densities)
+
+
+def r2(evaluation) -> float:
+    """Share of the held-out variance, summed over columns, that the reconstruction explains."""
+    X = evaluation.split.X_test
+    mean = np.asarray(X.mean(axis=0, dtype="float64")).ravel()
+    squares = X.multiply(X) if sparse.issparse(X) else np.square(X, dtype="float64")
+    variance = np.mean(np.asarray(squares.mean(axis=0)).ravel() - mean**2)
+    return float(1 - evaluation.squared_error / variance)
+
+
+def mse(evaluation) -> float:
+    """Mean squared error of the reconstruction, over all cells, in the units of the rows."""
+    return float(evaluation.squared_error)
+
+
+def mse_ratio(evaluation) -> float:
+    """The same, divided by PCA's."""
+    return float(
+        evaluation.squared_error / squared_error(evaluation.baseline, evaluation.split.X_test)
+    )
+
+
+def log_likelihood(evaluation) -> float | None:
+    """Mean log-likelihood of a row, in nats."""
+    densities = evaluation.log_densities
+    return None if densities is None else float(np.mean(densities))
+
+
+def log_likelihood_gain(evaluation) -> float | None:
+    """Log-likelihood of a row minus ``PCA.score``, in nats."""
+    gains = _row_gains(evaluation)
+    return None if gains is None else float(np.mean(gains))
+
+
+def worst_row_gain(evaluation) -> float | None:
+    """The same, for the row that loses most against PCA."""
+    gains = _row_gains(evaluation)
+    return None if gains is None else float(np.min(gains))
+
+
+def row_guarantee(evaluation) -> bool | None:
+    """Whether no row loses more than log(1 / start_weight_) nats against PCA.
+
+    The slack of 1e-6 nats is for rounding.
+    """
+    weight = getattr(evaluation.model, "start_weight_", None)
+    gains = _row_gains(evaluation)
+    if weight is None or gains is None:
+        return None
+    return bool(np.min(gains) >= np.log(weight) - 1e-6)
+
+
+def _row_gains(evaluation):
+    if evaluation.log_densities is None:
+        return None
+    return evaluation.log_densities - pca_log_densities(
+        evaluation.baseline, evaluation.split.X_test
+    )
+
+
+def knn1(evaluation) -> float | None:
+    """Accuracy of the nearest neighbour on the codes, as ``transform`` returns them."""
+    return _knn(evaluation, 1)
+
+
+def knn5(evaluation) -> float | None:
+    """Accuracy of five nearest neighbours on the codes."""
+    return _knn(evaluation, 5)
+
+
+def _knn(evaluation, n_neighbors):
+    split = evaluation.split
+    if split.y_train is None or len(split.y_train) < n_neighbors:
+        return None
+    classifier = KNeighborsClassifier(n_neighbors).fit(evaluation.codes_train, split.y_train)
+    return float(classifier.score(evaluation.codes_test, split.y_test))
+
+
+def linear_probe(evaluation) -> float | None:
+    """Accuracy of logistic regression on standardised codes (10000 training rows at most)."""
+    split = evaluation.split
+    if split.y_train is None:
+        return None
+    rows = slice(N_ROWS_OF_PROBE)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    probe.fit(evaluation.codes_train[rows], split.y_train[rows])
+    return float(probe.score(evaluation.codes_test, split.y_test))
+
+
+def trustworthiness(evaluation) -> float | None:
+    """How far neighbours in the codes are neighbours in the data (1000 test rows at most).
+
+    None with fewer than 20 test rows, where five neighbours are no longer a neighbourhood.
+    """
+    rows = slice(N_ROWS_OF_TRUSTWORTHINESS)
+    X, codes = evaluation.split.X_test[rows], evaluation.codes_test[rows]
+    if X.shape[0] < 20:
+        return None
+    return float(sklearn_trustworthiness(X, codes, n_neighbors=5))
+
+
+def fit_seconds(evaluation) -> float:
+    """Wall-clock time of ``fit``."""
+    return evaluation.fit_seconds
+
+
+def transform_rows_per_second(evaluation) -> float:
+    """Rows that ``transform`` encodes in a second: the best of three calls on all test rows."""
+    X, seconds = evaluation.split.X_test, []
+    for _ in range(3):
+        start = perf_counter()
+        evaluation.model.transform(X)
+        seconds.append(perf_counter() - start)
+    return X.shape[0] / min(seconds)
+
+
+def fit_memory_mb(evaluation) -> float:
+    """Peak memory of ``fit`` above the data, from a second fit in a fresh process."""
+    return peak_memory_mb(evaluation.task)
+
+
+def _batches(X):
+    for start in range(0, X.shape[0], N_ROWS_PER_BATCH):
+        yield X[start : start + N_ROWS_PER_BATCH]
+
+
+def _dense(X):
+    return X.toarray() if sparse.issparse(X) else X
+
+
+METRICS: dict[str, Callable[[Evaluation], float | bool | None]] = {
+    "r2": r2,
+    "mse": mse,
+    "mse_ratio": mse_ratio,
+    "log_likelihood": log_likelihood,
+    "log_likelihood_gain": log_likelihood_gain,
+    "worst_row_gain": worst_row_gain,
+    "row_guarantee": row_guarantee,
+    "knn1": knn1,
+    "knn5": knn5,
+    "linear_probe": linear_probe,
+    "trustworthiness": trustworthiness,
+    "fit_seconds": fit_seconds,
+    "transform_rows_per_second": transform_rows_per_second,
+    "peak_memory_mb": fit_memory_mb,
+}
+
+# Costs a second fit, so it is measured only when it is named.
+DEFAULT_METRICS = tuple(name for name in METRICS if name != "peak_memory_mb")

@@ -1,0 +1,251 @@
+"""Report: results files -> markdown tables and figures for the documentation.
+
+Ratios and differences are always against PCA fitted on the same training rows, so tables of
+methods that ran on different data sets remain comparable with PCA, and every table says how
+many trials it sums up. Seeds are averaged within a cell, geometrically for ratios.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks import figures, trials
+from benchmarks.metrics import METRICS
+
+# What the project promises for every single trial.
+LARGEST_MSE_RATIO = 1.005
+LOWEST_LOG_LIKELIHOOD_GAIN = -0.1
+
+LABELS = {
+    "skvae": "VAETransformer",
+    "skvae_random_init": 'VAETransformer(init="random")',
+    "pca": "PCA",
+    "factor_analysis": "FactorAnalysis",
+    "kernel_pca": "KernelPCA",
+    "nmf": "NMF",
+    "plain_vae": "plain VAE",
+}
+
+
+def write(paths: list[Path], folder: Path) -> list[Path]:
+    """Write every table and figure that the results allow; return the files written."""
+    frame, bars = load(paths), load_bars(paths)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    if len(frame):
+        written += _write_tables(frame, folder) + _write_verdict(frame, folder)
+    if len(bars):
+        written.append(_write_text(folder / "bars.md", bars_table(bars)))
+    return written
+
+
+def load(paths: list[Path]) -> pd.DataFrame:
+    """Return one row per trial, metrics as columns; failed trials hold a text in ``error``."""
+    records = {}
+    for path in paths:
+        records |= trials.read(path)
+    rows = [record | record.pop("metrics") for record in records.values()]
+    frame = pd.DataFrame(rows)
+    # A run with few metrics leaves the others empty rather than unknown.
+    missing = {"error", *METRICS} - set(frame.columns)
+    return frame.assign(**dict.fromkeys(missing, np.nan))
+
+
+def load_bars(paths: list[Path]) -> pd.DataFrame:
+    """Return the lines that ``python -m benchmarks bars`` wrote; the last of each name."""
+    lines = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+    frame = pd.DataFrame([line for line in lines if "bar" in line])
+    return frame.drop_duplicates("bar", keep="last") if len(frame) else frame
+
+
+def methods_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per method: error and likelihood against PCA, accuracy, time."""
+    frame = _with_pca(frame)
+    rows = [
+        _method_row(method, frame[frame["method"] == method])
+        for method in LABELS
+        if method in set(frame["method"])
+    ]
+    return pd.DataFrame(rows)
+
+
+def datasets_table(frame: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Return one row per data set: size, MSE over PCA's by latent_dim, likelihood, time."""
+    frame = frame[frame["method"] == method]
+    rows = []
+    for name, part in frame.groupby("dataset", sort=False):
+        first = part.iloc[0]
+        row = {
+            "data set": name,
+            "training rows x columns": f"{first.n_train} x {first.n_features}",
+            "scaling": first.scaling,
+        }
+        for latent_dim in sorted(frame["latent_dim"].unique()):
+            ratios = part.loc[part["latent_dim"] == latent_dim, "mse_ratio"]
+            row[f"{latent_dim}"] = _number(_geometric_mean(ratios), 3)
+        gains = part["log_likelihood_gain"].dropna()
+        row["nats over PCA: median"] = _number(gains.median(), 2)
+        row["worst"] = _number(gains.min(), 2)
+        row["fit: median s"] = _number(part["fit_seconds"].median(), 2)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def verdict(frame: pd.DataFrame, method: str = "skvae") -> str:
+    """Return the sentences that hold a method to the promise of being no worse than PCA."""
+    part = frame[frame["method"] == method]
+    lines = [
+        f"- {len(part)} trials on {part['dataset'].nunique()} data sets with "
+        f"{part['seed'].nunique()} seeds; {part['error'].notna().sum()} failed.",
+        "- Held-out MSE / PCA's: " + _ratio_verdict(part.dropna(subset=["mse_ratio"])),
+        "- Held-out log-likelihood minus PCA's, in nats per row: "
+        + _gain_verdict(part.dropna(subset=["log_likelihood_gain"])),
+    ]
+    held = part["row_guarantee"].dropna().astype(bool)
+    lines.append(f"- The guarantee for every row held in {held.sum()} of {len(held)} trials.")
+    return "\n".join(lines) + "\n"
+
+
+def failures_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials that raised an error, with its text."""
+    failed = frame[frame["error"].notna()]
+    return failed[["dataset", "method", "latent_dim", "seed", "error"]]
+
+
+def bars_table(bars: pd.DataFrame) -> str:
+    """Return the single figures beside the bar each is held to."""
+    rows = []
+    for line in bars.to_dict("records"):
+        limited = pd.notna(line["limit"])
+        limit = f"{line['sign']} {line['limit']:.4g} {line['unit']}".strip() if limited else ""
+        rows.append(
+            {
+                "what": line["bar"],
+                "measured": f"{line['value']:.4g} {line['unit']}".strip(),
+                "bar": limit,
+                "": ("met" if line["met"] else "**missed**") if limited else "",
+            }
+        )
+    return markdown(pd.DataFrame(rows))
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table as markdown, numbers to the right."""
+    lines = [
+        "| " + " | ".join(table.columns) + " |",
+        "|" + "|".join("---" if n == 0 else "---:" for n in range(len(table.columns))) + "|",
+    ]
+    cells = table.astype(str).itertuples(index=False)
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in cells)]) + "\n"
+
+
+def _ratio_verdict(part):
+    worst = part.loc[part["mse_ratio"].idxmax()]
+    n_above = int((part["mse_ratio"] > LARGEST_MSE_RATIO).sum())
+    return (
+        f"geometric mean {_geometric_mean(part['mse_ratio']):.3f}, "
+        f"worst {worst['mse_ratio']:.4f} ({_where(worst)}); "
+        f"{n_above} trials above {LARGEST_MSE_RATIO}."
+    )
+
+
+def _gain_verdict(part):
+    gains = part["log_likelihood_gain"]
+    lowest = part.loc[gains.idxmin()]
+    n_below = int((gains < LOWEST_LOG_LIKELIHOOD_GAIN).sum())
+    return (
+        f"median {gains.median():.2f}, "
+        f"lowest {gains.min():.3f} ({_where(lowest)}); "
+        f"{n_below} trials below {LOWEST_LOG_LIKELIHOOD_GAIN}."
+    )
+
+
+def _method_row(method, part):
+    ratios, gains = part["mse_ratio"].dropna(), part["log_likelihood_gain"].dropna()
+    return {
+        "method": LABELS[method],
+        "trials": len(part),
+        "MSE / PCA's": _number(_geometric_mean(ratios), 3),
+        "worst": _number(ratios.max(), 3),
+        f"above {LARGEST_MSE_RATIO}": int((ratios > LARGEST_MSE_RATIO).sum()),
+        "nats per row over PCA: median": _number(gains.median(), 2),
+        "lowest": _number(gains.min(), 2),
+        "1-NN accuracy - PCA's": _number(part["knn1_gain"].mean(), 3),
+        "linear probe - PCA's": _number(part["linear_probe_gain"].mean(), 3),
+        "fit: median s": _number(part["fit_seconds"].median(), 2),
+        "failed": int(part["error"].notna().sum()),
+    }
+
+
+def _with_pca(frame):
+    """Return the trials with the differences of their accuracies to PCA's of the same rows."""
+    keys = ["dataset", "latent_dim", "seed", "max_train_rows"]
+    names = ["knn1", "linear_probe"]
+    frame = frame.assign(**{name: frame.get(name) for name in names})
+    frame[names] = frame[names].astype("float64")
+    pca = frame.loc[frame["method"] == "pca", keys + names]
+    joined = frame.merge(pca, on=keys, how="left", suffixes=("", "_pca"))
+    gains = {f"{name}_gain": joined[name] - joined[f"{name}_pca"] for name in names}
+    return joined.assign(**gains)
+
+
+def _write_tables(frame, folder):
+    texts = {
+        "methods.md": markdown(methods_table(frame)),
+        "readme.md": markdown(_readme_table(frame)),
+        "environment.md": _environments(frame),
+    }
+    failed = failures_table(frame)
+    if len(failed):
+        texts["failures.md"] = markdown(failed)
+    return [_write_text(folder / name, text) for name, text in texts.items()]
+
+
+def _write_verdict(frame, folder):
+    """Write what is about skvae alone, if it was measured against PCA."""
+    compared = frame.dropna(subset=["mse_ratio", "log_likelihood_gain"])
+    mine = compared[compared["method"] == "skvae"]
+    if mine.empty:
+        return []
+    return [
+        _write_text(folder / "verdict.md", verdict(frame)),
+        _write_text(folder / "datasets.md", markdown(datasets_table(frame, "skvae"))),
+        figures.save(figures.mse_ratios(mine), folder / "mse_ratio.png"),
+        figures.save(figures.log_likelihood_gains(mine), folder / "log_likelihood_gain.png"),
+        figures.save(figures.overview(frame, LABELS), folder / "readme.png"),
+    ]
+
+
+def _environments(frame):
+    """Return the versions and thread counts behind the trials, a line for each that occurs."""
+    lines = {
+        ", ".join(f"{name} {version}" for name, version in versions.items())
+        + f"; {threads} thread{'s' * (threads > 1)}"
+        for versions, threads in zip(frame["versions"], frame["threads"], strict=True)
+    }
+    return "".join(f"- {line}\n" for line in sorted(lines))
+
+
+def _readme_table(frame):
+    columns = ["method", "trials", "MSE / PCA's", "worst", "nats per row over PCA: median"]
+    return methods_table(frame)[[*columns, "1-NN accuracy - PCA's", "fit: median s"]]
+
+
+def _write_text(path, text):
+    path.write_text(text)
+    return path
+
+
+def _geometric_mean(values):
+    values = np.asarray(values.dropna(), dtype="float64")
+    return float(np.exp(np.mean(np.log(values)))) if len(values) else float("nan")
+
+
+def _number(value, decimals):
+    return "" if value is None or np.isnan(value) else f"{value:.{decimals}f}"
+
+
+def _where(trial):
+    return f"{trial.dataset}, latent_dim {trial.latent_dim}, seed {trial.seed}"

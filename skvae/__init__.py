@@ -1,0 +1,9 @@
+"""skvae: a variational autoencoder that stands where PCA stands in a scikit-learn Pipeline."""
+
+from skvae.estimator import VAETransformer
+from skvae.networks import MLP, Linear
+from skvae.training import DivergenceError
+
+__version__ = "0.1.0"
+
+__all__ = ["MLP", "DivergenceError", "Linear", "VAETransformer"]

@@ -1,0 +1,33 @@
+"""Where the model runs, and in which precision it trains."""
+
+import torch
+
+PRECISIONS: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float64": torch.float64,
+}
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that a name stands for; "auto" takes a CUDA device where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(
+            f"device={name!r} is unknown; use 'auto', 'cpu', 'cuda' or 'cuda:0'."
+        ) from error
+    if not is_available(device):
+        raise ValueError(f"device={name!r} is not there on this machine; use 'auto' or 'cpu'.")
+    return device
+
+
+def is_available(device: torch.device) -> bool:
+    """Whether tensors can be put on the device."""
+    if device.type == "cuda":
+        return torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
+    if device.type == "mps":
+        return torch.backends.mps.is_available()
+    return device.type == "cpu"

@@ -1,0 +1,69 @@
+"""What a fitted model's codes hold: spread, order and share of the variance, KL per unit.
+
+All take rows in score space; a few hundred rows are enough.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skvae.vae import VAE, squared_error
+
+ACTIVE_VARIANCE = (
+    0.01  # a unit is active if its posterior mean varies more (Burda et al., 2016)
+)
+_DERIVATIVE_STEP = 1e-4
+
+
+class CodeUse(NamedTuple):
+    """One number per latent unit, in the order in which `transform` returns them."""
+
+    order: np.ndarray  # of units, by the variance that is lost without each
+    spread: np.ndarray  # root mean square change of a row per unit of code, scaled units
+    explained_variance_ratio: np.ndarray  # added by each unit to those before it
+    kl: np.ndarray  # mean nats
+    is_active: np.ndarray
+
+
+@torch.no_grad()
+def code_use(vae: VAE, x: Tensor, residual: Tensor) -> CodeUse:
+    """Measure every unit on rows x, shape (n, k)."""
+    q, codes = vae.encode(x), vae.codes(x)
+    total = (x.square().sum(-1) + residual).sum()
+    order = torch.argsort(_error_without(vae, x, residual, codes), descending=True, stable=True)
+    left = [_error_with(vae, x, residual, codes, order[: n + 1]) for n in range(vae.latent_dim)]
+    left = torch.stack([total, *left])
+    return CodeUse(
+        order.numpy(force=True),
+        _spread(vae, codes)[order].numpy(force=True),
+        (-left.diff() / total).numpy(force=True),
+        q.kl().mean(0)[order].numpy(force=True),
+        (q.mean.var(0) > ACTIVE_VARIANCE)[order].numpy(force=True),
+    )
+
+
+def _error_without(vae: VAE, x: Tensor, residual: Tensor, codes: Tensor) -> Tensor:
+    errors = []
+    for unit in range(vae.latent_dim):
+        silenced = codes.clone()
+        silenced[:, unit] = 0.0
+        errors.append(squared_error(x, vae.decode(silenced), residual).sum())
+    return torch.stack(errors)
+
+
+def _error_with(vae: VAE, x: Tensor, residual: Tensor, codes: Tensor, units: Tensor) -> Tensor:
+    kept = torch.zeros_like(codes)
+    kept[:, units] = codes[:, units]
+    return squared_error(x, vae.decode(kept), residual).sum()
+
+
+def _spread(vae: VAE, codes: Tensor) -> Tensor:
+    spread = []
+    for unit in range(vae.latent_dim):
+        step = torch.zeros_like(codes[0])
+        step[unit] = _DERIVATIVE_STEP
+        change = vae.decode(codes + step) - vae.decode(codes - step)
+        spread.append(change.square().sum(-1).mean().sqrt() / (2 * _DERIVATIVE_STEP))
+    return torch.stack(spread)

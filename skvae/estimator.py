@@ -1,0 +1,542 @@
+"""VAETransformer: the parameters, the checks of what comes in, the names of what goes out."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
+
+from skvae._sklearn import (
+    Interval,
+    StrOptions,
+    check_same_namespace,
+    inside_search,
+    like,
+    to_numpy,
+)
+from skvae.devices import PRECISIONS, resolve_device
+from skvae.fitting import Options, fit_model, fit_online
+from skvae.linear import choose_latent_dim, farthest_cell
+from skvae.networks import ARCHITECTURES
+from skvae.progress import progress_bar
+from skvae.table import first_bad_cell, refuse_non_numeric
+from skvae.training import DivergenceError
+
+
+class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Dimension reduction by a variational autoencoder that starts as PCA.
+
+    The model begins as probabilistic PCA in closed form and trains nonlinear branches beside it.
+    Rows held out from the training decide whether the result is kept, kept in part, or dropped
+    for PCA. Data are taken as PCA takes them: columns are centred, not scaled, so put a
+    `StandardScaler` before it where their units differ.
+
+    Parameters
+    ----------
+    latent_dim : int or "auto", default=2
+        Number of codes. "auto" takes the smallest number that held-out rows cannot tell from the
+        best for probabilistic PCA, at most 32.
+    architecture : {"mlp", "linear"}, component or callable, default="mlp"
+        Body of the nonlinear branches: a name, an `MLP` with options of its own, or a callable
+        `(n_in, n_out) -> torch.nn.Module` whose module ends in a linear layer.
+    init : {"pca", "random"}, default="pca"
+        Where training begins. With "random" it begins as other VAEs do, and PCA remains what the
+        result has to beat.
+    batch_size : int or "auto", default="auto"
+        Rows per step; "auto" grows with the number of rows, from 32 to 1024.
+    max_iter : int or "auto", default="auto"
+        Largest number of passes over the rows. 0 keeps the linear start; "auto" lets training go
+        on while the held-out bound rises, within a fixed amount of arithmetic.
+    early_stopping : bool, default=True
+        Whether the learning rate begins to fall when the held-out bound has settled. Without it
+        all of `max_iter` is used. Rows are held out either way, to judge the result.
+    validation_fraction : float or "auto", default="auto"
+        Share of the rows that are held out; "auto" is a tenth, but 200 rows where that is at most
+        a fifth, and never more than 20000.
+    whiten : bool, default=False
+        Whether codes have unit spread, as in PCA, instead of the spread they cause in the data.
+    device : str, default="auto"
+        "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is one.
+    precision : {"auto", "float32", "bfloat16", "float64"}, default="auto"
+        Arithmetic of the training; "auto" is float32. What a fitted model returns is computed in
+        the dtype of the data whatever the precision.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights that the last one left.
+    verbose : int, default=0
+        1 shows a progress bar: passes, held-out bound, its gain over PCA, remaining time.
+    random_state : int, RandomState instance or None, default=None
+        Decides the split, the first weights, the batches and the noise.
+
+    Attributes
+    ----------
+    latent_dim_ : int
+        Number of codes that `transform` returns.
+    n_features_in_ : int
+        Number of columns seen during `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, only when they are all strings.
+    n_samples_ : int
+        Number of rows seen during `fit`, or by `partial_fit` so far.
+    n_iter_ : int
+        Number of passes over the rows.
+    loss_curve_ : list of float
+        Minus the evidence lower bound of the training rows, one value per pass, nats per row.
+    validation_scores_ : list of float
+        The bound on held-out rows each time it was looked at, nats per row; the first is the
+        linear start's.
+    kept_ : float
+        How much of the training was kept: 0 for PCA, 1 for all of it.
+    start_weight_ : float
+        Weight of the linear start in the density that `score_samples` reports.
+    converged_ : bool
+        Whether the held-out bound settled before the budget ended.
+    pca_score_ : float
+        Mean log-likelihood of the training rows under the linear start, nats per row.
+    mean_ : ndarray of shape (n_features_in_,)
+        Column means.
+    scale_ : float
+        The one factor by which all columns are divided inside the model.
+    noise_variance_ : float
+        Variance of the decoder's noise in every column, squared units of the data.
+    explained_variance_ratio_ : ndarray of shape (latent_dim_,)
+        Share of the variance that each code adds to the reconstruction by those before it.
+    kl_per_dim_ : ndarray of shape (latent_dim_,)
+        Mean KL divergence of each code's posterior from the prior, nats.
+    n_active_ : int
+        Number of codes whose posterior mean varies (variance above 0.01).
+    device_ : str
+        Where the model was trained and runs.
+
+    See Also
+    --------
+    sklearn.decomposition.PCA : The linear start.
+
+    References
+    ----------
+    .. [1] Kingma, D. P. and Welling, M. (2014). Auto-encoding variational Bayes. ICLR.
+    .. [2] Tipping, M. E. and Bishop, C. M. (1999). Probabilistic principal component analysis.
+       Journal of the Royal Statistical Society B, 61, 611-622.
+    .. [3] Lucas, J., Tucker, G., Grosse, R. and Norouzi, M. (2019). Don't blame the ELBO! A
+       linear VAE perspective on posterior collapse. NeurIPS.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skvae import VAETransformer
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> vae = VAETransformer(latent_dim=8, random_state=0).fit(X)
+    >>> vae.transform(X).shape
+    (1797, 8)
+    >>> vae.score(X) > vae.pca_score_
+    True
+    """
+
+    _parameter_constraints = {
+        "latent_dim": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "architecture": [StrOptions(set(ARCHITECTURES)), callable],
+        "init": [StrOptions({"pca", "random"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "max_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [
+            Interval(Real, 0.0, 1.0, closed="neither"),
+            StrOptions({"auto"}),
+        ],
+        "whiten": ["boolean"],
+        "device": [str],
+        "precision": [StrOptions({"auto", *PRECISIONS})],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        latent_dim=2,
+        *,
+        architecture="mlp",
+        init="pca",
+        batch_size="auto",
+        max_iter="auto",
+        early_stopping=True,
+        validation_fraction="auto",
+        whiten=False,
+        device="auto",
+        precision="auto",
+        warm_start=False,
+        verbose=0,
+        random_state=None,
+    ):
+        self.latent_dim = latent_dim
+        self.architecture = architecture
+        self.init = init
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.whiten = whiten
+        self.device = device
+        self.precision = precision
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Training rows: numbers, finite. Sparse rows are made dense a batch at a time.
+        y : Ignored
+            Present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the linear start, the loss and the held-out comparison.
+            Rows of weight 0 are left out.
+
+        Returns
+        -------
+        self : VAETransformer
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter cannot be used; the message names the column or the parameter.
+        DivergenceError
+            If the loss is not finite; the message names the column with the farthest value.
+        """
+        self._validate_params()
+        previous = self._model if self.warm_start and self.__sklearn_is_fitted__() else None
+        curves = ([], []) if previous is None else (self.loss_curve_, self.validation_scores_)
+        if previous is None:
+            self._forget()
+        X_in, X, weight = self._validate(X, sample_weight, reset=previous is None)
+        options = self._options(X, weight, previous)
+        with progress_bar(self.verbose) as report:
+            try:
+                model, record = fit_model(X, weight, options, previous, report)
+            except DivergenceError as error:
+                raise DivergenceError(f"{error}; {farthest_cell(X, self._names())}") from error
+        if record.interrupted and inside_search():
+            raise KeyboardInterrupt
+        self._publish(X_in, model, record, X.shape[0], curves)
+        self._warn(model, record)
+        return self
+
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Learn from one more batch of rows, in one pass.
+
+        The first batch sets the linear start, so it should have many more rows than
+        `latent_dim`. Every later batch is first a test: if the model trained so far beats the
+        linear start on it, the model is what `transform` uses; then it is learned from.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows.
+        y : Ignored
+            Present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        self : VAETransformer
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter cannot be used, or `latent_dim="auto"`.
+        DivergenceError
+            If the loss is not finite.
+        """
+        first = not self.__sklearn_is_fitted__()
+        self._validate_params()
+        X_in, X, weight = self._validate(X, sample_weight, reset=first)
+        if self.latent_dim == "auto":
+            raise ValueError("partial_fit needs a number as latent_dim, not 'auto'.")
+        curves = ([], []) if first else (self.loss_curve_, self.validation_scores_)
+        n_seen = 0 if first else self.n_samples_
+        previous = None if first else (self._model, getattr(self, "_online", None))
+        options = self._options(X, weight, None if first else self._model)
+        try:
+            model, record, self._online = fit_online(X, weight, options, previous)
+        except DivergenceError as error:
+            raise DivergenceError(f"{error}; {farthest_cell(X, self._names())}") from error
+        self._publish(X_in, model, record, n_seen + X.shape[0], curves)
+        return self
+
+    def transform(self, X):
+        """Codes of rows: deterministic, each row on its own.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, latent_dim_)
+            On the scale of PCA scores unless `whiten`, in order of explained variance.
+        """
+        X_in, X = self._check_rows(X, "transform")
+        return like(X_in, self._model.codes(X, self.whiten))
+
+    def inverse_transform(self, X):
+        """Rows from codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, latent_dim_)
+            Codes, as `transform` returns them.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_features_in_)
+            Reconstruction in the units of the data.
+        """
+        codes_in, codes = self._check_codes(X)
+        return like(codes_in, self._model.reconstruct(codes, self.whiten))
+
+    def encode(self, X):
+        """Posterior of rows in the prior's coordinates.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        mean, std : ndarray of shape (n_samples, latent_dim_)
+            Of the normal posterior q(z|x); the prior has mean 0 and standard deviation 1.
+        """
+        X_in, X = self._check_rows(X, "encode")
+        mean, std = self._model.posterior(X)
+        return like(X_in, mean), like(X_in, std)
+
+    def decode(self, Z):
+        """Mean rows of points in the prior's coordinates.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, latent_dim_)
+            Latent points, such as draws from a standard normal.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_features_in_)
+            In the units of the data, without noise.
+        """
+        codes_in, codes = self._check_codes(Z)
+        return like(codes_in, self._model.decode(codes))
+
+    def sample(self, n_samples=1, random_state=None):
+        """Draw rows from the model, noise included.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            Source of the draws.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features_in_)
+            Draws from the density that `score_samples` bounds, in the units of the data.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"n_samples={n_samples!r} must be a whole number from 1 up.")
+        rng = check_random_state(random_state)
+        return like(self.mean_, self._model.sample(int(n_samples), rng, self._dtype))
+
+    def score_samples(self, X):
+        """Log-likelihood of each row, as an importance-weighted lower bound.
+
+        The density is a mixture of the trained model and the linear start, so that on any row
+        whatever this is at least the start's log-likelihood plus log `start_weight_`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_samples,)
+            Nats, for densities in the units of the data; comparable with
+            `sklearn.decomposition.PCA.score_samples`.
+        """
+        X_in, X = self._check_rows(X, "score_samples")
+        return like(X_in, self._model.log_prob(X))
+
+    def score(self, X, y=None):
+        """Mean log-likelihood per row; see `score_samples`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows.
+        y : Ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        score : float
+            Nats per row; greater is better.
+        """
+        X = self._check_rows(X, "score")[1]
+        return float(self._model.log_prob(X).mean(dtype=np.float64))
+
+    def _validate(self, X, sample_weight, reset):
+        """X as it came, X as numpy, weights; rows of weight 0 left out."""
+        refuse_non_numeric(X)
+        X_in = self._checked(X, reset=reset, ensure_min_samples=2 if reset else 1)
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(sample_weight, X_in, dtype=X_in.dtype)
+            weight = to_numpy(weight).astype(np.float64)
+            if (weight < 0).any() or not weight.any():
+                raise ValueError(
+                    f"sample_weight must hold no negative weight and at least one that is not "
+                    f"zero; its smallest is {weight.min()} and its largest {weight.max()}."
+                )
+        X = to_numpy(X_in)
+        if weight is not None and (weight == 0).any():
+            X, weight = X[weight > 0], weight[weight > 0]
+            if X.shape[0] < 2 and reset:
+                raise ValueError("only 1 sample has a weight above zero; fit needs 2 or more.")
+        return X_in, X, weight
+
+    def _checked(self, X, **kwargs):
+        try:
+            return validate_data(
+                self, X, accept_sparse="csr", dtype=[np.float64, np.float32], **kwargs
+            )
+        except ValueError as error:
+            if "contains NaN" in str(error) or "contains infinity" in str(error):
+                raise ValueError(f"{error}\n{first_bad_cell(X)}") from error
+            raise
+
+    def _check_rows(self, X, method):
+        check_is_fitted(self)
+        check_same_namespace(X, self, attribute="mean_", method=method)
+        refuse_non_numeric(X)
+        X_in = self._checked(X, reset=False)
+        return X_in, to_numpy(X_in)
+
+    def _check_codes(self, X):
+        check_is_fitted(self)
+        codes = check_array(X, dtype=[np.float64, np.float32])
+        if codes.shape[1] != self.latent_dim_:
+            raise ValueError(
+                f"X has {codes.shape[1]} codes per row, but this {type(self).__name__} was "
+                f"fitted with latent_dim={self.latent_dim_}."
+            )
+        return codes, to_numpy(codes)
+
+    def _options(self, X, weight, previous):
+        device = resolve_device(self.device)
+        random_state = check_random_state(self.random_state)
+        seed = int(random_state.randint(np.iinfo(np.int32).max))
+        latent_dim = self.latent_dim
+        if previous is not None:
+            latent_dim = previous.latent_dim
+        elif latent_dim == "auto":
+            latent_dim = choose_latent_dim(X, weight, np.random.RandomState(seed))
+        architecture = self.architecture
+        if isinstance(architecture, str):
+            architecture = ARCHITECTURES[architecture]()
+        return Options(
+            latent_dim=int(latent_dim),
+            architecture=architecture,
+            init=self.init,
+            batch_size=self.batch_size,
+            max_iter=self.max_iter,
+            early_stopping=self.early_stopping,
+            validation_fraction=self.validation_fraction,
+            device=device,
+            precision=PRECISIONS["float32" if self.precision == "auto" else self.precision],
+            seed=seed,
+        )
+
+    def _forget(self):
+        learned = [name for name in vars(self) if name.endswith("_") and name[0] != "_"]
+        for name in (*learned, "_model", "_online", "_dtype"):
+            self.__dict__.pop(name, None)
+
+    def _publish(self, X_in, model, record, n_samples, curves):
+        """Set what fit learned, all at once, in the units of the data."""
+        start, use, jacobian = model.start, model.use, model.start.log_jacobian
+        padding = np.zeros(model.latent_dim - start.latent_dim)
+        self._model = model
+        self._dtype = np.dtype(to_numpy(X_in).dtype)
+        self.latent_dim_ = model.latent_dim
+        self.n_samples_ = n_samples
+        self.loss_curve_ = curves[0] + [float(loss) - jacobian for loss in record.losses]
+        self.validation_scores_ = curves[1] + [bound + jacobian for bound in record.bounds]
+        self.n_iter_ = len(self.loss_curve_)
+        self.kept_ = model.kept
+        self.start_weight_ = model.start_weight
+        self.converged_ = record.converged
+        self.pca_score_ = start.mean_log_prob + jacobian
+        self.mean_ = like(X_in, start.mean.astype(self._dtype))
+        self.scale_ = start.scale
+        self.noise_variance_ = model.noise_variance * start.scale**2
+        ratio = np.concatenate([use.explained_variance_ratio, padding])
+        self.explained_variance_ratio_ = like(X_in, ratio)
+        self.kl_per_dim_ = like(X_in, np.concatenate([use.kl, padding]))
+        self.n_active_ = int(use.is_active.sum())
+        self.device_ = model.device
+
+    def _warn(self, model, record):
+        rank = model.start.latent_dim
+        if rank < model.latent_dim:
+            warnings.warn(
+                f"latent_dim={model.latent_dim} is above the rank of the data, {rank}: the last "
+                f"{model.latent_dim - rank} codes are always 0. Use latent_dim={rank} or less.",
+                UserWarning,
+                stacklevel=3,
+            )
+        if record.interrupted:
+            warnings.warn(
+                f"fit was interrupted after pass {len(record.losses)}; the best model so far is "
+                "kept. Set max_iter for a shorter fit.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        elif not record.converged:
+            warnings.warn(
+                f"the held-out bound still rose when the budget of {len(record.losses)} passes "
+                "ended; raise max_iter for a better model.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def _names(self):
+        return getattr(self, "feature_names_in_", None)
+
+    @property
+    def _n_features_out(self):
+        return self.latent_dim_
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_model")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.sparse = True
+        tags.array_api_support = True
+        return tags

@@ -1,0 +1,261 @@
+"""From rows to a fitted model: start, split, train, keep what is better, measure the codes."""
+
+import copy
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skvae.diagnostics import CodeUse, code_use
+from skvae.linear import ProbabilisticPCA, fit_linear
+from skvae.model import Model
+from skvae.networks import Architecture, build, start_at_zero
+from skvae.training import (
+    Budget,
+    Kept,
+    Plan,
+    Progress,
+    Record,
+    Rows,
+    draw_noise,
+    keep,
+    look,
+    make_optimizer,
+    one_pass,
+    train,
+)
+from skvae.vae import VAE, branch_sizes
+
+# Fewer rows than this cannot show on held-out rows that anything beats the linear start.
+MIN_TRAINING_ROWS = 30
+_DIAGNOSED_ROWS = 1000
+_FLOPS = 3e12  # of a whole training run, about half a minute on two cores
+_STEPS = (1500, 6000)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person chose, with every "auto" resolved but those that depend on the rows."""
+
+    latent_dim: int
+    architecture: Architecture
+    init: str
+    batch_size: int | str
+    max_iter: int | str
+    early_stopping: bool
+    validation_fraction: float | str
+    device: torch.device
+    precision: torch.dtype
+    seed: int
+
+
+def fit_model(
+    X,
+    weight: np.ndarray | None,
+    options: Options,
+    previous: Model | None = None,
+    report: Callable[[Progress], None] | None = None,
+) -> tuple[Model, Record]:
+    """Fit on dense or sparse rows; previous is a model whose weights the training goes on from."""
+    rng = np.random.RandomState(options.seed)
+    start = previous.start if previous else fit_linear(X, options.latent_dim, weight, rng)
+    if not _is_trainable(start, X.shape[0], options):
+        return linear_model(start, options), Record(converged=True)
+    rows = project(start, X, weight, options)
+    held_out, training = split(
+        len(rows.scores), options.validation_fraction, rng, options.device
+    )
+    vae = initial_vae(start, options, previous)
+    held_out_rows, training_rows = rows.take(held_out), rows.take(training)
+    del rows
+    generator = torch.Generator(options.device).manual_seed(options.seed)
+    origin = {name: value.clone() for name, value in vae.state_dict().items()}
+    budget = make_budget(len(training), vae, options)
+    record = train(
+        vae, training_rows, held_out_rows, budget, generator, options.precision, report
+    )
+    kept = judge(
+        vae, origin if options.init == "pca" else None, start, held_out_rows, generator
+    )
+    return trained_model(vae, start, kept, training_rows, options), record
+
+
+def _is_trainable(start: ProbabilisticPCA, n_rows: int, options: Options) -> bool:
+    """Whether anything can be gained: rows to judge by, and something left to reconstruct."""
+    rank = int((start.variances > 0).sum())
+    return options.max_iter != 0 and n_rows >= MIN_TRAINING_ROWS and start.latent_dim < rank
+
+
+def project(start: ProbabilisticPCA, X, weight: np.ndarray | None, options: Options) -> Rows:
+    """Rows in score space, on the device, in the training's own precision."""
+    dtype = np.float64 if options.precision == torch.float64 else np.float32
+    scores, residual = start.project(X, dtype)
+    if weight is not None:
+        weight = torch.from_numpy((weight / weight.mean()).astype(dtype)).to(options.device)
+    return Rows(
+        torch.from_numpy(scores).to(options.device),
+        torch.from_numpy(residual).to(options.device),
+        weight,
+    )
+
+
+def split(
+    n_rows: int, fraction: float | str, rng: np.random.RandomState, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Indices of held-out and of training rows."""
+    if fraction == "auto":
+        n_held_out = min(max(n_rows // 10, min(200, n_rows // 5)), 20_000)
+    else:
+        n_held_out = min(max(round(fraction * n_rows), 2), n_rows - 2)
+    order = torch.from_numpy(rng.permutation(n_rows)).to(device)
+    return order[:n_held_out], order[n_held_out:]
+
+
+def initial_vae(
+    start: ProbabilisticPCA, options: Options, previous: Model | None = None
+) -> VAE:
+    """The model before the first step: at the linear start, at random, or where it was left."""
+    dtype = torch.float64 if options.precision == torch.float64 else torch.float32
+    if previous is not None and previous.architecture is not None:
+        numpy_dtype = np.float64 if dtype == torch.float64 else np.float32
+        return previous.vae(numpy_dtype).to(options.device).requires_grad_(True).train()
+    sizes = branch_sizes(start)
+    encoder, decoder = build(options.architecture, sizes, options.seed)
+    if options.init == "pca":
+        start_at_zero(encoder, sizes[0][0])
+        start_at_zero(decoder, sizes[1][0])
+    vae = VAE(start, encoder, decoder)
+    if options.init == "random":
+        vae.forget_start()
+    return vae.to(options.device, dtype)
+
+
+def make_budget(n_rows: int, vae: VAE, options: Options) -> Budget:
+    """Batch size and passes: as many steps as a fixed amount of arithmetic pays for."""
+    batch_size = options.batch_size
+    if batch_size == "auto":
+        batch_size = int(np.clip(2 ** round(np.log2(n_rows / 16)), 32, 1024))
+    batch_size = min(batch_size, n_rows)
+    max_passes = options.max_iter
+    if max_passes == "auto":
+        n_parameters = sum(p.numel() for p in vae.parameters())
+        steps = np.clip(_FLOPS / (9 * batch_size * n_parameters), *_STEPS)
+        max_passes = max(1, int(np.ceil(steps / (n_rows // batch_size))))
+    return Budget(batch_size, max_passes, options.early_stopping)
+
+
+def judge(
+    vae: VAE,
+    origin: dict[str, Tensor] | None,
+    start: ProbabilisticPCA,
+    held_out: Rows,
+    generator: torch.Generator,
+) -> Kept:
+    """Compare the trained model with the linear start on held-out rows; see training.keep."""
+    x, residual = held_out.scores, held_out.residual
+    scores, outside = x.numpy(force=True).astype(np.float64), residual.numpy(force=True)
+    start_log_prob = torch.from_numpy(start.log_prob(scores, outside)).to(x)
+    start_error = x[:, start.latent_dim :].square().sum(-1) + residual
+    return keep(vae, origin, held_out, start_log_prob, start_error, generator)
+
+
+def linear_model(start: ProbabilisticPCA, options: Options) -> Model:
+    """The linear start as it stands: scikit-learn's PCA with its likelihood."""
+    vae, q = VAE(start), start.latent_dim
+    variances = start.variances[:q]
+    use = CodeUse(
+        order=np.arange(q),
+        spread=start.weights,
+        explained_variance_ratio=variances / (start.total_variance or 1.0),
+        kl=0.5 * np.log(variances / start.noise_variance),
+        is_active=(variances - start.noise_variance) / variances > 0.01,
+    )
+    return Model(
+        start, options.latent_dim, None, arrays(vae), use, 1.0, 0.0, str(options.device)
+    )
+
+
+def trained_model(
+    vae: VAE, start: ProbabilisticPCA, kept: Kept, rows: Rows, options: Options
+) -> Model:
+    """The model that fit leaves, or the linear one where nothing of the training was kept."""
+    if kept.share == 0.0:
+        return linear_model(start, options)
+    seen = slice(_DIAGNOSED_ROWS)
+    weights = arrays(vae)
+    use = code_use(vae.double(), rows.scores[seen].double(), rows.residual[seen].double())
+    return Model(
+        start,
+        options.latent_dim,
+        options.architecture,
+        weights,
+        use,
+        kept.start_weight,
+        kept.share,
+        str(options.device),
+    )
+
+
+def arrays(vae: VAE) -> dict[str, np.ndarray]:
+    """The state of a model as numpy arrays of its own."""
+    return {name: value.numpy(force=True).copy() for name, value in vae.state_dict().items()}
+
+
+@dataclass(frozen=True)
+class Online:
+    """Where `partial_fit` stands: numpy arrays only."""
+
+    weights: dict[str, np.ndarray]
+    averaged: dict[str, np.ndarray]
+    moments: dict[int, dict[str, np.ndarray]]  # of the optimiser, by parameter
+    step: int
+
+
+def fit_online(
+    X,
+    weight: np.ndarray | None,
+    options: Options,
+    previous: tuple[Model, Online | None] | None,
+) -> tuple[Model, Record, Online | None]:
+    """One pass over a new batch of rows, which first judges the model trained so far."""
+    model, online = previous or (None, None)
+    start = model.start if model else fit_linear(X, options.latent_dim, weight)
+    if start.latent_dim == 0 or start.latent_dim >= len(start.variances):
+        return linear_model(start, options), Record(n_passes=1), None
+    rows = project(start, X, weight, options)
+    generator = torch.Generator(options.device).manual_seed(options.seed)
+    vae = initial_vae(start, options, model)
+    averaged, optimizer = copy.deepcopy(vae), make_optimizer(vae)
+    plan = Plan(
+        make_budget(len(rows.scores), vae, options)._replace(max_passes=sys.maxsize),
+        len(rows.scores),
+    )
+    if online is not None:
+        _resume(online, vae, averaged, optimizer)
+        plan.step = online.step
+    noise = draw_noise(rows, vae, generator)
+    record = Record(bounds=[look(averaged, rows, noise)], n_passes=1)
+    kept = Kept(0.0, 1.0) if model is None else judge(averaged, None, start, rows, generator)
+    loss = one_pass(vae, averaged, optimizer, rows, plan, generator, options.precision)
+    record.losses.append(loss)
+    look(averaged, rows, noise)
+    moments = {
+        index: {name: value.numpy(force=True).copy() for name, value in state.items()}
+        for index, state in optimizer.state_dict()["state"].items()
+    }
+    online = Online(arrays(vae), arrays(averaged), moments, plan.step)
+    return trained_model(averaged, start, kept, rows, options), record, online
+
+
+def _resume(online: Online, vae: VAE, averaged: VAE, optimizer: torch.optim.Optimizer) -> None:
+    for module, state in ((vae, online.weights), (averaged, online.averaged)):
+        module.load_state_dict({name: torch.tensor(array) for name, array in state.items()})
+    moments = {
+        index: {name: torch.tensor(array) for name, array in state.items()}
+        for index, state in online.moments.items()
+    }
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})

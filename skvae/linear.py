@@ -1,0 +1,298 @@
+"""Probabilistic PCA in closed form: the linear start (Tipping & Bishop, 1999).
+
+Rows are centred and divided by one common scale (the root mean variance of a column), so that
+the mean variance is 1 whatever the user's units. Everything below is in those scaled units unless
+it says "user's units". Scores are coordinates on the leading principal directions; what a row has
+outside them is its residual energy. Shapes: n rows, d columns, k directions kept, q latent units.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+# Up to this cost the singular values come from the rows themselves, not from their squares.
+_DIRECT_COST = 1e8
+# Up to this size a covariance or Gram matrix is decomposed exactly; beyond, by subspace iteration.
+_EXACT_SIZE = 2048
+_N_ITERATIONS = 4
+# Directions that training may see: past them the residual is carried as a number per row.
+_MAX_DIRECTIONS = 512
+# A tail that holds less than this share of what latent_dim units leave cannot change a model much.
+_TAIL_SHARE = 0.02
+# latent_dim="auto" looks at no more units than this, on this many folds.
+_MAX_AUTO_DIM = 32
+_N_FOLDS = 5
+# Cells of a dense batch: 32 MB in float64, whatever the number of columns.
+_BATCH_CELLS = 4_194_304
+
+
+def batches(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Slices that cover n_rows rows, each small enough to be held densely."""
+    step = max(1, min(8192, _BATCH_CELLS // max(n_columns, 1)))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
+
+
+@dataclass(frozen=True)
+class ProbabilisticPCA:
+    """x = mean + scale * (components' W z + noise), with W = diag(sqrt(variances - noise))."""
+
+    mean: np.ndarray  # (d,), user's units
+    scale: float  # user's units per scaled unit
+    components: np.ndarray  # (k, d), orthonormal rows, signs as scikit-learn's PCA
+    variances: np.ndarray  # (k,), descending
+    noise_variance: float
+    total_variance: float  # summed over the d columns
+    latent_dim: int  # units in use, at most the rank
+    mean_log_prob: float  # of the training rows, nats of scaled units
+
+    @property
+    def n_features(self) -> int:
+        return self.mean.shape[0]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Spread of the data along each latent unit, sqrt(variance - noise), shape (q,)."""
+        return np.sqrt(self.variances[: self.latent_dim] - self.noise_variance)
+
+    def with_latent_dim(self, latent_dim: int) -> "ProbabilisticPCA":
+        """The model of the same rows with fewer units; at most as many as there are directions."""
+        q = min(latent_dim, self.latent_dim)
+        rest = self.total_variance - self.variances[:q].sum()
+        noise = rest / (self.n_features - q) if q < self.latent_dim else self.noise_variance
+        return replace(self, latent_dim=q, noise_variance=float(noise))
+
+    def scores(self, X, dtype: np.dtype) -> np.ndarray:
+        """Scores of dense or sparse rows, shape (n, k), computed in dtype."""
+        components = self.components.astype(dtype, copy=False)
+        scores = np.empty((X.shape[0], len(components)), dtype)
+        for rows in batches(*X.shape):
+            scores[rows] = self._standardise(X[rows], dtype) @ components.T
+        return scores
+
+    def project(self, X, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
+        """Scores (n, k) and residual energy (n,): computed in float64, returned in dtype."""
+        n, k = X.shape[0], len(self.components)
+        scores, residual = np.empty((n, k), dtype), np.zeros(n, dtype)
+        for rows in batches(*X.shape):
+            x = self._standardise(X[rows], np.float64)
+            s = x @ self.components.T
+            scores[rows] = s
+            if k < self.n_features:
+                energy = np.einsum("ij,ij->i", x, x) - np.einsum("ij,ij->i", s, s)
+                residual[rows] = np.maximum(energy, 0.0)
+        return scores, residual
+
+    def restore(self, scores: np.ndarray) -> np.ndarray:
+        """Rows in the user's units from scores, shape (n, d), in the dtype of the scores."""
+        x = scores @ self.components.astype(scores.dtype, copy=False)
+        x *= self.scale
+        x += self.mean.astype(scores.dtype, copy=False)
+        return x
+
+    def log_prob(self, scores: np.ndarray, residual: np.ndarray) -> np.ndarray:
+        """Exact log-density per row, nats of scaled units (Tipping & Bishop, 1999, eq. 4)."""
+        q, d = self.latent_dim, self.n_features
+        inside = (np.square(scores[:, :q]) / self.variances[:q]).sum(1)
+        outside = (np.square(scores[:, q:]).sum(1) + residual) / self.noise_variance
+        log_det = np.log(self.variances[:q]).sum() + (d - q) * np.log(self.noise_variance)
+        return -0.5 * (inside + outside + log_det + d * np.log(2 * np.pi))
+
+    @property
+    def log_jacobian(self) -> float:
+        """What a log-density in scaled units gains when it is told in the user's units."""
+        return -self.n_features * float(np.log(self.scale))
+
+    def _standardise(self, x, dtype) -> np.ndarray:
+        x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=dtype)
+        return (x - self.mean.astype(dtype, copy=False)) / x.dtype.type(self.scale)
+
+
+def fit_linear(
+    X, latent_dim: int, sample_weight: np.ndarray | None = None, rng=None
+) -> ProbabilisticPCA:
+    """The maximum-likelihood probabilistic PCA of dense or sparse rows.
+
+    Variances divide by n - 1 as scikit-learn's PCA does. A latent_dim at or above the rank is cut
+    to the rank, and the noise then takes a floor instead of the 0 that the formula gives.
+    """
+    rows = _Rows(X, sample_weight)
+    limit = min(max(_MAX_DIRECTIONS, 2 * latent_dim), *X.shape)
+    variances, components = _decompose(rows, limit, rng or np.random.RandomState(0))
+    tolerance = variances[0] * max(X.shape) * np.finfo(np.float64).eps
+    rank = int((variances > tolerance).sum())
+    q = min(latent_dim, rank)
+    left = np.maximum(rows.total_variance - np.cumsum(variances[:limit]), 0.0)
+    if q < rank:
+        noise = left[q - 1] / (rows.n_features - q)
+    else:  # no noise is no density; far below the smallest variance it is one, and exact
+        noise = min(1e-6, 1e-3 * variances[q - 1]) if q else 1e-6
+    enough = int(np.searchsorted(-left, -_TAIL_SHARE * left[q - 1])) + 1 if q else 1
+    k = min(max(enough, 2 * q), max(rank, 1), limit)
+    # The mean of log_prob over the rows whose covariance this is, without another pass.
+    shrunk = 1.0 - 1.0 / rows.n_rows
+    outside = rows.total_variance - variances[:q].sum()
+    log_det = np.log(variances[:q]).sum() + (rows.n_features - q) * np.log(noise)
+    quadratic = shrunk * (q + max(outside, 0.0) / noise)
+    return ProbabilisticPCA(
+        mean=rows.mean,
+        scale=rows.scale,
+        components=components[:k],
+        variances=variances[:k],
+        noise_variance=float(noise),
+        total_variance=rows.total_variance,
+        latent_dim=q,
+        mean_log_prob=float(-0.5 * (quadratic + log_det + rows.n_features * np.log(2 * np.pi))),
+    )
+
+
+def choose_latent_dim(X, sample_weight: np.ndarray | None, rng: np.random.RandomState) -> int:
+    """Smallest number of units within a standard error of the best held-out likelihood.
+
+    Five folds of probabilistic PCA, all numbers of units up to 32 from one decomposition each.
+    """
+    n, d = X.shape
+    most = max(1, min(_MAX_AUTO_DIM, d - 1, (n - n // _N_FOLDS) - 2))
+    fold = rng.permutation(n) % min(_N_FOLDS, n)
+    log_prob = np.empty((n, most))
+    for held_out in (fold == i for i in range(fold.max() + 1)):
+        weight = None if sample_weight is None else sample_weight[~held_out]
+        model = fit_linear(X[~held_out], most, weight, rng)
+        scores, residual = model.project(X[held_out])
+        for q in range(1, most + 1):
+            log_prob[held_out, q - 1] = model.with_latent_dim(q).log_prob(scores, residual)
+            log_prob[held_out, q - 1] += model.log_jacobian
+    mean = np.average(log_prob, axis=0, weights=sample_weight)
+    best = int(mean.argmax())
+    behind = log_prob[:, [best]] - log_prob
+    error = behind.std(axis=0) / np.sqrt(n)
+    return int(np.argmax(mean[best] - mean <= error)) + 1
+
+
+def farthest_cell(X, names=None) -> str:
+    """The column whose farthest value is the most standard deviations from its mean, in words."""
+    rows = _Rows(X, None)
+    variance, farthest = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    for _, x in rows:
+        variance += np.square(x).sum(0)
+        farthest = np.maximum(farthest, np.abs(x).max(0))
+    deviations = farthest * np.sqrt(
+        (X.shape[0] - 1) / np.maximum(variance, np.finfo(float).tiny)
+    )
+    deviations /= np.sqrt(X.shape[0])
+    column = int(deviations.argmax())
+    name = column if names is None else repr(names[column])
+    return (
+        f"the value farthest out, {deviations[column]:.3g} standard deviations from its mean, is "
+        f"in column {name}: clip or transform that column, or scale the columns before fit"
+    )
+
+
+class _Rows:
+    """Training rows centred, scaled, and weighted so that their squares sum to the covariance."""
+
+    def __init__(self, X, sample_weight: np.ndarray | None) -> None:
+        self.n_rows, self.n_features = X.shape
+        self.X = X
+        w = np.ones(self.n_rows) if sample_weight is None else sample_weight
+        share = w / w.sum()
+        self.mean, exponent = self._locate(share)
+        # A power of two first: squares of columns at 1e200 would overflow.
+        total, shift = 0.0, np.zeros(self.n_features)
+        for rows in batches(*X.shape):
+            x = np.ldexp(self._batch(rows) - self.mean, -exponent)
+            shift += share[rows] @ x
+            total += share[rows] @ np.einsum("ij,ij->i", x, x)
+        self.mean = self.mean + np.ldexp(shift, exponent)
+        total -= shift @ shift
+        n = np.count_nonzero(w)
+        variance = max(total, 0.0) / self.n_features * n / (n - 1)
+        rounding = np.finfo(np.float64).eps * np.ldexp(np.abs(self.mean).max(), -exponent)
+        self.is_constant = variance <= 4 * rounding**2
+        self.scale = 1.0 if self.is_constant else float(np.ldexp(np.sqrt(variance), exponent))
+        self.total_variance = 0.0 if self.is_constant else float(self.n_features)
+        self.root_weight = np.sqrt(share * n / (n - 1))
+
+    def _locate(self, share: np.ndarray) -> tuple[np.ndarray, int]:
+        mean, largest = np.zeros(self.n_features), 0.0
+        for rows in batches(*self.X.shape):
+            x = self._batch(rows)
+            mean += share[rows] @ x
+            largest = max(largest, float(np.abs(x).max()))
+        return mean, int(np.frexp(largest)[1])
+
+    def _batch(self, rows: slice) -> np.ndarray:
+        x = self.X[rows]
+        return np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64)
+
+    def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
+        for rows in batches(*self.X.shape):
+            x = (self._batch(rows) - self.mean) / self.scale
+            yield rows, x * self.root_weight[rows, None]
+
+    def times(self, Q: np.ndarray) -> np.ndarray:
+        """Rows @ Q, shape (n, Q's columns)."""
+        out = np.empty((self.n_rows, Q.shape[1]))
+        for rows, x in self:
+            out[rows] = x @ Q
+        return out
+
+    def transposed_times(self, Q: np.ndarray) -> np.ndarray:
+        """Rows' @ Q, shape (d, Q's columns)."""
+        return sum(x.T @ Q[rows] for rows, x in self)
+
+    def covariance(self) -> np.ndarray:
+        return sum(x.T @ x for _, x in self)
+
+    def gram(self) -> np.ndarray:
+        columns = self.X.tocsc() if sparse.issparse(self.X) else self.X
+        gram = np.zeros((self.n_rows, self.n_rows))
+        for cols in batches(self.n_features, self.n_rows):
+            x = columns[:, cols]
+            x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64)
+            x = (x - self.mean[cols]) / self.scale * self.root_weight[:, None]
+            gram += x @ x.T
+        return gram
+
+
+def _decompose(rows: _Rows, limit: int, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Leading variances and directions (limit, d) of the rows, largest first."""
+    n, d = rows.n_rows, rows.n_features
+    if rows.is_constant:
+        return np.zeros(limit), np.eye(limit, d)
+    if n * d * min(n, d) <= _DIRECT_COST:
+        x = np.concatenate([x for _, x in rows])
+        singular, components = np.linalg.svd(x, full_matrices=False)[1:]
+    elif d <= min(n, _EXACT_SIZE):
+        variances, vectors = np.linalg.eigh(rows.covariance())
+        singular, components = np.sqrt(np.maximum(variances[::-1], 0)), vectors[:, ::-1].T
+    elif n <= _EXACT_SIZE:
+        basis = np.linalg.eigh(rows.gram())[1][:, : -limit - 1 : -1]
+        singular, components = _within(rows.transposed_times(basis))
+    else:
+        singular, components = _subspace_iteration(rows, limit, rng)
+    return np.square(singular[:limit]), _with_signs(components[:limit])
+
+
+def _within(B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Singular values and left vectors, as rows, of a tall matrix (d, k)."""
+    vectors, singular, _ = np.linalg.svd(B, full_matrices=False)
+    return singular, vectors.T
+
+
+def _subspace_iteration(rows: _Rows, limit: int, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Randomised subspace iteration (Halko, Martinsson & Tropp, 2011), float64 throughout."""
+    width = min(limit + 10, rows.n_rows, rows.n_features)
+    Q = rng.standard_normal((rows.n_features, width))
+    for _ in range(_N_ITERATIONS):
+        Q = np.linalg.qr(rows.times(np.linalg.qr(Q)[0]))[0]
+        Q = rows.transposed_times(Q)
+    return _within(Q)
+
+
+def _with_signs(components: np.ndarray) -> np.ndarray:
+    """The largest entry of every direction positive, as in scikit-learn's PCA."""
+    largest = np.abs(components).argmax(axis=1)
+    return components * np.sign(components[np.arange(len(components)), largest])[:, None]

@@ -1,0 +1,147 @@
+"""What fit leaves behind: numpy arrays and plain values, and what can be asked of them.
+
+Codes are what a person sees, t = spread * code_scale * posterior mean, in order of explained
+variance (docs/theory.md); z are the prior's own coordinates, in the same order. Units past the
+rank of the data are inactive: their codes are 0. Everything here is in the user's units.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skvae.diagnostics import CodeUse
+from skvae.linear import ProbabilisticPCA, batches
+from skvae.objective import importance_bound, mixture
+from skvae.vae import VAE
+
+N_DRAWS = 32  # of the importance-weighted bound that scores report
+_DRAWS_SEED = 0  # scores of two models differ by the models alone
+_HIDDEN_CELLS = 1024  # columns that a row may take inside the networks, at a guess
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted model; weights is the state of its VAE."""
+
+    start: ProbabilisticPCA
+    latent_dim: int  # as asked for, inactive units included
+    architecture: Callable | None  # None: the linear start was kept
+    weights: dict[str, np.ndarray]
+    use: CodeUse
+    start_weight: float
+    kept: float  # share of the training, 0 for the linear start
+    device: str
+
+    def codes(self, X, whiten: bool) -> np.ndarray:
+        """Point codes, shape (n, latent_dim), computed in the dtype of X."""
+        scale = 1.0 if whiten else self.spread
+        codes = [vae.codes(x)[:, self.order] for vae, x in self._batches(X, X.dtype)]
+        return self._padded(_numpy(codes) * scale)
+
+    def reconstruct(self, codes: np.ndarray, whiten: bool) -> np.ndarray:
+        """Rows from point codes, shape (n, d)."""
+        z = codes[:, : self.start.latent_dim]
+        return self.decode(z if whiten else z / self.spread.astype(z.dtype))
+
+    def posterior(self, X) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of q(z|x), each of shape (n, latent_dim)."""
+        posteriors = [vae.encode(x) for vae, x in self._batches(X, X.dtype)]
+        mean = _numpy([q.mean[:, self.order] for q in posteriors])
+        std = _numpy([torch.exp(0.5 * q.log_variance)[:, self.order] for q in posteriors])
+        return self._padded(mean), self._padded(std, fill=1.0)
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Mean rows of latent points, shape (n, d)."""
+        vae = self.vae(z.dtype)
+        x = np.empty((len(z), self.start.n_features), z.dtype)
+        units = np.empty((len(z), self.start.latent_dim), z.dtype)
+        units[:, self.order] = z[:, : self.start.latent_dim]
+        for rows in batches(len(z), self.start.n_features + _HIDDEN_CELLS):
+            with torch.inference_mode():
+                scores = vae.decode(torch.as_tensor(units[rows], device=self.device))
+            x[rows] = self.start.restore(scores.numpy(force=True))
+        return x
+
+    def log_prob(self, X) -> np.ndarray:
+        """Importance-weighted bound on the log-density of the mixture with the start, in nats."""
+        dtype = np.dtype(X.dtype)
+        scores, residual = self.start.project(X)
+        log_prob = torch.from_numpy(self.start.log_prob(scores, residual))
+        if self.architecture is not None:
+            generator = torch.Generator().manual_seed(_DRAWS_SEED)
+            draws = torch.randn(N_DRAWS, self.start.latent_dim, generator=generator).double()
+            vae, draws = self.vae(np.float64), draws.to(self.device)
+            bounds = []
+            for rows in batches(len(scores), scores.shape[1] + _HIDDEN_CELLS):
+                x, r = (
+                    torch.as_tensor(a[rows], device=self.device) for a in (scores, residual)
+                )
+                with torch.inference_mode():
+                    bounds.append(importance_bound(vae, x, r, draws))
+            bound = torch.from_numpy(_numpy(bounds))
+            log_prob = mixture(bound, log_prob, self.start_weight)
+        return (log_prob.numpy() + self.start.log_jacobian).astype(dtype)
+
+    def sample(self, n_samples: int, rng: np.random.RandomState, dtype: np.dtype) -> np.ndarray:
+        """Draws from the mixture, noise included, shape (n_samples, d)."""
+        from_start = rng.random_sample(n_samples) < self.start_weight
+        z = rng.standard_normal((n_samples, self.latent_dim))
+        noise_variance = np.where(from_start, self.start.noise_variance, self.noise_variance)
+        x = self.decode(z)
+        if self.architecture is not None and from_start.any():
+            linear = np.zeros((from_start.sum(), len(self.start.variances)))
+            linear[:, : self.start.latent_dim] = (
+                z[from_start, : self.start.latent_dim] * self.start.weights
+            )
+            x[from_start] = self.start.restore(linear)
+        noise = rng.standard_normal(x.shape)
+        noise *= self.start.scale * np.sqrt(noise_variance)[:, None]
+        x += noise
+        return x.astype(dtype, copy=False)
+
+    @property
+    def order(self) -> np.ndarray:
+        return self.use.order
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Change of a row per unit of the prior's coordinate, in the user's units, shape (q,)."""
+        return self.use.spread * self.start.scale
+
+    @property
+    def noise_variance(self) -> float:
+        """Of the decoder, in scaled units."""
+        return float(self.weights["noise_variance"])
+
+    def vae(self, dtype: np.dtype) -> VAE:
+        """The module, rebuilt in a dtype, on the device."""
+        with torch.device("meta"):
+            vae = VAE.from_architecture(self.start, self.architecture)
+        torch_dtype = torch.float32 if dtype == np.float32 else torch.float64
+        state = {
+            name: torch.tensor(array, dtype=torch_dtype, device=self.device)
+            for name, array in self.weights.items()
+        }
+        vae.load_state_dict(state, assign=True)
+        return vae.eval().requires_grad_(False)
+
+    def _batches(self, X, dtype) -> Iterator[tuple[VAE, Tensor]]:
+        vae = self.vae(dtype)
+        for rows in batches(X.shape[0], X.shape[1] + _HIDDEN_CELLS):
+            scores = self.start.scores(X[rows], dtype)
+            with torch.inference_mode():
+                yield vae, torch.from_numpy(scores).to(self.device)
+
+    def _padded(self, values: np.ndarray, fill: float = 0.0) -> np.ndarray:
+        if values.shape[1] == self.latent_dim:
+            return values
+        padded = np.full((len(values), self.latent_dim), fill, values.dtype)
+        padded[:, : values.shape[1]] = values
+        return padded
+
+
+def _numpy(tensors: list[Tensor]) -> np.ndarray:
+    return torch.cat(tensors).numpy(force=True)

@@ -1,0 +1,73 @@
+"""What training maximises and what scoring reports: the evidence lower bound and its limit.
+
+All in nats per row, summed over columns, in scaled units; x, residual as in vae.py.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from skvae.vae import VAE, squared_error
+
+# Weight of the point codes' own reconstruction, so that decoding them is trained too.
+POINT_WEIGHT = 0.5
+
+
+class Terms(NamedTuple):
+    """Means over the batch: loss is minimised, the others are watched."""
+
+    loss: Tensor
+    elbo: Tensor
+    squared_error: Tensor  # of draws from the posterior: what the noise has to explain
+    code_scale: Tensor  # (q,), undoes the shrinkage of the posterior mean
+
+
+def elbo(vae: VAE, x: Tensor, residual: Tensor, weight: Tensor | None, noise: Tensor) -> Terms:
+    """The evidence lower bound (Kingma & Welling, 2014) and the loss that trains it.
+
+    The loss adds the reconstruction of the point codes, which no bound asks for and every user
+    of `inverse_transform` does; it pulls neither the noise nor the posterior variances.
+    """
+    q = vae.encode(x)
+    code_scale = shrinkage_undone(q.log_variance.detach())
+    draws, points = vae.decode(torch.cat([q.sample(noise), q.mean * code_scale])).chunk(2)
+    error = squared_error(x, draws, residual)
+    bound = vae.log_likelihood(error) - q.kl().sum(-1)
+    point_error = squared_error(x, points, residual)
+    loss = POINT_WEIGHT * point_error / (2 * vae.noise_variance) - bound
+    if weight is not None:
+        loss, bound, error = weight * loss, weight * bound, weight * error
+    return Terms(loss.mean(), bound.detach().mean(), error.detach().mean(), code_scale)
+
+
+def shrinkage_undone(log_variance: Tensor) -> Tensor:
+    """Factor per unit that gives posterior means the prior's spread, from a batch's variances.
+
+    The aggregate posterior has variance 1 at the optimum, so means have variance 1 - E[v], and
+    for probabilistic PCA 1 / (1 - v) is Tipping & Bishop's optimal reconstruction.
+    """
+    return 1.0 / (1.0 - log_variance.exp().mean(0)).clamp(min=1e-2)
+
+
+def importance_bound(vae: VAE, x: Tensor, residual: Tensor, noise: Tensor) -> Tensor:
+    """Importance-weighted bound on log p(x) per row (Burda, Grosse & Salakhutdinov, 2016).
+
+    noise has shape (n_draws, q) and is shared by the rows, so that a row's value does not depend
+    on the rows beside it. The bound rises with n_draws; one draw gives the ELBO.
+    """
+    q = vae.encode(x)
+    log_weights = torch.empty(len(noise), len(x), dtype=x.dtype, device=x.device)
+    for log_weight, draw in zip(log_weights, noise, strict=True):
+        z = q.sample(draw)
+        error = squared_error(x, vae.decode(z), residual)
+        log_weight.copy_(vae.log_likelihood(error) + q.log_ratio(z, draw))
+    return torch.logsumexp(log_weights, 0) - math.log(len(noise))
+
+
+def mixture(log_prob: Tensor, start_log_prob: Tensor, start_weight: float) -> Tensor:
+    """log((1 - w) p + w p_start) per row: the defensive mixture (Hesterberg, 1995)."""
+    return torch.logaddexp(
+        log_prob + math.log1p(-start_weight), start_log_prob + math.log(start_weight)
+    )

@@ -1,0 +1,132 @@
+"""The model: a linear path and a nonlinear branch in encoder and decoder.
+
+It lives in the space of the principal scores (linear.py): x are scores, shape (batch, k), and
+residual is each row's squared length outside them, shape (batch,), which the model cannot change
+but has to pay for. With zero branches it is the probabilistic PCA that it was built from, exactly.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skvae.linear import ProbabilisticPCA
+from skvae.networks import Architecture
+
+# Inputs of the branches bend toward this many standard deviations: far rows see the linear path.
+_BEND = 6.0
+# Largest factor, as a logarithm, by which a branch may change a posterior variance.
+_LOG_VARIANCE_RANGE = 4.0
+
+
+class Posterior(NamedTuple):
+    """q(z|x): a normal with independent coordinates, each tensor of shape (batch, q)."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+    def sample(self, noise: Tensor) -> Tensor:
+        return self.mean + torch.exp(0.5 * self.log_variance) * noise
+
+    def kl(self) -> Tensor:
+        """KL(q || N(0, I)) per row and unit, in nats, shape (batch, q)."""
+        variance = self.log_variance.exp()
+        return 0.5 * (self.mean.square() + variance - 1.0 - self.log_variance)
+
+    def log_ratio(self, z: Tensor, noise: Tensor) -> Tensor:
+        """Log N(z; 0, I) - log q(z|x) summed over units, for z = sample(noise)."""
+        return 0.5 * (noise.square() - z.square() + self.log_variance).sum(-1)
+
+
+class VAE(nn.Module):
+    """Encoder, decoder and noise of a Gaussian model; a branch of None adds nothing."""
+
+    noise_variance: Tensor
+    code_scale: Tensor
+    log_variance: Tensor
+    bend: Tensor
+
+    def __init__(
+        self,
+        start: ProbabilisticPCA,
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        q, k = start.latent_dim, len(start.variances)
+        variances, noise = start.variances, start.noise_variance
+        self.encoder, self.decoder = encoder, decoder
+        self.register_buffer("bend", _tensor(_BEND * np.sqrt(variances)))
+        self.encoder_path = nn.Parameter(_diagonal(start.weights / variances[:q], (q, k)))
+        self.decoder_path = nn.Parameter(_diagonal(start.weights, (k, q)))
+        self.register_buffer("log_variance", _tensor(np.log(noise / variances[:q])))
+        self.register_buffer("noise_variance", _tensor(noise))
+        self.register_buffer("code_scale", _tensor(variances[:q] / start.weights**2))
+        self.n_features = start.n_features
+        self.latent_dim = q
+
+    @classmethod
+    def from_architecture(
+        cls, start: ProbabilisticPCA, architecture: Architecture | None
+    ) -> "VAE":
+        """The model with branches of an architecture, or with none."""
+        if architecture is None:
+            return cls(start)
+        return cls(start, *(architecture(*sizes) for sizes in branch_sizes(start)))
+
+    @torch.no_grad()
+    def forget_start(self) -> None:
+        """Leave the linear start for the prior: what a model without it begins with."""
+        for name in ("encoder_path", "decoder_path", "log_variance"):
+            getattr(self, name).zero_()
+        for name in ("noise_variance", "code_scale"):
+            getattr(self, name).fill_(1.0)
+
+    def encode(self, x: Tensor) -> Posterior:
+        """The posterior of rows of scores."""
+        mean = F.linear(x, self.encoder_path)
+        if self.encoder is None:
+            return Posterior(mean, self.log_variance.expand_as(mean))
+        bent = x / torch.sqrt(1.0 + (x / self.bend).square())
+        shift, log_factor = self.encoder(bent).split(self.latent_dim, -1)
+        log_factor = _LOG_VARIANCE_RANGE * torch.tanh(log_factor / _LOG_VARIANCE_RANGE)
+        return Posterior(mean + shift, self.log_variance + log_factor)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean scores of latent points."""
+        mean = F.linear(z, self.decoder_path)
+        return mean if self.decoder is None else mean + self.decoder(z)
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Point codes: the posterior mean with its shrinkage undone (Tipping & Bishop, 1999)."""
+        return self.encode(x).mean * self.code_scale
+
+    def log_likelihood(self, squared_error: Tensor) -> Tensor:
+        """Conditional log-density of rows in nats of scaled units, from squared errors over all d columns."""
+        s2 = self.noise_variance
+        constant = self.n_features * (math.log(2 * math.pi) + torch.log(s2))
+        return -0.5 * (constant + squared_error / s2)
+
+
+def branch_sizes(start: ProbabilisticPCA) -> list[tuple[int, int]]:
+    """Columns in and out of the encoder's branch and of the decoder's."""
+    q, k = start.latent_dim, len(start.variances)
+    return [(k, 2 * q), (q, k)]
+
+
+def squared_error(x: Tensor, mean: Tensor, residual: Tensor) -> Tensor:
+    """Squared distance between rows and their reconstruction over all d columns, per row."""
+    return (x - mean).square().sum(-1) + residual
+
+
+def _tensor(array: np.ndarray | float) -> Tensor:
+    return torch.tensor(array, dtype=torch.float64)
+
+
+def _diagonal(values: np.ndarray, shape: tuple[int, int]) -> Tensor:
+    matrix = torch.zeros(shape, dtype=torch.float64)
+    matrix.diagonal()[: len(values)] = _tensor(values)
+    return matrix
