@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import bars, report, trials
+from benchmarks import bars, experiments, report, trials
 from benchmarks.datasets import DATASETS, LATENT_DIMS, Source, available
 from benchmarks.methods import METHODS
 from benchmarks.metrics import DEFAULT_METRICS, METRICS
@@ -52,7 +52,17 @@ def run_bars(options) -> None:
         print(measured)
 
 
-COMMANDS = {"trials": run_trials, "report": write_report, "bars": run_bars}
+def run_experiments(options) -> None:
+    """Change one default at a time and compare, paired over data sets and seeds."""
+    experiments.run(options.only, options.seeds, _source(options), options.output)
+
+
+COMMANDS = {
+    "trials": run_trials,
+    "report": write_report,
+    "bars": run_bars,
+    "experiments": run_experiments,
+}
 
 
 def _parser():
@@ -64,6 +74,7 @@ def _parser():
     _add_trials(commands.add_parser("trials", help=run_trials.__doc__))
     _add_report(commands.add_parser("report", help=write_report.__doc__))
     _add_bars(commands.add_parser("bars", help=run_bars.__doc__))
+    _add_experiments(commands.add_parser("experiments", help=run_experiments.__doc__))
     return parser
 
 
@@ -96,6 +107,14 @@ def _add_report(parser):
 def _add_bars(parser):
     parser.add_argument("--only", nargs="+", choices=bars.BARS, default=list(bars.BARS))
     parser.add_argument("--output", type=Path, default=RESULTS / "bars.jsonl")
+    _add_source(parser)
+
+
+def _add_experiments(parser):
+    names = list(experiments.EXPERIMENTS)
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--output", type=Path, default=RESULTS / "experiments.jsonl")
     _add_source(parser)
 
 

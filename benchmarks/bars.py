@@ -120,9 +120,7 @@ def digits_fit(source) -> Iterator[Measured]:
 def digits_grid_search(source) -> Iterator[Measured]:
     """Yield the time of a search over latent_dim on all digits, five folds."""
     X = datasets.read("digits", source).X / 16
-    search = GridSearchCV(
-        VAETransformer(random_state=0), {"latent_dim": [2, 4, 8, 16, 32]}, cv=5
-    )
+    search = GridSearchCV(VAETransformer(random_state=0), {"latent_dim": [2, 4, 8, 16, 32]}, cv=5)
     start = perf_counter()
     search.fit(X)
     seconds = perf_counter() - start

@@ -85,9 +85,7 @@ def main() -> None:
     data = read_table(options.data, options.target) if options.data else read_digits()
     start = perf_counter()
     n_fit, n_columns = data.X_train.shape
-    print(
-        f"{data.name}: {n_fit} rows to fit, {len(data.X_test)} held out, {n_columns} columns\n"
-    )
+    print(f"{data.name}: {n_fit} rows to fit, {len(data.X_test)} held out, {n_columns} columns\n")
     with tqdm(total=_n_steps(data), unit="fit", leave=False) as progress:
         results = compare(data, progress)
         pipelines = classify(data, progress)
@@ -230,9 +228,7 @@ def _halves(name, X, y, image_shape=None):
 
 def _classes(frame, target):
     if target not in frame:
-        raise SystemExit(
-            f"no column {target!r}; there are: {', '.join(map(str, frame.columns))}"
-        )
+        raise SystemExit(f"no column {target!r}; there are: {', '.join(map(str, frame.columns))}")
     classes = frame[target].astype("string").fillna("missing").to_numpy(dtype=str)
     n_classes = len(np.unique(classes))
     if n_classes > N_CLASSES_AT_MOST:

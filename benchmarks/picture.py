@@ -79,8 +79,7 @@ def _draw_errors(axes, data, results, names):
 def _draw_images(figure, data, models):
     originals = data.X_test[_one_of_each(data)]
     rows = {"original": originals} | {
-        name: model.inverse_transform(model.transform(originals))
-        for name, model in models.items()
+        name: model.inverse_transform(model.transform(originals)) for name, model in models.items()
     }
     height = data.image_shape[0] + GAP
     axes = figure.subplots()

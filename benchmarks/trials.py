@@ -141,9 +141,7 @@ def _fit_baseline(dataset, source, seed, max_train_rows, latent_dim):
 
 def _baseline(task):
     """Return PCA on the rows of this trial, fitted once for all methods that follow."""
-    return _fit_baseline(
-        task.dataset, task.source, task.seed, task.max_train_rows, task.latent_dim
-    )
+    return _fit_baseline(task.dataset, task.source, task.seed, task.max_train_rows, task.latent_dim)
 
 
 def _description(task, split):

@@ -1,10 +1,11 @@
-"""Everything that scikit-learn keeps private or changed between versions, behind public names."""
+"""What scikit-learn keeps private or changed between versions, behind public names."""
 
 import sys
+from types import FrameType
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils._array_api import get_namespace_and_device
+from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "InvalidParameterError",
     "StrOptions",
     "check_same_namespace",
+    "float_dtypes",
     "inside_search",
     "like",
     "to_numpy",
@@ -25,13 +27,17 @@ except ImportError:  # before 1.9 nothing asks for this error
         """Accept everything."""
 
 
+def float_dtypes(X):
+    """float64 and float32 of the array library that X belongs to."""
+    xp = get_namespace_and_device(X)[0]
+    return [xp.float64, xp.float32]
+
+
 def to_numpy(X):
     """A dense or sparse matrix as numpy holds it; arrays of other libraries are brought over."""
     if isinstance(X, np.ndarray) or sparse.issparse(X):
         return X
-    if hasattr(X, "detach"):  # a torch tensor, on any device
-        return X.detach().cpu().numpy()
-    return np.asarray(X)
+    return _convert_to_numpy(X, get_namespace_and_device(X)[0])
 
 
 def like(X, array):
@@ -44,7 +50,7 @@ def like(X, array):
 
 def inside_search() -> bool:
     """Whether a cross-validation or a search of scikit-learn is on the call stack."""
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith("sklearn.model_selection"):
             return True

@@ -11,9 +11,7 @@ from torch import Tensor
 
 from skvae.vae import VAE, squared_error
 
-ACTIVE_VARIANCE = (
-    0.01  # a unit is active if its posterior mean varies more (Burda et al., 2016)
-)
+ACTIVE_VARIANCE = 0.01  # a unit is active if its posterior mean varies more (Burda et al., 2016)
 _DERIVATIVE_STEP = 1e-4
 
 
@@ -33,8 +31,8 @@ def code_use(vae: VAE, x: Tensor, residual: Tensor) -> CodeUse:
     q, codes = vae.encode(x), vae.codes(x)
     total = (x.square().sum(-1) + residual).sum()
     order = torch.argsort(_error_without(vae, x, residual, codes), descending=True, stable=True)
-    left = [_error_with(vae, x, residual, codes, order[: n + 1]) for n in range(vae.latent_dim)]
-    left = torch.stack([total, *left])
+    errors = [_error_with(vae, x, residual, codes, order[:n]) for n in range(1, len(order) + 1)]
+    left = torch.stack([total, *errors])
     return CodeUse(
         order.numpy(force=True),
         _spread(vae, codes)[order].numpy(force=True),

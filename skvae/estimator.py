@@ -17,6 +17,7 @@ from skvae._sklearn import (
     Interval,
     StrOptions,
     check_same_namespace,
+    float_dtypes,
     inside_search,
     like,
     to_numpy,
@@ -421,9 +422,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _checked(self, X, **kwargs):
         try:
-            return validate_data(
-                self, X, accept_sparse="csr", dtype=[np.float64, np.float32], **kwargs
-            )
+            return validate_data(self, X, accept_sparse="csr", dtype=float_dtypes(X), **kwargs)
         except ValueError as error:
             if "contains NaN" in str(error) or "contains infinity" in str(error):
                 raise ValueError(f"{error}\n{first_bad_cell(X)}") from error
@@ -438,7 +437,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _check_codes(self, X):
         check_is_fitted(self)
-        codes = check_array(X, dtype=[np.float64, np.float32])
+        codes = check_array(X, dtype=float_dtypes(X))
         if codes.shape[1] != self.latent_dim_:
             raise ValueError(
                 f"X has {codes.shape[1]} codes per row, but this {type(self).__name__} was "
@@ -462,10 +461,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             latent_dim=int(latent_dim),
             architecture=architecture,
             init=self.init,
-            batch_size=self.batch_size,
-            max_iter=self.max_iter,
+            batch_size=_unless_auto(self.batch_size),
+            max_iter=_unless_auto(self.max_iter),
             early_stopping=self.early_stopping,
-            validation_fraction=self.validation_fraction,
+            validation_fraction=_unless_auto(self.validation_fraction),
             device=device,
             precision=PRECISIONS["float32" if self.precision == "auto" else self.precision],
             seed=seed,
@@ -540,3 +539,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         tags.input_tags.sparse = True
         tags.array_api_support = True
         return tags
+
+
+def _unless_auto(value):
+    return None if isinstance(value, str) else value

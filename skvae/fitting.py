@@ -38,15 +38,15 @@ _STEPS = (1500, 6000)
 
 @dataclass(frozen=True)
 class Options:
-    """What a person chose, with every "auto" resolved but those that depend on the rows."""
+    """What a person chose; None where "auto" leaves it to the rows."""
 
     latent_dim: int
     architecture: Architecture
     init: str
-    batch_size: int | str
-    max_iter: int | str
+    batch_size: int | None
+    max_iter: int | None
     early_stopping: bool
-    validation_fraction: float | str
+    validation_fraction: float | None
     device: torch.device
     precision: torch.dtype
     seed: int
@@ -65,21 +65,15 @@ def fit_model(
     if not _is_trainable(start, X.shape[0], options):
         return linear_model(start, options), Record(converged=True)
     rows = project(start, X, weight, options)
-    held_out, training = split(
-        len(rows.scores), options.validation_fraction, rng, options.device
-    )
+    held_out, training = split(len(rows.scores), options.validation_fraction, rng, options.device)
     vae = initial_vae(start, options, previous)
     held_out_rows, training_rows = rows.take(held_out), rows.take(training)
     del rows
     generator = torch.Generator(options.device).manual_seed(options.seed)
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
     budget = make_budget(len(training), vae, options)
-    record = train(
-        vae, training_rows, held_out_rows, budget, generator, options.precision, report
-    )
-    kept = judge(
-        vae, origin if options.init == "pca" else None, start, held_out_rows, generator
-    )
+    record = train(vae, training_rows, held_out_rows, budget, generator, options.precision, report)
+    kept = judge(vae, origin if options.init == "pca" else None, start, held_out_rows, generator)
     return trained_model(vae, start, kept, training_rows, options), record
 
 
@@ -93,20 +87,19 @@ def project(start: ProbabilisticPCA, X, weight: np.ndarray | None, options: Opti
     """Rows in score space, on the device, in the training's own precision."""
     dtype = np.float64 if options.precision == torch.float64 else np.float32
     scores, residual = start.project(X, dtype)
-    if weight is not None:
-        weight = torch.from_numpy((weight / weight.mean()).astype(dtype)).to(options.device)
+    share = None if weight is None else (weight / weight.mean()).astype(dtype)
     return Rows(
         torch.from_numpy(scores).to(options.device),
         torch.from_numpy(residual).to(options.device),
-        weight,
+        None if share is None else torch.from_numpy(share).to(options.device),
     )
 
 
 def split(
-    n_rows: int, fraction: float | str, rng: np.random.RandomState, device: torch.device
+    n_rows: int, fraction: float | None, rng: np.random.RandomState, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Indices of held-out and of training rows."""
-    if fraction == "auto":
+    if fraction is None:
         n_held_out = min(max(n_rows // 10, min(200, n_rows // 5)), 20_000)
     else:
         n_held_out = min(max(round(fraction * n_rows), 2), n_rows - 2)
@@ -114,14 +107,11 @@ def split(
     return order[:n_held_out], order[n_held_out:]
 
 
-def initial_vae(
-    start: ProbabilisticPCA, options: Options, previous: Model | None = None
-) -> VAE:
+def initial_vae(start: ProbabilisticPCA, options: Options, previous: Model | None = None) -> VAE:
     """The model before the first step: at the linear start, at random, or where it was left."""
     dtype = torch.float64 if options.precision == torch.float64 else torch.float32
     if previous is not None and previous.architecture is not None:
-        numpy_dtype = np.float64 if dtype == torch.float64 else np.float32
-        return previous.vae(numpy_dtype).to(options.device).requires_grad_(True).train()
+        return previous.vae(dtype).to(options.device).requires_grad_(True).train()
     sizes = branch_sizes(start)
     encoder, decoder = build(options.architecture, sizes, options.seed)
     if options.init == "pca":
@@ -136,11 +126,11 @@ def initial_vae(
 def make_budget(n_rows: int, vae: VAE, options: Options) -> Budget:
     """Batch size and passes: as many steps as a fixed amount of arithmetic pays for."""
     batch_size = options.batch_size
-    if batch_size == "auto":
+    if batch_size is None:
         batch_size = int(np.clip(2 ** round(np.log2(n_rows / 16)), 32, 1024))
     batch_size = min(batch_size, n_rows)
     max_passes = options.max_iter
-    if max_passes == "auto":
+    if max_passes is None:
         n_parameters = sum(p.numel() for p in vae.parameters())
         steps = np.clip(_FLOPS / (9 * batch_size * n_parameters), *_STEPS)
         max_passes = max(1, int(np.ceil(steps / (n_rows // batch_size))))
@@ -173,9 +163,7 @@ def linear_model(start: ProbabilisticPCA, options: Options) -> Model:
         kl=0.5 * np.log(variances / start.noise_variance),
         is_active=(variances - start.noise_variance) / variances > 0.01,
     )
-    return Model(
-        start, options.latent_dim, None, arrays(vae), use, 1.0, 0.0, str(options.device)
-    )
+    return Model(start, options.latent_dim, None, arrays(vae), use, 1.0, 0.0, str(options.device))
 
 
 def trained_model(

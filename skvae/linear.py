@@ -178,9 +178,7 @@ def farthest_cell(X, names=None) -> str:
     for _, x in rows:
         variance += np.square(x).sum(0)
         farthest = np.maximum(farthest, np.abs(x).max(0))
-    deviations = farthest * np.sqrt(
-        (X.shape[0] - 1) / np.maximum(variance, np.finfo(float).tiny)
-    )
+    deviations = farthest * np.sqrt((X.shape[0] - 1) / np.maximum(variance, np.finfo(float).tiny))
     deviations /= np.sqrt(X.shape[0])
     column = int(deviations.argmax())
     name = column if names is None else repr(names[column])
@@ -200,7 +198,7 @@ class _Rows:
         share = w / w.sum()
         self.mean, exponent = self._locate(share)
         # A power of two first: squares of columns at 1e200 would overflow.
-        total, shift = 0.0, np.zeros(self.n_features)
+        total, shift = np.float64(0.0), np.zeros(self.n_features)
         for rows in batches(*X.shape):
             x = np.ldexp(self._batch(rows) - self.mean, -exponent)
             shift += share[rows] @ x

@@ -37,9 +37,10 @@ class Model:
 
     def codes(self, X, whiten: bool) -> np.ndarray:
         """Point codes, shape (n, latent_dim), computed in the dtype of X."""
-        scale = 1.0 if whiten else self.spread
-        codes = [vae.codes(x)[:, self.order] for vae, x in self._batches(X, X.dtype)]
-        return self._padded(_numpy(codes) * scale)
+        codes = _numpy([vae.codes(x)[:, self.order] for vae, x in self._batches(X, X.dtype)])
+        if not whiten:
+            codes *= self.spread.astype(codes.dtype)
+        return self._padded(codes)
 
     def reconstruct(self, codes: np.ndarray, whiten: bool) -> np.ndarray:
         """Rows from point codes, shape (n, d)."""
@@ -55,7 +56,7 @@ class Model:
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Mean rows of latent points, shape (n, d)."""
-        vae = self.vae(z.dtype)
+        vae = self.vae(_torch_dtype(z.dtype))
         x = np.empty((len(z), self.start.n_features), z.dtype)
         units = np.empty((len(z), self.start.latent_dim), z.dtype)
         units[:, self.order] = z[:, : self.start.latent_dim]
@@ -73,12 +74,10 @@ class Model:
         if self.architecture is not None:
             generator = torch.Generator().manual_seed(_DRAWS_SEED)
             draws = torch.randn(N_DRAWS, self.start.latent_dim, generator=generator).double()
-            vae, draws = self.vae(np.float64), draws.to(self.device)
+            vae, draws = self.vae(torch.float64), draws.to(self.device)
             bounds = []
             for rows in batches(len(scores), scores.shape[1] + _HIDDEN_CELLS):
-                x, r = (
-                    torch.as_tensor(a[rows], device=self.device) for a in (scores, residual)
-                )
+                x, r = (torch.as_tensor(a[rows], device=self.device) for a in (scores, residual))
                 with torch.inference_mode():
                     bounds.append(importance_bound(vae, x, r, draws))
             bound = torch.from_numpy(_numpy(bounds))
@@ -116,20 +115,19 @@ class Model:
         """Of the decoder, in scaled units."""
         return float(self.weights["noise_variance"])
 
-    def vae(self, dtype: np.dtype) -> VAE:
+    def vae(self, dtype: torch.dtype) -> VAE:
         """The module, rebuilt in a dtype, on the device."""
         with torch.device("meta"):
             vae = VAE.from_architecture(self.start, self.architecture)
-        torch_dtype = torch.float32 if dtype == np.float32 else torch.float64
         state = {
-            name: torch.tensor(array, dtype=torch_dtype, device=self.device)
+            name: torch.tensor(array, dtype=dtype, device=self.device)
             for name, array in self.weights.items()
         }
         vae.load_state_dict(state, assign=True)
         return vae.eval().requires_grad_(False)
 
     def _batches(self, X, dtype) -> Iterator[tuple[VAE, Tensor]]:
-        vae = self.vae(dtype)
+        vae = self.vae(_torch_dtype(dtype))
         for rows in batches(X.shape[0], X.shape[1] + _HIDDEN_CELLS):
             scores = self.start.scores(X[rows], dtype)
             with torch.inference_mode():
@@ -145,3 +143,7 @@ class Model:
 
 def _numpy(tensors: list[Tensor]) -> np.ndarray:
     return torch.cat(tensors).numpy(force=True)
+
+
+def _torch_dtype(dtype: np.dtype) -> torch.dtype:
+    return torch.float32 if dtype == np.float32 else torch.float64

@@ -103,9 +103,7 @@ class Linear(BaseEstimator):
         return nn.Linear(n_in, n_out)
 
 
-def build(
-    architecture: Architecture, sizes: list[tuple[int, int]], seed: int
-) -> list[nn.Module]:
+def build(architecture: Architecture, sizes: list[tuple[int, int]], seed: int) -> list[nn.Module]:
     """One module per (n_in, n_out), weights drawn from seed alone.
 
     Modules draw their first weights from torch's global generator, so it is borrowed: seeded,
@@ -120,9 +118,7 @@ def build(
             torch.default_generator.set_state(before)
     for module, (n_in, n_out) in zip(modules, sizes, strict=True):
         if not isinstance(module, nn.Module):
-            raise TypeError(
-                f"architecture must return a torch.nn.Module, got {type(module)!r}."
-            )
+            raise TypeError(f"architecture must return a torch.nn.Module, got {type(module)!r}.")
         with torch.no_grad():
             shape = tuple(module.eval()(torch.zeros(2, n_in)).shape)
         if shape != (2, n_out):

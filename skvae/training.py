@@ -1,7 +1,7 @@
 """From the linear start to the fitted model: batches, the step, stopping, acceptance.
 
 The learning rate warms up, stays while the held-out bound of the averaged weights rises, then
-falls to zero from the best state so far. `improve` at the end decides how much of it is kept.
+falls to zero from the best state so far. `keep` at the end decides how much of it is kept.
 Every number here was chosen by an experiment; docs/theory.md has its figure.
 """
 
@@ -274,8 +274,10 @@ def keep(
     x, residual = held_out.scores, held_out.residual
     noise = draw_noise(held_out, vae, generator)
     draws = noise.new_empty(N_DRAWS, vae.latent_dim).normal_(generator=generator)
-    for share in KEEP_SHARES if start is not None else (1.0,):
+    for share in KEEP_SHARES:
         if share < 1.0:
+            if start is None:
+                break
             vae.load_state_dict({k: start[k].lerp(w, share) for k, w in trained.items()})
             look(vae, held_out, noise)
         gain = start_error - squared_error(x, vae.decode(vae.codes(x)), residual)

@@ -69,9 +69,7 @@ class VAE(nn.Module):
         self.latent_dim = q
 
     @classmethod
-    def from_architecture(
-        cls, start: ProbabilisticPCA, architecture: Architecture | None
-    ) -> "VAE":
+    def from_architecture(cls, start: ProbabilisticPCA, architecture: Architecture | None) -> "VAE":
         """The model with branches of an architecture, or with none."""
         if architecture is None:
             return cls(start)

@@ -1,0 +1,164 @@
+"""Experiments behind the defaults: one choice changed at a time, paired over data sets and seeds.
+
+A variant changes arguments of the estimator, or constants of a module of skvae ("module.NAME").
+Every variant sees the same rows and seeds as the default; the table gives the geometric mean of
+held-out squared error relative to PCA, and of its ratio to the default's with the number of
+trials won, the mean gain of log-likelihood over PCA, and relative seconds.
+"""
+
+import importlib
+import json
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from sklearn.decomposition import PCA
+from tqdm import tqdm
+
+from benchmarks import datasets
+from benchmarks.metrics import squared_error
+from skvae import MLP, VAETransformer
+
+CASES = (
+    ("digits", 8), ("breast_cancer", 4), ("coil20", 8), ("isolet", 8), ("usps", 16),
+    ("bike", 8), ("elevators", 4), ("pol", 8), ("spoken_digits", 8),
+)  # fmt: skip
+MAX_TRAIN_ROWS = 3000
+
+
+def run(names: list[str], seeds: list[int], source: datasets.Source, path: Path) -> None:
+    """Run experiments by name, append a JSON line per fit and print a table for each."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cases = [case for case in CASES if case[0] in datasets.available(source)]
+    for name in names:
+        results = {"default": {}} | {variant: {} for variant in EXPERIMENTS[name]}
+        tasks = [(*case, seed) for case in cases for seed in seeds]
+        with path.open("a") as lines:
+            for task in tqdm(tasks, desc=name):
+                for variant in results:
+                    result = measure(*task, EXPERIMENTS[name].get(variant, {}), source)
+                    results[variant][task] = result
+                    record = {"experiment": name, "variant": variant, "task": task} | result
+                    lines.write(json.dumps(record) + "\n")
+                    lines.flush()
+        print(f"\n{name}\n{table(results)}")
+
+
+def measure(dataset: str, latent_dim: int, seed: int, changes: dict, source) -> dict:
+    """Fit one variant; errors and likelihoods on held-out rows."""
+    split = datasets.split(dataset, source, seed, MAX_TRAIN_ROWS)
+    pca = PCA(latent_dim).fit(split.X_train)
+    arguments = {key: value for key, value in changes.items() if "." not in key}
+    with changed({key: value for key, value in changes.items() if "." in key}):
+        model = VAETransformer(latent_dim, random_state=seed, **arguments)
+        start = time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(split.X_train)
+        seconds = time.perf_counter() - start
+        return {
+            "ratio": squared_error(model, split.X_test) / squared_error(pca, split.X_test),
+            "gain": model.score(split.X_test) - pca.score(split.X_test),
+            "seconds": seconds,
+            "kept": model.kept_,
+            "n_iter": model.n_iter_,
+        }
+
+
+@contextmanager
+def changed(constants: dict) -> Iterator[None]:
+    """Constants of skvae's modules set to other values for a while."""
+    before = {}
+    try:
+        for key, value in constants.items():
+            module, name = key.split(".")
+            module = importlib.import_module(f"skvae.{module}")
+            before[key] = (module, name, getattr(module, name))
+            setattr(module, name, value)
+        yield
+    finally:
+        for module, name, value in before.values():
+            setattr(module, name, value)
+
+
+def table(results: dict[str, dict]) -> str:
+    """Markdown table of the variants."""
+    lines = [
+        "| variant | MSE / PCA's | relative to default | better / worse | nats over PCA | time |",
+        "|---|---|---|---|---|---|",
+    ]
+    default = results["default"]
+    for variant, trials in results.items():
+        ratio = np.array([trials[task]["ratio"] for task in trials])
+        base = np.array([default[task]["ratio"] for task in trials])
+        gain = np.mean([trials[task]["gain"] for task in trials])
+        seconds = np.array([trials[task]["seconds"] / default[task]["seconds"] for task in trials])
+        lines.append(
+            f"| {variant} | {_geometric_mean(ratio):.4f} | {_geometric_mean(ratio / base):.4f} "
+            f"| {(ratio < base).sum()} / {(ratio > base).sum()} | {gain:.2f} "
+            f"| {_geometric_mean(seconds):.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def _geometric_mean(values):
+    return float(np.exp(np.log(values).mean()))
+
+
+EXPERIMENTS: dict[str, dict[str, dict]] = {
+    "start": {"random": {"init": "random"}},
+    "width": {
+        "64": {"architecture": MLP(hidden_layer_sizes=(64, 64))},
+        "128": {"architecture": MLP(hidden_layer_sizes=(128, 128))},
+        "256": {"architecture": MLP(hidden_layer_sizes=(256, 256))},
+        "512": {"architecture": MLP(hidden_layer_sizes=(512, 512))},
+        "three layers": {"architecture": MLP(hidden_layer_sizes=(256, 256, 256))},
+    },
+    "activation": {
+        "relu": {"architecture": MLP(activation="relu")},
+        "gelu": {"architecture": MLP(activation="gelu")},
+    },
+    "learning rate": {
+        "0.001": {"training.LEARNING_RATE": 1e-3},
+        "0.002": {"training.LEARNING_RATE": 2e-3},
+        "0.008": {"training.LEARNING_RATE": 8e-3},
+    },
+    "linear path": {
+        "frozen": {"training.LINEAR_RATE": 0.0},
+        "full rate": {"training.LINEAR_RATE": 1.0},
+    },
+    "point term": {
+        "none": {"objective.POINT_WEIGHT": 0.0},
+        "0.1": {"objective.POINT_WEIGHT": 0.1},
+        "1": {"objective.POINT_WEIGHT": 1.0},
+    },
+    "batch": {"32": {"batch_size": 32}, "64": {"batch_size": 64}, "256": {"batch_size": 256}},
+    "decay": {
+        "0.01": {"training.WEIGHT_DECAY": 1e-2},
+        "0.1": {"training.WEIGHT_DECAY": 1e-1},
+    },
+    "averaging": {
+        "none": {"training.AVERAGING": 0.0},
+        "0.998": {"training.AVERAGING": 0.998},
+    },
+    "patience": {
+        "2 looks": {"training.PATIENCE": 2},
+        "8 looks": {"training.PATIENCE": 8},
+        "fall of 0.25": {"training.DECAY_SHARE": 0.25},
+        "fall of 1": {"training.DECAY_SHARE": 1.0},
+    },
+    "bend": {"3": {"vae._BEND": 3.0}, "1000": {"vae._BEND": 1000.0}},
+    "steps": {
+        "a quarter": {"fitting._FLOPS": 0.75e12, "fitting._STEPS": (400, 1500)},
+        "four times": {"fitting._FLOPS": 12e12, "fitting._STEPS": (6000, 24000)},
+    },
+    "precision": {"bfloat16": {"precision": "bfloat16"}, "float64": {"precision": "float64"}},
+    "acceptance": {
+        "0 standard errors": {"training.N_STANDARD_ERRORS": 0.0},
+        "2 standard errors": {"training.N_STANDARD_ERRORS": 2.0},
+    },
+    "tail": {"0.005": {"linear._TAIL_SHARE": 0.005}, "0.1": {"linear._TAIL_SHARE": 0.1}},
+}
