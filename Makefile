@@ -24,9 +24,11 @@ test: $(VENV)/.installed-test ## lint, types, tests, the examples in docstrings,
 test-slow: $(VENV)/.installed-test ## the tests that the default run leaves out
 	$(PY) -m pytest -m slow
 
-bench: $(VENV)/.installed-bench ## the benchmark, and the tables and figures made from it
+bench: $(VENV)/.installed-bench ## the benchmark, and the tables and figures of README.md and docs/
 	$(PY) -m benchmarks
+	$(PY) -m benchmarks bars
 	$(PY) -m benchmarks report
+	$(PY) -m benchmarks.demo --output docs/images/readme.png
 
 docs: $(VENV)/.installed-docs ## the documentation as HTML, warnings as errors, and its examples
 	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -41,8 +41,8 @@ def run_trials(options) -> None:
 
 
 def write_report(options) -> None:
-    """Write tables and figures from results files."""
-    for path in report.write(options.results, options.output):
+    """Fill the tables of README.md and docs/ from results files, and draw their figures."""
+    for path in report.write(options.results, options.root):
         print(path)
 
 
@@ -101,7 +101,7 @@ def _add_trials(parser):
 def _add_report(parser):
     found = sorted(RESULTS.glob("*.jsonl"))
     parser.add_argument("results", nargs="*", type=Path, default=found)
-    parser.add_argument("--output", type=Path, default=Path("docs") / "benchmarks")
+    parser.add_argument("--root", type=Path, default=Path(), help="folder of README.md and docs/")
 
 
 def _add_bars(parser):

@@ -1,17 +1,24 @@
-"""Report: results files -> markdown tables and figures for the documentation.
+"""Report: results files -> the tables between the markers of the pages, and their figures.
 
 Ratios and differences are always against PCA fitted on the same training rows, so tables of
 methods that ran on different data sets remain comparable with PCA, and every table says how
 many trials it sums up. Seeds are averaged within a cell, geometrically for ratios.
+
+The table ``PAGES`` ends the module: page -> marker -> function of ``Results``. What stands
+between ``<!-- marker:start -->`` and ``<!-- marker:end -->`` is replaced; where the results
+have nothing to say on it, it is left alone.
 """
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from benchmarks import figures, trials
+from benchmarks import experiments, figures, trials
 from benchmarks.metrics import METRICS
 
 # What the project promises for every single trial.
@@ -29,16 +36,34 @@ LABELS = {
 }
 
 
-def write(paths: list[Path], folder: Path) -> list[Path]:
-    """Write every table and figure that the results allow; return the files written."""
-    frame, bars = load(paths), load_bars(paths)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    if len(frame):
-        written += _write_tables(frame, folder) + _write_verdict(frame, folder)
-    if len(bars):
-        written.append(_write_text(folder / "bars.md", bars_table(bars)))
-    return written
+class Results(NamedTuple):
+    """What the results files hold, by kind of line."""
+
+    trials: pd.DataFrame
+    bars: pd.DataFrame
+    experiments: dict[str, dict[str, dict]]  # name -> variant -> task -> line
+
+
+def write(paths: list[Path], root: Path) -> list[Path]:
+    """Fill the markers of the pages below root and draw the figures; return what was written."""
+    results = Results(load(paths), load_bars(paths), load_experiments(paths))
+    pages = [root / page for page in PAGES]
+    for page, fragments in zip(pages, PAGES.values(), strict=True):
+        text = page.read_text()
+        for marker, fragment in fragments.items():
+            text = fill(text, marker, fragment(results))
+        page.write_text(text)
+    return [*pages, *_draw(results.trials, root / "docs" / "images")]
+
+
+def fill(text: str, marker: str, content: str | None) -> str:
+    """Return a page with other content between two markers; None leaves it as it is."""
+    parts = re.split(f"(<!-- {marker}:(?:start|end) -->)", text)
+    if len(parts) != 5:
+        raise ValueError(f"the page must hold <!-- {marker}:start --> and its end, once each")
+    if content is not None:
+        parts[2] = f"\n{content.strip()}\n"
+    return "".join(parts)
 
 
 def load(paths: list[Path]) -> pd.DataFrame:
@@ -55,9 +80,30 @@ def load(paths: list[Path]) -> pd.DataFrame:
 
 def load_bars(paths: list[Path]) -> pd.DataFrame:
     """Return the lines that ``python -m benchmarks bars`` wrote; the last of each name."""
-    lines = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
-    frame = pd.DataFrame([line for line in lines if "bar" in line])
+    frame = pd.DataFrame([line for line in _lines(paths) if "bar" in line])
     return frame.drop_duplicates("bar", keep="last") if len(frame) else frame
+
+
+def load_experiments(paths: list[Path]) -> dict[str, dict[str, dict]]:
+    """Return the lines that ``python -m benchmarks experiments`` wrote; the last of each task.
+
+    A task counts once its default is there to be compared with.
+    """
+    found: dict[str, dict[str, dict]] = {}
+    for line in _lines(paths):
+        if "experiment" in line:
+            variants = found.setdefault(line["experiment"], {"default": {}})
+            variants.setdefault(line["variant"], {})[tuple(line["task"])] = line
+    for variants in found.values():
+        default = variants["default"]
+        for name, tasks in variants.items():
+            variants[name] = {task: line for task, line in tasks.items() if task in default}
+    return found
+
+
+def _lines(paths):
+    for path in paths:
+        yield from map(json.loads, path.read_text().splitlines())
 
 
 def methods_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -191,30 +237,65 @@ def _with_pca(frame):
     return joined.assign(**gains)
 
 
-def _write_tables(frame, folder):
-    texts = {
-        "methods.md": markdown(methods_table(frame)),
-        "readme.md": markdown(_readme_table(frame)),
-        "environment.md": _environments(frame),
+def _verdict_fragment(results):
+    if _of_skvae(results.trials).empty:
+        return None
+    failed = failures_table(results.trials)
+    text = f"{verdict(results.trials)}\n![Every trial by method](images/overview.png)\n"
+    return f"{text}\nTrials that failed:\n\n{markdown(failed)}" if len(failed) else text
+
+
+def _methods_fragment(results):
+    return markdown(methods_table(results.trials)) if len(results.trials) else None
+
+
+def _datasets_fragment(results):
+    if _of_skvae(results.trials).empty:
+        return None
+    return (
+        f"{markdown(datasets_table(results.trials, 'skvae'))}\n"
+        "![Squared error relative to PCA, by data set](images/mse_ratio.png)\n\n"
+        "![Log-likelihood against PCA, by data set](images/log_likelihood_gain.png)\n"
+    )
+
+
+def _bars_fragment(results):
+    return bars_table(results.bars) if len(results.bars) else None
+
+
+def _environment_fragment(results):
+    return _environments(results.trials) if len(results.trials) else None
+
+
+def _experiments_fragment(results):
+    tables = {
+        name: experiments.table({variant: tasks for variant, tasks in variants.items() if tasks})
+        for name, variants in results.experiments.items()
+        if variants["default"]
     }
-    failed = failures_table(frame)
-    if len(failed):
-        texts["failures.md"] = markdown(failed)
-    return [_write_text(folder / name, text) for name, text in texts.items()]
+    return "\n\n".join(f"### {name}\n\n{table}" for name, table in tables.items()) or None
 
 
-def _write_verdict(frame, folder):
-    """Write what is about skvae alone, if it was measured against PCA."""
-    compared = frame.dropna(subset=["mse_ratio", "log_likelihood_gain"])
-    mine = compared[compared["method"] == "skvae"]
+def _readme_fragment(results):
+    return markdown(_readme_table(results.trials)) if len(results.trials) else None
+
+
+def _of_skvae(frame):
+    """Return the trials of skvae that were measured against PCA."""
+    if frame.empty:
+        return frame
+    return frame[frame["method"] == "skvae"].dropna(subset=["mse_ratio", "log_likelihood_gain"])
+
+
+def _draw(frame, folder):
+    mine = _of_skvae(frame)
     if mine.empty:
         return []
+    folder.mkdir(parents=True, exist_ok=True)
     return [
-        _write_text(folder / "verdict.md", verdict(frame)),
-        _write_text(folder / "datasets.md", markdown(datasets_table(frame, "skvae"))),
+        figures.save(figures.overview(frame, LABELS), folder / "overview.png"),
         figures.save(figures.mse_ratios(mine), folder / "mse_ratio.png"),
         figures.save(figures.log_likelihood_gains(mine), folder / "log_likelihood_gain.png"),
-        figures.save(figures.overview(frame, LABELS), folder / "readme.png"),
     ]
 
 
@@ -233,11 +314,6 @@ def _readme_table(frame):
     return methods_table(frame)[[*columns, "1-NN accuracy - PCA's", "fit: median s"]]
 
 
-def _write_text(path, text):
-    path.write_text(text)
-    return path
-
-
 def _geometric_mean(values):
     values = np.asarray(values.dropna(), dtype="float64")
     return float(np.exp(np.mean(np.log(values)))) if len(values) else float("nan")
@@ -249,3 +325,16 @@ def _number(value, decimals):
 
 def _where(trial):
     return f"{trial.dataset}, latent_dim {trial.latent_dim}, seed {trial.seed}"
+
+
+PAGES: dict[str, dict[str, Callable[[Results], str | None]]] = {
+    "README.md": {"benchmark": _readme_fragment},
+    "docs/benchmarks.md": {
+        "benchmark:verdict": _verdict_fragment,
+        "benchmark:methods": _methods_fragment,
+        "benchmark:datasets": _datasets_fragment,
+        "benchmark:bars": _bars_fragment,
+        "benchmark:environment": _environment_fragment,
+    },
+    "docs/theory.md": {"benchmark:experiments": _experiments_fragment},
+}

@@ -1,8 +1,8 @@
 """skvae: a variational autoencoder that stands where PCA stands in a scikit-learn Pipeline."""
 
 from skvae.estimator import VAETransformer
+from skvae.held_out import DivergenceError
 from skvae.networks import MLP, Linear
-from skvae.training import DivergenceError
 
 __version__ = "0.1.0"
 

@@ -24,11 +24,11 @@ from skvae._sklearn import (
 )
 from skvae.devices import PRECISIONS, resolve_device
 from skvae.fitting import Options, fit_model, fit_online
+from skvae.held_out import DivergenceError
 from skvae.linear import choose_latent_dim, farthest_cell
 from skvae.networks import ARCHITECTURES
 from skvae.progress import progress_bar
 from skvae.table import first_bad_cell, refuse_non_numeric
-from skvae.training import DivergenceError
 
 
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

@@ -1,6 +1,5 @@
 """From rows to a fitted model: start, split, train, keep what is better, measure the codes."""
 
-import copy
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,24 +9,20 @@ import torch
 from torch import Tensor
 
 from skvae.diagnostics import CodeUse, code_use
+from skvae.held_out import HeldOut, Kept
 from skvae.linear import ProbabilisticPCA, fit_linear
 from skvae.model import Model
 from skvae.networks import Architecture, build, start_at_zero
 from skvae.training import (
     Budget,
-    Kept,
+    Learner,
     Plan,
     Progress,
     Record,
-    Rows,
-    draw_noise,
-    keep,
-    look,
-    make_optimizer,
     one_pass,
     train,
 )
-from skvae.vae import VAE, branch_sizes
+from skvae.vae import VAE, Rows, branch_sizes
 
 # Fewer rows than this cannot show on held-out rows that anything beats the linear start.
 MIN_TRAINING_ROWS = 30
@@ -67,14 +62,15 @@ def fit_model(
     rows = project(start, X, weight, options)
     held_out, training = split(len(rows.scores), options.validation_fraction, rng, options.device)
     vae = initial_vae(start, options, previous)
-    held_out_rows, training_rows = rows.take(held_out), rows.take(training)
-    del rows
     generator = torch.Generator(options.device).manual_seed(options.seed)
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
-    budget = make_budget(len(training), vae, options)
-    record = train(vae, training_rows, held_out_rows, budget, generator, options.precision, report)
-    kept = judge(vae, origin if options.init == "pca" else None, start, held_out_rows, generator)
-    return trained_model(vae, start, kept, training_rows, options), record
+    judge = HeldOut.of(rows.take(held_out), start, generator)
+    plan = Plan(make_budget(len(training), vae, options), len(training))
+    learner = Learner.of(vae, generator, options.precision)
+    record = train(learner, rows, training, judge, plan, report)
+    kept = judge.keep(vae, origin if options.init == "pca" else None)
+    seen = rows.take(training[:_DIAGNOSED_ROWS])
+    return trained_model(vae, start, kept, seen, options), record
 
 
 def _is_trainable(start: ProbabilisticPCA, n_rows: int, options: Options) -> bool:
@@ -137,21 +133,6 @@ def make_budget(n_rows: int, vae: VAE, options: Options) -> Budget:
     return Budget(batch_size, max_passes, options.early_stopping)
 
 
-def judge(
-    vae: VAE,
-    origin: dict[str, Tensor] | None,
-    start: ProbabilisticPCA,
-    held_out: Rows,
-    generator: torch.Generator,
-) -> Kept:
-    """Compare the trained model with the linear start on held-out rows; see training.keep."""
-    x, residual = held_out.scores, held_out.residual
-    scores, outside = x.numpy(force=True).astype(np.float64), residual.numpy(force=True)
-    start_log_prob = torch.from_numpy(start.log_prob(scores, outside)).to(x)
-    start_error = x[:, start.latent_dim :].square().sum(-1) + residual
-    return keep(vae, origin, held_out, start_log_prob, start_error, generator)
-
-
 def linear_model(start: ProbabilisticPCA, options: Options) -> Model:
     """The linear start as it stands: scikit-learn's PCA with its likelihood."""
     vae, q = VAE(start), start.latent_dim
@@ -172,9 +153,8 @@ def trained_model(
     """The model that fit leaves, or the linear one where nothing of the training was kept."""
     if kept.share == 0.0:
         return linear_model(start, options)
-    seen = slice(_DIAGNOSED_ROWS)
     weights = arrays(vae)
-    use = code_use(vae.double(), rows.scores[seen].double(), rows.residual[seen].double())
+    use = code_use(vae.double(), rows.scores.double(), rows.residual.double())
     return Model(
         start,
         options.latent_dim,
@@ -215,35 +195,37 @@ def fit_online(
         return linear_model(start, options), Record(n_passes=1), None
     rows = project(start, X, weight, options)
     generator = torch.Generator(options.device).manual_seed(options.seed)
-    vae = initial_vae(start, options, model)
-    averaged, optimizer = copy.deepcopy(vae), make_optimizer(vae)
-    plan = Plan(
-        make_budget(len(rows.scores), vae, options)._replace(max_passes=sys.maxsize),
-        len(rows.scores),
-    )
+    learner = Learner.of(initial_vae(start, options, model), generator, options.precision)
+    budget = make_budget(len(rows.scores), learner.vae, options)
+    plan = Plan(budget._replace(max_passes=sys.maxsize), len(rows.scores))
     if online is not None:
-        _resume(online, vae, averaged, optimizer)
-        plan.step = online.step
-    noise = draw_noise(rows, vae, generator)
-    record = Record(bounds=[look(averaged, rows, noise)], n_passes=1)
-    kept = Kept(0.0, 1.0) if model is None else judge(averaged, None, start, rows, generator)
-    loss = one_pass(vae, averaged, optimizer, rows, plan, generator, options.precision)
-    record.losses.append(loss)
-    look(averaged, rows, noise)
+        _resume(learner, online)
+    judge = HeldOut.of(rows, start, generator)
+    record = Record(bounds=[judge.look(learner.averaged)], n_passes=1)
+    kept = Kept(0.0, 1.0) if model is None else judge.keep(learner.averaged, None)
+    everything = torch.arange(len(rows.scores), device=options.device)
+    record.losses.append(one_pass(learner, rows, everything, plan))
+    judge.look(learner.averaged)
+    seen = rows.take(everything[:_DIAGNOSED_ROWS])
+    online = _snapshot(learner)
+    return trained_model(learner.averaged, start, kept, seen, options), record, online
+
+
+def _snapshot(learner: Learner) -> Online:
     moments = {
         index: {name: value.numpy(force=True).copy() for name, value in state.items()}
-        for index, state in optimizer.state_dict()["state"].items()
+        for index, state in learner.optimizer.state_dict()["state"].items()
     }
-    online = Online(arrays(vae), arrays(averaged), moments, plan.step)
-    return trained_model(averaged, start, kept, rows, options), record, online
+    return Online(arrays(learner.vae), arrays(learner.averaged), moments, learner.step)
 
 
-def _resume(online: Online, vae: VAE, averaged: VAE, optimizer: torch.optim.Optimizer) -> None:
-    for module, state in ((vae, online.weights), (averaged, online.averaged)):
+def _resume(learner: Learner, online: Online) -> None:
+    for module, state in ((learner.vae, online.weights), (learner.averaged, online.averaged)):
         module.load_state_dict({name: torch.tensor(array) for name, array in state.items()})
     moments = {
         index: {name: torch.tensor(array) for name, array in state.items()}
         for index, state in online.moments.items()
     }
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    groups = learner.optimizer.state_dict()["param_groups"]
+    learner.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    learner.step = online.step

@@ -198,13 +198,14 @@ class _Rows:
         share = w / w.sum()
         self.mean, exponent = self._locate(share)
         # A power of two first: squares of columns at 1e200 would overflow.
-        total, shift = np.float64(0.0), np.zeros(self.n_features)
+        total: float = 0.0
+        shift = np.zeros(self.n_features)
         for rows in batches(*X.shape):
             x = np.ldexp(self._batch(rows) - self.mean, -exponent)
             shift += share[rows] @ x
-            total += share[rows] @ np.einsum("ij,ij->i", x, x)
+            total += float(share[rows] @ np.einsum("ij,ij->i", x, x))
         self.mean = self.mean + np.ldexp(shift, exponent)
-        total -= shift @ shift
+        total -= float(shift @ shift)
         n = np.count_nonzero(w)
         variance = max(total, 0.0) / self.n_features * n / (n - 1)
         rounding = np.finfo(np.float64).eps * np.ldexp(np.abs(self.mean).max(), -exponent)

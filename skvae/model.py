@@ -81,7 +81,7 @@ class Model:
                 with torch.inference_mode():
                     bounds.append(importance_bound(vae, x, r, draws))
             bound = torch.from_numpy(_numpy(bounds))
-            log_prob = mixture(bound, log_prob, self.start_weight)
+            log_prob = mixture(bound, log_prob, torch.tensor(self.start_weight).double())
         return (log_prob.numpy() + self.start.log_jacobian).astype(dtype)
 
     def sample(self, n_samples: int, rng: np.random.RandomState, dtype: np.dtype) -> np.ndarray:

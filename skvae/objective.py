@@ -21,7 +21,6 @@ class Terms(NamedTuple):
     loss: Tensor
     elbo: Tensor
     squared_error: Tensor  # of draws from the posterior: what the noise has to explain
-    code_scale: Tensor  # (q,), undoes the shrinkage of the posterior mean
 
 
 def elbo(vae: VAE, x: Tensor, residual: Tensor, weight: Tensor | None, noise: Tensor) -> Terms:
@@ -38,8 +37,8 @@ def elbo(vae: VAE, x: Tensor, residual: Tensor, weight: Tensor | None, noise: Te
     point_error = squared_error(x, points, residual)
     loss = POINT_WEIGHT * point_error / (2 * vae.noise_variance) - bound
     if weight is not None:
-        loss, bound, error = weight * loss, weight * bound, weight * error
-    return Terms(loss.mean(), bound.detach().mean(), error.detach().mean(), code_scale)
+        loss, error = weight * loss, weight * error
+    return Terms(loss.mean(), bound.detach().mean(), error.detach().mean())
 
 
 def shrinkage_undone(log_variance: Tensor) -> Tensor:
@@ -66,8 +65,8 @@ def importance_bound(vae: VAE, x: Tensor, residual: Tensor, noise: Tensor) -> Te
     return torch.logsumexp(log_weights, 0) - math.log(len(noise))
 
 
-def mixture(log_prob: Tensor, start_log_prob: Tensor, start_weight: float) -> Tensor:
+def mixture(log_prob: Tensor, start_log_prob: Tensor, start_weight: Tensor) -> Tensor:
     """log((1 - w) p + w p_start) per row: the defensive mixture (Hesterberg, 1995)."""
     return torch.logaddexp(
-        log_prob + math.log1p(-start_weight), start_log_prob + math.log(start_weight)
+        log_prob + torch.log1p(-start_weight), start_log_prob + torch.log(start_weight)
     )

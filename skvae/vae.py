@@ -22,6 +22,28 @@ _BEND = 6.0
 _LOG_VARIANCE_RANGE = 4.0
 
 
+class Rows(NamedTuple):
+    """Rows in score space: scores (n, k), residual energy (n,), weights (n,) or None."""
+
+    scores: Tensor
+    residual: Tensor
+    weight: Tensor | None
+
+    def take(self, index: Tensor) -> "Rows":
+        weight = None if self.weight is None else self.weight[index]
+        return Rows(self.scores[index], self.residual[index], weight)
+
+    def draw_noise(self, latent_dim: int, generator: torch.Generator) -> Tensor:
+        """Standard normal noise for one draw from each row's posterior, shape (n, q)."""
+        return self.scores.new_empty(len(self.scores), latent_dim).normal_(generator=generator)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Weighted mean of one value per row."""
+        if self.weight is None:
+            return values.mean()
+        return (self.weight * values).sum() / self.weight.sum()
+
+
 class Posterior(NamedTuple):
     """q(z|x): a normal with independent coordinates, each tensor of shape (batch, q)."""
 
@@ -103,7 +125,7 @@ class VAE(nn.Module):
         return self.encode(x).mean * self.code_scale
 
     def log_likelihood(self, squared_error: Tensor) -> Tensor:
-        """Conditional log-density of rows in nats of scaled units, from squared errors over all d columns."""
+        """Conditional log-density, nats of scaled units, from errors over all d columns."""
         s2 = self.noise_variance
         constant = self.n_features * (math.log(2 * math.pi) + torch.log(s2))
         return -0.5 * (constant + squared_error / s2)

@@ -1,0 +1,48 @@
+"""Data and models that several test files share."""
+
+import os
+
+os.environ["SCIPY_ARRAY_API"] = "1"  # scipy reads it once, when it is first imported
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from skvae import VAETransformer
+
+
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def curve():
+    """Rows along a bent curve in 6 columns, which few passes model better than PCA; read-only."""
+    rng = np.random.default_rng(0)
+    t = rng.uniform(-3, 3, size=200)
+    X = np.stack([t, 2 * np.sin(2 * t), 2 * np.cos(2 * t), t**2 / 3, np.abs(t), np.sin(t)], axis=1)
+    X += 0.05 * rng.normal(size=X.shape)
+    X.setflags(write=False)
+    return X
+
+
+@pytest.fixture(scope="session")
+def trained(curve):
+    """A model of the curve whose training was kept; not to be fitted again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        vae = VAETransformer(2, batch_size=8, max_iter=5, random_state=0).fit(curve)
+    assert vae.kept_ > 0, "what is tested on this model needs one that left PCA"
+    return vae
+
+
+@pytest.fixture(scope="session")
+def linear(curve):
+    """A model of the curve that stayed at the linear start; not to be fitted again."""
+    return VAETransformer(2, max_iter=0).fit(curve)

@@ -1,0 +1,990 @@
+"""What fit, transform and the rest promise: numbers, dtypes, determinism, fitted state, pickles.
+
+Numbers after "checklist" count the lines of the project's checklist of the contract.
+"""
+
+import copy
+import os
+import pickle
+import random
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+import skvae
+from skvae import MLP, VAETransformer
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+COLUMNS = list("abcdef")
+
+
+def quick(latent_dim=2, **params):
+    return VAETransformer(
+        latent_dim, **{"batch_size": 8, "max_iter": 3, "random_state": 0} | params
+    )
+
+
+def frame(X):
+    return pd.DataFrame(X, columns=COLUMNS)
+
+
+def answers(vae, X):
+    """Everything that a fitted model can be asked."""
+    codes = vae.transform(X)
+    return {
+        "transform": codes,
+        "inverse_transform": vae.inverse_transform(codes),
+        "encode mean": vae.encode(X)[0],
+        "encode std": vae.encode(X)[1],
+        "decode": vae.decode(codes),
+        "score_samples": vae.score_samples(X),
+        "score": vae.score(X),
+        "sample": vae.sample(5, random_state=0),
+    }
+
+
+def assert_same_answers(vae, other, X):
+    expected = answers(vae, X)
+    for name, answer in answers(other, X).items():
+        np.testing.assert_array_equal(answer, expected[name], err_msg=name)
+
+
+# What the model is: PCA at the start, never far below it
+
+
+def test_no_passes_give_pca(curve, linear):
+    pca = PCA(2).fit(curve)
+    np.testing.assert_allclose(linear.transform(curve), pca.transform(curve), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        linear.inverse_transform(linear.transform(curve)),
+        pca.inverse_transform(pca.transform(curve)),
+        rtol=1e-6,
+        atol=1e-9,
+    )
+    np.testing.assert_allclose(linear.score_samples(curve), pca.score_samples(curve), rtol=1e-6)
+    np.testing.assert_allclose(
+        linear.explained_variance_ratio_, pca.explained_variance_ratio_, rtol=1e-6
+    )
+    np.testing.assert_allclose(linear.mean_, pca.mean_)
+    assert linear.noise_variance_ == pytest.approx(pca.noise_variance_, rel=1e-6)
+    assert linear.pca_score_ == pytest.approx(pca.score(curve), rel=1e-6)
+    assert (linear.kept_, linear.start_weight_, linear.converged_) == (0.0, 1.0, True)
+
+
+def test_training_beats_pca(curve, trained, linear):
+    def error(vae):
+        return np.square(curve - vae.inverse_transform(vae.transform(curve))).mean()
+
+    assert trained.score(curve) > linear.score(curve)
+    assert error(trained) < error(linear)
+    assert 0.01 <= trained.start_weight_ < 1.0
+
+
+@pytest.mark.parametrize("distance", [1.0, 1e2, 1e6])
+def test_no_row_costs_more_than_the_mixture_allows(curve, trained, linear, distance):
+    rows = curve.mean(0) + distance * np.random.default_rng(0).normal(size=(50, 6)) * curve.std(0)
+    floor = linear.score_samples(rows) + np.log(trained.start_weight_)
+    assert (trained.score_samples(rows) >= floor - 1e-9 * np.abs(floor)).all()
+
+
+def test_whiten_changes_the_scale_of_codes_alone(curve, trained):
+    white = quick(max_iter=5, whiten=True).fit(curve)
+    ratio = trained.transform(curve) / white.transform(curve)
+    np.testing.assert_allclose(ratio, ratio[:1].repeat(len(curve), 0), rtol=1e-6)
+    np.testing.assert_allclose(
+        white.inverse_transform(white.transform(curve)),
+        trained.inverse_transform(trained.transform(curve)),
+        rtol=1e-6,
+        atol=1e-9,
+    )
+    np.testing.assert_allclose(white.transform(curve).std(0), 1.0, atol=0.5)
+
+
+def test_whitened_start_is_whitened_pca(curve):
+    pca, vae = PCA(2, whiten=True).fit(curve), VAETransformer(2, max_iter=0, whiten=True).fit(curve)
+    codes = pca.transform(curve)
+    np.testing.assert_allclose(vae.transform(curve), codes, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        vae.inverse_transform(codes), pca.inverse_transform(codes), rtol=1e-6, atol=1e-9
+    )
+
+
+def test_latent_dim_auto_counts_the_directions():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 8)) + 0.1 * rng.normal(size=(200, 8))
+    vae = VAETransformer("auto", max_iter=0).fit(X)
+    assert vae.latent_dim_ == 3
+    assert vae.transform(X).shape == (200, 3)
+
+
+def test_encode_and_decode_use_the_coordinates_of_the_prior(curve, linear, trained):
+    mean, std = linear.encode(curve)
+    np.testing.assert_allclose(mean.var(0, ddof=1) + np.square(std).mean(0), 1.0, rtol=1e-6)
+    mean, std = trained.encode(curve)
+    assert ((std > 0) & (std < 1)).all()
+    assert np.square(trained.decode(mean) - curve).mean() < 0.5 * curve.var(0).mean()
+
+
+def test_progress_is_shown_only_when_asked(curve, capsys):
+    quick().fit(curve)
+    assert capsys.readouterr() == ("", "")
+    quick(verbose=1).fit(curve)
+    shown = capsys.readouterr().err
+    assert "pass" in shown
+    assert "over PCA" in shown
+
+
+# Input kept as it is, output in its dtype
+
+
+# checklist 21
+@pytest.mark.parametrize("as_frame", [False, True])
+def test_rows_are_not_written_to(curve, as_frame):
+    X = frame(curve.copy()) if as_frame else curve.copy()
+    vae = quick().set_output(transform="pandas").fit(X, sample_weight=np.ones(len(curve)))
+    vae.partial_fit(X)
+    codes = vae.transform(X)
+    before = codes.copy()
+    vae.inverse_transform(codes)
+    vae.score(X)
+    np.testing.assert_array_equal(X, curve)
+    pd.testing.assert_frame_equal(codes, before)
+
+
+# checklist 22, 23
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("max_iter", [0, 3])
+def test_dtype_out_is_dtype_in(curve, dtype, max_iter):
+    X = curve.astype(dtype)
+    vae = quick(max_iter=max_iter)
+    assert vae.fit_transform(X).dtype == dtype
+    for name, answer in answers(vae, X).items():
+        if name != "score":
+            assert answer.dtype == dtype, name
+
+
+# checklist 23
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_of_rows_not_of_fit_decides(curve, trained, dtype):
+    X = curve.astype(dtype)
+    assert trained.transform(X).dtype == dtype
+    assert trained.score_samples(X).dtype == dtype
+    assert trained.inverse_transform(trained.transform(X)).dtype == dtype
+    assert trained.sample(2).dtype == np.float64
+
+
+# checklist 22
+def test_integers_become_float64(curve):
+    assert quick().fit_transform((10 * curve).astype(np.int32)).dtype == np.float64
+
+
+# Row by row, seed by seed
+
+
+# checklist 24: default layer sizes, a model that left PCA
+def test_rows_do_not_see_each_other(curve, trained):
+    order = np.random.default_rng(0).permutation(len(curve))
+    for method in (trained.transform, trained.score_samples, lambda X: trained.encode(X)[1]):
+        whole = method(curve)
+        np.testing.assert_allclose(method(curve[order]), whole[order], rtol=1e-7, atol=1e-9)
+        alone = np.concatenate([method(curve[[row]]) for row in range(len(curve))])
+        np.testing.assert_allclose(alone, whole, rtol=1e-7, atol=1e-7)
+
+
+# checklist 25
+@pytest.mark.parametrize("cells", [1, 20_000])
+def test_batches_change_nothing(curve, trained, monkeypatch, cells):
+    expected = answers(trained, curve)
+    monkeypatch.setattr("skvae.linear._BATCH_CELLS", cells)
+    for name, answer in answers(trained, curve).items():
+        np.testing.assert_allclose(answer, expected[name], rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+# checklist 26
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"init": "random"}, {"precision": "float64"}, {"precision": "bfloat16"}]
+    + [{"architecture": MLP(hidden_layer_sizes=(8,))}],
+    ids=str,
+)
+def test_same_seed_same_bits(curve, params):
+    first, second = (quick(**params).fit(curve) for _ in range(2))
+    assert first.loss_curve_ == second.loss_curve_
+    assert_same_answers(first, second, curve)
+
+
+# checklist 26
+def test_refit_forgets(curve):
+    vae = quick().fit(curve[:, :4] ** 2).fit(curve)
+    assert_same_answers(vae, quick().fit(curve), curve)
+
+
+# checklist 29
+def test_random_state_decides(curve):
+    state = np.random.RandomState(0)
+    first, second = (quick(random_state=state).fit(curve).loss_curve_ for _ in range(2))
+    assert first != second
+    curves = []
+    before = np.random.get_state()  # noqa: NPY002
+    for _ in range(2):
+        np.random.seed(7)  # noqa: NPY002
+        curves.append(quick(random_state=None).fit(curve).loss_curve_)
+    np.random.set_state(before)  # noqa: NPY002
+    assert curves[0] == curves[1]
+    with pytest.raises(ValueError, match="random_state"):
+        quick(random_state=np.random.default_rng(0)).fit(curve)
+
+
+class Dropout(nn.Module):
+    """A body that draws from torch's global generator when it is trained."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(n_in, 16), nn.Tanh(), nn.Dropout(0.5), nn.Linear(16, n_out)
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Broken(nn.Module):
+    """A body whose output is not finite as soon as a step has changed it."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.layer = nn.Linear(n_in, n_out)
+
+    def forward(self, x):
+        out = self.layer(x)
+        return out / 0.0 if self.layer.weight.any() else out
+
+
+def generators():
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return [kind, keys.tolist(), rest, torch.get_rng_state().tolist(), random.getstate()]
+
+
+# checklist 27
+@pytest.mark.parametrize("params", [{}, {"init": "random"}, {"architecture": Dropout}], ids=str)
+def test_global_generators_are_left_alone(curve, params):
+    before = generators()
+    vae = quick(**params, warm_start=True).fit(curve)
+    vae.fit(curve)
+    vae.partial_fit(curve)
+    answers(vae, curve)
+    assert generators() == before
+
+
+# checklist 27
+def test_global_generators_are_left_alone_when_fit_raises(curve):
+    def failing(n_in, n_out):
+        torch.rand(3)
+        raise RuntimeError("no module")
+
+    before = generators()
+    for architecture in (failing, Broken):
+        with pytest.raises((RuntimeError, skvae.DivergenceError)):
+            quick(architecture=architecture).fit(curve)
+    assert generators() == before
+
+
+def settings():
+    return (
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+    )
+
+
+# checklist 28
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float64"])
+def test_settings_of_torch_are_left_alone(curve, precision):
+    before = settings()
+    answers(quick(precision=precision).fit(curve), curve)
+    assert settings() == before
+    with pytest.raises(skvae.DivergenceError):
+        quick(precision=precision, architecture=Broken).fit(curve)
+    assert settings() == before
+
+
+# checklist 28
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_grad_mode_of_the_caller_changes_nothing(curve, mode):
+    expected = quick().fit(curve)
+    with mode():
+        inside = settings()
+        vae = quick().fit(curve)
+        assert settings() == inside
+        vae.transform(curve)
+    assert_same_answers(vae, expected, curve)
+
+
+# checklist 28
+def test_default_dtype_of_the_caller_is_respected(curve):
+    torch.set_default_dtype(torch.float64)
+    try:
+        vae = quick().fit(curve)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert vae.score(curve) == pytest.approx(quick().fit(curve).score(curve), abs=0.1)
+
+
+# checklist 30
+def test_float32_and_float64_agree(curve, trained):
+    vae = clone(trained).fit(curve.astype(np.float32))
+    assert vae.score(curve.astype(np.float32)) == pytest.approx(trained.score(curve), abs=1e-3)
+
+
+# Names and frames
+
+
+# checklist 11
+def test_array_to_a_model_of_a_frame_warns_once(curve):
+    vae = quick().fit(frame(curve))  # nor does fit itself warn of names: warnings are errors
+    expected = vae.transform(frame(curve))
+    with pytest.warns(UserWarning, match="valid feature names") as caught:
+        codes = vae.transform(curve)
+    assert len(caught) == 1
+    np.testing.assert_array_equal(codes, expected)
+
+
+# checklist 9, 10
+@pytest.mark.parametrize("method", ["transform", "encode", "score", "score_samples", "partial_fit"])
+def test_other_names_are_refused(curve, method):
+    vae = quick().fit(frame(curve))
+    call = getattr(vae, method)
+    with pytest.raises(ValueError, match="must be in the same order"):
+        call(frame(curve)[COLUMNS[::-1]])
+    with pytest.raises(ValueError, match=r"(?s)unseen at fit time:\n- z.*now missing:\n- a"):
+        call(frame(curve).rename(columns={"a": "z"}))
+    with pytest.raises(ValueError, match=r"(?s)yet now missing:\n- f"):
+        call(frame(curve)[COLUMNS[:5]])
+
+
+# checklist 12
+@pytest.mark.parametrize("method", ["transform", "encode", "score", "score_samples", "partial_fit"])
+def test_other_widths_are_refused(curve, method):
+    vae = quick().fit(curve)
+    with pytest.raises(ValueError, match="X has 1 features, but VAETransformer is expecting 6"):
+        getattr(vae, method)(curve[:, :1])
+
+
+# checklist 31
+def test_pandas_output(curve, trained):
+    vae = copy.deepcopy(trained).set_output(transform="pandas")
+    codes = vae.transform(curve)
+    assert list(codes) == ["vaetransformer0", "vaetransformer1"]
+    assert isinstance(codes.index, pd.RangeIndex)
+    np.testing.assert_array_equal(codes, trained.transform(curve))
+    assert isinstance(vae.inverse_transform(codes), np.ndarray)
+    shuffled = frame(curve).set_index(np.arange(len(curve))[::-1] // 2)
+    codes = quick().set_output(transform="pandas").fit_transform(shuffled)
+    pd.testing.assert_index_equal(codes.index, shuffled.index)
+
+
+# checklist 31
+def test_polars_in_and_out(curve, trained):
+    table = pl.DataFrame(curve, schema=COLUMNS)
+    vae = clone(trained).set_output(transform="polars")
+    codes = vae.fit_transform(table)
+    assert isinstance(codes, pl.DataFrame)
+    assert codes.columns == ["vaetransformer0", "vaetransformer1"]
+    assert list(vae.feature_names_in_) == COLUMNS
+    np.testing.assert_allclose(codes.to_numpy(), trained.transform(curve), rtol=1e-7)
+
+
+def test_frame_and_array_give_the_same_fit(curve, trained):
+    vae = clone(trained).fit(frame(curve))
+    np.testing.assert_allclose(vae.transform(frame(curve)), trained.transform(curve), rtol=1e-7)
+    assert vae.score(frame(curve)) == pytest.approx(trained.score(curve), rel=1e-9)
+
+
+# checklist 32
+def test_feature_names_out(curve):
+    with pytest.raises(NotFittedError):
+        VAETransformer().get_feature_names_out()
+    vae = quick(3, max_iter=0).fit(frame(curve))
+    expected = [f"vaetransformer{code}" for code in range(3)]
+    assert vae.get_feature_names_out().dtype == object
+    assert vae.set_params(latent_dim=5).get_feature_names_out(COLUMNS).tolist() == expected
+    for names in (COLUMNS[:2], COLUMNS[::-1]):
+        with pytest.raises(ValueError, match="input_features"):
+            vae.get_feature_names_out(names)
+
+
+# checklist 32
+def test_a_subclass_names_columns_after_itself(curve):
+    class Curves(VAETransformer):
+        pass
+
+    assert Curves(max_iter=0).fit(curve).get_feature_names_out().tolist() == ["curves0", "curves1"]
+
+
+# checklist 35
+@pytest.mark.parametrize("method", ["inverse_transform", "decode"])
+def test_codes_of_another_width_are_refused(trained, method):
+    with pytest.raises(ValueError, match=r"X has 3 codes .* latent_dim=2"):
+        getattr(trained, method)(np.zeros((4, 3)))
+
+
+# checklist 36
+@pytest.mark.parametrize("params", [{}, {"whiten": True}, {"max_iter": 0}], ids=str)
+def test_fit_transform_is_fit_then_transform(curve, params):
+    expected = quick(**params).fit(curve).transform(curve)
+    np.testing.assert_allclose(quick(**params).fit_transform(curve), expected, rtol=1e-7)
+
+
+# Draws
+
+
+# checklist 37
+def test_sample_is_repeatable(trained):
+    first, second = (trained.sample(7, random_state=0) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert first.shape == (7, 6)
+    assert trained.sample().shape == (1, 6)
+    assert not np.array_equal(first, trained.sample(7, random_state=1))
+    assert trained.sample(np.int64(2)).shape == (2, 6)
+
+
+# checklist 37
+@pytest.mark.parametrize("n_samples", [0, -1, 1.5, "3", None])
+def test_sample_wants_a_whole_number(trained, n_samples):
+    with pytest.raises(ValueError, match="n_samples"):
+        trained.sample(n_samples)
+
+
+def test_sample_of_the_start_has_the_moments_of_ppca(curve, linear):
+    X = linear.sample(50_000, random_state=0)
+    np.testing.assert_allclose(X.mean(0), curve.mean(0), atol=0.05)
+    covariance = PCA(2).fit(curve).get_covariance()
+    np.testing.assert_allclose(np.cov(X.T), covariance, atol=0.04 * np.trace(covariance) / 6 + 0.02)
+
+
+def test_sample_of_a_trained_model_looks_like_the_data(curve, trained):
+    X = trained.sample(2000, random_state=0)
+    np.testing.assert_allclose(X.mean(0), curve.mean(0), atol=0.3 * curve.std())
+    assert X.var(0).sum() == pytest.approx(curve.var(0).sum(), rel=0.25)
+    assert trained.score(X) > trained.score(curve) - 2.0
+
+
+# Fitted state
+
+ASKING = [
+    ("transform", np.ones((2, 6))),
+    ("inverse_transform", np.ones((2, 2))),
+    ("encode", np.ones((2, 6))),
+    ("decode", np.ones((2, 2))),
+    ("score", np.ones((2, 6))),
+    ("score_samples", np.ones((2, 6))),
+    ("sample", 1),
+    ("get_feature_names_out", None),
+]
+
+
+# checklist 38
+@pytest.mark.parametrize(("method", "argument"), ASKING)
+def test_nothing_is_answered_before_fit(method, argument):
+    with pytest.raises(NotFittedError, match="VAETransformer"):
+        getattr(VAETransformer(), method)(argument)
+
+
+# checklist 39
+def test_a_failed_fit_leaves_nothing(curve):
+    vae = quick(architecture=Broken)
+    with pytest.raises(skvae.DivergenceError):
+        vae.fit(curve)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(vae)
+    with pytest.raises(NotFittedError):
+        vae.transform(curve)
+
+
+def with_infinity(X):
+    return np.where(X == X.max(), np.inf, X)
+
+
+# checklist 39
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize(
+    ("params", "damage"),
+    [({"batch_size": 0}, np.copy), ({}, with_infinity), ({"device": "cuda:99"}, np.copy)],
+    ids=["parameter", "infinity", "device"],
+)
+def test_a_failed_refit_mixes_no_models(curve, params, damage, warm_start, method):
+    vae = quick(warm_start=warm_start).fit(curve)
+    old = copy.deepcopy(vae)
+    with pytest.raises(ValueError, match="batch_size|infinity|device"):
+        getattr(vae.set_params(**params), method)(damage(curve))
+    assert_old_or_unfitted(vae, old, curve)
+
+
+# checklist 39
+def test_a_diverged_refit_mixes_no_models(curve):
+    vae = quick().fit(curve)
+    old = copy.deepcopy(vae)
+    with pytest.raises(skvae.DivergenceError):
+        vae.set_params(architecture=Broken).fit(curve[:, :4])
+    assert_old_or_unfitted(vae, old, curve)
+
+
+def assert_old_or_unfitted(vae, old, X):
+    try:
+        check_is_fitted(vae)
+    except NotFittedError:
+        assert not hasattr(vae, "mean_")
+    else:
+        assert_same_answers(vae, old, X)
+
+
+# checklist 40
+def test_asking_changes_no_attribute(curve):
+    vae = quick().fit(curve)
+    before = {name: (id(value), joblib.hash(value)) for name, value in vars(vae).items()}
+    answers(vae, curve)
+    vae.get_feature_names_out()
+    vae._repr_html_()
+    assert before == {name: (id(value), joblib.hash(value)) for name, value in vars(vae).items()}
+
+
+# checklist 41
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_fit_adds_only_fitted_attributes(curve, method):
+    vae = quick()
+    params = set(vars(vae))
+    getattr(vae, method)(frame(curve))
+    assert all(name[0] == "_" or name[-1] == "_" for name in set(vars(vae)) - params)
+
+
+# checklist 43
+@pytest.mark.parametrize("params", [{}, {"max_iter": 0}, {"early_stopping": False}], ids=str)
+def test_loss_curve_is_plain(curve, params):
+    vae = quick(**params).fit(curve)
+    assert isinstance(vae.loss_curve_, list)
+    assert len(vae.loss_curve_) == vae.n_iter_ <= 3
+    assert isinstance(vae.n_iter_, int)
+    assert {type(value) for value in vae.loss_curve_ + vae.validation_scores_} <= {float}
+    assert np.isfinite(vae.loss_curve_ + vae.validation_scores_).all()
+
+
+# checklist 43
+def test_fitted_numbers_are_in_range(curve, trained):
+    assert trained.n_samples_ == len(curve)
+    assert trained.n_features_in_ == 6
+    assert trained.latent_dim_ == 2
+    assert trained.n_active_ == 2
+    assert trained.device_ == "cpu" or torch.cuda.is_available()
+    assert 0.0 < trained.explained_variance_ratio_.sum() <= 1.0
+    assert trained.explained_variance_ratio_.shape == trained.kl_per_dim_.shape == (2,)
+    assert (trained.kl_per_dim_ > 0).all()
+    assert 0.0 < trained.noise_variance_ < curve.var()
+    assert isinstance(trained.converged_, bool)
+
+
+# checklist 43: the bounds are in nats of the user's units
+def test_curves_are_comparable_with_scores(curve):
+    vae = VAETransformer(2, max_iter=0).fit(curve)
+    first = quick().fit(curve).validation_scores_[0]
+    assert first == pytest.approx(vae.score(curve), abs=1.0)
+    scaled = quick().fit(1024.0 * curve)
+    assert scaled.validation_scores_[0] == pytest.approx(first - 6 * np.log(1024.0), rel=1e-6)
+    assert scaled.loss_curve_[0] == pytest.approx(
+        quick().fit(curve).loss_curve_[0] + 6 * np.log(1024.0), rel=1e-6
+    )
+
+
+# checklist 52
+def test_score_is_the_mean_of_score_samples(curve, trained):
+    score = trained.score(curve)
+    assert type(score) is float
+    assert score == pytest.approx(trained.score_samples(curve).mean(), rel=1e-12)
+    assert trained.score(curve, y=np.zeros(len(curve))) == score
+    assert trained.score(curve + 100.0) < score
+
+
+# checklist 52
+@pytest.mark.parametrize(("c", "tolerance"), [(1024.0, 1e-9), (2.0**-20, 1e-9), (1000.0, 1e-2)])
+def test_units_change_scores_by_their_logarithm(curve, trained, c, tolerance):
+    vae = clone(trained).fit(c * curve)
+    expected = trained.score_samples(curve) - 6 * np.log(c)
+    np.testing.assert_allclose(vae.score_samples(c * curve), expected, atol=10 * tolerance)
+    codes = trained.transform(curve)
+    np.testing.assert_allclose(
+        vae.transform(c * curve), c * codes, atol=tolerance * c * codes.max()
+    )
+    assert vae.scale_ == pytest.approx(c * trained.scale_, rel=1e-9)
+    assert vae.noise_variance_ == pytest.approx(c**2 * trained.noise_variance_, rel=tolerance)
+
+
+# Persistence
+
+
+# checklist 7
+def test_clone_of_a_fitted_model(trained):
+    import sklearn
+
+    vae = copy.deepcopy(trained).set_output(transform="pandas")
+    with sklearn.config_context(enable_metadata_routing=True):
+        vae.set_fit_request(sample_weight=True)
+        other = clone(vae)
+        assert other.get_metadata_routing().fit.requests == {"sample_weight": True}
+    assert other._sklearn_output_config == {"transform": "pandas"}
+    with pytest.raises(NotFittedError):
+        check_is_fitted(other)
+
+
+# checklist 8
+def test_copies_leave_the_original_alone(curve, trained):
+    before = answers(trained, curve)
+    other = copy.deepcopy(trained)
+    assert_same_answers(trained, other, curve)
+    other.fit(curve[:50])
+    clone(trained).fit(curve[:50])
+    for name, answer in answers(trained, curve).items():
+        np.testing.assert_array_equal(answer, before[name])
+
+
+# checklist 44
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_pickles_go_on(curve, method):
+    vae = getattr(quick(), method)(curve)
+    other = pickle.loads(pickle.dumps(vae))
+    assert_same_answers(vae, other, curve)
+    vae.partial_fit(curve[:50])
+    other.partial_fit(curve[:50])
+    assert_same_answers(vae, other, curve)
+
+
+# checklist 44: the arrays of a memory map are read-only
+def test_memory_maps_go_on(curve, tmp_path):
+    vae = quick().partial_fit(curve)
+    joblib.dump(vae, tmp_path / "vae.joblib")
+    other = joblib.load(tmp_path / "vae.joblib", mmap_mode="r")
+    assert_same_answers(vae, other, curve)
+    vae.set_params(warm_start=True).fit(curve)
+    other.set_params(warm_start=True).fit(curve)
+    assert_same_answers(vae, other, curve)
+    del other
+
+
+def n_parameter_bytes(vae):
+    return sum(array.nbytes for array in vae._model.weights.values())
+
+
+# checklist 46
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pickles_are_small(curve, dtype):
+    models = [quick().fit(curve[:n].astype(dtype)) for n in (100, 200)]
+    assert all(vae.kept_ > 0 for vae in models)
+    sizes = [len(pickle.dumps(vae)) for vae in models]
+    assert sizes[0] < 1.2 * n_parameter_bytes(models[0]) + 64_000
+    assert abs(sizes[1] - sizes[0]) < 500
+
+
+# checklist 46
+def test_a_linear_pickle_is_smaller_still(linear):
+    assert len(pickle.dumps(linear)) < 16_000
+
+
+# checklist 47, 48
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_pickles_hold_no_torch(curve, method):
+    vae = getattr(quick(), method)(curve)
+    assert b"torch" not in pickle.dumps(vae)
+    assert b"_parent_callback_ctx" not in pickle.dumps(vae)
+
+
+# checklist 47
+def test_a_pickle_of_another_version_warns(linear, monkeypatch):
+    monkeypatch.setattr(skvae, "__version__", "0.0.1")
+    blob = pickle.dumps(linear)
+    monkeypatch.undo()
+    with pytest.warns(UserWarning, match=r"0\.0\.1"):
+        pickle.loads(blob)
+
+
+# checklist 45
+@pytest.mark.gpu
+def test_a_pickle_of_a_gpu_model_loads_without_one(curve, tmp_path):
+    vae = quick(device="cuda").fit(curve)
+    assert b"torch.cuda" not in pickle.dumps(vae)
+    joblib.dump((vae, curve), tmp_path / "vae.joblib")
+    program = (
+        "import sys, warnings, joblib, numpy as np\n"
+        "warnings.simplefilter('ignore')\n"
+        "vae, X = joblib.load(sys.argv[1])\n"
+        "np.save(sys.argv[2], vae.transform(X))\n"
+    )
+    paths = [str(tmp_path / "vae.joblib"), str(tmp_path / "codes.npy")]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run([sys.executable, "-c", program, *paths], env=environment, check=True)
+    codes = vae.transform(curve)
+    np.testing.assert_allclose(np.load(paths[1]), codes, atol=1e-5 * np.abs(codes).max())
+
+
+# checklist 27, 50
+@pytest.mark.gpu
+def test_a_gpu_fit_is_left_to_itself(curve):
+    before = torch.cuda.get_rng_state().tolist()
+    vae = quick(device="cuda").fit(curve)
+    assert vae.device_.startswith("cuda")
+    assert torch.cuda.get_rng_state().tolist() == before
+    assert vae.score(curve) == pytest.approx(quick(device="cpu").fit(curve).score(curve), abs=0.5)
+    rows = np.concatenate([vae.transform(curve[[row]]) for row in range(20)])
+    np.testing.assert_allclose(rows, vae.transform(curve[:20]), rtol=1e-7, atol=1e-7)
+
+
+# Weights
+
+
+# checklist 54
+def test_rows_of_weight_0_are_left_out(curve):
+    rubbish = np.concatenate([curve[:150], 1e6 + curve[:50]])
+    weight = np.repeat([1.0, 0.0], [150, 50])
+    assert_same_answers(quick().fit(rubbish, sample_weight=weight), quick().fit(curve[:150]), curve)
+
+
+# checklist 54
+def test_weights_count(curve):
+    weight = np.where(curve[:, 0] > 0, 10.0, 0.1)
+    heavy = weight > 1
+    plain, weighted = quick().fit(curve), quick().fit(curve, sample_weight=weight)
+    gain = weighted.score_samples(curve) - plain.score_samples(curve)
+    assert gain[heavy].mean() > 0 > gain[~heavy].mean()
+    np.testing.assert_allclose(weighted.mean_, np.average(curve, axis=0, weights=weight))
+
+
+# checklist 54
+def test_equal_weights_are_no_weights(curve, trained):
+    vae = clone(trained).fit(curve, sample_weight=np.full(len(curve), 4.0))
+    np.testing.assert_allclose(vae.score(curve), trained.score(curve), rtol=1e-3)
+
+
+# partial_fit and warm_start
+
+
+# checklist 56
+def test_partial_fit_learns(curve):
+    vae = quick().partial_fit(curve)
+    first = vae.score(curve)
+    for _ in range(9):
+        vae.partial_fit(curve)
+    assert vae.score(curve) > first
+    assert vae.kept_ == 1.0
+    assert vae.n_samples_ == 10 * len(curve)
+    assert len(vae.loss_curve_) == vae.n_iter_ == 10
+    assert vae.loss_curve_[-1] < vae.loss_curve_[0]
+
+
+# checklist 56
+def test_the_first_batch_gives_pca(curve, linear):
+    vae = quick().partial_fit(curve)
+    np.testing.assert_allclose(vae.transform(curve), linear.transform(curve), rtol=1e-6, atol=1e-9)
+
+
+# checklist 56
+def test_fit_forgets_partial_fit(curve):
+    vae = quick().partial_fit(frame(curve)).partial_fit(frame(curve)).fit(curve[:, :4])
+    assert vae.n_samples_ == len(curve)
+    assert vae.n_features_in_ == 4
+    assert not hasattr(vae, "feature_names_in_")
+    assert_same_answers(vae, quick().fit(curve[:, :4]), curve[:, :4])
+
+
+# checklist 56
+def test_partial_fit_takes_one_row_after_the_first_batch(curve):
+    vae = quick().partial_fit(curve).partial_fit(curve[:1])
+    assert np.isfinite(vae.transform(curve)).all()
+    assert vae.n_samples_ == len(curve) + 1
+
+
+# checklist 57
+def test_warm_start_goes_on(curve):
+    vae = quick(max_iter=5, warm_start=True).fit(curve)
+    first, score = vae.loss_curve_.copy(), vae.score(curve)
+    vae.fit(curve)
+    assert vae.loss_curve_[: len(first)] == first
+    assert vae.n_iter_ == len(vae.loss_curve_) > len(first)
+    assert abs(vae.loss_curve_[len(first)] - first[-1]) < first[0] - first[-1]
+    assert vae.score(curve) > score
+    assert vae.set_params(warm_start=False).fit(curve).n_iter_ <= 5
+
+
+# checklist 57
+def test_warm_start_loses_nothing_when_no_pass_helps(curve):
+    vae = quick(max_iter=5, warm_start=True).fit(curve)
+    score = vae.score(curve)
+    for _ in range(3):
+        vae.set_params(max_iter=1).fit(curve)
+    assert vae.kept_ > 0
+    assert vae.score(curve) > score - 0.1
+
+
+# checklist 57
+def test_warm_start_wants_the_same_columns(curve):
+    vae = quick(warm_start=True).fit(curve)
+    with pytest.raises(ValueError, match="expecting 6 features"):
+        vae.fit(curve[:, :4])
+    vae.set_params(warm_start=False).fit(curve[:, :4])
+    assert vae.n_features_in_ == 4
+
+
+# Threads and processes
+
+
+# checklist 60
+def test_threads_get_the_same_bits(curve, trained):
+    expected = answers(trained, curve)
+
+    def ask(_):
+        return answers(trained, curve)
+
+    with ThreadPoolExecutor(32) as pool:
+        for answer in pool.map(ask, range(32)):
+            for name, value in answer.items():
+                np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+# checklist 27, 60
+def test_threads_can_fit_at_once(curve):
+    before = generators()
+    expected = quick(batch_size=32).fit(curve)
+    with ThreadPoolExecutor(4) as pool:
+        fitted = list(pool.map(lambda _: quick(batch_size=32).fit(curve), range(4)))
+    assert generators() == before
+    for vae in fitted:
+        assert_same_answers(vae, expected, curve)
+
+
+FORK = """
+import os, sys, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+from skvae import VAETransformer
+X = np.random.default_rng(0).normal(size=(300, 20))
+vae = VAETransformer(max_iter=2).fit(X)
+expected = vae.transform(X)
+child = os.fork()
+if child == 0:
+    os._exit(0 if np.array_equal(vae.transform(X), expected) else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+# checklist 60
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_can_transform():
+    assert subprocess.run([sys.executable, "-c", FORK], timeout=120).returncode == 0
+
+
+# Sparse rows
+
+
+# checklist 15, 16
+@pytest.mark.parametrize("max_iter", [0, 3])
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "bsr", "dia", "dok", "lil"])
+def test_sparse_rows_are_like_dense_ones(curve, kind, max_iter):
+    dense = np.where(np.abs(curve) < 0.5, 0.0, curve)
+    with warnings.catch_warnings(action="ignore", category=sparse.SparseEfficiencyWarning):
+        X = sparse.csr_array(dense).asformat(kind)
+    vae = quick(max_iter=max_iter).fit(dense)
+    expected = answers(vae, dense)
+    for name, answer in answers(vae, X).items():
+        np.testing.assert_allclose(answer, expected[name], rtol=1e-12, atol=1e-12, err_msg=name)
+    fitted = quick(max_iter=max_iter).fit(X)
+    np.testing.assert_allclose(fitted.score(X), vae.score(dense), rtol=1e-6)
+    np.testing.assert_allclose(fitted.transform(X), expected["transform"], atol=1e-4)
+
+
+# checklist 15, 16
+@pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])
+def test_sparse_indices_of_64_bits(curve, trained, container):
+    X = container(curve)
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    np.testing.assert_allclose(trained.transform(X), trained.transform(curve), rtol=1e-12)
+    assert np.isfinite(quick().fit(X).transform(X)).all()
+
+
+# checklist 16
+def test_sparse_rows_are_never_dense_beyond_a_batch(monkeypatch):
+    X = sparse.random_array((300, 3000), density=0.01, format="csr", rng=0)
+    cells, sizes = 100_000, []
+    monkeypatch.setattr("skvae.linear._BATCH_CELLS", cells)
+    for kind in (sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.csc_matrix):
+
+        def toarray(self, *args, original=kind.toarray, **kwargs):
+            sizes.append(self.shape[0] * self.shape[1])
+            return original(self, *args, **kwargs)
+
+        monkeypatch.setattr(kind, "toarray", toarray)
+    vae = quick(batch_size="auto", max_iter=1).fit(X)
+    vae.partial_fit(X)
+    vae.transform(X)
+    vae.score(X)
+    assert sizes
+    assert max(sizes) <= cells
+
+
+# Array API
+
+
+# checklist 59
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_without_dispatch_tensors_give_arrays(curve, trained, dtype):
+    codes = clone(trained).fit_transform(torch.tensor(curve, dtype=dtype))
+    assert isinstance(codes, np.ndarray)
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-2
+    np.testing.assert_allclose(codes, trained.transform(curve), atol=tolerance)
+
+
+# Warnings
+
+
+@pytest.mark.parametrize("max_iter", [1, 5])
+def test_a_short_budget_warns(curve, max_iter):
+    vae = quick(max_iter=max_iter)
+    with pytest.warns(ConvergenceWarning, match=rf"budget of {max_iter} passes.*max_iter"):
+        vae.fit(curve)
+    assert not vae.converged_
+
+
+@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+def test_the_linear_start_does_not_warn(curve):
+    for rows, max_iter in ((curve, 0), (curve[:10], 5)):
+        assert quick(max_iter=max_iter).fit(rows).converged_
+
+
+def test_codes_past_the_rank_warn_and_are_0(curve):
+    X = curve[:, [0, 1, 0]]
+    vae = VAETransformer(3, max_iter=0)
+    with pytest.warns(UserWarning, match="latent_dim=3 is above the rank of the data, 2"):
+        vae.fit(X)
+    codes = vae.transform(X)
+    assert codes.shape == (200, 3)
+    assert not codes[:, 2].any()
+    np.testing.assert_allclose(vae.inverse_transform(codes), X, atol=1e-6)
+    assert vae.kl_per_dim_.shape == vae.explained_variance_ratio_.shape == (3,)
+    assert vae.encode(X)[1].shape == (200, 3)
+    assert vae.sample(4).shape == (4, 3)

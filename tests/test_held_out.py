@@ -1,0 +1,232 @@
+"""The judge keeps what is better, refuses what is worse, and goes part of the way between."""
+
+import numpy as np
+import pytest
+import torch
+
+from skvae import held_out
+from skvae.fitting import initial_vae, project
+from skvae.held_out import DivergenceError, HeldOut, Kept
+from skvae.linear import fit_linear
+from skvae.objective import mixture
+from skvae.training import Budget, Learner, Plan, train
+from skvae.vae import VAE, squared_error
+from tests.samples import curve, gaussian, options
+
+
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+def set_up(X, n_held_out=100, weight=None, **changes):
+    """Linear start, the model at the start, all rows, the judge on the first of them."""
+    chosen = options(**changes)
+    start = fit_linear(X, chosen.latent_dim)
+    rows = project(start, X, weight, chosen)
+    judge = HeldOut.of(rows.take(torch.arange(n_held_out)), start, generator())
+    return start, initial_vae(start, chosen), rows, judge
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """What set_up gives, and a model that has learnt a curve; with the state it came from."""
+    _, vae, rows, judge = set_up(curve(500, 5))
+    origin = {name: value.clone() for name, value in vae.state_dict().items()}
+    training = torch.arange(100, 500)
+    plan = Plan(Budget(32, 60, early_stopping=True), len(training))
+    train(Learner.of(vae, generator(), torch.float32), rows, training, judge, plan)
+    return vae, origin, judge
+
+
+@pytest.fixture
+def better(trained):
+    """A model to change: the trained one, as it was left."""
+    vae, origin, judge = trained
+    before = {name: value.clone() for name, value in vae.state_dict().items()}
+    yield trained
+    vae.load_state_dict(before)
+
+
+def beyond(vae, origin, factor):
+    """Move the weights past the trained ones, seen from the origin."""
+    vae.load_state_dict({k: origin[k].lerp(w, factor) for k, w in vae.state_dict().items()})
+
+
+def error_of_codes(vae, judge):
+    x, residual, _ = judge.rows
+    return judge.rows.mean(squared_error(x, vae.decode(vae.codes(x)), residual)).item()
+
+
+def test_the_starts_own_figures():
+    start, vae, _, judge = set_up(gaussian(200, 6), latent_dim=2)
+    x, residual, _ = judge.rows
+    log_prob = start.log_prob(x.double().numpy(), residual.double().numpy())
+    torch.testing.assert_close(judge.start_log_prob, torch.tensor(log_prob).float())
+    torch.testing.assert_close(judge.start_error.mean().item(), error_of_codes(vae, judge))
+    assert judge.start_bound == pytest.approx(log_prob.mean(), rel=1e-6)
+
+
+def test_a_look_at_the_start_gives_the_starts_bound():
+    start, vae, _, judge = set_up(gaussian(4000, 6), n_held_out=2000, latent_dim=2)
+    bound = judge.look(vae)
+    assert bound == pytest.approx(judge.start_bound, abs=0.05)
+    assert vae.noise_variance.item() == pytest.approx(start.noise_variance, rel=0.1)
+
+
+@torch.no_grad()
+def test_look_calibrates_the_noise(better):
+    """No other noise gives the mixture a greater bound on these rows."""
+    vae, _, judge = better
+    vae.noise_variance.mul_(10)
+    bound = judge.look(vae)
+    calibrated = vae.noise_variance.clone()
+    q = vae.encode(judge.rows.scores)
+    error = squared_error(judge.rows.scores, vae.decode(q.sample(judge.noise)), judge.rows.residual)
+
+    def best_bound(noise):
+        vae.noise_variance.copy_(noise)
+        ours = vae.log_likelihood(error) - q.kl().sum(-1)
+        weights = torch.linspace(0.01, 0.99, 99)
+        return max(mixture(ours, judge.start_log_prob, w).mean().item() for w in weights)
+
+    assert bound == pytest.approx(best_bound(calibrated), abs=0.01)
+    for factor in (0.5, 0.8, 1.25, 2.0):
+        assert best_bound(calibrated) > best_bound(factor * calibrated)
+
+
+def test_look_moves_noise_and_code_scale_only(better):
+    vae, _, judge = better
+    parameters = [p.clone() for p in vae.parameters()]
+    judge.look(vae)
+    assert all(map(torch.equal, vae.parameters(), parameters))
+
+
+def test_look_has_a_floor_for_the_noise():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((200, 2)) @ rng.standard_normal((2, 5))
+    X[:, 4] += 1e-6 * rng.standard_normal(200)
+    _, vae, _, judge = set_up(X, latent_dim=2, precision=torch.float64)
+    assert np.isfinite(judge.look(vae))
+    assert vae.noise_variance.item() == pytest.approx(held_out.NOISE_FLOOR)
+
+
+def test_look_raises_when_the_bound_is_not_finite(better):
+    vae, _, judge = better
+    with torch.no_grad():
+        vae.decoder_path.fill_(torch.nan)
+    with pytest.raises(DivergenceError, match="bound became nan"):
+        judge.look(vae)
+
+
+def test_keep_accepts_a_better_model(better):
+    vae, origin, judge = better
+    kept = judge.keep(vae, origin)
+    assert kept.share == 1.0
+    assert 0.01 <= kept.start_weight < 0.5
+    assert error_of_codes(vae, judge) < 0.2 * judge.start_error.mean().item()
+
+
+def test_keep_refuses_a_worse_model(better):
+    vae, origin, judge = better
+    with torch.no_grad():
+        vae.decoder[0].weight.add_(5 * torch.randn(vae.decoder[0].weight.shape, generator=generator()))
+        vae.decoder[-1].weight.mul_(-20)
+    assert judge.keep(vae, None) == Kept(0.0, 1.0)
+
+
+def test_keep_refuses_what_is_only_as_good():
+    _, vae, _, judge = set_up(gaussian(300, 6), latent_dim=2)
+    origin = {name: value.clone() for name, value in vae.state_dict().items()}
+    assert judge.keep(vae, origin) == Kept(0.0, 1.0)
+
+
+def test_keep_goes_back_part_of_the_way(better):
+    vae, origin, judge = better
+    good = error_of_codes(vae, judge)
+    beyond(vae, origin, 4.0)
+    assert error_of_codes(vae, judge) > judge.start_error.mean().item()
+    kept = judge.keep(vae, origin)
+    assert 0 < kept.share < 1
+    assert error_of_codes(vae, judge) < judge.start_error.mean().item()
+    assert good < judge.start_error.mean().item()
+
+
+def test_keep_without_an_origin_is_all_or_nothing(better):
+    vae, origin, judge = better
+    assert judge.keep(vae, None).share == 1.0
+    beyond(vae, origin, 4.0)
+    assert judge.keep(vae, None) == Kept(0.0, 1.0)
+
+
+def test_keep_leaves_the_origin_as_it_is(better):
+    vae, origin, judge = better
+    before = {name: value.clone() for name, value in origin.items()}
+    beyond(vae, origin, 4.0)
+    judge.keep(vae, origin)
+    with torch.no_grad():
+        vae.decoder_path.zero_()
+    assert all(torch.equal(origin[name], before[name]) for name in origin)
+
+
+@pytest.mark.parametrize(("mean", "scale"), [(-3.0, 1.0), (-0.3, 2.0), (0.5, 2.0), (3.0, 1.0)])
+def test_start_weight_against_a_grid(mean, scale):
+    judge = set_up(gaussian(300, 6), n_held_out=300, latent_dim=2)[3]
+    noise = torch.randn(300, generator=generator())
+    log_prob = judge.start_log_prob + mean + scale * noise
+    found = judge.start_weight(log_prob)
+
+    def bound(weight):
+        return mixture(log_prob, judge.start_log_prob, torch.as_tensor(weight)).mean().item()
+
+    assert bound(found) >= max(map(bound, torch.linspace(0.01, 0.99, 197))) - 2e-3
+
+
+def test_start_weight_stays_inside_its_bounds():
+    judge = set_up(gaussian(300, 6), latent_dim=2)[3]
+    for difference in (1e6, -1e6):
+        weight = judge.start_weight(judge.start_log_prob + difference).item()
+        assert weight == pytest.approx(0.01 if difference > 0 else 0.99)
+
+
+def test_exceeds_asks_for_a_standard_error():
+    judge = set_up(gaussian(300, 6), latent_dim=2)[3]
+    noise = torch.randn(100, generator=generator())
+    noise = (noise - noise.mean()) / noise.std()  # the mean's standard error is 0.1
+    assert judge.exceeds(noise + 0.11)
+    assert not judge.exceeds(noise + 0.09)
+    assert not judge.exceeds(torch.zeros(100))
+
+
+def test_weights_are_repetitions_of_rows():
+    X = curve(120, 5)
+    times = np.arange(60) % 3 + 1
+    start, vae = set_up(X)[:2]
+    vae.double()
+    weighted = project(start, X[:60], times.astype(float), options(precision=torch.float64))
+    repeated = project(start, X[:60].repeat(times, 0), None, options(precision=torch.float64))
+    judges = [HeldOut.of(rows, start, generator()) for rows in (weighted, repeated)]
+    noise = judges[0].noise
+    judges[1].noise.copy_(noise.repeat_interleave(torch.from_numpy(times), 0))
+    with torch.no_grad():
+        vae.encoder[-1].weight.normal_(0, 0.1, generator=generator())
+    bounds, scales = zip(*((judge.look(vae), vae.code_scale.clone()) for judge in judges), strict=True)
+    assert bounds[0] == pytest.approx(bounds[1])
+    torch.testing.assert_close(*scales)
+
+
+def test_far_rows_do_not_decide():
+    """A row far out, which the start explains as badly, leaves the calibration to the others."""
+    X = curve(500, 5)
+    start, vae, rows, judge = set_up(X)
+    far = rows.scores.clone()
+    far[0] *= 1e4
+    outlying = HeldOut.of(rows._replace(scores=far).take(torch.arange(100)), start, generator())
+    judge.look(vae)
+    calibrated = vae.noise_variance.item()
+    outlying.look(vae)
+    assert vae.noise_variance.item() == pytest.approx(calibrated, rel=0.5)
+
+
+def test_the_start_as_a_model_is_kept_for_nothing():
+    start, _, _, judge = set_up(curve(500, 5))
+    assert judge.keep(VAE(start).float(), None) == Kept(0.0, 1.0)

@@ -1,0 +1,262 @@
+"""Probabilistic PCA in closed form, judged by scikit-learn's PCA and by its own definition."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import sparse
+from scipy.stats import multivariate_normal
+from sklearn.decomposition import PCA
+
+from skvae import linear
+from skvae.linear import batches, choose_latent_dim, farthest_cell, fit_linear
+from tests.samples import factors, gaussian
+
+# route of the decomposition -> (rows, columns) and the constants that lead there
+ROUTES = {
+    "direct": ((60, 8), {}),
+    "direct, wide": ((8, 60), {}),
+    "covariance": ((60, 8), {"_DIRECT_COST": 0}),
+    "gram": ((20, 60), {"_DIRECT_COST": 0}),
+    "subspace": ((60, 40), {"_DIRECT_COST": 0, "_EXACT_SIZE": 0}),
+    "subspace, wide": ((30, 60), {"_DIRECT_COST": 0, "_EXACT_SIZE": 0}),
+}
+
+
+@pytest.fixture(params=ROUTES)
+def rows_of_route(request, monkeypatch):
+    shape, constants = ROUTES[request.param]
+    for name, value in constants.items():
+        monkeypatch.setattr(linear, name, value)
+    return gaussian(*shape)
+
+
+def codes(start, X):
+    return start.project(X)[0][:, : start.latent_dim] * start.scale
+
+
+def reconstruction(start, X):
+    scores = start.project(X)[0]
+    scores[:, start.latent_dim :] = 0
+    return start.restore(scores)
+
+
+def log_prob(start, X):
+    return start.log_prob(*start.project(X)) + start.log_jacobian
+
+
+def assert_close(actual, expected, tolerance=1e-9):
+    """Relative to the largest value of what is expected."""
+    assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+def assert_is_pca(start, X, tolerance=1e-9):
+    pca = PCA(start.latent_dim, svd_solver="full").fit(X)
+    assert_close(codes(start, X), pca.transform(X), tolerance)
+    assert_close(reconstruction(start, X), pca.inverse_transform(pca.transform(X)), tolerance)
+    if X.shape[0] > X.shape[1]:
+        assert_close(log_prob(start, X), pca.score_samples(X), tolerance)
+    else:  # scikit-learn averages the noise over fewer directions than there are
+        assert log_prob(start, X).mean() >= pca.score(X)
+
+
+@pytest.mark.parametrize("latent_dim", [1, 3, 6])
+def test_every_route_gives_pca(rows_of_route, latent_dim):
+    assert_is_pca(fit_linear(rows_of_route, latent_dim), rows_of_route)
+
+
+def test_every_route_takes_sparse_rows(rows_of_route):
+    X = np.where(np.abs(rows_of_route) > 1, rows_of_route, 0.0)
+    dense = fit_linear(X, 3)
+    for matrix in (sparse.csr_matrix(X), sparse.csc_matrix(X)):
+        start = fit_linear(matrix, 3)
+        assert_close(codes(start, matrix), codes(dense, X))
+        assert_close(log_prob(start, matrix), log_prob(dense, X))
+
+
+def test_log_prob_is_the_normal_density():
+    X = gaussian(50, 5)
+    start = fit_linear(X, 2)
+    loadings = start.components[:2].T * start.weights
+    covariance = loadings @ loadings.T + start.noise_variance * np.eye(5)
+    normal = multivariate_normal(start.mean, covariance * start.scale**2)
+    assert_allclose(log_prob(start, X), normal.logpdf(X), rtol=1e-10)
+
+
+def test_the_mean_variance_of_a_scaled_column_is_one():
+    X = 1e4 * gaussian(50, 5)
+    start = fit_linear(X, 2)
+    assert start.total_variance == 5
+    assert_allclose(X.var(axis=0, ddof=1).mean(), start.scale**2)
+
+
+def test_truncated_subspace_iteration_finds_the_leading_directions(monkeypatch):
+    monkeypatch.setattr(linear, "_DIRECT_COST", 0)
+    monkeypatch.setattr(linear, "_EXACT_SIZE", 0)
+    monkeypatch.setattr(linear, "_MAX_DIRECTIONS", 6)
+    X = factors(300, 120, rank=4)
+    assert_is_pca(fit_linear(X, 3), X, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("latent_dim", [2, 3, 5])
+def test_rank_deficient_rows(latent_dim):
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((60, 3)) @ rng.standard_normal((3, 6))
+    start = fit_linear(X, latent_dim)
+    assert start.latent_dim == min(latent_dim, 3)
+    assert np.isfinite(log_prob(start, X)).all()
+    if latent_dim < 3:
+        assert_is_pca(start, X)
+    else:
+        assert_close(reconstruction(start, X), X)
+
+
+def test_constant_columns():
+    X = gaussian(60, 6)
+    X[:, [1, 4]] = 7.0
+    assert_is_pca(fit_linear(X, 2), X)
+    assert_allclose(reconstruction(fit_linear(X, 2), X)[:, [1, 4]], 7.0)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e12])
+def test_nothing_but_constant_columns(value):
+    X = np.full((20, 4), value)
+    start = fit_linear(X, 2)
+    assert start.latent_dim == 0
+    assert np.isfinite(log_prob(start, X)).all()
+    assert_allclose(start.restore(start.project(X)[0]), X)
+
+
+def test_far_from_the_origin():
+    X = gaussian(60, 6)
+    far = X + 1e12
+    X = far - 1e12  # what is left of the rows at this distance
+    assert_close(codes(fit_linear(far, 2), far), codes(fit_linear(X, 2), X), 1e-3)
+    assert_close(log_prob(fit_linear(far, 2), far), log_prob(fit_linear(X, 2), X), 1e-3)
+
+
+def test_columns_of_extreme_scales():
+    X = gaussian(60, 3)
+    extreme = X * [1e30, 1.0, 1e-30]
+    start = fit_linear(extreme, 2)
+    assert_close(codes(start, extreme)[:, 0], PCA(1).fit_transform(extreme)[:, 0])
+    assert np.isfinite(log_prob(start, extreme)).all()
+    assert_allclose(reconstruction(start, extreme)[:, 0], extreme[:, 0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_scale_is_only_a_unit(scale):
+    X = gaussian(60, 5)
+    start, scaled = fit_linear(X, 2), fit_linear(scale * X, 2)
+    assert_allclose(scaled.variances, start.variances)
+    assert_close(codes(scaled, scale * X) / scale, codes(start, X))
+    # A density per unit: five columns, each of them larger by the factor.
+    expected = log_prob(start, X) - 5 * np.log(scale)
+    assert_allclose(log_prob(scaled, scale * X), expected, rtol=1e-9)
+
+
+def test_weights_are_repetitions_of_rows():
+    X = gaussian(40, 5)
+    times = np.random.RandomState(1).randint(1, 4, len(X))
+    n = times.sum()
+    weighted, repeated = fit_linear(X, 2, times.astype(float)), fit_linear(X.repeat(times, 0), 2)
+    assert_allclose(weighted.mean, repeated.mean)
+    assert_allclose(weighted.components, repeated.components, atol=1e-9)
+    # The divisor counts rows less one; it is the only difference.
+    covariances = [
+        start.variances * start.scale**2 * (1 - 1 / n_rows)
+        for start, n_rows in ((weighted, len(X)), (repeated, n))
+    ]
+    assert_allclose(*covariances)
+
+
+def test_equal_weights_change_nothing():
+    X = gaussian(40, 5)
+    assert_allclose(fit_linear(X, 2, np.full(40, 0.3)).variances, fit_linear(X, 2).variances)
+
+
+@pytest.mark.parametrize("shape", [(60, 8), (8, 60)])
+def test_with_latent_dim_is_a_fresh_fit(shape):
+    X = gaussian(*shape)
+    start = fit_linear(X, 6)
+    for latent_dim in (1, 3, 6, 9):
+        fewer, fresh = start.with_latent_dim(latent_dim), fit_linear(X, min(latent_dim, 6))
+        assert fewer.latent_dim == fresh.latent_dim
+        assert_allclose(log_prob(fewer, X), log_prob(fresh, X), rtol=1e-9)
+        assert_allclose(fewer.weights, fresh.weights)
+        assert_allclose(fewer.mean_log_prob, fresh.mean_log_prob, rtol=1e-9)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shape", [(60, 8), (8, 60)])
+def test_mean_log_prob_is_the_mean_over_the_rows(shape, weighted):
+    X = gaussian(*shape)
+    weight = np.random.RandomState(0).uniform(0.5, 2, len(X)) if weighted else None
+    start = fit_linear(X, 3, weight)
+    mean = np.average(start.log_prob(*start.project(X)), weights=weight)
+    assert_allclose(start.mean_log_prob, mean, rtol=1e-9)
+
+
+@pytest.mark.parametrize("rank", [1, 3, 6])
+def test_choose_latent_dim_finds_the_true_rank(rank):
+    X = factors(400, 15, rank, seed=rank)
+    assert choose_latent_dim(X, None, np.random.RandomState(0)) == rank
+
+
+def test_choose_latent_dim_of_few_rows_and_columns():
+    for shape in ((5, 3), (4, 1), (3, 50)):
+        chosen = choose_latent_dim(gaussian(*shape), None, np.random.RandomState(0))
+        assert 1 <= chosen <= min(shape)
+
+
+def test_project_is_float64_whatever_it_returns():
+    X = gaussian(60, 30) + 1e5
+    start = fit_linear(X.astype(np.float32), 2)
+    scores, residual = start.project(X.astype(np.float32), np.float32)
+    exact = start.project(X.astype(np.float32).astype(np.float64))
+    assert scores.dtype == residual.dtype == np.float32
+    assert_allclose(scores, exact[0], rtol=1e-5, atol=1e-6)
+    assert_allclose(residual, exact[1], rtol=1e-5, atol=1e-6)
+
+
+def test_scores_and_residual_hold_the_squared_length(monkeypatch):
+    monkeypatch.setattr(linear, "_MAX_DIRECTIONS", 4)
+    X = factors(80, 30, rank=2, noise=1.0)
+    start = fit_linear(X, 2)
+    scores, residual = start.project(X)
+    assert scores.shape[1] < 30
+    squared_length = np.square((X - start.mean) / start.scale).sum(1)
+    assert_allclose(np.square(scores).sum(1) + residual, squared_length)
+
+
+def test_batches_cover_the_rows_and_stay_small():
+    for n_rows, n_columns in ((0, 3), (1, 1), (10_000, 5), (9, 3_000_000), (5, 9_000_000)):
+        slices = list(batches(n_rows, n_columns))
+        assert [i for s in slices for i in range(n_rows)[s]] == list(range(n_rows))
+        assert all((s.stop - s.start) * n_columns <= max(4_194_304, n_columns) for s in slices)
+
+
+def test_wide_sparse_rows_are_never_dense(monkeypatch):
+    # Constants that make the test quick; the memory is that of a batch and of the directions.
+    monkeypatch.setattr(linear, "_MAX_DIRECTIONS", 8)
+    monkeypatch.setattr(linear, "_EXACT_SIZE", 100)
+    monkeypatch.setattr(linear, "_N_ITERATIONS", 1)
+    monkeypatch.setattr(linear, "_BATCH_CELLS", 1_000_000)
+    X = sparse.random(800, 30_000, density=1e-3, format="csr", random_state=0)
+    dense = X.shape[0] * X.shape[1] * 8
+    tracemalloc.start()
+    start = fit_linear(X, 4)
+    start.project(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < dense / 5
+
+
+def test_farthest_cell_names_column_and_distance():
+    X = gaussian(100, 4)
+    X[17, 2] = 1e6
+    deviations = (X[17, 2] - X[:, 2].mean()) / X[:, 2].std(ddof=1)
+    assert "column 2" in farthest_cell(X)
+    assert "column 'price'" in farthest_cell(X, ["a", "b", "price", "c"])
+    assert f"{deviations:.3g} standard deviations" in farthest_cell(X)

@@ -1,0 +1,291 @@
+"""The checks of scikit-learn, those it keeps for itself, and documentation held to the code.
+
+Numbers after "checklist" count the lines of the project's checklist of the contract.
+"""
+
+import inspect
+import json
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from numpydoc.docscrape import ClassDoc
+from numpydoc.validate import validate
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import estimator_checks, get_tags
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skvae import MLP, DivergenceError, Linear, VAETransformer
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning",  # 3 passes are few
+    "ignore:latent_dim=:UserWarning",  # checks fit tables of one column
+)
+
+
+def quick(**params):
+    return VAETransformer(**{"max_iter": 3, **params})
+
+
+VARIANTS = [
+    quick(),
+    quick(latent_dim="auto"),
+    quick(init="random"),
+    quick(whiten=True),
+    quick(architecture="linear"),
+    quick(architecture=MLP(hidden_layer_sizes=(32,), activation="tanh")),
+    quick(precision="float64"),
+    quick(precision="bfloat16"),
+    quick(max_iter=0),
+    quick(early_stopping=False),
+    quick(validation_fraction=0.3),
+    quick(warm_start=True),
+    quick(batch_size=7),
+    quick(init="random", whiten=True, precision="float64", architecture="linear", batch_size=7),
+]
+
+# Importable since scikit-learn 1.6 or later, documented nowhere.
+EXTRA_CHECKS = [
+    "check_dataframe_column_names_consistency",
+    "check_get_feature_names_out_error",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_global_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_global_set_output_transform_polars",
+    "check_inplace_ensure_writeable",
+    "check_param_validation",
+]
+
+
+# A row of weight 2 is not two rows to minibatches, to folds, or to a variance over n - 1.
+UNEQUAL_WEIGHTS = {
+    f"check_sample_weight_equivalence_on_{kind}_data": "weights scale the loss, not the rows"
+    for kind in ("dense", "sparse")
+}
+
+
+def expected_failures(estimator):
+    return UNEQUAL_WEIGHTS if estimator.whiten or estimator.latent_dim == "auto" else {}
+
+
+# checklist 1, 2, 4, 12, 13, 15, 17, 20, 22, 24, 26, 36, 38, 40, 41, 44, 54, 59
+@parametrize_with_checks(VARIANTS, expected_failed_checks=expected_failures)
+def test_scikit_learn(estimator, check):
+    check(estimator)
+
+
+LONG_CHECKS = {"check_estimator_sparse_array", "check_estimator_sparse_matrix"}
+
+
+def checks_of_the_defaults():
+    for estimator, check in estimator_checks.estimator_checks_generator(VAETransformer()):
+        name = getattr(check, "func", check).__name__
+        marks = [pytest.mark.slow] if name in LONG_CHECKS else []
+        yield pytest.param(estimator, check, id=name, marks=marks)
+
+
+# the same lines, with as many passes as a person gets who sets nothing
+@pytest.mark.parametrize(("estimator", "check"), checks_of_the_defaults())
+def test_scikit_learn_defaults(estimator, check):
+    check(estimator)
+
+
+# checklist 3, 9, 10, 31, 32; these checks ask a model of a frame about arrays
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
+@pytest.mark.parametrize("name", EXTRA_CHECKS)
+@pytest.mark.parametrize("estimator", [quick(), quick(latent_dim="auto", whiten=True)], ids=str)
+def test_scikit_learn_itself(estimator, name):
+    check = getattr(estimator_checks, name, None)
+    if check is None:
+        pytest.skip(f"this scikit-learn has no {name}")
+    check("VAETransformer", estimator)
+
+
+# checklist 59
+@pytest.mark.parametrize("sample_weight", [False, True])
+@pytest.mark.parametrize(
+    ("namespace", "dtype"),
+    [
+        ("numpy", "float64"),
+        ("array_api_strict", "float64"),
+        ("torch", "float64"),
+        ("torch", "float32"),
+    ],
+)
+def test_array_api_values(namespace, dtype, sample_weight):
+    check = getattr(estimator_checks, "check_array_api_input_and_values", None)
+    if check is None or "dtype_name" not in inspect.signature(check).parameters:
+        pytest.skip("this scikit-learn has no such check")
+    device = "cpu" if namespace == "torch" else None
+    weight = {"check_sample_weight": sample_weight}
+    check("VAETransformer", quick(random_state=0), namespace, device, dtype, **weight)
+
+
+def test_array_api_checks_are_not_skipped():
+    names = {
+        getattr(check, "func", check).__name__
+        for _, check in estimator_checks.estimator_checks_generator(quick())
+    }
+    assert {"check_array_api_input", "check_array_api_mixed_inputs"} <= names
+    estimator_checks.check_array_api_input("VAETransformer", quick(), "array_api_strict")
+
+
+def test_tags():
+    tags = get_tags(VAETransformer())
+    assert tags.estimator_type is None
+    assert tags.transformer_tags.preserves_dtype == ["float64", "float32"]
+    assert tags.array_api_support
+    assert tags.input_tags.sparse
+    assert not tags.input_tags.allow_nan
+    assert not tags.non_deterministic
+    assert tags.requires_fit
+
+
+# checklist 1
+@pytest.mark.parametrize("estimator", VARIANTS, ids=str)
+def test_clone_keeps_every_parameter(estimator):
+    params = estimator.get_params(deep=False)
+    copy = clone(estimator)
+    assert joblib.hash(copy) == joblib.hash(estimator)
+    again = VAETransformer(**params)
+    assert all(getattr(again, name) is value for name, value in params.items())
+
+
+# checklist 5
+@pytest.mark.parametrize("component", [VAETransformer, MLP, Linear])
+def test_defaults_are_plain(component):
+    defaults = component().get_params()
+    assert json.loads(json.dumps(defaults)) == defaults
+    assert joblib.hash(component()) == joblib.hash(clone(component()))
+
+
+# checklist 2
+@pytest.mark.parametrize("value", [-1, 3.0, "helloworld", np.ones(2), [1], {}, None])
+@pytest.mark.parametrize("component", [VAETransformer, MLP])
+def test_nothing_is_validated_before_fit(component, value):
+    for name in component().get_params():
+        estimator = component(**{name: value})
+        assert getattr(estimator, name) is value
+        assert component().set_params(**{name: value}).get_params()[name] is value
+        assert set(vars(estimator)) == set(component().get_params())
+
+
+BAD_VALUES = {
+    "latent_dim": [0, -1, 2.5, 2.0, "two", None, [2]],
+    "architecture": ["transformer", 3, None],
+    "init": ["PCA", None],
+    "batch_size": [0, 1.5, "big"],
+    "max_iter": [-1, 10.0, "many"],
+    "early_stopping": ["no", 2],
+    "validation_fraction": [0.0, 1.0, 2, "half"],
+    "whiten": ["yes", None],
+    "device": [0, None],
+    "precision": ["half", 32],
+    "warm_start": ["yes", None],
+    "verbose": [-1, "loud"],
+    "random_state": ["zero", -1, np.random.default_rng(0)],
+}
+
+
+# checklist 3
+@pytest.mark.parametrize("method", ["fit", "fit_transform", "partial_fit"])
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in BAD_VALUES.items() for value in values]
+)
+def test_bad_parameters(curve, name, value, method):
+    estimator = VAETransformer(**{name: value})
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of VAETransformer") as caught:
+        getattr(estimator, method)(curve)
+    assert isinstance(caught.value, TypeError)
+    assert repr(value) in str(caught.value)
+
+
+def test_every_parameter_is_tested_with_bad_values():
+    assert set(BAD_VALUES) == set(VAETransformer().get_params())
+
+
+# checklist 55
+def test_metadata_requests():
+    methods = {name for name in dir(VAETransformer) if name.startswith("set_")}
+    requests = {name for name in methods if name.endswith("_request")}
+    assert requests == {"set_fit_request", "set_partial_fit_request"}
+    assert list(inspect.signature(VAETransformer.set_fit_request).parameters) == [
+        "self",
+        "sample_weight",
+    ]
+
+
+# checklist 42
+@pytest.mark.parametrize("public", [VAETransformer, MLP, Linear])
+def test_documented_parameters(public):
+    documented = [parameter.name for parameter in ClassDoc(public)["Parameters"]]
+    assert documented == list(inspect.signature(public).parameters)
+
+
+def default_in_words(parameter):
+    return parameter.type.rpartition("default=")[2].strip('"')
+
+
+# checklist 42
+@pytest.mark.parametrize("public", [VAETransformer, MLP])
+def test_documented_defaults(public):
+    for parameter in ClassDoc(public)["Parameters"]:
+        default = inspect.signature(public.__init__).parameters[parameter.name].default
+        assert default_in_words(parameter) == str(default), parameter.name
+
+
+# checklist 42
+@pytest.mark.parametrize("max_iter", [0, 3])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_documented_attributes(curve, method, max_iter):
+    frame = pd.DataFrame(curve, columns=list("abcdef"))
+    vae = getattr(VAETransformer(max_iter=max_iter), method)(frame)
+    documented = {attribute.name for attribute in ClassDoc(VAETransformer)["Attributes"]}
+    assert documented == {name for name in vars(vae) if name.endswith("_") and name[0] != "_"}
+
+
+IGNORED = {
+    "class": {"RT02", "GL01", "GL02"},
+    "method": {"RT02", "GL01", "GL02", "EX01", "SA01", "ES01"},
+}
+OPTIONAL = {"EX01", "SA01", "ES01"}  # of classes: not every one needs all three
+
+
+def public_objects():
+    for public in (VAETransformer, MLP, Linear, DivergenceError):
+        yield f"{public.__module__}.{public.__name__}"
+        for name, member in vars(public).items():
+            is_own = inspect.isfunction(member) and member.__module__.startswith("skvae")
+            if is_own and (name == "__call__" or name[0] != "_"):
+                yield f"{public.__module__}.{public.__name__}.{name}"
+
+
+# checklist 42
+@pytest.mark.parametrize("path", list(public_objects()))
+def test_docstrings(path):
+    kind = "class" if path.rpartition(".")[2][0].isupper() else "method"
+    ignored = IGNORED[kind]
+    if not path.endswith("VAETransformer"):
+        ignored = ignored | OPTIONAL
+    assert [error for error in validate(path)["errors"] if error[0] not in ignored] == []
+
+
+# checklist 6
+def test_html_shows_parameters_and_state(linear):
+    for estimator in (VAETransformer(), clone(linear), linear):
+        html = estimator._repr_html_()
+        assert "VAETransformer" in html
+        assert "latent_dim" in html
+    assert "Not fitted" in VAETransformer()._repr_html_()
+    assert "Not fitted" not in linear._repr_html_()
+
+
+# checklist 6
+def test_repr_shows_what_was_changed():
+    assert repr(VAETransformer()) == "VAETransformer()"
+    assert repr(VAETransformer(3, whiten=True)) == "VAETransformer(latent_dim=3, whiten=True)"
+    assert isinstance(MLP(), BaseEstimator)

@@ -1,0 +1,305 @@
+"""The plan of the learning rate, the step, the best state, and what stops a fit."""
+
+import copy
+
+import pytest
+import torch
+
+from skvae import training
+from skvae.fitting import initial_vae, project
+from skvae.held_out import DivergenceError, HeldOut
+from skvae.linear import fit_linear
+from skvae.objective import Terms
+from skvae.training import Budget, Learner, Plan, Record, has_settled, one_pass, train
+from tests.samples import curve, options
+
+N_ROWS = 300
+
+
+def plan_of(max_passes=40, batch_size=30, n_rows=N_ROWS, early_stopping=True):
+    return Plan(Budget(batch_size, max_passes, early_stopping), n_rows)
+
+
+class Setting:
+    """All that `train` takes."""
+
+    def __init__(self, seed=0, **changes):
+        chosen = options(**changes)
+        X = curve(N_ROWS + 100, 5)
+        start = fit_linear(X, chosen.latent_dim)
+        self.rows = project(start, X, None, chosen)
+        self.training = torch.arange(100, len(X))
+        self.vae = initial_vae(start, chosen)
+        generator = torch.Generator().manual_seed(seed)
+        self.judge = HeldOut.of(self.rows.take(torch.arange(100)), start, generator)
+        self.learner = Learner.of(self.vae, generator, chosen.precision)
+
+    def train(self, plan=None, report=None):
+        plan = plan or plan_of()
+        return train(self.learner, self.rows, self.training, self.judge, plan, report)
+
+    def state(self):
+        return copy.deepcopy(self.vae.state_dict())
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+# The plan.
+
+
+def test_the_rate_warms_up_and_stays():
+    plan = plan_of()
+    rates = [plan.rate(step) for step in range(3 * training.WARM_UP)]
+    warm_up = rates[: training.WARM_UP]
+    assert warm_up == sorted(warm_up)
+    assert 0 < rates[0] <= 2 * training.LEARNING_RATE / training.WARM_UP
+    assert set(rates[training.WARM_UP :]) == {training.LEARNING_RATE}
+
+
+def test_the_rate_falls_to_zero():
+    plan = plan_of(max_passes=1000)
+    plan.fall(40, best_pass=40)
+    steps = range(40 * plan.pass_steps, plan.last_pass * plan.pass_steps)
+    rates = [plan.rate(step) for step in steps]
+    assert rates[0] == training.LEARNING_RATE
+    assert rates == sorted(rates, reverse=True)
+    assert 0 < rates[-1] <= 1.5 * training.LEARNING_RATE / len(rates)
+    assert plan.rate(steps.stop) == pytest.approx(0, abs=1e-12)
+
+
+def run(plan, bounds):
+    """Go through a plan on bounds that are known; the record and the rates of all passes."""
+    record, rates, step = Record(bounds=[0.0]), [], 0
+    while record.n_passes < plan.last_pass:
+        rates += [plan.rate(step + i) for i in range(plan.pass_steps)]
+        step += plan.pass_steps
+        record.n_passes += 1
+        if plan.is_due(record.n_passes):
+            record.bounds.append(bounds(record.n_passes))
+            if plan.must_fall(record, step):
+                plan.fall(record.n_passes, record.n_passes)
+    return record, rates
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+@pytest.mark.parametrize("n_rows", [31, 300, 30_000])
+@pytest.mark.parametrize("max_passes", [1, 2, 7, 50, 500])
+def test_the_budget_is_used_while_the_bound_rises(max_passes, n_rows, early_stopping):
+    plan = plan_of(max_passes, 30, n_rows, early_stopping)
+    record, rates = run(plan, lambda n: float(n))
+    assert record.n_passes <= max_passes
+    assert record.n_passes >= max_passes - plan.check_passes - training.WARM_UP / plan.pass_steps - 1
+    assert not plan.has_settled
+    assert all(0 < rate <= training.LEARNING_RATE for rate in rates)
+    # What is left of the budget after the warm-up ends in a fall.
+    if max_passes * plan.pass_steps > 10 * training.WARM_UP:
+        assert rates[-1] < 0.1 * training.LEARNING_RATE
+
+
+@pytest.mark.parametrize("max_passes", [60, 10_000])
+def test_a_settled_bound_ends_the_training(max_passes):
+    plan = plan_of(max_passes)
+    record, rates = run(plan, lambda n: min(n, 20.0))
+    assert plan.has_settled
+    assert 20 < plan.fall_pass < 60
+    assert record.n_passes == plan.last_pass < max(60, plan.fall_pass * 2)
+    assert rates[-1] < 0.1 * training.LEARNING_RATE
+
+
+def test_without_early_stopping_the_budget_is_used():
+    plan = plan_of(200, early_stopping=False)
+    record, _ = run(plan, lambda n: min(n, 20.0))
+    assert record.n_passes > 190
+    assert not plan.has_settled
+
+
+def test_the_fall_fits_the_budget():
+    for n_passes in range(1, 60):
+        plan = plan_of(60)
+        plan.fall(n_passes, best_pass=n_passes)
+        assert n_passes <= plan.last_pass <= 60
+
+
+def test_the_last_pass_is_looked_at():
+    for n_rows in (31, 300, 30_000):
+        assert plan_of(7, n_rows=n_rows).is_due(7)
+
+
+def test_a_batch_is_no_larger_than_the_rows():
+    plan = plan_of(batch_size=1024, n_rows=100)
+    assert (plan.batch_size, plan.pass_steps) == (100, 1)
+
+
+def test_has_settled_waits_for_patience():
+    patience = training.PATIENCE
+    rising = [float(n) for n in range(20)]
+    assert not has_settled(rising)
+    assert not has_settled([*rising, *[19.0] * (patience - 1)])
+    assert has_settled([*rising, *[19.0] * patience])
+    assert has_settled([*rising, *[5.0] * patience])
+    assert not has_settled([*rising, *[5.0] * (patience - 1), 25.0])
+
+
+def test_has_settled_on_few_looks():
+    assert not has_settled([1.0])
+    assert not has_settled([1.0] * training.PATIENCE)
+
+
+# The step.
+
+
+def test_the_average_follows_the_weights():
+    setting = Setting()
+    learner = setting.learner
+    terms = Terms(*(torch.tensor(float(n)) for n in range(4)))
+    with torch.no_grad():
+        for parameter in learner.vae.parameters():
+            parameter.fill_(1.0)
+        for parameter in learner.averaged.parameters():
+            parameter.zero_()
+    gaps = []
+    for step in range(1000):
+        learner.step = step
+        learner.follow(terms)
+        gaps.append(1 - next(learner.averaged.parameters()).flatten()[0].item())
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[0] > 0  # it lags,
+    assert gaps[10] < 0.05  # soon forgets where it began,
+    assert gaps[-1] < 1e-3  # and arrives
+
+
+def test_the_noise_follows_the_batches():
+    learner = Setting().learner
+    d, before = learner.vae.n_features, learner.vae.noise_variance.item()
+    terms = Terms(torch.tensor(0.0), torch.tensor(0.0), torch.tensor(4.0 * d), torch.tensor(0.0))
+    learner.follow(terms)
+    expected = before + training.NOISE_RATE * (4.0 - before)
+    assert learner.vae.noise_variance.item() == pytest.approx(expected)
+    for _ in range(2000):
+        learner.follow(terms._replace(squared_error=torch.tensor(0.0)))
+    assert learner.vae.noise_variance.item() > 0
+
+
+def test_a_pass_moves_every_parameter():
+    setting = Setting()
+    before = [p.clone() for p in setting.vae.parameters()]
+    for _ in range(2):  # the hidden layers move once the last one has left zero
+        loss = one_pass(setting.learner, setting.rows, setting.training, plan_of())
+    assert torch.isfinite(loss)
+    assert not any(map(torch.equal, setting.vae.parameters(), before))
+    assert setting.learner.step == 2 * plan_of().pass_steps
+
+
+def test_a_pass_lowers_the_loss():
+    setting = Setting()
+    losses = [
+        one_pass(setting.learner, setting.rows, setting.training, plan_of()) for _ in range(20)
+    ]
+    assert losses[-1] < losses[0] - 0.5
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16, torch.float64])
+def test_precision(precision):
+    setting = Setting(precision=precision)
+    record = setting.train(plan_of(10))
+    expected = torch.float64 if precision == torch.float64 else torch.float32
+    assert {p.dtype for p in setting.vae.parameters()} == {expected}
+    assert record.bounds[-1] > record.bounds[0]
+
+
+def test_decay_spares_biases_and_the_linear_path():
+    setting = Setting()
+    groups = training.make_optimizer(setting.vae).param_groups
+    decayed = {id(p) for g in groups if g["weight_decay"] > 0 for p in g["params"]}
+    for name, parameter in setting.vae.named_parameters():
+        is_matrix = name.endswith("weight")
+        assert (id(parameter) in decayed) == is_matrix, name
+    assert sum(len(g["params"]) for g in groups) == len(list(setting.vae.parameters()))
+
+
+# The training.
+
+
+def test_training_leaves_the_best_look(monkeypatch):
+    """A rate that is far too high: the last state is not the best, and the best is a copy."""
+    monkeypatch.setattr(training, "LEARNING_RATE", 0.05)
+    setting, looks = Setting(), []
+    look = HeldOut.look
+
+    def remember(judge, vae):
+        bound = look(judge, vae)
+        looks.append((bound, copy.deepcopy(vae.state_dict())))
+        return bound
+
+    monkeypatch.setattr(HeldOut, "look", remember)
+    record = setting.train(plan_of(60))
+    bounds = [bound for bound, _ in looks]
+    assert record.bounds == [setting.judge.start_bound, *bounds]
+    assert bounds.index(max(bounds)) < len(bounds) - 1
+    assert same(setting.state(), looks[bounds.index(max(bounds))][1])
+
+
+def test_training_is_repeatable():
+    first, second, other = Setting(), Setting(), Setting(seed=1)
+    records = [setting.train() for setting in (first, second, other)]
+    assert same(first.state(), second.state())
+    assert records[0].bounds == records[1].bounds
+    assert not same(first.state(), other.state())
+
+
+def test_training_leaves_the_global_generator_alone():
+    setting, before = Setting(), torch.get_rng_state()
+    setting.train(plan_of(3))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_record_of_a_short_training():
+    seen = []
+    record = Setting().train(plan_of(5), seen.append)
+    assert record.n_passes == len(record.losses) == 5
+    assert not record.converged
+    assert not record.interrupted
+    assert seen[-1].n_passes == seen[-1].last_pass == 5
+    assert seen[-1].bounds == record.bounds
+
+
+def test_an_interrupted_training_keeps_the_best_so_far():
+    setting, looks = Setting(), []
+
+    def interrupt(progress):
+        looks.append(progress.bounds[-1])
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    record = setting.train(plan_of(100), interrupt)
+    assert record.interrupted
+    assert record.n_passes < 100
+    assert not record.converged
+    assert setting.judge.look(setting.vae) == pytest.approx(max(looks), rel=1e-6)
+
+
+def test_an_interruption_before_the_first_pass_ends_is_one(monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "one_pass", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        Setting().train()
+
+
+def test_divergence_raises(monkeypatch):
+    monkeypatch.setattr(training, "LEARNING_RATE", float("inf"))
+    with pytest.raises(DivergenceError, match="not|became"):
+        Setting().train()
+
+
+def test_going_on_does_not_change_what_was_taken():
+    setting = Setting()
+    setting.train(plan_of(5))
+    taken = {name: value.numpy(force=True).copy() for name, value in setting.state().items()}
+    averaged = setting.state()
+    setting.train(plan_of(5))
+    assert all((averaged[name].numpy() == taken[name]).all() for name in taken)
+    assert not same(averaged, setting.state())
