@@ -2,6 +2,9 @@
 
 import torch
 
+# Parameters from which halving the width of numbers pays for casting them.
+_LARGE_MODEL = 400_000
+
 PRECISIONS: dict[str, torch.dtype] = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -31,3 +34,21 @@ def is_available(device: torch.device) -> bool:
     if device.type == "mps":
         return torch.backends.mps.is_available()
     return device.type == "cpu"
+
+
+def resolve_precision(name: str, device: torch.device, n_parameters: int) -> torch.dtype:
+    """Arithmetic of the training; "auto" is bfloat16 where it is native and the model is large."""
+    if name != "auto":
+        return PRECISIONS[name]
+    fast = n_parameters >= _LARGE_MODEL and has_bfloat16(device)
+    return torch.bfloat16 if fast else torch.float32
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies in bfloat16 by instructions of its own."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

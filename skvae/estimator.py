@@ -66,8 +66,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     device : str, default="auto"
         "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is one.
     precision : {"auto", "float32", "bfloat16", "float64"}, default="auto"
-        Arithmetic of the training; "auto" is float32. What a fitted model returns is computed in
-        the dtype of the data whatever the precision.
+        Arithmetic of the training; "auto" is float32, or bfloat16 for models of more than 400000
+        parameters on devices that compute in it natively. What a fitted model returns is computed
+        in the dtype of the data whatever the precision.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights that the last one left.
     verbose : int, default=0
@@ -466,7 +467,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             early_stopping=self.early_stopping,
             validation_fraction=_unless_auto(self.validation_fraction),
             device=device,
-            precision=PRECISIONS["float32" if self.precision == "auto" else self.precision],
+            precision=self.precision,
             seed=seed,
         )
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae.devices import resolve_precision
 from skvae.diagnostics import CodeUse, code_use
 from skvae.held_out import HeldOut, Kept
 from skvae.linear import ProbabilisticPCA, fit_linear
@@ -43,7 +44,7 @@ class Options:
     early_stopping: bool
     validation_fraction: float | None
     device: torch.device
-    precision: torch.dtype
+    precision: str
     seed: int
 
 
@@ -66,7 +67,7 @@ def fit_model(
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
     judge = HeldOut.of(rows.take(held_out), start, generator)
     plan = Plan(make_budget(len(training), vae, options), len(training))
-    learner = Learner.of(vae, generator, options.precision)
+    learner = make_learner(vae, generator, options)
     record = train(learner, rows, training, judge, plan, report)
     kept = judge.keep(vae, origin if options.init == "pca" else None)
     seen = rows.take(training[:_DIAGNOSED_ROWS])
@@ -81,7 +82,7 @@ def _is_trainable(start: ProbabilisticPCA, n_rows: int, options: Options) -> boo
 
 def project(start: ProbabilisticPCA, X, weight: np.ndarray | None, options: Options) -> Rows:
     """Rows in score space, on the device, in the training's own precision."""
-    dtype = np.float64 if options.precision == torch.float64 else np.float32
+    dtype = np.float64 if options.precision == "float64" else np.float32
     scores, residual = start.project(X, dtype)
     share = None if weight is None else (weight / weight.mean()).astype(dtype)
     return Rows(
@@ -105,7 +106,7 @@ def split(
 
 def initial_vae(start: ProbabilisticPCA, options: Options, previous: Model | None = None) -> VAE:
     """The model before the first step: at the linear start, at random, or where it was left."""
-    dtype = torch.float64 if options.precision == torch.float64 else torch.float32
+    dtype = torch.float64 if options.precision == "float64" else torch.float32
     if previous is not None and previous.architecture is not None:
         return previous.vae(dtype).to(options.device).requires_grad_(True).train()
     sizes = branch_sizes(start)
@@ -119,6 +120,17 @@ def initial_vae(start: ProbabilisticPCA, options: Options, previous: Model | Non
     return vae.to(options.device, dtype)
 
 
+def make_learner(vae: VAE, generator: torch.Generator, options: Options) -> Learner:
+    """The model with its optimiser, in the precision that fits its size."""
+    precision = resolve_precision(options.precision, options.device, count_parameters(vae))
+    return Learner.of(vae, generator, precision)
+
+
+def count_parameters(vae: VAE) -> int:
+    """Numbers that training moves."""
+    return sum(parameter.numel() for parameter in vae.parameters())
+
+
 def make_budget(n_rows: int, vae: VAE, options: Options) -> Budget:
     """Batch size and passes: as many steps as a fixed amount of arithmetic pays for."""
     batch_size = options.batch_size
@@ -127,8 +139,7 @@ def make_budget(n_rows: int, vae: VAE, options: Options) -> Budget:
     batch_size = min(batch_size, n_rows)
     max_passes = options.max_iter
     if max_passes is None:
-        n_parameters = sum(p.numel() for p in vae.parameters())
-        steps = np.clip(_FLOPS / (9 * batch_size * n_parameters), *_STEPS)
+        steps = np.clip(_FLOPS / (8 * batch_size * count_parameters(vae)), *_STEPS)
         max_passes = max(1, int(np.ceil(steps / (n_rows // batch_size))))
     return Budget(batch_size, max_passes, options.early_stopping)
 
@@ -195,7 +206,7 @@ def fit_online(
         return linear_model(start, options), Record(n_passes=1), None
     rows = project(start, X, weight, options)
     generator = torch.Generator(options.device).manual_seed(options.seed)
-    learner = Learner.of(initial_vae(start, options, model), generator, options.precision)
+    learner = make_learner(initial_vae(start, options, model), generator, options)
     budget = make_budget(len(rows.scores), learner.vae, options)
     plan = Plan(budget._replace(max_passes=sys.maxsize), len(rows.scores))
     if online is not None:

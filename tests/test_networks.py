@@ -16,8 +16,10 @@ BODIES |= {
     "mlp, no hidden layer": MLP(hidden_layer_sizes=()),
     "mlp, one hidden layer": MLP(hidden_layer_sizes=(3,)),
     "mlp, list of sizes": MLP(hidden_layer_sizes=[4, 5, 6]),
-    "callable": lambda n_in, n_out: nn.Sequential(nn.Linear(n_in, 4), nn.Tanh(), nn.Linear(4, n_out)),
-}  # fmt: skip
+    "callable": lambda n_in, n_out: nn.Sequential(
+        nn.Linear(n_in, 4), nn.Tanh(), nn.Linear(4, n_out)
+    ),
+}
 SIZES = [(7, 4), (2, 7), (1, 1), (200, 4)]
 
 

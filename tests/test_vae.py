@@ -13,8 +13,8 @@ from skvae.vae import VAE, Posterior, Rows, branch_sizes, squared_error
 from tests.samples import SMALL, gaussian
 
 
-@pytest.fixture
-def X():
+@pytest.fixture(name="X")
+def normal_rows():
     return gaussian(60, 8)
 
 

@@ -1,0 +1,104 @@
+"""The floors: a module imports only from lower ones, by absolute names."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import skvae
+
+FLOORS = (
+    ("linear", "networks", "table", "devices", "_sklearn"),
+    ("vae",),
+    ("objective", "diagnostics"),
+    ("held_out", "model"),
+    ("training",),
+    ("fitting", "progress"),
+    ("estimator",),
+    ("__init__",),
+)
+FLOOR_OF = {module: n for n, modules in enumerate(FLOORS) for module in modules}
+
+# Third-party packages that a module may know; the others belong elsewhere.
+PACKAGES = {
+    "linear": {"numpy", "scipy"},
+    "table": {"narwhals", "numpy", "scipy"},
+    "devices": {"torch"},
+    "vae": {"numpy", "torch"},
+    "objective": {"torch"},
+    "held_out": {"torch"},
+    "training": {"torch"},
+    "progress": {"tqdm"},
+}
+THIRD_PARTY = {"narwhals", "numpy", "pandas", "scipy", "sklearn", "torch", "tqdm"}
+
+PACKAGE = Path(skvae.__file__).parent
+DOCS = PACKAGE.parent / "docs"
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+
+def imports(module):
+    """Pairs of a module that is imported and the names taken from it."""
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or ""), [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, []) for alias in node.names)
+
+
+def test_every_module_has_a_floor():
+    assert sorted(FLOOR_OF) == MODULES
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_come_from_lower_floors(module):
+    for name, _ in imports(module):
+        if name.split(".")[0] == "skvae":
+            lower = name.removeprefix("skvae.")
+            assert FLOOR_OF[lower] < FLOOR_OF[module], f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_are_absolute_and_from_modules(module):
+    for name, _ in imports(module):
+        assert not name.startswith("."), f"{module} imports {name}"
+        assert name != "skvae", f"{module} imports from the package instead of a module"
+
+
+@pytest.mark.parametrize("module", PACKAGES)
+def test_modules_know_only_their_packages(module):
+    found = {name.split(".")[0] for name, _ in imports(module)} & THIRD_PARTY
+    assert found <= PACKAGES[module]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_private_names_of_scikit_learn_come_through_one_module(module):
+    """Functions of sklearn.utils.validation begin with an underscore, and are for developers."""
+    if module == "_sklearn":
+        return
+    for name, _ in imports(module):
+        parts = name.split(".")
+        assert parts[0] != "sklearn" or not any(part.startswith("_") for part in parts), name
+
+
+def test_the_page_shows_the_same_floors():
+    text = (DOCS / "architecture.md").read_text()
+    shown = re.search(r"## Floors.*?```\n(.*?)```", text, re.DOTALL).group(1)
+    floors = {int(line.split()[0]): set(line.split()[1:]) for line in shown.splitlines()}
+    assert floors == {n: set(modules) for n, modules in enumerate(FLOORS[:-1])}
+
+
+def test_the_page_names_every_module():
+    text = (DOCS / "architecture.md").read_text()
+    named = set(re.findall(r"^\| `(\w+)\.py`", text, re.MULTILINE))
+    assert named == set(MODULES) - {"__init__"}
+
+
+def test_benchmarks_use_public_names_only():
+    for path in (PACKAGE.parent / "benchmarks").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skvae"):
+                assert node.module == "skvae", path.name
+                assert {alias.name for alias in node.names} <= set(skvae.__all__), path.name

@@ -1,0 +1,49 @@
+"""Devices by name."""
+
+import pytest
+import torch
+
+from skvae.devices import PRECISIONS, is_available, resolve_device
+from tests.samples import curve, fitted
+
+
+def test_auto_is_a_device_that_is_there():
+    assert is_available(resolve_device("auto"))
+    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_the_cpu_is_always_there():
+    assert resolve_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cpu0", "CPU"])
+def test_an_unknown_name_raises(name):
+    with pytest.raises(ValueError, match="is unknown; use 'auto', 'cpu', 'cuda' or 'cuda:0'"):
+        resolve_device(name)
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "meta", "xpu"])
+def test_a_device_that_is_not_there_raises(name):
+    with pytest.raises(ValueError, match="is not there on this machine; use 'auto' or 'cpu'"):
+        resolve_device(name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_cuda_raises():
+    with pytest.raises(ValueError, match="'cuda' is not there"):
+        resolve_device("cuda")
+
+
+def test_precisions_are_the_names_of_torch():
+    assert all(str(dtype) == f"torch.{name}" for name, dtype in PRECISIONS.items())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", PRECISIONS.values(), ids=PRECISIONS)
+def test_a_fit_on_cuda(precision):
+    X = curve(600, 5)
+    on_cuda = fitted(X, device=torch.device("cuda"), precision=precision, max_iter=60)
+    on_cpu = fitted(X, max_iter=60)
+    assert on_cuda.kept > 0
+    assert on_cuda.log_prob(X).mean() == pytest.approx(on_cpu.log_prob(X).mean(), abs=0.5)

@@ -1,0 +1,200 @@
+"""From rows to a fitted model: the split, the budget, where training begins, what is left."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skvae.fitting import fit_model, fit_online, initial_vae, make_budget, project, split
+from skvae.linear import fit_linear
+from skvae.networks import MLP
+from skvae.vae import VAE
+from tests.samples import curve, fitted, gaussian, options
+
+CPU = torch.device("cpu")
+
+
+def rng():
+    return np.random.RandomState(0)
+
+
+@pytest.mark.parametrize("fraction", [None, 0.001, 0.3, 0.999])
+@pytest.mark.parametrize("n_rows", [30, 31, 999, 5000])
+def test_split_covers_the_rows_once(n_rows, fraction):
+    held_out, training = split(n_rows, fraction, rng(), CPU)
+    assert sorted([*held_out.tolist(), *training.tolist()]) == list(range(n_rows))
+    assert len(held_out) >= 2
+    assert len(training) >= 2
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_held_out"), [(30, 6), (500, 100), (1500, 200), (5000, 500), (1_000_000, 20_000)]
+)
+def test_auto_split(n_rows, n_held_out):
+    assert len(split(n_rows, None, rng(), CPU)[0]) == n_held_out
+
+
+def test_split_takes_the_fraction():
+    assert len(split(1000, 0.3, rng(), CPU)[0]) == 300
+
+
+@pytest.mark.parametrize("n_rows", [20, 100, 3000, 100_000])
+def test_budget_of_auto(n_rows):
+    start = fit_linear(gaussian(100, 8), 2)
+    chosen = options(latent_dim=2, batch_size=None, max_iter=None)
+    budget = make_budget(n_rows, initial_vae(start, chosen), chosen)
+    assert 1 <= budget.batch_size <= min(1024, n_rows)
+    assert budget.max_passes >= 1
+    # A wider network gets fewer steps, not more.
+    wide = options(
+        latent_dim=2,
+        batch_size=None,
+        max_iter=None,
+        architecture=MLP(hidden_layer_sizes=(2048,) * 2),
+    )
+    assert make_budget(n_rows, initial_vae(start, wide), wide).max_passes <= budget.max_passes
+
+
+def test_budget_as_chosen():
+    start = fit_linear(gaussian(100, 8), 2)
+    chosen = options(latent_dim=2, batch_size=17, max_iter=5, early_stopping=False)
+    assert make_budget(100, initial_vae(start, chosen), chosen) == (17, 5, False)
+    assert make_budget(10, initial_vae(start, chosen), chosen).batch_size == 10
+
+
+def test_it_starts_at_pca():
+    X = gaussian(100, 8)
+    start = fit_linear(X, 2)
+    chosen = options(latent_dim=2, precision=torch.float64)
+    vae, linear = initial_vae(start, chosen), VAE(start)
+    x = project(start, X, None, chosen).scores
+    for ours, theirs in zip(vae.encode(x), linear.encode(x), strict=True):
+        assert torch.equal(ours, theirs)
+    assert torch.equal(vae.codes(x), linear.codes(x))
+    assert torch.equal(vae.decode(vae.codes(x)), linear.decode(linear.codes(x)))
+
+
+def test_a_random_start_knows_nothing_of_pca():
+    X = gaussian(100, 8)
+    start = fit_linear(X, 2)
+    vae = initial_vae(start, options(latent_dim=2, init="random"))
+    assert not vae.encoder_path.any()
+    assert not vae.decoder_path.any()
+    assert vae.decoder[-1].weight.any()
+    assert vae.noise_variance == 1
+
+
+def test_project_gives_the_training_its_own_precision():
+    X = gaussian(100, 8)
+    start = fit_linear(X, 2)
+    for precision, dtype in (
+        (torch.float32,) * 2,
+        (torch.bfloat16, torch.float32),
+        (torch.float64,) * 2,
+    ):
+        rows = project(start, X, np.full(100, 3.0), options(precision=precision))
+        assert {part.dtype for part in rows} == {dtype}
+        assert_allclose(rows.weight, 1.0)
+
+
+@pytest.fixture(scope="module", name="X")
+def bent_rows():
+    return curve(400, 5)
+
+
+@pytest.fixture(scope="module")
+def model(X):
+    return fitted(X, max_iter=40)
+
+
+def test_a_bent_line_is_learnt(X, model):
+    assert model.kept == 1.0
+    assert model.architecture is not None
+    error = np.square(X - model.reconstruct(model.codes(X, False), False)).mean()
+    pca = fitted(X, max_iter=0)
+    assert error < 0.3 * np.square(X - pca.reconstruct(pca.codes(X, False), False)).mean()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"max_iter": 0}, {"latent_dim": 5}, {"latent_dim": 9}],
+    ids=["no passes", "nothing left to reconstruct", "above the rank"],
+)
+def test_nothing_is_trained_where_nothing_can_be_gained(X, changes):
+    model, record = fit_model(X, None, options(**changes))
+    assert model.architecture is None
+    assert (model.kept, model.start_weight) == (0.0, 1.0)
+    assert record.n_passes == 0
+    assert record.converged
+
+
+@pytest.mark.parametrize("n_rows", [2, 5, 29])
+def test_too_few_rows_stay_with_the_start(X, n_rows):
+    assert fitted(X[:n_rows]).architecture is None
+
+
+def test_a_model_is_numpy_and_plain_values(X, model):
+    assert all(type(array) is np.ndarray for array in model.weights.values())
+    assert all(type(array) is np.ndarray for array in model.use)
+    assert {type(model.kept), type(model.start_weight)} == {float}
+    assert sum(array.nbytes for array in model.weights.values()) < X.nbytes * 10
+
+
+def test_a_model_is_repeatable(X, model):
+    again, other = fitted(X, max_iter=40), fitted(X, max_iter=40, seed=1)
+    assert_array_equal(again.codes(X, False), model.codes(X, False))
+    assert_array_equal(again.log_prob(X), model.log_prob(X))
+    assert not np.array_equal(other.codes(X, False), model.codes(X, False))
+
+
+def test_fit_leaves_the_global_generators_alone(X):
+    state, numpy_state = torch.get_rng_state(), str(np.random.get_state())  # noqa: NPY002
+    fitted(X, max_iter=2)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert str(np.random.get_state()) == numpy_state  # noqa: NPY002
+
+
+def test_going_on_from_a_model_leaves_it_as_it_is(X, model):
+    before = {name: array.copy() for name, array in model.weights.items()}
+    further = fitted(X, previous=model, max_iter=10)
+    assert all(np.array_equal(model.weights[name], before[name]) for name in before)
+    assert further.log_prob(X).mean() > model.log_prob(X).mean() - 0.2
+
+
+def test_row_weights_move_the_fit(X, model):
+    is_heavy = X[:, 0] > np.median(X[:, 0])
+    weighted = fitted(X, np.where(is_heavy, 10.0, 0.1), max_iter=40)
+
+    def share(model):
+        """Error of the heavy rows over that of the others."""
+        error = np.square(X - model.reconstruct(model.codes(X, False), False)).sum(1)
+        return error[is_heavy].mean() / error[~is_heavy].mean()
+
+    assert share(weighted) < 0.5 * share(model)
+
+
+def test_online_batches_come_to_beat_the_start(X):
+    state = None
+    for seed in range(40):
+        model, record, online = fit_online(curve(200, 5, seed=seed), None, options(), state)
+        assert record.n_passes == len(record.losses) == 1
+        state = (model, online)
+    assert model.kept == 1.0
+    fresh = curve(500, 5, seed=99)
+    assert model.log_prob(fresh).mean() > fitted(fresh, max_iter=0).log_prob(fresh).mean() + 1
+
+
+def test_the_first_online_batch_only_sets_the_start(X):
+    model, _, online = fit_online(X, None, options(), None)
+    assert model.kept == 0.0
+    assert online.step > 0
+    before = {name: array.copy() for name, array in online.weights.items()}
+    fit_online(X, None, options(), (model, online))
+    assert all(np.array_equal(online.weights[name], before[name]) for name in before)
+
+
+def test_online_without_anything_to_gain(X):
+    model, record, online = fit_online(X, None, options(latent_dim=5), None)
+    assert model.architecture is None
+    assert online is None
+    assert record.n_passes == 1

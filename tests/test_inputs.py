@@ -1,0 +1,549 @@
+"""What fit makes of bad rows, odd rows, failing training, and a person who presses Ctrl-C."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+import skvae.training
+from skvae import MLP, DivergenceError, VAETransformer
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+N = 60
+COLUMNS = list("abcd")
+
+
+def quick(latent_dim=2, **params):
+    return VAETransformer(latent_dim, **{"max_iter": 3, "random_state": 0} | params)
+
+
+@pytest.fixture(name="X")
+def rows():
+    return np.random.default_rng(0).normal(size=(N, 4))
+
+
+@pytest.fixture
+def table(X):
+    return pd.DataFrame(X, columns=COLUMNS)
+
+
+def assert_refused(X, match, error=ValueError, vae=None, **fit_params):
+    """Fit, fit_transform and partial_fit raise and leave nothing behind."""
+    for method in ("fit", "fit_transform", "partial_fit"):
+        estimator = quick() if vae is None else vae
+        with pytest.raises(error, match=match):
+            getattr(estimator, method)(X, **fit_params)
+        with pytest.raises(NotFittedError):
+            check_is_fitted(estimator)
+
+
+def assert_fits(X, vae=None):
+    """Everything that a model of X answers is finite."""
+    vae = (quick() if vae is None else vae).fit(X)
+    codes = vae.transform(X)
+    rows = vae.inverse_transform(codes)
+    for answer in (codes, rows, *vae.encode(X), vae.score_samples(X), vae.sample(9)):
+        assert np.isfinite(np.asarray(answer)).all()
+    assert np.isfinite(vae.score(X))
+    assert np.isfinite(vae.explained_variance_ratio_).all()
+    assert np.isfinite(vae.kl_per_dim_).all()
+    assert np.isfinite([*vae.loss_curve_, *vae.validation_scores_]).all()
+    assert np.isfinite([vae.noise_variance_, vae.scale_, vae.pca_score_]).all()
+    return vae
+
+
+# Cells that are no finite numbers
+
+
+# checklist 13
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("as_frame", [False, True])
+def test_the_first_cell_that_is_not_finite_is_named(X, value, as_frame):
+    X[17, 2] = X[30, 0] = value
+    column = "'c'" if as_frame else "2"
+    match = rf"first such cell is {value} in column {column}, row 17.*drop the row"
+    assert_refused(pd.DataFrame(X, columns=COLUMNS) if as_frame else X, match)
+
+
+# checklist 13
+@pytest.mark.parametrize("method", ["transform", "encode", "score", "score_samples", "partial_fit"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_cells_that_are_not_finite_are_refused_after_fit(X, method, value):
+    vae = quick().fit(X)
+    X[5, 1] = value
+    with pytest.raises(ValueError, match=r"column 1, row 5"):
+        getattr(vae, method)(X)
+
+
+@pytest.mark.parametrize("method", ["inverse_transform", "decode"])
+def test_codes_that_are_not_finite_are_refused(X, method):
+    with pytest.raises(ValueError, match="NaN"):
+        getattr(quick().fit(X), method)([[0.0, np.nan]])
+
+
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
+def test_a_bad_cell_of_sparse_rows_is_named(X, container):
+    X[X < 0] = 0.0
+    X[17, 2] = np.inf
+    assert_refused(container(X), "inf in column 2, row 17")
+
+
+def test_other_missing_cells_are_named(table):
+    table = table.astype("Float64")
+    table.iloc[17, 2] = pd.NA
+    assert_refused(table, "column 'c', row 17")
+    assert_refused(table.astype(object), "column 'c', row 17")
+    rows = table.astype(object).to_numpy()
+    rows[17, 2] = None
+    assert_refused(rows, "column 2, row 17")
+
+
+def test_missing_cells_of_polars_are_named(X):
+    X = pl.DataFrame(X, schema=COLUMNS).with_columns(c=pl.lit(None, dtype=pl.Float64))
+    assert_refused(X, "column 'c', row 0")
+
+
+def test_columns_named_by_numbers(X):
+    X[17, 2] = np.nan
+    assert_refused(pd.DataFrame(X), "column 2, row 17")
+
+
+def test_masked_cells_are_refused(X):
+    assert_refused(np.ma.masked_greater(X, 1.0), "masked.*fill")
+    assert_fits(np.ma.array(X))
+
+
+# checklist 17
+def test_complex_numbers_are_refused(X, table):
+    assert_refused(X + 1j, "Complex data not supported")
+    assert_refused(table.assign(b=1j), "Complex data not supported")
+
+
+def cell(X, value):
+    X = X.astype(object)
+    X[17, 2] = value
+    return X
+
+
+NOT_NUMBERS = {
+    "text": ("x", "encode"),
+    "date": (pd.Timestamp("2020-01-01"), "days since"),
+    "numpy date": (np.datetime64("2020-01-01"), "days since"),
+}
+TEXT_OF_A_NUMBER = {"text of a number": ("1.5", "encode")}  # in lists it is read, as by numpy
+
+
+@pytest.mark.parametrize(("value", "remedy"), (NOT_NUMBERS | TEXT_OF_A_NUMBER).values(), ids=repr)
+def test_object_arrays_that_hold_more_than_numbers(X, value, remedy):
+    assert_refused(cell(X, value), rf"column 2.*{remedy}")
+
+
+@pytest.mark.parametrize(("value", "remedy"), NOT_NUMBERS.values(), ids=repr)
+def test_lists_that_hold_more_than_numbers(X, value, remedy):
+    assert_refused(cell(X, value).tolist(), rf"column 2.*{remedy}")
+
+
+@pytest.mark.parametrize(("value", "remedy"), (NOT_NUMBERS | TEXT_OF_A_NUMBER).values(), ids=repr)
+def test_object_columns_that_hold_more_than_numbers(X, value, remedy):
+    table = pd.DataFrame(cell(X, value), columns=COLUMNS, dtype=object)
+    assert_refused(table, rf"column 'c'.*{remedy}")
+
+
+@pytest.mark.parametrize("dtype", ["U", "S"])
+def test_arrays_of_text_are_refused(X, dtype):
+    assert_refused(X.astype(dtype), "X has dtype .*encode")
+
+
+def test_arrays_of_dates_are_refused():
+    X = np.datetime64("2020-01-01") + np.arange(20).reshape(5, 4)
+    assert_refused(X, "X has dtype datetime64.*days since")
+
+
+@pytest.mark.parametrize(
+    ("values", "remedy"),
+    [
+        (pd.Series(["x", "y"] * (N // 2)), "encode"),
+        (pd.Series(["x", "y"] * (N // 2), dtype=object), "encode"),
+        (pd.Series(["x", "y"] * (N // 2), dtype="string"), "encode"),
+        (pd.Series(["1", "2"] * (N // 2)), "encode"),
+        (pd.Series(["x", "y"] * (N // 2), dtype="category"), "encode"),
+        (pd.Series([1, 2] * (N // 2), dtype="category"), "encode"),
+        (pd.Series(pd.date_range("2020-01-01", periods=N)), "days since"),
+        (pd.Series(pd.date_range("2020-01-01", periods=N, tz="UTC")), "days since"),
+        (pd.Series(pd.timedelta_range("1s", periods=N)), "days since"),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", value)),
+)
+def test_columns_that_are_no_numbers_are_named(table, values, remedy):
+    assert_refused(table.assign(c=values), rf"column 'c' .*{remedy}")
+    vae = quick().fit(table)
+    with pytest.raises(ValueError, match=rf"column 'c' .*{remedy}"):
+        vae.transform(table.assign(c=values))
+
+
+@pytest.mark.parametrize("dtype", [pl.String, pl.Categorical, pl.Date, pl.Datetime, pl.Duration])
+def test_columns_of_polars_that_are_no_numbers_are_named(X, dtype):
+    column = pl.Series("c", [None] * N, dtype=dtype)
+    assert_refused(pl.DataFrame(X, schema=COLUMNS).with_columns(column), "column 'c' .*drop it")
+
+
+# Shapes
+
+
+# checklist 17
+@pytest.mark.parametrize(
+    ("rows", "match"),
+    [
+        ([[1.0, 2.0], [3.0]], r"inhomogeneous|setting an array element"),
+        (np.empty((0, 4)), r"0 sample"),
+        (np.empty((5, 0)), r"0 feature"),
+        ([], r"Expected 2D array|0 sample"),
+        (np.ones((1, 4)), r"1 sample"),
+        (np.ones(4), r"Reshape your data"),
+        (np.ones((5, 4, 3)), r"dim 3"),
+        (3.0, r"Expected 2D array"),
+        (sparse.csr_array(np.ones((1, 4))), r"1 sample"),
+    ],
+    ids=["ragged", "no rows", "no columns", "empty list", "one row", "1-D", "3-D", "0-D", "sparse"],
+)
+def test_wrong_shapes_are_refused(rows, match):
+    assert_refused(rows, match)
+
+
+def test_columns_of_one_name_are_refused(X):
+    assert_refused(pd.DataFrame(X, columns=list("abba")), r"several columns named \['a', 'b'\]")
+
+
+def test_no_rows_after_fit(X):
+    vae = quick().fit(X)
+    with pytest.raises(ValueError, match="0 sample"):
+        vae.transform(X[:0])
+    np.testing.assert_allclose(vae.transform(X[:1]), vae.transform(X)[:1], rtol=1e-7)
+
+
+# Options
+
+
+@pytest.mark.parametrize("latent_dim", [0, -1, 2.0, 2.5, "2", None, [2]])
+def test_latent_dim_must_be_a_whole_number(X, latent_dim):
+    vae = quick(latent_dim)
+    assert_refused(X, r"'latent_dim' .* int in the range \[1, inf\).*'auto'", vae=vae)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("architecture", ["mlp", "linear"]),
+        ("init", ["pca", "random"]),
+        ("precision", ["auto", "float32", "float64", "bfloat16"]),
+        ("batch_size", ["auto"]),
+        ("max_iter", ["auto"]),
+        ("validation_fraction", ["auto"]),
+    ],
+)
+def test_unknown_names_are_answered_with_the_known_ones(X, name, known):
+    match = "".join(f"(?=.*'{option}')" for option in known)
+    assert_refused(X, match + ".*Got 'best'", vae=quick(**{name: "best"}))
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"activation": "sine"}, r"activation='sine' .*'relu'.*'silu'"),
+        ({"hidden_layer_sizes": (0,)}, r"hidden_layer_sizes=\(0,\)"),
+        ({"hidden_layer_sizes": (8, 2.5)}, r"hidden_layer_sizes=\(8, 2.5\)"),
+        ({"hidden_layer_sizes": "wide"}, r"hidden_layer_sizes='?wide"),
+        ({"hidden_layer_sizes": 8}, r"hidden_layer_sizes=8"),
+    ],
+    ids=str,
+)
+def test_options_of_a_component_are_checked(X, params, match):
+    assert_refused(X, match, vae=quick(architecture=MLP(**params)))
+
+
+def ends_in_a_sigmoid(n_in, n_out):
+    return nn.Sequential(nn.Linear(n_in, n_out), nn.Sigmoid())
+
+
+@pytest.mark.parametrize(
+    ("architecture", "error", "match"),
+    [
+        (lambda n_in, n_out: "module", TypeError, "must return a torch.nn.Module"),
+        (lambda n_in, n_out: nn.Linear(n_in, n_out + 1), ValueError, "shape"),
+        (ends_in_a_sigmoid, ValueError, "last layer"),
+    ],
+    ids=["no module", "width", "last layer"],
+)
+def test_callables_that_return_something_else(X, architecture, error, match):
+    assert_refused(X, match, error, vae=quick(architecture=architecture))
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "mps:99", "meta", "gpu", "tpu", ""])
+def test_a_device_that_is_not_there(X, device):
+    assert_refused(X, f"device='{device}'.*'auto'", vae=quick(device=device))
+
+
+@pytest.mark.parametrize(
+    ("weight", "match"),
+    [
+        (np.where(np.arange(N) == 3, -1.0, 1.0), "negative"),
+        (np.zeros(N), "zero"),
+        (np.where(np.arange(N) == 3, 1.0, 0.0), "only 1 sample"),
+        (np.ones(N - 1), "sample_weight"),
+        (np.ones((N, 2)), "1D|dimension"),
+        (np.full(N, np.nan), "NaN"),
+        (np.full(N, np.inf), "infinity"),
+    ],
+    ids=["negative", "zero", "one row", "length", "2-D", "NaN", "infinity"],
+)
+def test_weights_that_cannot_be_used(X, weight, match):
+    assert_refused(X, match, sample_weight=weight)
+
+
+# Odd rows that fit
+
+
+# checklist 18, 19
+ODD = {
+    "constant columns": lambda X: X * [1.0, 0.0, 1.0, 0.0] + 3.0,
+    "constant column at 1e30": lambda X: np.where(np.arange(4) == 1, 1e30, X),
+    "all constant": lambda X: np.full_like(X, 7.1),
+    "all zero": np.zeros_like,
+    "duplicated rows": lambda X: X[:3].repeat(20, 0),
+    "1e30": lambda X: 1e30 * X,
+    "1e-30": lambda X: 1e-30 * X,
+    "1e30 beside 1e-30": lambda X: X * [1e30, 1e-30, 1e30, 1e-30],
+    "1e30 beside 1": lambda X: X * [1e30, 1.0, 1.0, 1.0],
+    "1e6 beside 1e-6": lambda X: X * [1e6, 1e-6, 1.0, 1.0],
+    "1e150": lambda X: 1e150 * X,
+    "1e-300": lambda X: 1e-300 * X,
+    "offset of 1e12": lambda X: X + 1e12,
+    "offset of 100": lambda X: X + 100.0,
+    "outlier": lambda X: np.where(X == X.max(), 1e12, X),  # noqa: SIM300
+    "one column": lambda X: X[:, :1],
+    "two rows": lambda X: X[:2],
+    "30 rows": lambda X: X[:30],
+    "more columns than rows": lambda X: np.random.default_rng(0).normal(size=(40, 90)),
+    "float32 1e30": lambda X: (1e30 * X).astype(np.float32),
+    "float32 1e-30": lambda X: (1e-30 * X).astype(np.float32),
+}
+
+
+@pytest.mark.filterwarnings("ignore:latent_dim=:UserWarning")
+@pytest.mark.parametrize("params", [{}, {"max_iter": 0}, {"init": "random"}], ids=str)
+@pytest.mark.parametrize("name", ODD)
+def test_odd_rows_fit(X, name, params):
+    assert_fits(ODD[name](X), quick(**params))
+
+
+@pytest.mark.filterwarnings("ignore:latent_dim=:UserWarning")
+@pytest.mark.parametrize("name", ODD)
+def test_odd_rows_fit_with_a_chosen_latent_dim(X, name):
+    assert assert_fits(ODD[name](X), quick("auto", max_iter=0)).latent_dim_ >= 1
+
+
+def test_the_size_of_numbers_changes_nothing_but_units(X):
+    vae, big = quick().fit(X), quick().fit(2.0**100 * X)
+    np.testing.assert_allclose(big.transform(2.0**100 * X), 2.0**100 * vae.transform(X))
+    np.testing.assert_allclose(
+        quick().fit(X + 2.0**30).transform(X + 2.0**30), vae.transform(X), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("max_iter", [0, 3])
+def test_numbers_whose_squares_overflow(X, max_iter):
+    vae = quick(max_iter=max_iter).fit(1e300 * X)
+    codes = vae.transform(1e300 * X)
+    np.testing.assert_allclose(codes, 1e300 * quick(max_iter=max_iter).fit_transform(X), rtol=1e-3)
+    assert np.isfinite(vae.inverse_transform(codes)).all()
+    assert np.isfinite(vae.score_samples(1e300 * X)).all()
+
+
+def test_a_constant_column_comes_back(X):
+    X[:, 1] = 5.0
+    vae = assert_fits(X)
+    rows = vae.inverse_transform(vae.transform(X))
+    np.testing.assert_allclose(rows[:, 1], 5.0, rtol=1e-6)
+
+
+# checklist 18
+@pytest.mark.parametrize("batch_size", [1, 7, N - 1, N, N + 1, 1000])
+def test_any_batch_size_fits(X, batch_size):
+    assert_fits(X, quick(batch_size=batch_size, max_iter=2))
+
+
+@pytest.mark.parametrize("validation_fraction", [1e-9, 0.5, 0.999])
+def test_any_share_of_held_out_rows_fits(X, validation_fraction):
+    assert_fits(X, quick(validation_fraction=validation_fraction))
+
+
+@pytest.mark.parametrize("n_rows", [2, 5])
+def test_fewer_rows_than_codes(X, n_rows):
+    with pytest.warns(UserWarning, match=f"above the rank of the data, {min(n_rows - 1, 4)}"):
+        vae = assert_fits(X[:n_rows], quick(8))
+    codes = vae.transform(X)
+    assert codes.shape == (N, 8)
+    assert not codes[:, n_rows - 1 :].any()
+
+
+@pytest.mark.parametrize("max_iter", [0, 3])
+def test_more_codes_than_the_rank(X, max_iter):
+    X[:, 3] = X[:, 0] - X[:, 1]
+    with pytest.warns(UserWarning, match="rank of the data, 3: the last 3 codes are always 0"):
+        vae = assert_fits(X, quick(6, max_iter=max_iter))
+    codes = vae.transform(X)
+    assert not codes[:, 3:].any()
+    np.testing.assert_allclose(vae.inverse_transform(codes), X, atol=1e-6)
+    assert vae.n_active_ <= 3
+
+
+FORMS = {
+    "float16": lambda X: X.astype(np.float16),
+    "float32": lambda X: X.astype(np.float32),
+    "longdouble": lambda X: X.astype(np.longdouble),
+    "bool": lambda X: X > 0,
+    "int8": lambda X: (10 * X).astype(np.int8),
+    "uint64": lambda X: (10 + X).astype(np.uint64),
+    "big-endian": lambda X: X.astype(">f8"),
+    "big-endian float32": lambda X: X.astype(">f4"),
+    "Fortran order": np.asfortranarray,
+    "negative strides": lambda X: X[::-1, ::-1],
+    "steps": lambda X: X.repeat(2, 0).repeat(2, 1)[::2, ::2],
+    "broadcast": lambda X: np.broadcast_to(X[:1], X.shape),
+    "list": lambda X: X.tolist(),
+    "object": lambda X: X.astype(object),
+    "pandas": pd.DataFrame,
+    "pandas Float64": lambda X: pd.DataFrame(X).astype("Float64"),
+    "pandas Int64": lambda X: pd.DataFrame((10 * X).round()).astype("Int64"),
+    "pandas boolean": lambda X: pd.DataFrame(X > 0).astype("boolean"),
+    "pandas mixed": lambda X: pd.DataFrame(X, columns=COLUMNS).assign(b=True, c=X[:, 2] > 0, d=1),
+    "polars": pl.DataFrame,
+    "tensor": torch.tensor,
+}
+
+
+# checklist 20, with every warning an error
+@pytest.mark.filterwarnings("ignore:latent_dim=:UserWarning")
+@pytest.mark.parametrize("name", FORMS)
+def test_forms_of_numbers(X, name):
+    rows = FORMS[name](X)
+    vae = assert_fits(rows)
+    plain = np.asarray(rows).astype(np.float64)
+    expected = quick().fit(plain).transform(plain)
+    np.testing.assert_allclose(vae.transform(rows), expected, atol=1e-4)
+
+
+# checklist 20
+def test_read_only_rows(X):
+    X.setflags(write=False)
+    assert_fits(X).partial_fit(X)
+
+
+# checklist 15, 16
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_array, sparse.csr_matrix])
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+def test_sparse_rows(X, container, index):
+    dense = np.where(X > 0, X, 0.0)
+    rows = container(dense)
+    rows.indices, rows.indptr = rows.indices.astype(index), rows.indptr.astype(index)
+    vae = assert_fits(rows)
+    np.testing.assert_allclose(vae.transform(rows), vae.transform(dense), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(vae.score(rows), vae.score(dense), rtol=1e-12)
+    assert rows.indices.dtype == index
+
+
+# Divergence
+
+
+class Broken(nn.Module):
+    """A body whose output is `value` as soon as a step has changed it."""
+
+    value = np.nan
+
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.layer = nn.Linear(n_in, n_out)
+
+    def forward(self, x):
+        out = self.layer(x)
+        return out + self.value if self.layer.weight.any() else out
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("init", ["pca", "random"])
+@pytest.mark.parametrize("as_frame", [False, True])
+def test_divergence_names_the_column_of_the_farthest_value(X, monkeypatch, as_frame, init, value):
+    monkeypatch.setattr(Broken, "value", value)
+    X[17, 2] = 50.0
+    rows = pd.DataFrame(X, columns=COLUMNS) if as_frame else X
+    vae = quick(architecture=Broken, init=init)
+    column = "'c'" if as_frame else "2"
+    with pytest.raises(DivergenceError, match=f"standard deviations.*column {column}: clip"):
+        vae.fit(rows)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(vae)
+
+
+def test_divergence_of_partial_fit(X):
+    X[17, 2] = 50.0
+    with pytest.raises(DivergenceError, match="column 2"):
+        quick(architecture=Broken).partial_fit(X)
+
+
+# Ctrl-C
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """A function that lets the k-th pass from now on be interrupted."""
+    one_pass = skvae.training.one_pass
+
+    def at(k):
+        calls = iter(range(1, k))
+
+        def interrupted(*args, **kwargs):
+            if next(calls, None) is None:
+                raise KeyboardInterrupt
+            return one_pass(*args, **kwargs)
+
+        monkeypatch.setattr(skvae.training, "one_pass", interrupted)
+
+    return at
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_ctrl_c_after_a_pass_keeps_the_best(curve, interrupt, k):
+    interrupt(k)
+    vae = VAETransformer(2, max_iter=5, batch_size=8, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=rf"interrupted after pass {k - 1}; the best"):
+        vae.fit(curve)
+    assert vae.n_iter_ == len(vae.loss_curve_) == k - 1
+    assert np.isfinite(vae.transform(curve)).all()
+    assert vae.score(curve) >= VAETransformer(2, max_iter=0).fit(curve).score(curve) - 0.1
+
+
+def test_ctrl_c_before_a_pass_ends_propagates(curve, interrupt):
+    interrupt(1)
+    vae = VAETransformer(2, max_iter=5)
+    with pytest.raises(KeyboardInterrupt):
+        vae.fit(curve)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(vae)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_ctrl_c_inside_a_search_propagates(curve, interrupt, k):
+    vae = VAETransformer(2, max_iter=5)
+    interrupt(k)
+    with pytest.raises(KeyboardInterrupt):
+        GridSearchCV(vae, {"latent_dim": [1, 2]}, cv=2).fit(curve)
+    interrupt(k)
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate(vae, curve, cv=2)

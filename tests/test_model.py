@@ -1,0 +1,298 @@
+"""What fit leaves behind: a density that is one, samples that follow it, and the guarantee."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.decomposition import PCA
+
+from skvae import model as model_module
+from skvae.model import N_DRAWS
+from skvae.vae import squared_error
+from tests.samples import SMALL, curve, fitted, gaussian
+
+MODELS = {
+    "linear start": {"max_iter": 0},
+    "trained": {"max_iter": 40},
+    "trained, wide": {"max_iter": 40},
+    "random start": {"init": "random", "max_iter": 80},
+    "above the rank": {"latent_dim": 7},
+}
+
+
+def rows_of(name):
+    if name == "trained, wide":
+        return curve(150, 200, noise=0.02)
+    if name == "above the rank":
+        return gaussian(200, 4) @ np.random.RandomState(0).standard_normal((4, 7))
+    return curve(400, 5)
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", name="X")
+def rows_of_model(name):
+    return rows_of(name)
+
+
+@pytest.fixture(scope="module")
+def model(name, X):
+    return fitted(X, **MODELS[name])
+
+
+@pytest.fixture(scope="module")
+def bent():
+    """Rows on a plane and a model of them with one code: the density can be integrated."""
+    X = curve(600, 2, noise=0.25)
+    model = fitted(X, max_iter=40)
+    assert model.kept > 0
+    return X, model
+
+
+def test_the_trained_models_are_trained():
+    for name in MODELS:
+        is_trained = fitted(rows_of(name), **MODELS[name]).architecture is not None
+        assert is_trained == (name not in {"linear start", "above the rank"}), name
+
+
+# The density.
+
+
+def exact_log_prob(model, X):
+    """The mixture's log-density with the integral over its one latent unit done on a grid."""
+    scores, residual = model.start.project(X)
+    vae = model.vae(torch.float64)
+    z = torch.linspace(-7, 7, 1401, dtype=torch.float64)[:, None]
+    errors = squared_error(
+        torch.from_numpy(scores), vae.decode(z)[:, None], torch.from_numpy(residual)
+    )
+    joint = vae.log_likelihood(errors) - 0.5 * (z.square() + math.log(2 * math.pi))
+    ours = (torch.logsumexp(joint, 0) + math.log(14 / 1400)).numpy()
+    weight = model.start_weight
+    theirs = model.start.log_prob(scores, residual)
+    mixed = np.logaddexp(ours + np.log1p(-weight), theirs + np.log(weight))
+    return mixed + model.start.log_jacobian
+
+
+@pytest.fixture(scope="module")
+def plane(bent):
+    """Cells that cover the rows, and the area of one."""
+    X, _ = bent
+    axes = [np.linspace(a - 3, b + 3, 80) for a, b in zip(X.min(0), X.max(0), strict=True)]
+    area = np.prod([axis[1] - axis[0] for axis in axes])
+    return np.stack(np.meshgrid(*axes), -1).reshape(-1, 2), area
+
+
+def test_the_reported_density_integrates_to_one(bent, plane, monkeypatch):
+    monkeypatch.setattr(model_module, "N_DRAWS", 500)
+    cells, area = plane
+    assert_allclose(np.exp(bent[1].log_prob(cells)).sum() * area, 1.0, atol=0.03)
+
+
+def test_score_is_near_the_exact_log_density_and_not_above(bent):
+    X, model = bent
+    exact = exact_log_prob(model, X).mean()
+    assert exact - 0.05 < model.log_prob(X).mean() < exact + 0.01
+
+
+def test_samples_follow_the_density(bent, plane):
+    cells, area = plane
+    probability = np.exp(exact_log_prob(bent[1], cells)) * area
+    drawn = bent[1].sample(200_000, np.random.RandomState(0), np.dtype(np.float64))
+    mean = probability @ cells
+    covariance = (cells - mean).T * probability @ (cells - mean)
+    assert_allclose(probability.sum(), 1.0, atol=1e-3)
+    assert_allclose(drawn.mean(0), mean, atol=0.02)
+    assert_allclose(np.cov(drawn.T), covariance, atol=0.02 * np.trace(covariance))
+    # Not only the moments: the share of draws in two quarters of the plane, and in its middle.
+    for inside in (
+        lambda x: (x > mean).all(1),
+        lambda x: (x < mean).all(1),
+        lambda x: np.square(x - mean).sum(1) < 1,
+    ):
+        assert_allclose(inside(drawn).mean(), probability[inside(cells)].sum(), atol=0.03)
+
+
+def test_the_density_is_that_of_the_rows(bent):
+    """Samples are like fresh rows: as far from these as these are from one another."""
+    X, model = bent
+    fresh = curve(600, 2, noise=0.25, seed=1)
+    drawn = model.sample(600, np.random.RandomState(0), np.dtype(np.float64))
+    normal = fitted(X, max_iter=0).sample(600, np.random.RandomState(0), np.dtype(np.float64))
+
+    def distance(a, b):
+        return np.linalg.norm(a[:, None] - b[None], axis=-1).mean()
+
+    def energy(a, b):
+        return 2 * distance(a, b) - distance(a, a) - distance(b, b)
+
+    assert energy(fresh, drawn) < 0.02
+    assert energy(fresh, drawn) < 0.5 * energy(fresh, normal)
+
+
+def test_samples_of_the_start_have_its_covariance():
+    X = gaussian(300, 4)
+    model = fitted(X, latent_dim=2, max_iter=0)
+    drawn = model.sample(200_000, np.random.RandomState(0), np.dtype(np.float64))
+    covariance = PCA(2, svd_solver="full").fit(X).get_covariance()
+    assert_allclose(drawn.mean(0), X.mean(0), atol=0.05)
+    assert_allclose(np.cov(drawn.T), covariance, atol=0.02 * np.trace(covariance))
+
+
+def test_samples_have_the_variance_of_the_rows(model, X):
+    drawn = model.sample(20_000, np.random.RandomState(0), np.dtype(np.float64))
+    assert drawn.shape == (20_000, X.shape[1])
+    assert_allclose(drawn.var(0).sum(), X.var(0).sum(), rtol=0.35)
+    assert_array_equal(drawn[:5], model.sample(20_000, np.random.RandomState(0), drawn.dtype)[:5])
+
+
+def test_sample_takes_the_dtype_asked_for(model):
+    assert model.sample(3, np.random.RandomState(0), np.dtype(np.float32)).dtype == np.float32
+
+
+# The guarantee.
+
+
+def far_rows(X):
+    """Fresh rows and rows at up to 1e6 standard deviations, along axes and across."""
+    rng = np.random.RandomState(0)
+    directions = np.vstack([np.eye(X.shape[1]), rng.standard_normal((30, X.shape[1]))])
+    distances = [0.1, 1, 3, 10, 100, 1e4, 1e6]
+    far = [X.mean(0) + sign * r * X.std() * directions for r in distances for sign in (-1, 1)]
+    return np.vstack([X, *far])
+
+
+def test_no_row_loses_more_than_the_weight_of_the_start(model, X):
+    rows = far_rows(X)
+    start = model.start.log_prob(*model.start.project(rows)) + model.start.log_jacobian
+    bound = start + np.log(model.start_weight)
+    rounding = 1e-6 + 4 * np.finfo(float).eps * np.abs(bound)
+    found = model.log_prob(rows)
+    assert np.isfinite(found).all()
+    assert (found >= bound - rounding).all()
+
+
+def test_no_row_loses_more_against_pca(model, X):
+    """The start is scikit-learn's PCA where there are more rows than columns."""
+    if len(X) <= X.shape[1] or model.start.latent_dim < model.latent_dim:
+        pytest.skip("scikit-learn's noise is another one")
+    rows = far_rows(X)
+    pca = PCA(model.latent_dim, svd_solver="full").fit(X).score_samples(rows)
+    rounding = 1e-6 + 1e-9 * np.abs(pca)
+    assert (model.log_prob(rows) >= pca + np.log(model.start_weight) - rounding).all()
+
+
+def test_the_weight_of_the_start_has_a_floor(model):
+    assert 0.0099 <= model.start_weight <= 1.0
+
+
+# Rows and units.
+
+
+def test_more_draws_raise_the_score(bent, monkeypatch):
+    X, model = bent
+    means = []
+    for n_draws in (1, N_DRAWS, 500):
+        monkeypatch.setattr(model_module, "N_DRAWS", n_draws)
+        means.append(model.log_prob(X).mean())
+    assert means == sorted(means)
+    assert means[2] - means[1] < 0.1
+
+
+def test_every_row_on_its_own(model, X):
+    some = [3, 17, 5]
+    assert_allclose(model.codes(X[some], False), model.codes(X, False)[some], rtol=1e-9, atol=1e-9)
+    assert_allclose(model.log_prob(X[some]), model.log_prob(X)[some], rtol=1e-9)
+    assert_allclose(model.posterior(X[some])[1], model.posterior(X)[1][some], rtol=1e-9)
+
+
+def test_batches_change_nothing(model, X, monkeypatch):
+    codes, log_prob = model.codes(X, False), model.log_prob(X)
+    rows = model.decode(codes)
+    slices = lambda n, _: (slice(i, min(i + 7, n)) for i in range(0, n, 7))  # noqa: E731
+    monkeypatch.setattr(model_module, "batches", slices)
+    assert_allclose(model.codes(X, False), codes, rtol=1e-9, atol=1e-9)
+    assert_allclose(model.log_prob(X), log_prob, rtol=1e-9)
+    assert_allclose(model.decode(codes), rows, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_reconstruct_decodes_what_codes_returns(model, X, whiten):
+    """The same rows whether codes are whitened or not."""
+    expected = model.reconstruct(model.codes(X, False), False)
+    rows = model.reconstruct(model.codes(X, whiten), whiten)
+    assert_allclose(rows, expected, atol=1e-8 * np.abs(X).max())
+    assert rows.shape == X.shape
+
+
+def test_codes_are_ordered_by_what_they_explain(model):
+    ratio = model.use.explained_variance_ratio
+    assert ratio[0] == max(ratio)
+    assert ratio.sum() <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_returned_has_the_dtype_of_the_rows(model, X, dtype):
+    X = X.astype(dtype)
+    codes = model.codes(X, False)
+    returned = [codes, model.reconstruct(codes, False), model.decode(codes), model.log_prob(X)]
+    assert {a.dtype for a in (*returned, *model.posterior(X))} == {np.dtype(dtype)}
+
+
+def test_float32_agrees_with_float64(model, X):
+    X = X.astype(np.float32)
+    exact = X.astype(np.float64)
+    scale = np.abs(model.codes(exact, False)).max()
+    assert_allclose(model.codes(X, False), model.codes(exact, False), atol=1e-4 * scale)
+    assert_allclose(model.log_prob(X), model.log_prob(exact), rtol=1e-4, atol=1e-3)
+
+
+def test_units_past_the_rank_are_inactive():
+    X = rows_of("above the rank")
+    model = fitted(X, latent_dim=7)
+    assert model.start.latent_dim == 4
+    assert not model.codes(X, False)[:, 4:].any()
+    mean, std = model.posterior(X)
+    assert not mean[:, 4:].any()
+    assert (std[:, 4:] == 1).all()
+    assert_allclose(model.reconstruct(model.codes(X, False), False), X, atol=1e-9)
+
+
+def test_posterior_and_decode_share_the_order_of_the_codes(model, X):
+    """Undoing the shrinkage of the posterior mean by hand gives the same rows."""
+    mean, std = model.posterior(X)
+    assert (std > 0).all()
+    n_units = model.start.latent_dim
+    scale = model.weights["code_scale"][model.order]
+    mean[:, :n_units] *= scale
+    assert_allclose(
+        model.decode(mean),
+        model.reconstruct(model.codes(X, False), False),
+        atol=1e-5 * np.abs(X).max(),
+    )
+
+
+def test_units_of_the_data_change_only_the_units():
+    X = curve(300, 5)
+    model, scaled = fitted(X), fitted(1024 * X)
+    assert_allclose(
+        scaled.codes(1024 * X, False), 1024 * model.codes(X, False), rtol=1e-6, atol=1e-4
+    )
+    shift = 5 * np.log(1024)
+    assert_allclose(scaled.log_prob(1024 * X), model.log_prob(X) - shift, rtol=1e-5, atol=1e-5)
+
+
+def test_the_module_is_rebuilt_without_touching_the_model(bent):
+    _, model = bent
+    before = {name: array.copy() for name, array in model.weights.items()}
+    vae = model.vae(torch.float64)
+    assert not any(p.requires_grad for p in vae.parameters())
+    for tensor in vae.state_dict().values():
+        tensor.zero_()
+    assert all(np.array_equal(model.weights[name], before[name]) for name in before)
+    assert model.architecture == SMALL or model.architecture is SMALL
