@@ -157,8 +157,8 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
     },
     "precision": {"bfloat16": {"precision": "bfloat16"}, "float64": {"precision": "float64"}},
     "acceptance": {
-        "0 standard errors": {"training.N_STANDARD_ERRORS": 0.0},
-        "2 standard errors": {"training.N_STANDARD_ERRORS": 2.0},
+        "0 standard errors": {"held_out.N_STANDARD_ERRORS": 0.0},
+        "2 standard errors": {"held_out.N_STANDARD_ERRORS": 2.0},
     },
     "tail": {"0.005": {"linear._TAIL_SHARE": 0.005}, "0.1": {"linear._TAIL_SHARE": 0.1}},
 }

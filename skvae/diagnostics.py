@@ -20,6 +20,7 @@ class CodeUse(NamedTuple):
 
     order: np.ndarray  # of units, by the variance that is lost without each
     spread: np.ndarray  # root mean square change of a row per unit of code, scaled units
+    deviation: np.ndarray  # standard deviation of the point codes, prior's coordinates
     explained_variance_ratio: np.ndarray  # added by each unit to those before it
     kl: np.ndarray  # mean nats
     is_active: np.ndarray
@@ -36,6 +37,7 @@ def code_use(vae: VAE, x: Tensor, residual: Tensor) -> CodeUse:
     return CodeUse(
         order.numpy(force=True),
         _spread(vae, codes)[order].numpy(force=True),
+        codes.std(0)[order].clamp(min=1e-6).numpy(force=True),
         (-left.diff() / total).numpy(force=True),
         q.kl().mean(0)[order].numpy(force=True),
         (q.mean.var(0) > ACTIVE_VARIANCE)[order].numpy(force=True),

@@ -1,9 +1,11 @@
 """VAETransformer: the parameters, the checks of what comes in, the names of what goes out."""
 
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
@@ -22,13 +24,15 @@ from skvae._sklearn import (
     like,
     to_numpy,
 )
-from skvae.devices import PRECISIONS, resolve_device
+from skvae.devices import PRECISIONS, is_available, resolve_device
 from skvae.fitting import Options, fit_model, fit_online
 from skvae.held_out import DivergenceError
 from skvae.linear import choose_latent_dim, farthest_cell
 from skvae.networks import ARCHITECTURES
 from skvae.progress import progress_bar
 from skvae.table import first_bad_cell, refuse_non_numeric
+
+VERSION = "0.1.0"
 
 
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -62,7 +66,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Share of the rows that are held out; "auto" is a tenth, but 200 rows where that is at most
         a fifth, and never more than 20000.
     whiten : bool, default=False
-        Whether codes have unit spread, as in PCA, instead of the spread they cause in the data.
+        Whether codes have unit variance, as in PCA, instead of the spread they cause in the data.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is one.
     precision : {"auto", "float32", "bfloat16", "float64"}, default="auto"
@@ -201,7 +205,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in the linear start, the loss and the held-out comparison.
-            Rows of weight 0 are left out.
+            Rows of weight 0 are left out. Weights scale what a row contributes; training on
+            a row of weight 2 is not the same as training on that row twice.
 
         Returns
         -------
@@ -257,15 +262,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Raises
         ------
         ValueError
-            If X or a parameter cannot be used, or `latent_dim="auto"`.
+            If X or a parameter cannot be used.
         DivergenceError
             If the loss is not finite.
         """
         first = not self.__sklearn_is_fitted__()
         self._validate_params()
         X_in, X, weight = self._validate(X, sample_weight, reset=first)
-        if self.latent_dim == "auto":
-            raise ValueError("partial_fit needs a number as latent_dim, not 'auto'.")
         curves = ([], []) if first else (self.loss_curve_, self.validation_scores_)
         n_seen = 0 if first else self.n_samples_
         previous = None if first else (self._model, getattr(self, "_online", None))
@@ -278,7 +281,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return self
 
     def transform(self, X):
-        """Codes of rows: deterministic, each row on its own.
+        """Reduce rows to codes: deterministic, each row on its own.
 
         Parameters
         ----------
@@ -294,7 +297,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return like(X_in, self._model.codes(X, self.whiten))
 
     def inverse_transform(self, X):
-        """Rows from codes.
+        """Reconstruct rows from codes.
 
         Parameters
         ----------
@@ -530,6 +533,28 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     @property
     def _n_features_out(self):
         return self.latent_dim_
+
+    def __getstate__(self):
+        return super().__getstate__() | {"_skvae_version": VERSION}
+
+    def __setstate__(self, state):
+        version = state.pop("_skvae_version", "unknown")
+        super().__setstate__(state)
+        if version != VERSION:
+            warnings.warn(
+                f"this {type(self).__name__} was pickled by skvae {version} and is loaded by "
+                f"{VERSION}; results may differ. Fit it again to be safe.",
+                UserWarning,
+                stacklevel=2,
+            )
+        model = getattr(self, "_model", None)
+        if model is not None and not is_available(torch.device(model.device)):
+            warnings.warn(
+                f"device {model.device!r} is not there; the model runs on the CPU.",
+                UserWarning,
+                stacklevel=2,
+            )
+            self._model, self.device_ = replace(model, device="cpu"), "cpu"
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_model")

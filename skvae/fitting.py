@@ -48,6 +48,8 @@ class Options:
     seed: int
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def fit_model(
     X,
     weight: np.ndarray | None,
@@ -59,7 +61,8 @@ def fit_model(
     rng = np.random.RandomState(options.seed)
     start = previous.start if previous else fit_linear(X, options.latent_dim, weight, rng)
     if not _is_trainable(start, X.shape[0], options):
-        return linear_model(start, options), Record(converged=True)
+        # The closed form counts as a pass: it has seen all the rows.
+        return linear_model(start, options), linear_record(start)
     rows = project(start, X, weight, options)
     held_out, training = split(len(rows.scores), options.validation_fraction, rng, options.device)
     vae = initial_vae(start, options, previous)
@@ -108,7 +111,7 @@ def initial_vae(start: ProbabilisticPCA, options: Options, previous: Model | Non
     """The model before the first step: at the linear start, at random, or where it was left."""
     dtype = torch.float64 if options.precision == "float64" else torch.float32
     if previous is not None and previous.architecture is not None:
-        return previous.vae(dtype).to(options.device).requires_grad_(True).train()
+        return previous.vae(dtype).to(options.device).requires_grad_(True)
     sizes = branch_sizes(start)
     encoder, decoder = build(options.architecture, sizes, options.seed)
     if options.init == "pca":
@@ -151,11 +154,18 @@ def linear_model(start: ProbabilisticPCA, options: Options) -> Model:
     use = CodeUse(
         order=np.arange(q),
         spread=start.weights,
+        deviation=np.sqrt(variances) / start.weights,
         explained_variance_ratio=variances / (start.total_variance or 1.0),
         kl=0.5 * np.log(variances / start.noise_variance),
         is_active=(variances - start.noise_variance) / variances > 0.01,
     )
     return Model(start, options.latent_dim, None, arrays(vae), use, 1.0, 0.0, str(options.device))
+
+
+def linear_record(start: ProbabilisticPCA) -> Record:
+    """A fit without training: one pass, that of the closed form."""
+    loss = torch.tensor(-start.mean_log_prob)
+    return Record(losses=[loss], n_passes=1, converged=True)
 
 
 def trained_model(
@@ -193,6 +203,8 @@ class Online:
     step: int
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def fit_online(
     X,
     weight: np.ndarray | None,
@@ -203,7 +215,7 @@ def fit_online(
     model, online = previous or (None, None)
     start = model.start if model else fit_linear(X, options.latent_dim, weight)
     if start.latent_dim == 0 or start.latent_dim >= len(start.variances):
-        return linear_model(start, options), Record(n_passes=1), None
+        return linear_model(start, options), linear_record(start), None
     rows = project(start, X, weight, options)
     generator = torch.Generator(options.device).manual_seed(options.seed)
     learner = make_learner(initial_vae(start, options, model), generator, options)

@@ -24,6 +24,8 @@ _TAIL_SHARE = 0.02
 # latent_dim="auto" looks at no more units than this, on this many folds.
 _MAX_AUTO_DIM = 32
 _N_FOLDS = 5
+# Squares of larger values, and their sums, are not numbers any more.
+_LARGEST = 1e150
 # Cells of a dense batch: 32 MB in float64, whatever the number of columns.
 _BATCH_CELLS = 4_194_304
 
@@ -154,6 +156,8 @@ def choose_latent_dim(X, sample_weight: np.ndarray | None, rng: np.random.Random
     Five folds of probabilistic PCA, all numbers of units up to 32 from one decomposition each.
     """
     n, d = X.shape
+    if n < 3:
+        return 1
     most = max(1, min(_MAX_AUTO_DIM, d - 1, (n - n // _N_FOLDS) - 2))
     fold = rng.permutation(n) % min(_N_FOLDS, n)
     log_prob = np.empty((n, most))
@@ -220,6 +224,11 @@ class _Rows:
             x = self._batch(rows)
             mean += share[rows] @ x
             largest = max(largest, float(np.abs(x).max()))
+        if largest > _LARGEST:
+            raise ValueError(
+                f"X holds a value of size {largest:.3g}; variances of values beyond {_LARGEST:.0e} "
+                "cannot be represented. Divide the columns first (StandardScaler)."
+            )
         return mean, int(np.frexp(largest)[1])
 
     def _batch(self, rows: slice) -> np.ndarray:

@@ -35,25 +35,27 @@ class Model:
     kept: float  # share of the training, 0 for the linear start
     device: str
 
+    @torch.inference_mode()
     def codes(self, X, whiten: bool) -> np.ndarray:
         """Point codes, shape (n, latent_dim), computed in the dtype of X."""
-        codes = _numpy([vae.codes(x)[:, self.order] for vae, x in self._batches(X, X.dtype)])
-        if not whiten:
-            codes *= self.spread.astype(codes.dtype)
+        codes = _numpy([vae.codes(x) for vae, x in self._batches(X, X.dtype)])[:, self.order]
+        codes *= self._unit(whiten).astype(codes.dtype)
         return self._padded(codes)
 
     def reconstruct(self, codes: np.ndarray, whiten: bool) -> np.ndarray:
         """Rows from point codes, shape (n, d)."""
         z = codes[:, : self.start.latent_dim]
-        return self.decode(z if whiten else z / self.spread.astype(z.dtype))
+        return self.decode(z / self._unit(whiten).astype(z.dtype))
 
+    @torch.inference_mode()
     def posterior(self, X) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of q(z|x), each of shape (n, latent_dim)."""
         posteriors = [vae.encode(x) for vae, x in self._batches(X, X.dtype)]
-        mean = _numpy([q.mean[:, self.order] for q in posteriors])
-        std = _numpy([torch.exp(0.5 * q.log_variance)[:, self.order] for q in posteriors])
+        mean = _numpy([q.mean for q in posteriors])[:, self.order]
+        std = _numpy([torch.exp(0.5 * q.log_variance) for q in posteriors])[:, self.order]
         return self._padded(mean), self._padded(std, fill=1.0)
 
+    @torch.inference_mode()
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Mean rows of latent points, shape (n, d)."""
         vae = self.vae(_torch_dtype(z.dtype))
@@ -61,11 +63,11 @@ class Model:
         units = np.empty((len(z), self.start.latent_dim), z.dtype)
         units[:, self.order] = z[:, : self.start.latent_dim]
         for rows in batches(len(z), self.start.n_features + _HIDDEN_CELLS):
-            with torch.inference_mode():
-                scores = vae.decode(torch.as_tensor(units[rows], device=self.device))
+            scores = vae.decode(torch.as_tensor(units[rows], device=self.device))
             x[rows] = self.start.restore(scores.numpy(force=True))
         return x
 
+    @torch.inference_mode()
     def log_prob(self, X) -> np.ndarray:
         """Importance-weighted bound on the log-density of the mixture with the start, in nats."""
         dtype = np.dtype(X.dtype)
@@ -78,8 +80,7 @@ class Model:
             bounds = []
             for rows in batches(len(scores), scores.shape[1] + _HIDDEN_CELLS):
                 x, r = (torch.as_tensor(a[rows], device=self.device) for a in (scores, residual))
-                with torch.inference_mode():
-                    bounds.append(importance_bound(vae, x, r, draws))
+                bounds.append(importance_bound(vae, x, r, draws))
             bound = torch.from_numpy(_numpy(bounds))
             log_prob = mixture(bound, log_prob, torch.tensor(self.start_weight).double())
         return (log_prob.numpy() + self.start.log_jacobian).astype(dtype)
@@ -110,6 +111,10 @@ class Model:
         """Change of a row per unit of the prior's coordinate, in the user's units, shape (q,)."""
         return self.use.spread * self.start.scale
 
+    def _unit(self, whiten: bool) -> np.ndarray:
+        """What a step of one in the prior's coordinate is in a code, shape (q,)."""
+        return 1.0 / self.use.deviation if whiten else self.spread
+
     @property
     def noise_variance(self) -> float:
         """Of the decoder, in scaled units."""
@@ -130,8 +135,7 @@ class Model:
         vae = self.vae(_torch_dtype(dtype))
         for rows in batches(X.shape[0], X.shape[1] + _HIDDEN_CELLS):
             scores = self.start.scores(X[rows], dtype)
-            with torch.inference_mode():
-                yield vae, torch.from_numpy(scores).to(self.device)
+            yield vae, torch.from_numpy(scores).to(self.device)
 
     def _padded(self, values: np.ndarray, fill: float = 0.0) -> np.ndarray:
         if values.shape[1] == self.latent_dim:

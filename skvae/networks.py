@@ -6,11 +6,14 @@ linear, because a branch starts at zero. To add one: a component here, a row in 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from numbers import Integral
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
@@ -75,7 +78,13 @@ class MLP(BaseEstimator):
         sizes = self.hidden_layer_sizes
         if isinstance(sizes, str) and sizes == "auto":
             sizes = (_WIDTHS[max(n_in, n_out) > _NARROW],) * 2
-        if any(int(size) != size or size < 1 for size in sizes):
+        if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+            raise ValueError(
+                f"hidden_layer_sizes={sizes!r} must be 'auto' or a tuple of whole numbers, "
+                "such as (256, 256)."
+            )
+        sizes = tuple(sizes)
+        if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
             raise ValueError(f"hidden_layer_sizes={sizes} must be whole numbers from 1 up.")
         layers: list[nn.Module] = []
         for size in sizes:
@@ -119,6 +128,13 @@ def build(architecture: Architecture, sizes: list[tuple[int, int]], seed: int) -
     for module, (n_in, n_out) in zip(modules, sizes, strict=True):
         if not isinstance(module, nn.Module):
             raise TypeError(f"architecture must return a torch.nn.Module, got {type(module)!r}.")
+        unfit = [m for m in module.modules() if isinstance(m, (_DropoutNd, _BatchNorm))]
+        if unfit:
+            raise ValueError(
+                f"the architecture's module holds {unfit[0]}: rows must be treated each on its "
+                "own and without draws from torch's global generator; remove it (LayerNorm is "
+                "possible)."
+            )
         with torch.no_grad():
             shape = tuple(module.eval()(torch.zeros(2, n_in)).shape)
         if shape != (2, n_out):

@@ -3,6 +3,9 @@
 scikit-learn reads the values; this module names the column when they cannot be used.
 """
 
+import datetime
+from collections.abc import Iterable
+
 import narwhals as nw
 import numpy as np
 from scipy import sparse
@@ -12,6 +15,8 @@ _REMEDIES = {
     "category": "encode it (OneHotEncoder, OrdinalEncoder) or drop it",
     "date": "turn it into numbers (days since a date, month, weekday) or drop it",
 }
+_KINDS_OF_ARRAY = {"U": "text", "S": "text", "M": "date", "m": "date"}
+_DATES = (datetime.date, datetime.timedelta, np.datetime64, np.timedelta64)
 
 
 def refuse_non_numeric(X) -> None:
@@ -23,27 +28,46 @@ def refuse_non_numeric(X) -> None:
             "X is a masked array with masked cells, which would be read as numbers; "
             "fill them (X.filled, SimpleImputer) before fit."
         )
-    frame = nw.from_native(_without_duplicates(X), eager_only=True, pass_through=True)
+    _refuse_duplicates(X)
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
     if isinstance(frame, nw.DataFrame):
         for name, dtype in frame.schema.items():
-            _refuse(_kind(dtype), f"column {name!r}", dtype)
-    elif isinstance(X, np.ndarray):
-        _refuse(
-            {"U": "text", "S": "text", "M": "date", "m": "date"}.get(X.dtype.kind), "X", X.dtype
-        )
-        if X.dtype == object and X.ndim == 2:
-            _refuse_strings(X)
+            where = f"column {name!r}"
+            _refuse(_kind_of_column(dtype), where, f"dtype {dtype}")
+            if dtype == nw.Object:
+                _refuse_cells(frame[name].to_list(), where)
+    elif isinstance(X, np.ndarray) and X.dtype != object:
+        _refuse(_KINDS_OF_ARRAY.get(X.dtype.kind), "X", f"dtype {X.dtype}")
+    elif isinstance(X, (np.ndarray, list, tuple)):
+        _refuse_objects(X)
 
 
-def _without_duplicates(X):
+def _refuse_duplicates(X) -> None:
     columns = getattr(X, "columns", None)
     if columns is not None and not getattr(columns, "is_unique", True):
         names = sorted(set(columns[columns.duplicated()]), key=str)
         raise ValueError(f"X has several columns named {names}; rename or drop all but one.")
-    return X
 
 
-def _kind(dtype: nw.dtypes.DType) -> str | None:
+def _refuse_objects(X) -> None:
+    try:
+        cells = np.asarray(X)
+    except ValueError:  # ragged: scikit-learn says so
+        return
+    if cells.dtype.kind in "OUSmM" and cells.ndim == 2:
+        for column, values in enumerate(np.asarray(X, dtype=object).T):
+            _refuse_cells(values, f"column {column}")
+
+
+def _refuse_cells(values: Iterable, where: str) -> None:
+    for value in values:
+        if isinstance(value, (str, bytes)):
+            _refuse("text", where, f"the text {value!r}")
+        if isinstance(value, _DATES):
+            _refuse("date", where, f"the date {value!r}")
+
+
+def _kind_of_column(dtype: nw.dtypes.DType) -> str | None:
     if dtype in (nw.String, nw.Binary):
         return "text"
     if dtype in (nw.Categorical, nw.Enum):
@@ -51,21 +75,11 @@ def _kind(dtype: nw.dtypes.DType) -> str | None:
     return "date" if dtype.is_temporal() else None
 
 
-def _refuse(kind: str | None, where: str, dtype) -> None:
+def _refuse(kind: str | None, where: str, what: str) -> None:
     if kind is not None:
         raise ValueError(
-            f"{where} has dtype {dtype}, and VAETransformer takes numbers: {_REMEDIES[kind]}."
+            f"{where} has {what}, and VAETransformer takes numbers: {_REMEDIES[kind]}."
         )
-
-
-def _refuse_strings(X: np.ndarray) -> None:
-    for column, values in enumerate(X.T):
-        for value in values:
-            if isinstance(value, str):
-                raise ValueError(
-                    f"column {column} holds the text {value!r}, and VAETransformer takes "
-                    f"numbers: {_REMEDIES['text']}."
-                )
 
 
 def first_bad_cell(X) -> str:
@@ -76,7 +90,7 @@ def first_bad_cell(X) -> str:
         bad = int(np.flatnonzero(~np.isfinite(cells.data))[0])
         row, column, value = cells.row[bad], cells.col[bad], cells.data[bad]
     else:
-        cells = np.asarray(X, dtype=np.float64)
+        cells = _as_floats(X)
         row, column = np.argwhere(~np.isfinite(cells))[0]
         value = cells[row, column]
     name = column if names is None else repr(names[column])
@@ -84,3 +98,9 @@ def first_bad_cell(X) -> str:
         f"The first such cell is {value} in column {name}, row {row}; fill it (SimpleImputer), "
         "clip it or drop the row."
     )
+
+
+def _as_floats(X) -> np.ndarray:
+    if hasattr(X, "to_numpy") and hasattr(X, "iloc"):  # pandas: its own NA is no float
+        return X.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(X, dtype=np.float64)

@@ -49,7 +49,7 @@ def options(**changes):
         "early_stopping": True,
         "validation_fraction": None,
         "device": torch.device("cpu"),
-        "precision": torch.float32,
+        "precision": "float32",
         "seed": 0,
     }
     return Options(**chosen | changes)

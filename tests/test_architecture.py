@@ -1,12 +1,14 @@
 """The floors: a module imports only from lower ones, by absolute names."""
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 
 import skvae
+from skvae import VAETransformer
 
 FLOORS = (
     ("linear", "networks", "table", "devices", "_sklearn"),
@@ -94,6 +96,20 @@ def test_the_page_names_every_module():
     text = (DOCS / "architecture.md").read_text()
     named = set(re.findall(r"^\| `(\w+)\.py`", text, re.MULTILINE))
     assert named == set(MODULES) - {"__init__"}
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "theory.md"])
+def test_pages_name_what_is_there(page):
+    """`file.py`, `name` on one page; `name` of module `file` on the other."""
+    text = (DOCS / page).read_text()
+    pairs = re.findall(r"`(\w+)\.py`, `([\w.]+)`", text)
+    pairs += [found[::-1] for found in re.findall(r"`([\w.]+)` (?:of|in) module `(\w+)`", text)]
+    assert pairs
+    for module, name in pairs:
+        found = importlib.import_module(f"skvae.{module}")
+        for part in name.split("."):
+            found = getattr(found, part, None) or getattr(VAETransformer, part)
+        assert found is not None, f"{module}.{name}"
 
 
 def test_benchmarks_use_public_names_only():

@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from skvae.devices import PRECISIONS, is_available, resolve_device
+from skvae import devices
+from skvae.devices import (
+    PRECISIONS,
+    has_bfloat16,
+    is_available,
+    resolve_device,
+    resolve_precision,
+)
 from tests.samples import curve, fitted
 
 
@@ -38,9 +45,35 @@ def test_precisions_are_the_names_of_torch():
     assert all(str(dtype) == f"torch.{name}" for name, dtype in PRECISIONS.items())
 
 
+@pytest.mark.parametrize("name", PRECISIONS)
+def test_a_precision_by_name(name):
+    for n_parameters in (1, 10**9):
+        assert resolve_precision(name, torch.device("cpu"), n_parameters) == PRECISIONS[name]
+
+
+def test_auto_is_single_precision_for_small_models():
+    assert resolve_precision("auto", torch.device("cpu"), 1000) == torch.float32
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_auto_is_half_precision_for_large_models_where_it_is_native(native, monkeypatch):
+    monkeypatch.setattr(devices, "has_bfloat16", lambda device: native)
+    expected = torch.bfloat16 if native else torch.float32
+    assert resolve_precision("auto", torch.device("cpu"), 10**7) == expected
+
+
+def test_native_half_precision_is_asked_of_the_processor(monkeypatch):
+    if not hasattr(torch.cpu, "get_capabilities"):
+        pytest.skip("this torch does not say")
+    for capabilities, expected in (({"avx2": True}, False), ({"amx_bf16": True}, True)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
+        assert has_bfloat16(torch.device("cpu")) == expected
+    assert not has_bfloat16(torch.device("meta"))
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("precision", PRECISIONS.values(), ids=PRECISIONS)
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_fit_on_cuda(precision):
     X = curve(600, 5)
     on_cuda = fitted(X, device=torch.device("cuda"), precision=precision, max_iter=60)

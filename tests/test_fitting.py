@@ -5,6 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skvae.devices import PRECISIONS
 from skvae.fitting import fit_model, fit_online, initial_vae, make_budget, project, split
 from skvae.linear import fit_linear
 from skvae.networks import MLP
@@ -65,7 +66,7 @@ def test_budget_as_chosen():
 def test_it_starts_at_pca():
     X = gaussian(100, 8)
     start = fit_linear(X, 2)
-    chosen = options(latent_dim=2, precision=torch.float64)
+    chosen = options(latent_dim=2, precision="float64")
     vae, linear = initial_vae(start, chosen), VAE(start)
     x = project(start, X, None, chosen).scores
     for ours, theirs in zip(vae.encode(x), linear.encode(x), strict=True):
@@ -84,17 +85,14 @@ def test_a_random_start_knows_nothing_of_pca():
     assert vae.noise_variance == 1
 
 
-def test_project_gives_the_training_its_own_precision():
+@pytest.mark.parametrize("precision", ["auto", *PRECISIONS])
+def test_project_gives_the_training_its_own_precision(precision):
     X = gaussian(100, 8)
-    start = fit_linear(X, 2)
-    for precision, dtype in (
-        (torch.float32,) * 2,
-        (torch.bfloat16, torch.float32),
-        (torch.float64,) * 2,
-    ):
-        rows = project(start, X, np.full(100, 3.0), options(precision=precision))
-        assert {part.dtype for part in rows} == {dtype}
-        assert_allclose(rows.weight, 1.0)
+    chosen = options(precision=precision)
+    rows = project(fit_linear(X, 2), X, np.full(100, 3.0), chosen)
+    expected = torch.float64 if precision == "float64" else torch.float32
+    assert {part.dtype for part in rows} == {expected}
+    assert_allclose(rows.weight, 1.0)
 
 
 @pytest.fixture(scope="module", name="X")

@@ -105,7 +105,7 @@ def test_look_has_a_floor_for_the_noise():
     rng = np.random.RandomState(0)
     X = rng.standard_normal((200, 2)) @ rng.standard_normal((2, 5))
     X[:, 4] += 1e-6 * rng.standard_normal(200)
-    _, vae, _, judge = set_up(X, latent_dim=2, precision=torch.float64)
+    _, vae, _, judge = set_up(X, latent_dim=2, precision="float64")
     assert np.isfinite(judge.look(vae))
     assert vae.noise_variance.item() >= held_out.NOISE_FLOOR
 
@@ -204,8 +204,8 @@ def test_weights_are_repetitions_of_rows():
     times = np.arange(60) % 3 + 1
     start, vae = set_up(X)[:2]
     vae.double()
-    weighted = project(start, X[:60], times.astype(float), options(precision=torch.float64))
-    repeated = project(start, X[:60].repeat(times, 0), None, options(precision=torch.float64))
+    weighted = project(start, X[:60], times.astype(float), options(precision="float64"))
+    repeated = project(start, X[:60].repeat(times, 0), None, options(precision="float64"))
     judges = [HeldOut.of(rows, start, generator()) for rows in (weighted, repeated)]
     noise = judges[0].noise
     judges[1].noise.copy_(noise.repeat_interleave(torch.from_numpy(times), 0))

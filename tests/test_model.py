@@ -55,9 +55,8 @@ def bent():
 
 
 def test_the_trained_models_are_trained():
-    for name in MODELS:
-        is_trained = fitted(rows_of(name), **MODELS[name]).architecture is not None
-        assert is_trained == (name not in {"linear start", "above the rank"}), name
+    for name in ("trained", "trained, wide"):
+        assert fitted(rows_of(name), **MODELS[name]).kept > 0
 
 
 # The density.

@@ -124,18 +124,34 @@ def test_weights_are_repetitions_of_rows(start_and_rows, perturbed):
         None,
         noise.repeat_interleave(times, 0),
     )
-    for name in ("loss", "elbo", "squared_error"):
+    for name in ("elbo", "squared_error"):
         torch.testing.assert_close(getattr(weighted, name), getattr(repeated, name))
 
 
-def test_loss_is_minus_the_bound_and_the_point_codes_error(start_and_rows, perturbed):
+def test_loss_is_minus_the_bound_and_the_error_of_the_point_codes(start_and_rows, perturbed):
+    """The latter of half of the rows."""
     _, x, residual = start_and_rows
     terms = elbo(perturbed, x, residual, None, noise_of(len(x), 3))
-    q = perturbed.encode(x)
+    q, half = perturbed.encode(x), slice(len(x) // 2)
     points = perturbed.decode(q.mean * shrinkage_undone(q.log_variance))
-    error = squared_error(x, points, residual).mean() / (2 * perturbed.noise_variance)
+    error = squared_error(x, points, residual)[half].mean() / (2 * perturbed.noise_variance)
     torch.testing.assert_close(terms.loss, POINT_WEIGHT * error - terms.elbo)
     assert not terms.elbo.requires_grad
+
+
+def test_the_point_codes_pull_no_variance(start_and_rows, perturbed):
+    """Without noise and divergence, only they are left; they do not reach the variances."""
+    _, x, residual = start_and_rows
+    bias = perturbed.encoder[-1].bias
+    (with_points,) = torch.autograd.grad(
+        elbo(perturbed, x, residual, None, noise_of(len(x), 3)).loss, bias
+    )
+    q = perturbed.encode(x)
+    error = squared_error(x, perturbed.decode(q.sample(noise_of(len(x), 3))), residual)
+    bound = perturbed.log_likelihood(error) - q.kl().sum(-1)
+    (without,) = torch.autograd.grad(-bound.mean(), bias)
+    torch.testing.assert_close(with_points[3:], without[3:])
+    assert not torch.allclose(with_points[:3], without[:3])
 
 
 def test_the_start_is_stationary(start_and_rows):

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from skvae import training
-from skvae.fitting import initial_vae, project
+from skvae.devices import PRECISIONS
+from skvae.fitting import initial_vae, make_learner, project
 from skvae.held_out import DivergenceError, HeldOut
 from skvae.linear import fit_linear
 from skvae.objective import Terms
-from skvae.training import Budget, Learner, Plan, Record, has_settled, one_pass, train
+from skvae.training import Budget, Plan, Record, has_settled, one_pass, train
 from tests.samples import curve, options
 
 N_ROWS = 300
@@ -32,7 +33,7 @@ class Setting:
         self.vae = initial_vae(start, chosen)
         generator = torch.Generator().manual_seed(seed)
         self.judge = HeldOut.of(self.rows.take(torch.arange(100)), start, generator)
-        self.learner = Learner.of(self.vae, generator, chosen.precision)
+        self.learner = make_learner(self.vae, generator, chosen)
 
     def train(self, plan=None, report=None):
         plan = plan or plan_of()
@@ -203,11 +204,11 @@ def test_a_pass_lowers_the_loss():
     assert losses[-1] < losses[0] - 0.5
 
 
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_precision(precision):
     setting = Setting(precision=precision)
     record = setting.train(plan_of(10))
-    expected = torch.float64 if precision == torch.float64 else torch.float32
+    expected = torch.float64 if precision == "float64" else torch.float32
     assert {p.dtype for p in setting.vae.parameters()} == {expected}
     assert record.bounds[-1] > record.bounds[0]
 
