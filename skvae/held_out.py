@@ -14,10 +14,11 @@ from torch import Tensor
 
 from skvae.linear import ProbabilisticPCA
 from skvae.objective import importance_bound, mixture, shrinkage_undone
-from skvae.vae import VAE, Rows, squared_error
+from skvae.vae import VAE, Posterior, Rows, squared_error
 
 NOISE_FLOOR = 1e-7  # float32 cannot tell rows apart below it
 START_WEIGHT_MIN = 0.01
+WIDEST_NOISE = 3.0  # times the start's median error, per column
 EM_STEPS = 20
 N_DRAWS = 16
 KEEP_SHARES = (1.0, 0.75, 0.5, 0.25)
@@ -40,6 +41,7 @@ class HeldOut:
     """Held-out rows, what the linear start makes of them, and the noise they are judged with."""
 
     rows: Rows
+    start: VAE  # the linear start, without branches
     start_log_prob: Tensor  # (n,), nats of scaled units
     start_error: Tensor  # (n,), squared error of the reconstruction
     noise: Tensor  # (n, q), one draw from each row's posterior
@@ -54,6 +56,7 @@ class HeldOut:
         )
         return cls(
             rows,
+            VAE(start).to(x),
             torch.from_numpy(log_prob).to(x),
             x[:, q:].square().sum(-1) + rows.residual,
             rows.draw_noise(q, generator),
@@ -67,27 +70,37 @@ class HeldOut:
 
     @torch.no_grad()
     def look(self, vae: VAE) -> float:
-        """Set the model's noise and code scale from these rows; their mean bound in nats."""
-        q = vae.encode(self.rows.scores)
-        error = squared_error(
-            self.rows.scores, vae.decode(q.sample(self.noise)), self.rows.residual
-        )
-        kl = q.kl().sum(-1)
-        vae.code_scale.copy_(shrinkage_undone(q.log_variance))
-        # From the median error: begun at the mean, one far row can make the model its own.
+        """Set the model's noise and code scale from these rows; their mean bound in nats.
+
+        Noise and mixture weight follow from EM on two numbers. The start is drawn with the same
+        noise as the model, so that luck in the draws favours neither.
+        """
+        q, error, kl = self._terms(vae)
+        vae.code_scale.copy_(shrinkage_undone(self.rows.mean(q.log_variance.exp())))
+        _, start_error, start_kl = self._terms(self.start)
+        start_bound = self.start.log_likelihood(start_error) - start_kl
+        # One row far out could claim the model for itself, with noise to match.
+        widest = WIDEST_NOISE * self.start_error.median() / vae.n_features
         noise = error.median() / vae.n_features
         weight = torch.full_like(noise, START_WEIGHT_MIN)
         for _ in range(EM_STEPS):
-            vae.noise_variance.copy_(noise.clamp(min=NOISE_FLOOR))
+            vae.noise_variance.copy_(noise.clamp(max=widest).clamp(min=NOISE_FLOOR))
             bound = vae.log_likelihood(error) - kl
             odds = torch.log1p(-weight) - torch.log(weight)
-            ours = torch.sigmoid(odds + bound - self.start_log_prob).clamp(min=1e-6)
-            noise = self.rows.mean(ours * error) / self.rows.mean(ours) / vae.n_features
+            ours = torch.sigmoid(odds + bound - start_bound)
+            noise = self.rows.mean(ours * error) / self.rows.mean(ours).clamp(min=1e-6)
+            noise = noise / vae.n_features
             weight = self.rows.mean(1.0 - ours).clamp(START_WEIGHT_MIN, 1.0 - START_WEIGHT_MIN)
-        mixed = self.rows.mean(mixture(bound, self.start_log_prob, weight)).item()
-        if not math.isfinite(mixed):
-            raise DivergenceError(f"the held-out bound became {mixed}")
-        return mixed
+        gain = self.rows.mean(mixture(bound, start_bound, weight) - start_bound).item()
+        if not math.isfinite(gain):
+            raise DivergenceError(f"the held-out bound became {gain}")
+        return self.start_bound + gain
+
+    def _terms(self, vae: VAE) -> tuple[Posterior, Tensor, Tensor]:
+        q = vae.encode(self.rows.scores)
+        mean = vae.decode(q.sample(self.noise))
+        error = squared_error(self.rows.scores, mean, self.rows.residual)
+        return q, error, q.kl().sum(-1)
 
     @torch.no_grad()
     def keep(self, vae: VAE, origin: dict[str, Tensor] | None) -> Kept:
@@ -110,7 +123,7 @@ class HeldOut:
             weight = self.start_weight(log_prob)
             density_gain = mixture(log_prob, self.start_log_prob, weight) - self.start_log_prob
             if self.exceeds(gain) and self.rows.mean(density_gain) > 0:
-                return Kept(share, weight.item())
+                return Kept(share, max(weight.item(), START_WEIGHT_MIN))
         return Kept(0.0, 1.0)
 
     def exceeds(self, gain: Tensor) -> bool:

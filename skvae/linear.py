@@ -48,7 +48,7 @@ class ProbabilisticPCA:
     noise_variance: float
     total_variance: float  # summed over the d columns
     latent_dim: int  # units in use, at most the rank
-    mean_log_prob: float  # of the training rows, nats of scaled units
+    n_rows: int  # that it was fitted on
 
     @property
     def n_features(self) -> int:
@@ -58,6 +58,15 @@ class ProbabilisticPCA:
     def weights(self) -> np.ndarray:
         """Spread of the data along each latent unit, sqrt(variance - noise), shape (q,)."""
         return np.sqrt(self.variances[: self.latent_dim] - self.noise_variance)
+
+    @property
+    def mean_log_prob(self) -> float:
+        """Mean of log_prob over the training rows, from the variances alone."""
+        q, d, noise = self.latent_dim, self.n_features, self.noise_variance
+        outside = max(self.total_variance - self.variances[:q].sum(), 0.0)
+        quadratic = (1.0 - 1.0 / self.n_rows) * (q + outside / noise)
+        log_det = np.log(self.variances[:q]).sum() + (d - q) * np.log(noise)
+        return float(-0.5 * (quadratic + log_det + d * np.log(2 * np.pi)))
 
     def with_latent_dim(self, latent_dim: int) -> "ProbabilisticPCA":
         """The model of the same rows with fewer units; at most as many as there are directions."""
@@ -133,11 +142,6 @@ def fit_linear(
         noise = min(1e-6, 1e-3 * variances[q - 1]) if q else 1e-6
     enough = int(np.searchsorted(-left, -_TAIL_SHARE * left[q - 1])) + 1 if q else 1
     k = min(max(enough, 2 * q), max(rank, 1), limit)
-    # The mean of log_prob over the rows whose covariance this is, without another pass.
-    shrunk = 1.0 - 1.0 / rows.n_rows
-    outside = rows.total_variance - variances[:q].sum()
-    log_det = np.log(variances[:q]).sum() + (rows.n_features - q) * np.log(noise)
-    quadratic = shrunk * (q + max(outside, 0.0) / noise)
     return ProbabilisticPCA(
         mean=rows.mean,
         scale=rows.scale,
@@ -146,7 +150,7 @@ def fit_linear(
         noise_variance=float(noise),
         total_variance=rows.total_variance,
         latent_dim=q,
-        mean_log_prob=float(-0.5 * (quadratic + log_det + rows.n_features * np.log(2 * np.pi))),
+        n_rows=rows.n_rows,
     )
 
 
@@ -183,7 +187,6 @@ def farthest_cell(X, names=None) -> str:
         variance += np.square(x).sum(0)
         farthest = np.maximum(farthest, np.abs(x).max(0))
     deviations = farthest * np.sqrt((X.shape[0] - 1) / np.maximum(variance, np.finfo(float).tiny))
-    deviations /= np.sqrt(X.shape[0])
     column = int(deviations.argmax())
     name = column if names is None else repr(names[column])
     return (

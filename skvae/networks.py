@@ -84,7 +84,7 @@ class MLP(BaseEstimator):
                 "such as (256, 256)."
             )
         sizes = tuple(sizes)
-        if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+        if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
             raise ValueError(f"hidden_layer_sizes={sizes} must be whole numbers from 1 up.")
         layers: list[nn.Module] = []
         for size in sizes:

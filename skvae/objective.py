@@ -30,7 +30,7 @@ def elbo(vae: VAE, x: Tensor, residual: Tensor, weight: Tensor | None, noise: Te
     of `inverse_transform` does; it pulls neither the noise nor the posterior variances.
     """
     q = vae.encode(x)
-    codes = q.mean * shrinkage_undone(q.log_variance.detach())
+    codes = q.mean * shrinkage_undone(q.log_variance.detach().exp().mean(0))
     some = math.ceil(len(x) / 2)  # decoding half of the points again is enough
     scores = vae.decode(torch.cat([q.sample(noise), codes[:some]]))
     error = squared_error(x, scores[: len(x)], residual)
@@ -42,13 +42,13 @@ def elbo(vae: VAE, x: Tensor, residual: Tensor, weight: Tensor | None, noise: Te
     return Terms(loss, bound.detach().mean(), error.detach().mean())
 
 
-def shrinkage_undone(log_variance: Tensor) -> Tensor:
-    """Factor per unit that gives posterior means the prior's spread, from a batch's variances.
+def shrinkage_undone(mean_variance: Tensor) -> Tensor:
+    """Factor per unit that gives posterior means the prior's spread, from mean variances (q,).
 
     The aggregate posterior has variance 1 at the optimum, so means have variance 1 - E[v], and
     for probabilistic PCA 1 / (1 - v) is Tipping & Bishop's optimal reconstruction.
     """
-    return 1.0 / (1.0 - log_variance.exp().mean(0)).clamp(min=1e-2)
+    return 1.0 / (1.0 - mean_variance).clamp(min=1e-2)
 
 
 def importance_bound(vae: VAE, x: Tensor, residual: Tensor, noise: Tensor) -> Tensor:
@@ -58,12 +58,12 @@ def importance_bound(vae: VAE, x: Tensor, residual: Tensor, noise: Tensor) -> Te
     on the rows beside it. The bound rises with n_draws; one draw gives the ELBO.
     """
     q = vae.encode(x)
-    log_weights = torch.empty(len(noise), len(x), dtype=x.dtype, device=x.device)
-    for log_weight, draw in zip(log_weights, noise, strict=True):
+    log_weights = []
+    for draw in noise:
         z = q.sample(draw)
         error = squared_error(x, vae.decode(z), residual)
-        log_weight.copy_(vae.log_likelihood(error) + q.log_ratio(z, draw))
-    return torch.logsumexp(log_weights, 0) - math.log(len(noise))
+        log_weights.append(vae.log_likelihood(error) + q.log_ratio(z, draw))
+    return torch.logsumexp(torch.stack(log_weights), 0) - math.log(len(noise))
 
 
 def mixture(log_prob: Tensor, start_log_prob: Tensor, start_weight: Tensor) -> Tensor:

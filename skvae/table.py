@@ -101,6 +101,6 @@ def first_bad_cell(X) -> str:
 
 
 def _as_floats(X) -> np.ndarray:
-    if hasattr(X, "to_numpy") and hasattr(X, "iloc"):  # pandas: its own NA is no float
-        return X.to_numpy(dtype=np.float64, na_value=np.nan)
+    if hasattr(X, "iloc"):  # pandas' own NA is no float
+        return X.astype(object).where(X.notna(), np.nan).to_numpy(dtype=np.float64)
     return np.asarray(X, dtype=np.float64)

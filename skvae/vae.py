@@ -38,10 +38,10 @@ class Rows(NamedTuple):
         return self.scores.new_empty(len(self.scores), latent_dim).normal_(generator=generator)
 
     def mean(self, values: Tensor) -> Tensor:
-        """Weighted mean of one value per row."""
+        """Weighted mean over the rows of values, shape (n,) or (n, ...)."""
         if self.weight is None:
-            return values.mean()
-        return (self.weight * values).sum() / self.weight.sum()
+            return values.mean(0)
+        return torch.tensordot(self.weight, values, 1) / self.weight.sum()
 
 
 class Posterior(NamedTuple):
