@@ -54,7 +54,9 @@ def run_bars(options) -> None:
 
 def run_experiments(options) -> None:
     """Change one default at a time and compare, paired over data sets and seeds."""
-    experiments.run(options.only, options.seeds, _source(options), options.output)
+    experiments.run(
+        options.only, options.seeds, options.max_train_rows, _source(options), options.output
+    )
 
 
 COMMANDS = {
@@ -114,6 +116,7 @@ def _add_experiments(parser):
     names = list(experiments.EXPERIMENTS)
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--max-train-rows", type=int, default=2000)
     parser.add_argument("--output", type=Path, default=RESULTS / "experiments.jsonl")
     _add_source(parser)
 

@@ -138,7 +138,7 @@ def make_budget(n_rows: int, vae: VAE, options: Options) -> Budget:
     """Batch size and passes: as many steps as a fixed amount of arithmetic pays for."""
     batch_size = options.batch_size
     if batch_size is None:
-        batch_size = int(np.clip(2 ** round(np.log2(n_rows / 16)), 32, 1024))
+        batch_size = int(np.clip(2 ** round(np.log2(n_rows / 16)), 128, 1024))
     batch_size = min(batch_size, n_rows)
     max_passes = options.max_iter
     if max_passes is None:

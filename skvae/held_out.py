@@ -22,7 +22,7 @@ WIDEST_NOISE = 3.0  # times the start's median error, per column
 EM_STEPS = 20
 N_DRAWS = 16
 KEEP_SHARES = (1.0, 0.75, 0.5, 0.25)
-N_STANDARD_ERRORS = 1.0
+N_STANDARD_ERRORS = 3.0
 
 
 class DivergenceError(FloatingPointError, ValueError):

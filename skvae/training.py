@@ -22,7 +22,7 @@ LEARNING_RATE = 4e-3
 LINEAR_RATE = 0.1  # share of the learning rate that the linear path gets
 WEIGHT_DECAY = 1e-4
 CLIP_NORM = 1.0
-WARM_UP = 100  # steps
+WARM_UP = 50  # steps
 AVERAGING = 0.99  # of the weights that are evaluated and kept
 NOISE_RATE = 0.02  # share of a batch's squared error in the running noise variance
 CHECK_STEPS = 25  # at least as many steps lie between two looks at the held-out rows
@@ -155,8 +155,7 @@ def make_optimizer(vae: VAE) -> torch.optim.Optimizer:
     linear = [vae.encoder_path, vae.decoder_path]
     branches = [p for name, p in vae.named_parameters() if not name.endswith("_path")]
     groups = [
-        {"params": [p for p in branches if p.ndim > 1], "share": 1.0},
-        {"params": [p for p in branches if p.ndim <= 1], "share": 1.0, "weight_decay": 0.0},
+        {"params": branches, "share": 1.0},
         {"params": linear, "share": LINEAR_RATE, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.99), fused=True)
