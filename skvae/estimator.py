@@ -100,7 +100,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     kept_ : float
         How much of the training was kept: 0 for PCA, 1 for all of it.
     start_weight_ : float
-        Weight of the linear start in the density that `score_samples` reports.
+        Weight of PCA's density in the density that `score_samples` reports: on any row that is
+        at least PCA's log-likelihood plus the logarithm of this weight.
     converged_ : bool
         Whether the held-out bound settled before the budget ended.
     pca_score_ : float
@@ -234,7 +235,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 raise DivergenceError(f"{error}; {farthest_cell(X, self._names())}") from error
         if record.interrupted and inside_search():
             raise KeyboardInterrupt
-        self._publish(X_in, model, record, X.shape[0], curves)
+        self._publish(X_in, model, record, X, curves)
         self._warn(model, record)
         return self
 
@@ -277,7 +278,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             model, record, self._online = fit_online(X, weight, options, previous)
         except DivergenceError as error:
             raise DivergenceError(f"{error}; {farthest_cell(X, self._names())}") from error
-        self._publish(X_in, model, record, n_seen + X.shape[0], curves)
+        self._publish(X_in, model, record, X, curves, n_seen)
         return self
 
     def transform(self, X):
@@ -370,7 +371,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """Log-likelihood of each row, as an importance-weighted lower bound.
 
         The density is a mixture of the trained model and the linear start, so that on any row
-        whatever this is at least the start's log-likelihood plus log `start_weight_`.
+        whatever this is at least PCA's log-likelihood plus the logarithm of `start_weight_`.
 
         Parameters
         ----------
@@ -479,21 +480,21 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         for name in (*learned, "_model", "_online", "_dtype"):
             self.__dict__.pop(name, None)
 
-    def _publish(self, X_in, model, record, n_samples, curves):
+    def _publish(self, X_in, model, record, X, curves, n_seen=0):
         """Set what fit learned, all at once, in the units of the data."""
         start, use, jacobian = model.start, model.use, model.start.log_jacobian
         padding = np.zeros(model.latent_dim - start.latent_dim)
         self._model = model
         self._dtype = np.dtype(to_numpy(X_in).dtype)
         self.latent_dim_ = model.latent_dim
-        self.n_samples_ = n_samples
+        self.n_samples_ = n_seen + X.shape[0]
         self.loss_curve_ = curves[0] + [float(loss) - jacobian for loss in record.losses]
         self.validation_scores_ = curves[1] + [bound + jacobian for bound in record.bounds]
         self.n_iter_ = len(self.loss_curve_)
         self.kept_ = model.kept
-        self.start_weight_ = model.start_weight
+        self.start_weight_ = model.start_weight / len(start.noise_variances)
         self.converged_ = record.converged
-        self.pca_score_ = start.mean_log_prob + jacobian
+        self.pca_score_ = start.mean_log_prob(X) + jacobian
         self.mean_ = like(X_in, start.mean.astype(self._dtype))
         self.scale_ = start.scale
         self.noise_variance_ = model.noise_variance * start.scale**2

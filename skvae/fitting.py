@@ -62,7 +62,7 @@ def fit_model(
     start = previous.start if previous else fit_linear(X, options.latent_dim, weight, rng)
     if not _is_trainable(start, X.shape[0], options):
         # The closed form counts as a pass: it has seen all the rows.
-        return linear_model(start, options), linear_record(start)
+        return linear_model(start, options), linear_record(start, X)
     rows = project(start, X, weight, options)
     held_out, training = split(len(rows.scores), options.validation_fraction, rng, options.device)
     vae = initial_vae(start, options, previous)
@@ -71,7 +71,13 @@ def fit_model(
     judge = HeldOut.of(rows.take(held_out), start, generator)
     plan = Plan(make_budget(len(training), vae, options), len(training))
     learner = make_learner(vae, generator, options)
-    record = train(learner, rows, training, judge, plan, report)
+
+    def report_in_users_units(progress: Progress) -> None:
+        bounds = [bound + start.log_jacobian for bound in progress.bounds]
+        if report is not None:
+            report(progress._replace(bounds=bounds))
+
+    record = train(learner, rows, training, judge, plan, report_in_users_units)
     kept = judge.keep(vae, origin if options.init == "pca" else None)
     seen = rows.take(training[:_DIAGNOSED_ROWS])
     return trained_model(vae, start, kept, seen, options), record
@@ -79,8 +85,8 @@ def fit_model(
 
 def _is_trainable(start: ProbabilisticPCA, n_rows: int, options: Options) -> bool:
     """Whether anything can be gained: rows to judge by, and something left to reconstruct."""
-    rank = int((start.variances > 0).sum())
-    return options.max_iter != 0 and n_rows >= MIN_TRAINING_ROWS and start.latent_dim < rank
+    something_left = start.latent_dim < start.rank
+    return options.max_iter != 0 and n_rows >= MIN_TRAINING_ROWS and something_left
 
 
 def project(start: ProbabilisticPCA, X, weight: np.ndarray | None, options: Options) -> Rows:
@@ -162,9 +168,9 @@ def linear_model(start: ProbabilisticPCA, options: Options) -> Model:
     return Model(start, options.latent_dim, None, arrays(vae), use, 1.0, 0.0, str(options.device))
 
 
-def linear_record(start: ProbabilisticPCA) -> Record:
+def linear_record(start: ProbabilisticPCA, X) -> Record:
     """A fit without training: one pass, that of the closed form."""
-    loss = torch.tensor(-start.mean_log_prob)
+    loss = torch.tensor(-start.mean_log_prob(X))
     return Record(losses=[loss], n_passes=1, converged=True)
 
 
@@ -215,7 +221,7 @@ def fit_online(
     model, online = previous or (None, None)
     start = model.start if model else fit_linear(X, options.latent_dim, weight)
     if start.latent_dim == 0 or start.latent_dim >= len(start.variances):
-        return linear_model(start, options), linear_record(start), None
+        return linear_model(start, options), linear_record(start, X), None
     rows = project(start, X, weight, options)
     generator = torch.Generator(options.device).manual_seed(options.seed)
     learner = make_learner(initial_vae(start, options, model), generator, options)

@@ -49,6 +49,7 @@ class ProbabilisticPCA:
     total_variance: float  # summed over the d columns
     latent_dim: int  # units in use, at most the rank
     n_rows: int  # that it was fitted on
+    rank: int  # of those rows, or the number of directions looked for
 
     @property
     def n_features(self) -> int:
@@ -60,20 +61,35 @@ class ProbabilisticPCA:
         return np.sqrt(self.variances[: self.latent_dim] - self.noise_variance)
 
     @property
-    def mean_log_prob(self) -> float:
-        """Mean of log_prob over the training rows, from the variances alone."""
+    def noise_variances(self) -> tuple[float, ...]:
+        """Noise variances of the density, mixed in equal parts.
+
+        With fewer rows than columns the maximum-likelihood noise, spread over directions that no
+        row has shown, is small, and new rows far out pay dearly for it. scikit-learn's PCA
+        averages over fewer directions; its density is then the other half of this one.
+        """
+        q, shown = self.latent_dim, min(self.n_rows, self.n_features)
+        if self.n_rows > self.n_features or q >= min(shown, self.rank):
+            return (self.noise_variance,)
+        return (self.noise_variance, self._rest(q) / (shown - q))
+
+    def mean_log_prob(self, X) -> float:
+        """Mean of log_prob over the rows it was fitted on; mostly from the variances alone."""
+        if len(self.noise_variances) > 1:
+            return float(self.log_prob(*self.project(X)).mean())
         q, d, noise = self.latent_dim, self.n_features, self.noise_variance
-        outside = max(self.total_variance - self.variances[:q].sum(), 0.0)
-        quadratic = (1.0 - 1.0 / self.n_rows) * (q + outside / noise)
+        quadratic = (1.0 - 1.0 / self.n_rows) * (q + self._rest(q) / noise)
         log_det = np.log(self.variances[:q]).sum() + (d - q) * np.log(noise)
         return float(-0.5 * (quadratic + log_det + d * np.log(2 * np.pi)))
+
+    def _rest(self, q: int) -> float:
+        return max(self.total_variance - float(self.variances[:q].sum()), 0.0)
 
     def with_latent_dim(self, latent_dim: int) -> "ProbabilisticPCA":
         """The model of the same rows with fewer units; at most as many as there are directions."""
         q = min(latent_dim, self.latent_dim)
-        rest = self.total_variance - self.variances[:q].sum()
-        noise = rest / (self.n_features - q) if q < self.latent_dim else self.noise_variance
-        return replace(self, latent_dim=q, noise_variance=float(noise))
+        rest = self._rest(q) / (self.n_features - q) if q < self.latent_dim else None
+        return replace(self, latent_dim=q, noise_variance=rest or self.noise_variance)
 
     def scores(self, X, dtype: np.dtype) -> np.ndarray:
         """Scores of dense or sparse rows, shape (n, k), computed in dtype."""
@@ -107,9 +123,13 @@ class ProbabilisticPCA:
         """Exact log-density per row, nats of scaled units (Tipping & Bishop, 1999, eq. 4)."""
         q, d = self.latent_dim, self.n_features
         inside = (np.square(scores[:, :q]) / self.variances[:q]).sum(1)
-        outside = (np.square(scores[:, q:]).sum(1) + residual) / self.noise_variance
-        log_det = np.log(self.variances[:q]).sum() + (d - q) * np.log(self.noise_variance)
-        return -0.5 * (inside + outside + log_det + d * np.log(2 * np.pi))
+        outside = np.square(scores[:, q:]).sum(1) + residual
+        constant = np.log(self.variances[:q]).sum() + d * np.log(2 * np.pi)
+        parts = [
+            -0.5 * (constant + inside + outside / noise + (d - q) * np.log(noise))
+            for noise in self.noise_variances
+        ]
+        return np.logaddexp.reduce(parts) - np.log(len(parts))
 
     @property
     def log_jacobian(self) -> float:
@@ -151,6 +171,7 @@ def fit_linear(
         total_variance=rows.total_variance,
         latent_dim=q,
         n_rows=rows.n_rows,
+        rank=rank,
     )
 
 

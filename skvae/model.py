@@ -89,7 +89,8 @@ class Model:
         """Draws from the mixture, noise included, shape (n_samples, d)."""
         from_start = rng.random_sample(n_samples) < self.start_weight
         z = rng.standard_normal((n_samples, self.latent_dim))
-        noise_variance = np.where(from_start, self.start.noise_variance, self.noise_variance)
+        start_noise = rng.choice(self.start.noise_variances, n_samples)
+        noise_variance = np.where(from_start, start_noise, self.noise_variance)
         x = self.decode(z)
         if self.architecture is not None and from_start.any():
             linear = np.zeros((from_start.sum(), len(self.start.variances)))

@@ -95,7 +95,7 @@ def train(
     training: Tensor,
     held_out: HeldOut,
     plan: "Plan",
-    report: Callable[[Progress], None] | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
 ) -> Record:
     """Train on rows[training]; leave the weights of the best look at the held-out rows."""
     record = Record(bounds=[held_out.start_bound])
@@ -112,8 +112,7 @@ def train(
             if plan.must_fall(record, learner.step):
                 plan.fall(record.n_passes, best_pass)
                 learner.go_back(best)
-            if report is not None:
-                report(Progress(record.n_passes, plan.last_pass, record.bounds))
+            report(Progress(record.n_passes, plan.last_pass, record.bounds))
     except KeyboardInterrupt:
         if record.n_passes == 0:
             raise
