@@ -6,6 +6,10 @@ DATA ?=
 PY := $(VENV)/bin/python
 INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# Threads of torch wait by spinning: beside a busy neighbour two are many times slower than one, and on tables as small as
+# these one is as fast.
+demo test test-slow docs: export OMP_NUM_THREADS ?= 1
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow bench docs clean
 

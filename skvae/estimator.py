@@ -423,13 +423,15 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             X, weight = X[weight > 0], weight[weight > 0]
             if X.shape[0] < 2 and reset:
                 raise ValueError("only 1 sample has a weight above zero; fit needs 2 or more.")
+        if weight is not None and (weight == weight[0]).all():
+            weight = None  # equal weights are no weights
         return X_in, X, weight
 
     def _checked(self, X, **kwargs):
         try:
             return validate_data(self, X, accept_sparse="csr", dtype=float_dtypes(X), **kwargs)
-        except ValueError as error:
-            if "contains NaN" in str(error) or "contains infinity" in str(error):
+        except (ValueError, TypeError) as error:
+            if any(cause in str(error) for cause in ("contains NaN", "contains inf", "NAType")):
                 raise ValueError(f"{error}\n{first_bad_cell(X)}") from error
             raise
 

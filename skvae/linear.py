@@ -25,7 +25,7 @@ _TAIL_SHARE = 0.02
 _MAX_AUTO_DIM = 32
 _N_FOLDS = 5
 # Squares of larger values, and their sums, are not numbers any more.
-_LARGEST = 1e150
+_LARGEST = 1e153
 # Cells of a dense batch: 32 MB in float64, whatever the number of columns.
 _BATCH_CELLS = 4_194_304
 
