@@ -149,7 +149,9 @@ def _skvae_random_init(X, latent_dim, seed):
 
 
 def _pca(X, latent_dim, seed):
-    return PCA(latent_dim, random_state=seed)
+    # "auto" may take a randomised solver, whose noise variance is some nats a row too large.
+    exact = "covariance_eigh" if X.shape[0] >= X.shape[1] else "full"
+    return PCA(latent_dim, svd_solver="auto" if sparse.issparse(X) else exact, random_state=seed)
 
 
 def _factor_analysis(X, latent_dim, seed):

@@ -235,7 +235,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 raise DivergenceError(f"{error}; {farthest_cell(X, self._names())}") from error
         if record.interrupted and inside_search():
             raise KeyboardInterrupt
-        self._publish(X_in, model, record, X, curves)
+        self._publish(X_in, model, record, (X, weight), curves)
         self._warn(model, record)
         return self
 
@@ -278,7 +278,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             model, record, self._online = fit_online(X, weight, options, previous)
         except DivergenceError as error:
             raise DivergenceError(f"{error}; {farthest_cell(X, self._names())}") from error
-        self._publish(X_in, model, record, X, curves, n_seen)
+        self._publish(X_in, model, record, (X, weight), curves, n_seen)
         return self
 
     def transform(self, X):
@@ -482,21 +482,21 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         for name in (*learned, "_model", "_online", "_dtype"):
             self.__dict__.pop(name, None)
 
-    def _publish(self, X_in, model, record, X, curves, n_seen=0):
+    def _publish(self, X_in, model, record, rows, curves, n_seen=0):
         """Set what fit learned, all at once, in the units of the data."""
         start, use, jacobian = model.start, model.use, model.start.log_jacobian
         padding = np.zeros(model.latent_dim - start.latent_dim)
         self._model = model
         self._dtype = np.dtype(to_numpy(X_in).dtype)
         self.latent_dim_ = model.latent_dim
-        self.n_samples_ = n_seen + X.shape[0]
+        self.n_samples_ = n_seen + rows[0].shape[0]
         self.loss_curve_ = curves[0] + [float(loss) - jacobian for loss in record.losses]
         self.validation_scores_ = curves[1] + [bound + jacobian for bound in record.bounds]
         self.n_iter_ = len(self.loss_curve_)
         self.kept_ = model.kept
         self.start_weight_ = model.start_weight / len(start.noise_variances)
         self.converged_ = record.converged
-        self.pca_score_ = start.mean_log_prob(X) + jacobian
+        self.pca_score_ = start.mean_log_prob(*rows) + jacobian
         self.mean_ = like(X_in, start.mean.astype(self._dtype))
         self.scale_ = start.scale
         self.noise_variance_ = model.noise_variance * start.scale**2

@@ -62,7 +62,7 @@ def fit_model(
     start = previous.start if previous else fit_linear(X, options.latent_dim, weight, rng)
     if not _is_trainable(start, X.shape[0], options):
         # The closed form counts as a pass: it has seen all the rows.
-        return linear_model(start, options), linear_record(start, X)
+        return linear_model(start, options), linear_record(start, X, weight)
     rows = project(start, X, weight, options)
     held_out, training = split(len(rows.scores), options.validation_fraction, rng, options.device)
     vae = initial_vae(start, options, previous)
@@ -168,9 +168,9 @@ def linear_model(start: ProbabilisticPCA, options: Options) -> Model:
     return Model(start, options.latent_dim, None, arrays(vae), use, 1.0, 0.0, str(options.device))
 
 
-def linear_record(start: ProbabilisticPCA, X) -> Record:
+def linear_record(start: ProbabilisticPCA, X, weight: np.ndarray | None) -> Record:
     """A fit without training: one pass, that of the closed form."""
-    loss = torch.tensor(-start.mean_log_prob(X))
+    loss = torch.tensor(-start.mean_log_prob(X, weight))
     return Record(losses=[loss], n_passes=1, converged=True)
 
 
@@ -221,7 +221,7 @@ def fit_online(
     model, online = previous or (None, None)
     start = model.start if model else fit_linear(X, options.latent_dim, weight)
     if start.latent_dim == 0 or start.latent_dim >= len(start.variances):
-        return linear_model(start, options), linear_record(start, X), None
+        return linear_model(start, options), linear_record(start, X, weight), None
     rows = project(start, X, weight, options)
     generator = torch.Generator(options.device).manual_seed(options.seed)
     learner = make_learner(initial_vae(start, options, model), generator, options)

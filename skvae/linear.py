@@ -73,10 +73,10 @@ class ProbabilisticPCA:
             return (self.noise_variance,)
         return (self.noise_variance, self._rest(q) / (shown - q))
 
-    def mean_log_prob(self, X) -> float:
+    def mean_log_prob(self, X, sample_weight: np.ndarray | None = None) -> float:
         """Mean of log_prob over the rows it was fitted on; mostly from the variances alone."""
         if len(self.noise_variances) > 1:
-            return float(self.log_prob(*self.project(X)).mean())
+            return float(np.average(self.log_prob(*self.project(X)), weights=sample_weight))
         q, d, noise = self.latent_dim, self.n_features, self.noise_variance
         quadratic = (1.0 - 1.0 / self.n_rows) * (q + self._rest(q) / noise)
         log_det = np.log(self.variances[:q]).sum() + (d - q) * np.log(noise)

@@ -192,7 +192,8 @@ class Plan:
     def fall(self, n_passes: int, best_pass: int) -> None:
         """Let the learning rate fall to zero from here."""
         self.fall_pass = n_passes
-        self.last_pass = min(self.last_pass, n_passes + self.fall_length(best_pass))
+        if self.has_settled:  # otherwise it lasts until the budget ends
+            self.last_pass = min(self.last_pass, n_passes + self.fall_length(best_pass))
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""

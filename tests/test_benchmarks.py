@@ -199,7 +199,7 @@ EXPERIMENTS = [
     {"experiment": "start", "variant": variant, "task": ["digits", 8, seed], "ratio": ratio,
      "gain": 3.0, "seconds": 2.0}
     for variant, seed, ratio in [("default", 0, 0.9), ("random", 0, 0.6), ("random", 1, 0.1),
-                                 ("default", 0, 0.5)]
+                                 ("default", 0, 0.5), ("default", 2, 0.5), ("random", 2, 0.9)]
 ]  # fmt: skip
 BAR = {"bar": "a time", "value": 1.0, "sign": "<=", "limit": 2.0, "unit": "s", "met": True}
 
@@ -222,8 +222,8 @@ def test_the_report_fills_the_pages(results, pages, tmp_path):
     # The last line of a task counts, and only tasks that the default has.
     theory = text["docs/theory.md"]
     assert "### start" in theory
-    assert "| default | 0.5000 | 1.0000 | 0 / 0 | 3.00 | 1.00 |" in theory
-    assert "| random | 0.6000 | 1.2000 | 0 / 1 | 3.00 | 1.00 |" in theory
+    assert "| default | 0.5000 | 0.500 | 1.0000 | 0 / 0 | 3.00 | 1.00 |" in theory
+    assert "| random | 0.7348 | 0.900 | 1.4697 | 0 / 2 | 3.00 | 1.00 |" in theory
     for image in ("overview", "mse_ratio", "log_likelihood_gain"):
         assert f"(images/{image}.png)" in page
         assert (pages / "docs" / "images" / f"{image}.png").stat().st_size > 1000

@@ -255,13 +255,15 @@ def test_random_state_decides(curve):
         quick(random_state=np.random.default_rng(0)).fit(curve)
 
 
-class Dropout(nn.Module):
-    """A body that draws from torch's global generator when it is trained."""
+class Normed(nn.Module):
+    """A body of a user's own, with a layer inside that the user chooses."""
+
+    inner = staticmethod(lambda: nn.LayerNorm(64))
 
     def __init__(self, n_in, n_out):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(n_in, 64), nn.SiLU(), nn.Dropout(0.2), nn.Linear(64, n_out)
+            nn.Linear(n_in, 64), nn.SiLU(), self.inner(), nn.Linear(64, n_out)
         )
 
     def forward(self, x):
@@ -287,7 +289,7 @@ def generators():
 
 # checklist 27
 @pytest.mark.parametrize(
-    "params", [{}, {"init": "random", "max_iter": 20}, {"architecture": Dropout}], ids=str
+    "params", [{}, {"init": "random", "max_iter": 20}, {"architecture": Normed}], ids=str
 )
 def test_global_generators_are_left_alone(curve, params):
     before = generators()
@@ -297,6 +299,21 @@ def test_global_generators_are_left_alone(curve, params):
     vae.partial_fit(curve)
     answers(vae, curve)
     assert generators() == before
+
+
+# checklist 24, 27
+@pytest.mark.parametrize("layer", [lambda: nn.Dropout(0.2), lambda: nn.BatchNorm1d(64)])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("init", ["pca", "random"])
+def test_modules_that_draw_or_mix_rows_are_refused(curve, monkeypatch, layer, method, init):
+    monkeypatch.setattr(Normed, "inner", staticmethod(layer))
+    before = generators()
+    vae = quick(architecture=Normed, init=init)
+    with pytest.raises(ValueError, match=rf"holds {type(layer()).__name__}.*remove it"):
+        getattr(vae, method)(curve)
+    assert generators() == before
+    with pytest.raises(NotFittedError):
+        check_is_fitted(vae)
 
 
 # checklist 27
@@ -1011,8 +1028,11 @@ def test_without_dispatch_tensors_give_arrays(curve, trained, dtype):
 @pytest.mark.parametrize("max_iter", [1, 5])
 def test_a_short_budget_warns(curve, max_iter):
     vae = quick(max_iter=max_iter)
-    with pytest.warns(ConvergenceWarning, match=rf"budget of {max_iter} passes.*max_iter"):
+    with pytest.warns(ConvergenceWarning, match="budget of .*raise max_iter") as caught:
         vae.fit(curve)
+    # The fall of the learning rate ends in the budget, and may end before it.
+    assert f"budget of {vae.n_iter_} passes" in str(caught[0].message)
+    assert 1 <= vae.n_iter_ <= max_iter
     assert not vae.converged_
 
 

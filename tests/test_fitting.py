@@ -122,7 +122,10 @@ def test_nothing_is_trained_where_nothing_can_be_gained(X, changes):
     model, record = fit_model(X, None, options(**changes))
     assert model.architecture is None
     assert (model.kept, model.start_weight) == (0.0, 1.0)
-    assert record.n_passes == 0
+    # The closed form has seen all the rows: it is one pass, and its likelihood the loss.
+    assert record.n_passes == len(record.losses) == 1
+    assert record.losses[0].item() == pytest.approx(-model.start.mean_log_prob(X), rel=1e-6)
+    assert record.bounds == []
     assert record.converged
 
 

@@ -190,12 +190,14 @@ def test_start_weight_stays_inside_its_bounds():
         assert weight == pytest.approx(0.01 if difference > 0 else 0.99)
 
 
-def test_exceeds_asks_for_a_standard_error():
+def test_exceeds_asks_for_standard_errors():
     judge = set_up(gaussian(300, 6), latent_dim=2)[3]
     noise = torch.randn(100, generator=generator())
     noise = (noise - noise.mean()) / noise.std()  # the mean's standard error is 0.1
-    assert judge.exceeds(noise + 0.11)
-    assert not judge.exceeds(noise + 0.09)
+    asked = 0.1 * held_out.N_STANDARD_ERRORS
+    assert asked > 0
+    assert judge.exceeds(noise + asked + 0.01)
+    assert not judge.exceeds(noise + asked - 0.01)
     assert not judge.exceeds(torch.zeros(100))
 
 

@@ -1,5 +1,7 @@
 """What fit makes of bad rows, odd rows, failing training, and a person who presses Ctrl-C."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -12,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 import skvae.training
-from skvae import MLP, DivergenceError, VAETransformer
+from skvae import MLP, DivergenceError, VAETransformer, linear
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -358,12 +360,21 @@ def test_the_size_of_numbers_changes_nothing_but_units(X):
 
 
 @pytest.mark.parametrize("max_iter", [0, 3])
-def test_numbers_whose_squares_overflow(X, max_iter):
-    vae = quick(max_iter=max_iter).fit(1e300 * X)
-    codes = vae.transform(1e300 * X)
-    np.testing.assert_allclose(codes, 1e300 * quick(max_iter=max_iter).fit_transform(X), rtol=1e-3)
-    assert np.isfinite(vae.inverse_transform(codes)).all()
-    assert np.isfinite(vae.score_samples(1e300 * X)).all()
+def test_numbers_whose_squares_nearly_overflow(X, max_iter):
+    X *= linear._LARGEST / np.abs(X).max() / 1e150
+    vae = assert_fits(1e150 * X, quick(max_iter=max_iter))
+    codes = vae.transform(1e150 * X)
+    np.testing.assert_allclose(codes, 1e150 * quick(max_iter=max_iter).fit_transform(X), rtol=1e-3)
+    assert np.isfinite(vae.score_samples(1e150 * X)).all()
+
+
+@pytest.mark.parametrize("latent_dim", [2, "auto"])
+@pytest.mark.parametrize("size", [1.01 * linear._LARGEST, 1e200, 1e300])
+def test_numbers_whose_squares_overflow_are_refused(X, size, latent_dim):
+    X *= size / np.abs(X).max()
+    message = re.escape(f"a value of size {size:.3g}") + ".*StandardScaler"
+    assert_refused(X, message, vae=quick(latent_dim))
+    assert_refused(sparse.csr_array(X), message, vae=quick(latent_dim))
 
 
 def test_a_constant_column_comes_back(X):

@@ -15,6 +15,9 @@ BODIES |= {f"mlp, {name}": MLP(activation=name) for name in ACTIVATIONS}
 BODIES |= {
     "mlp, no hidden layer": MLP(hidden_layer_sizes=()),
     "mlp, one hidden layer": MLP(hidden_layer_sizes=(3,)),
+    "layer norm": lambda n_in, n_out: nn.Sequential(
+        nn.Linear(n_in, 8), nn.LayerNorm(8), nn.SiLU(), nn.Linear(8, n_out)
+    ),
     "mlp, list of sizes": MLP(hidden_layer_sizes=[4, 5, 6]),
     "callable": lambda n_in, n_out: nn.Sequential(
         nn.Linear(n_in, 4), nn.Tanh(), nn.Linear(4, n_out)
@@ -109,6 +112,21 @@ BAD = {
     ),
     "unknown activation": (MLP(activation="step"), ValueError, "known: .*silu"),
     "a layer without units": (MLP(hidden_layer_sizes=(8, 0)), ValueError, "whole numbers"),
+    "dropout": (
+        lambda n_in, n_out: nn.Sequential(nn.Dropout(0.2), nn.Linear(n_in, n_out)),
+        ValueError,
+        r"holds Dropout\(p=0.2.*remove it",
+    ),
+    "dropout of channels, nested": (
+        lambda n_in, n_out: nn.Sequential(nn.Sequential(nn.Dropout1d()), nn.Linear(n_in, n_out)),
+        ValueError,
+        r"holds Dropout1d.*remove it",
+    ),
+    "batch norm": (
+        lambda n_in, n_out: nn.Sequential(nn.BatchNorm1d(n_in), nn.Linear(n_in, n_out)),
+        ValueError,
+        r"holds BatchNorm1d\(3.*LayerNorm is possible",
+    ),
     "half a unit": (MLP(hidden_layer_sizes=(8.5,)), ValueError, "whole numbers"),
 }
 
