@@ -29,7 +29,7 @@ from skvae.vae import VAE, Rows, branch_sizes
 MIN_TRAINING_ROWS = 30
 _DIAGNOSED_ROWS = 1000
 _FLOPS = 3e12  # of a whole training run, about half a minute on two cores
-_STEPS = (1500, 6000)
+_STEPS = (1800, 6000)
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,12 @@ def make_budget(n_rows: int, vae: VAE, options: Options) -> Budget:
     """Batch size and passes: as many steps as a fixed amount of arithmetic pays for."""
     batch_size = options.batch_size
     if batch_size is None:
-        batch_size = int(np.clip(2 ** round(np.log2(n_rows / 16)), 128, 1024))
+        batch_size = int(np.clip(2 ** round(np.log2(n_rows / 16)), 128, 512))
     batch_size = min(batch_size, n_rows)
     max_passes = options.max_iter
     if max_passes is None:
         steps = np.clip(_FLOPS / (8 * batch_size * count_parameters(vae)), *_STEPS)
+        steps *= 1 + vae.latent_dim / 64  # the more codes, the more there is to learn
         max_passes = max(1, int(np.ceil(steps / (n_rows // batch_size))))
     return Budget(batch_size, max_passes, options.early_stopping)
 

@@ -26,8 +26,8 @@ WARM_UP = 50  # steps
 AVERAGING = 0.99  # of the weights that are evaluated and kept
 NOISE_RATE = 0.02  # share of a batch's squared error in the running noise variance
 CHECK_STEPS = 25  # at least as many steps lie between two looks at the held-out rows
-PATIENCE = 3  # looks without a gain of TOLERANCE before the rate falls
-TOLERANCE = 0.002
+PATIENCE = 2  # looks without a gain of TOLERANCE before the rate falls
+TOLERANCE = 0.01
 DECAY_SHARE = 0.3  # length of the fall, as a share of the steps before it
 
 
