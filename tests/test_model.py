@@ -143,12 +143,13 @@ def test_samples_of_the_start_have_its_covariance():
     assert_allclose(np.cov(drawn.T), covariance, atol=0.02 * np.trace(covariance))
 
 
-def test_samples_have_the_variance_of_the_rows(model, X, name):
+def test_samples_have_the_variance_of_the_rows(model, X, name, request):
+    if name == "trained, wide":
+        # A known defect: with few rows the codes as a whole do not follow the prior.
+        request.applymarker(pytest.mark.xfail(reason="aggregate posterior is not the prior"))
     drawn = model.sample(20_000, np.random.RandomState(0), np.dtype(np.float64))
     assert drawn.shape == (20_000, X.shape[1])
-    # On 120 rows the codes as a whole do not follow the prior that samples are drawn from.
-    rtol = 0.6 if name == "trained, wide" else 0.35
-    assert_allclose(drawn.var(0).sum(), X.var(0).sum(), rtol=rtol)
+    assert_allclose(drawn.var(0).sum(), X.var(0).sum(), rtol=0.35)
     assert_array_equal(drawn[:5], model.sample(20_000, np.random.RandomState(0), drawn.dtype)[:5])
 
 
