@@ -25,6 +25,7 @@ from skvae import MLP, VAETransformer
 CASES = (
     ("iris", 2), ("wine", 2), ("diabetes", 4), ("breast_cancer", 4), ("digits", 8),
     ("isolet", 8), ("usps", 16), ("bike", 8), ("elevators", 4), ("pol", 8),
+    ("donors", 4), ("mnist", 16), ("coil20", 64),
 )  # fmt: skip
 
 

@@ -206,7 +206,7 @@ class Online:
 
     weights: dict[str, np.ndarray]
     averaged: dict[str, np.ndarray]
-    moments: dict[int, dict[str, np.ndarray]]  # of the optimiser, by parameter
+    moments: list[np.ndarray]  # of the gradient, mean and mean square
     step: int
 
 
@@ -242,20 +242,17 @@ def fit_online(
 
 
 def _snapshot(learner: Learner) -> Online:
-    moments = {
-        index: {name: value.numpy(force=True).copy() for name, value in state.items()}
-        for index, state in learner.optimizer.state_dict()["state"].items()
-    }
+    optimizer = learner.optimizer
+    moments = [m.numpy(force=True).copy() for m in (optimizer.mean, optimizer.square)]
     return Online(arrays(learner.vae), arrays(learner.averaged), moments, learner.step)
 
 
 def _resume(learner: Learner, online: Online) -> None:
+    optimizer = learner.optimizer
     for module, state in ((learner.vae, online.weights), (learner.averaged, online.averaged)):
         module.load_state_dict({name: torch.tensor(array) for name, array in state.items()})
-    moments = {
-        index: {name: torch.tensor(array) for name, array in state.items()}
-        for index, state in online.moments.items()
-    }
-    groups = learner.optimizer.state_dict()["param_groups"]
-    learner.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    for moment, array in zip((optimizer.mean, optimizer.square), online.moments, strict=True):
+        moment.copy_(torch.tensor(array))
+    for step in optimizer.steps:
+        step.fill_(online.step)
     learner.step = online.step

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from skvae.vae import VAE, squared_error
 
-# Weight of the point codes' own reconstruction, so that decoding them is trained too.
+# Rows of a batch that are decoded from their point codes, and the weight of their likelihood.
+POINT_SHARE = 0.25
 POINT_WEIGHT = 0.5
 
 
@@ -26,20 +27,20 @@ class Terms(NamedTuple):
 def elbo(vae: VAE, x: Tensor, residual: Tensor, weight: Tensor | None, noise: Tensor) -> Terms:
     """The evidence lower bound (Kingma & Welling, 2014) and the loss that trains it.
 
-    The loss adds the reconstruction of the point codes, which no bound asks for and every user
-    of `inverse_transform` does; it pulls neither the noise nor the posterior variances.
+    Some rows are decoded from their point codes instead of a draw, which no bound asks for and
+    every user of `inverse_transform` does; it costs nothing, as each row is decoded once.
     """
     q = vae.encode(x)
     codes = q.mean * shrinkage_undone(q.log_variance.detach().exp().mean(0))
-    some = math.ceil(len(x) / 2)  # decoding half of the points again is enough
-    scores = vae.decode(torch.cat([q.sample(noise), codes[:some]]))
-    error = squared_error(x, scores[: len(x)], residual)
-    point_error = squared_error(x[:some], scores[len(x) :], residual[:some])
-    bound = vae.log_likelihood(error) - q.kl().sum(-1)
+    n_points = int(POINT_SHARE * len(x))
+    z = torch.cat([codes[:n_points], q.sample(noise)[n_points:]])
+    error = squared_error(x, vae.decode(z), residual)
+    log_likelihood, kl = vae.log_likelihood(error), q.kl().sum(-1)
     if weight is not None:
-        bound, error, point_error = weight * bound, weight * error, weight[:some] * point_error
-    loss = POINT_WEIGHT * point_error.mean() / (2 * vae.noise_variance) - bound.mean()
-    return Terms(loss, bound.detach().mean(), error.detach().mean())
+        log_likelihood, kl, error = weight * log_likelihood, weight * kl, weight * error
+    bound = log_likelihood[n_points:].mean() - kl.mean()
+    points = log_likelihood[:n_points].sum() / max(n_points, 1)
+    return Terms(-bound - POINT_WEIGHT * points, bound.detach(), error[n_points:].detach().mean())
 
 
 def shrinkage_undone(mean_variance: Tensor) -> Tensor:

@@ -9,10 +9,12 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from skvae.held_out import NOISE_FLOOR, HeldOut
 from skvae.objective import Terms, elbo
@@ -58,20 +60,59 @@ class Record:
     interrupted: bool = False
 
 
+class AdamW:
+    """AdamW (Loshchilov & Hutter, 2019) on one tensor that holds all weights of a model.
+
+    Branches decay toward zero; the linear path moves slowly and never decays. torch's functional
+    form, because its class takes a second to import a compiler.
+    """
+
+    def __init__(self, vae: VAE) -> None:
+        self.weights, self.gradient = as_one_tensor(vae)
+        self.mean, self.square = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        self.steps = [self.weights.new_zeros((), dtype=torch.float32) for _ in range(2)]
+        n_linear = vae.encoder_path.numel() + vae.decoder_path.numel()
+        linear, branches = slice(0, n_linear), slice(n_linear, None)
+        self.groups = [(linear, LINEAR_RATE, 0.0), (branches, 1.0, WEIGHT_DECAY)]
+
+    def step(self, rate: float) -> None:
+        """Move the weights against the gradient."""
+        for (part, share, decay), step in zip(self.groups, self.steps, strict=True):
+            adamw(
+                params=[self.weights[part]],
+                grads=[self.gradient[part]],
+                exp_avgs=[self.mean[part]],
+                exp_avg_sqs=[self.square[part]],
+                max_exp_avg_sqs=[],
+                state_steps=[step],
+                fused=True,
+                lr=rate * share,
+                weight_decay=decay,
+                beta1=0.9,
+                beta2=0.99,
+                eps=1e-8,
+                amsgrad=False,
+                maximize=False,
+            )
+
+
 @dataclass
 class Learner:
     """A model in training: its weights, their running average, what moves them."""
 
     vae: VAE
     averaged: VAE
-    optimizer: torch.optim.Optimizer
+    averaged_weights: Tensor  # all of averaged's
+    optimizer: AdamW
     generator: torch.Generator
     precision: torch.dtype
     step: int = 0
 
     @classmethod
     def of(cls, vae: VAE, generator: torch.Generator, precision: torch.dtype) -> "Learner":
-        return cls(vae, copy.deepcopy(vae), make_optimizer(vae), generator, precision)
+        averaged = copy.deepcopy(vae)
+        weights, _ = as_one_tensor(averaged)
+        return cls(vae, averaged, weights, AdamW(vae), generator, precision)
 
     def go_back(self, state: dict[str, Tensor]) -> None:
         """Go on from other weights."""
@@ -84,9 +125,25 @@ class Learner:
         noise = (terms.squared_error / self.vae.n_features).clamp(min=NOISE_FLOOR)
         self.vae.noise_variance.lerp_(noise, NOISE_RATE)
         share = 1.0 - min(AVERAGING, (1 + self.step) / (10 + self.step))
-        pairs = zip(self.averaged.parameters(), self.vae.parameters(), strict=True)
-        for mean, parameter in pairs:
-            mean.lerp_(parameter, share)
+        self.averaged_weights.lerp_(self.optimizer.weights, share)
+
+
+def as_one_tensor(vae: VAE) -> tuple[Tensor, Tensor]:
+    """All weights, the linear path first, and their gradient; the parameters become views.
+
+    What treats every weight alike then takes one operation instead of one per layer.
+    """
+    branches = [branch.parameters() for branch in (vae.encoder, vae.decoder) if branch is not None]
+    trained = [parameter for parameter in chain(*branches) if parameter.requires_grad]
+    parameters = [vae.encoder_path, vae.decoder_path, *trained]
+    weights = torch.cat([parameter.detach().flatten() for parameter in parameters])
+    weights.grad = gradient = torch.zeros_like(weights)
+    sizes = [parameter.numel() for parameter in parameters]
+    parts = zip(parameters, weights.split(sizes), gradient.split(sizes), strict=True)
+    for parameter, values, part in parts:
+        parameter.data = values.view_as(parameter)
+        parameter.grad = part.view_as(parameter)
+    return weights, gradient
 
 
 def train(
@@ -133,31 +190,18 @@ def one_pass(learner: Learner, rows: Rows, training: Tensor, plan: "Plan") -> Te
     for index in training[order].split(plan.batch_size)[: plan.pass_steps]:
         batch = rows.take(index)
         noise = batch.draw_noise(vae.latent_dim, generator)
-        for group in optimizer.param_groups:
-            group["lr"] = plan.rate(learner.step) * group["share"]
 
         with autocast:
             terms = elbo(vae, batch.scores, batch.residual, batch.weight, noise)
-        optimizer.zero_grad()
+        optimizer.gradient.zero_()
         terms.loss.backward()
-        nn.utils.clip_grad_norm_(vae.parameters(), CLIP_NORM)
-        optimizer.step()
+        nn.utils.clip_grad_norm_([optimizer.weights], CLIP_NORM)
+        optimizer.step(plan.rate(learner.step))
         learner.follow(terms)
 
         learner.step += 1
         bounds.append(terms.elbo)
     return -torch.stack(bounds).mean()
-
-
-def make_optimizer(vae: VAE) -> torch.optim.Optimizer:
-    """AdamW: branches decay toward zero, the linear path moves slowly and never decays."""
-    linear = [vae.encoder_path, vae.decoder_path]
-    branches = [p for name, p in vae.named_parameters() if not name.endswith("_path")]
-    groups = [
-        {"params": branches, "share": 1.0},
-        {"params": linear, "share": LINEAR_RATE, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.99), fused=True)
 
 
 class Plan:
