@@ -69,7 +69,7 @@ def fit_model(
     generator = torch.Generator(options.device).manual_seed(options.seed)
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
     judge = HeldOut.of(rows.take(held_out), start, generator)
-    plan = Plan(make_budget(len(training), vae, options), len(training))
+    plan = Plan(make_budget(len(training), vae, options), len(training), rows.scores.shape[1])
     learner = make_learner(vae, generator, options)
 
     def report_in_users_units(progress: Progress) -> None:
@@ -227,7 +227,7 @@ def fit_online(
     generator = torch.Generator(options.device).manual_seed(options.seed)
     learner = make_learner(initial_vae(start, options, model), generator, options)
     budget = make_budget(len(rows.scores), learner.vae, options)
-    plan = Plan(budget._replace(max_passes=sys.maxsize), len(rows.scores))
+    plan = Plan(budget._replace(max_passes=sys.maxsize), *rows.scores.shape)
     if online is not None:
         _resume(learner, online)
     judge = HeldOut.of(rows, start, generator)

@@ -22,15 +22,20 @@ from skvae.vae import VAE, Rows
 
 LEARNING_RATE = 4e-3
 LINEAR_RATE = 0.1  # share of the learning rate that the linear path gets
-WEIGHT_DECAY = 1e-4
+WEIGHT_DECAYS = (1e-4, 0.05, 0.2, 1.0)  # of the branches: the next at every look that overfits
+# The training bound may rise by this share more than the held-out one, and by as many nats per
+# column of scores besides, which is noise.
+OVERFIT = (0.3, 0.03)
 CLIP_NORM = 1.0
 WARM_UP = 50  # steps
 AVERAGING = 0.99  # of the weights that are evaluated and kept
-NOISE_RATE = 0.02  # share of a batch's squared error in the running noise variance
+NOISE_RATE = 0.1  # share of a batch's squared error in the running noise variance
 CHECK_STEPS = 25  # at least as many steps lie between two looks at the held-out rows
-PATIENCE = 2  # looks without a gain of TOLERANCE before the rate falls
+MIN_STEPS = 300  # before the bound can have settled
+PATIENCE = 4  # looks without a gain of TOLERANCE before the rate falls
 TOLERANCE = 0.01
-DECAY_SHARE = 0.3  # length of the fall, as a share of the steps before it
+ENLARGEMENT = 4  # of batches, once the bound has settled without overfitting
+FALL_SHARE = 0.3  # length of the fall, as a share of the passes before it
 
 
 class Budget(NamedTuple):
@@ -73,11 +78,11 @@ class AdamW:
         self.steps = [self.weights.new_zeros((), dtype=torch.float32) for _ in range(2)]
         n_linear = vae.encoder_path.numel() + vae.decoder_path.numel()
         linear, branches = slice(0, n_linear), slice(n_linear, None)
-        self.groups = [(linear, LINEAR_RATE, 0.0), (branches, 1.0, WEIGHT_DECAY)]
+        self.groups = [(linear, LINEAR_RATE, 0.0), (branches, 1.0, 1.0)]
 
-    def step(self, rate: float) -> None:
+    def step(self, rate: float, weight_decay: float) -> None:
         """Move the weights against the gradient."""
-        for (part, share, decay), step in zip(self.groups, self.steps, strict=True):
+        for (part, share, decays), step in zip(self.groups, self.steps, strict=True):
             adamw(
                 params=[self.weights[part]],
                 grads=[self.gradient[part]],
@@ -87,7 +92,7 @@ class AdamW:
                 state_steps=[step],
                 fused=True,
                 lr=rate * share,
-                weight_decay=decay,
+                weight_decay=decays * weight_decay,
                 beta1=0.9,
                 beta2=0.99,
                 eps=1e-8,
@@ -166,8 +171,7 @@ def train(
             record.bounds.append(held_out.look(learner.averaged))
             if record.bounds[-1] == max(record.bounds[1:]):
                 best, best_pass = copy.deepcopy(learner.averaged.state_dict()), record.n_passes
-            if plan.must_fall(record, learner.step):
-                plan.fall(record.n_passes, best_pass)
+            if plan.adapt(record, learner.step, best_pass):
                 learner.go_back(best)
             report(Progress(record.n_passes, plan.last_pass, record.bounds))
     except KeyboardInterrupt:
@@ -196,7 +200,7 @@ def one_pass(learner: Learner, rows: Rows, training: Tensor, plan: "Plan") -> Te
         optimizer.gradient.zero_()
         terms.loss.backward()
         nn.utils.clip_grad_norm_([optimizer.weights], CLIP_NORM)
-        optimizer.step(plan.rate(learner.step))
+        optimizer.step(plan.rate(learner.step), plan.weight_decay)
         learner.follow(terms)
 
         learner.step += 1
@@ -205,46 +209,88 @@ def one_pass(learner: Learner, rows: Rows, training: Tensor, plan: "Plan") -> Te
 
 
 class Plan:
-    """When the held-out rows are looked at, what the learning rate is, which pass is the last."""
+    """How training goes on, as the looks at the held-out rows have it, and when it ends.
 
-    def __init__(self, budget: Budget, n_rows: int) -> None:
+    Rows that are learnt by heart call for weight decay. Where the bound has settled without, the
+    noise of the gradient holds it back: batches grow. Once it settles again the rate falls to zero.
+    """
+
+    def __init__(self, budget: Budget, n_rows: int, n_scores: int) -> None:
+        self.n_rows, self.n_scores = n_rows, n_scores
         self.batch_size = min(budget.batch_size, n_rows)
-        self.pass_steps = n_rows // self.batch_size
-        self.check_passes = max(1, round(CHECK_STEPS / self.pass_steps))
+        self.largest_batch = min(ENLARGEMENT * self.batch_size, n_rows // 2)
         self.early_stopping = budget.early_stopping
         self.last_pass = budget.max_passes
-        self.fall_pass: int | None = None
+        self.decay_level = 0
+        self.n_looks_before = 0  # those before the last change say nothing of its effect
+        self.fall_steps: range | None = None
         self.has_settled = False
 
-    def fall_length(self, n_passes: int) -> int:
-        """Passes that the fall takes after so many passes at the full rate."""
-        return math.ceil(DECAY_SHARE * n_passes + WARM_UP / self.pass_steps)
+    @property
+    def pass_steps(self) -> int:
+        return self.n_rows // self.batch_size
+
+    @property
+    def check_passes(self) -> int:
+        """Passes from one look at the held-out rows to the next."""
+        return max(1, round(CHECK_STEPS / self.pass_steps))
+
+    @property
+    def weight_decay(self) -> float:
+        return WEIGHT_DECAYS[self.decay_level]
 
     def is_due(self, n_passes: int) -> bool:
         return n_passes % self.check_passes == 0 or n_passes == self.last_pass
 
-    def must_fall(self, record: Record, step: int) -> bool:
-        """Whether the bound has settled, or the fall would not end in the budget if it waited."""
-        if self.fall_pass is not None:
+    def adapt(self, record: Record, step: int, best_pass: int) -> bool:
+        """Change what the last look calls for; whether to go back to the best weights for it."""
+        if self.fall_steps is not None:
             return False
-        if self.early_stopping and step >= WARM_UP and has_settled(record.bounds):
-            self.has_settled = True
-            return True
+        n_looks = len(record.bounds) - 1
+        if self.decay_level + 1 < len(WEIGHT_DECAYS) and overfits(record, self.check_passes, self.n_scores):
+            self.decay_level += 1
+            self.n_looks_before = n_looks
         next_look = record.n_passes + self.check_passes
-        return next_look + self.fall_length(next_look) > self.last_pass
+        if next_look + self.fall_length(next_look) > self.last_pass:
+            self.fall(record.n_passes, self.last_pass, step)
+            return True
+        waited = step >= MIN_STEPS and n_looks >= self.n_looks_before + PATIENCE
+        if not (self.early_stopping and waited and has_settled(record.bounds)):
+            return False
+        if self.decay_level == 0 and self.batch_size < self.largest_batch:
+            self.batch_size = self.largest_batch
+            self.n_looks_before = n_looks
+            return True
+        self.has_settled = True
+        length = self.fall_length(best_pass)
+        self.fall(record.n_passes, min(self.last_pass, record.n_passes + length), step)
+        return True
 
-    def fall(self, n_passes: int, best_pass: int) -> None:
-        """Let the learning rate fall to zero from here."""
-        self.fall_pass = n_passes
-        if self.has_settled:  # otherwise it lasts until the budget ends
-            self.last_pass = min(self.last_pass, n_passes + self.fall_length(best_pass))
+    def fall_length(self, n_passes: int) -> int:
+        """Passes that the fall takes after so many passes at the full rate."""
+        return math.ceil(FALL_SHARE * n_passes + WARM_UP / self.pass_steps)
+
+    def fall(self, n_passes: int, last_pass: int, step: int) -> None:
+        """Let the learning rate fall to zero from here to the last pass."""
+        self.last_pass = last_pass
+        self.fall_steps = range(step, step + (last_pass - n_passes) * self.pass_steps)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
-        if self.fall_pass is None:
+        if self.fall_steps is None:
             return LEARNING_RATE * min(1.0, (step + 1) / WARM_UP)
-        done = step / self.pass_steps - self.fall_pass
-        return LEARNING_RATE * (1.0 - done / (self.last_pass - self.fall_pass))
+        return LEARNING_RATE * (1.0 - (step - self.fall_steps.start) / len(self.fall_steps))
+
+
+def overfits(record: Record, check_passes: int, n_scores: int) -> bool:
+    """Whether the training bound has risen by much more than the held-out one since first seen."""
+    if len(record.bounds) < 3:
+        return False
+    losses = torch.stack(record.losses)
+    training = (losses[:check_passes].mean() - losses[-check_passes:].mean()).item()
+    held_out = record.bounds[-1] - record.bounds[1]
+    share, nats = OVERFIT
+    return training - held_out > share * abs(held_out) + nats * n_scores
 
 
 def has_settled(bounds: list[float]) -> bool:
