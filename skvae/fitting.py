@@ -27,7 +27,7 @@ from skvae.vae import VAE, Rows, branch_sizes
 
 # Fewer rows than this cannot show on held-out rows that anything beats the linear start.
 MIN_TRAINING_ROWS = 30
-_DIAGNOSED_ROWS = 1000
+_SEEN_ROWS = 1000  # of the training, by which units are scaled and measured
 _FLOPS = 3e12  # of a whole training run, about half a minute on two cores
 _STEPS = (1800, 6000)
 
@@ -68,7 +68,8 @@ def fit_model(
     vae = initial_vae(start, options, previous)
     generator = torch.Generator(options.device).manual_seed(options.seed)
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
-    judge = HeldOut.of(rows.take(held_out), start, generator)
+    seen = rows.take(training[:_SEEN_ROWS])
+    judge = HeldOut.of(rows.take(held_out), seen, start, generator)
     plan = Plan(make_budget(len(training), vae, options), len(training), rows.scores.shape[1])
     learner = make_learner(vae, generator, options)
 
@@ -79,7 +80,6 @@ def fit_model(
 
     record = train(learner, rows, training, judge, plan, report_in_users_units)
     kept = judge.keep(vae, origin if options.init == "pca" else None)
-    seen = rows.take(training[:_DIAGNOSED_ROWS])
     return trained_model(vae, start, kept, seen, options), record
 
 
@@ -230,13 +230,13 @@ def fit_online(
     plan = Plan(budget._replace(max_passes=sys.maxsize), *rows.scores.shape)
     if online is not None:
         _resume(learner, online)
-    judge = HeldOut.of(rows, start, generator)
+    everything = torch.arange(len(rows.scores), device=options.device)
+    seen = rows.take(everything[:_SEEN_ROWS])
+    judge = HeldOut.of(rows, seen, start, generator)
     record = Record(bounds=[judge.look(learner.averaged)], n_passes=1)
     kept = Kept(0.0, 1.0) if model is None else judge.keep(learner.averaged, None)
-    everything = torch.arange(len(rows.scores), device=options.device)
     record.losses.append(one_pass(learner, rows, everything, plan))
     judge.look(learner.averaged)
-    seen = rows.take(everything[:_DIAGNOSED_ROWS])
     online = _snapshot(learner)
     return trained_model(learner.averaged, start, kept, seen, options), record, online
 

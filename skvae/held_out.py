@@ -41,6 +41,7 @@ class HeldOut:
     """Held-out rows, what the linear start makes of them, and the noise they are judged with."""
 
     rows: Rows
+    seen: Rows  # some of the training rows
     start: VAE  # the linear start, without branches
     start_log_prob: Tensor  # (n,), nats of scaled units
     start_error: Tensor  # (n,), squared error of the reconstruction
@@ -48,14 +49,17 @@ class HeldOut:
     draws: Tensor  # (N_DRAWS, q), shared by the rows
 
     @classmethod
-    def of(cls, rows: Rows, start: ProbabilisticPCA, generator: torch.Generator) -> "HeldOut":
-        """Judge by these rows against this start."""
+    def of(
+        cls, rows: Rows, seen: Rows, start: ProbabilisticPCA, generator: torch.Generator
+    ) -> "HeldOut":
+        """Judge by these rows against this start; seen are rows of the training."""
         x, q = rows.scores, start.latent_dim
         log_prob = start.log_prob(
             x.double().numpy(force=True), rows.residual.double().numpy(force=True)
         )
         return cls(
             rows,
+            seen,
             VAE(start).to(x),
             torch.from_numpy(log_prob).to(x),
             x[:, q:].square().sum(-1) + rows.residual,
@@ -70,11 +74,12 @@ class HeldOut:
 
     @torch.no_grad()
     def look(self, vae: VAE) -> float:
-        """Set the model's noise and code scale from these rows; their mean bound in nats.
+        """Set the model's units, noise and code scale from rows; the mean held-out bound in nats.
 
         Noise and mixture weight follow from EM on two numbers. The start is drawn with the same
         noise as the model, so that luck in the draws favours neither.
         """
+        vae.follow_prior(self.seen)
         q, error, kl = self._terms(vae)
         vae.code_scale.copy_(shrinkage_undone(self.rows.mean(q.log_variance.exp())))
         _, start_error, start_kl = self._terms(self.start)

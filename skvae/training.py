@@ -23,8 +23,8 @@ from skvae.vae import VAE, Rows
 LEARNING_RATE = 4e-3
 LINEAR_RATE = 0.1  # share of the learning rate that the linear path gets
 WEIGHT_DECAYS = (1e-4, 0.05, 0.2, 1.0)  # of the branches: the next at every look that overfits
-# The training bound may rise by this share more than the held-out one, and by as many nats per
-# column of scores besides, which is noise.
+# The training bound may exceed the held-out one by this share of what that has gained since its
+# first look, and by as many nats per column of scores besides, which are noise.
 OVERFIT = (0.3, 0.03)
 CLIP_NORM = 1.0
 WARM_UP = 50  # steps
@@ -247,7 +247,9 @@ class Plan:
         if self.fall_steps is not None:
             return False
         n_looks = len(record.bounds) - 1
-        if self.decay_level + 1 < len(WEIGHT_DECAYS) and overfits(record, self.check_passes, self.n_scores):
+        if self.decay_level + 1 < len(WEIGHT_DECAYS) and overfits(
+            record, self.check_passes, self.n_scores
+        ):
             self.decay_level += 1
             self.n_looks_before = n_looks
         next_look = record.n_passes + self.check_passes
@@ -283,14 +285,11 @@ class Plan:
 
 
 def overfits(record: Record, check_passes: int, n_scores: int) -> bool:
-    """Whether the training bound has risen by much more than the held-out one since first seen."""
-    if len(record.bounds) < 3:
-        return False
-    losses = torch.stack(record.losses)
-    training = (losses[:check_passes].mean() - losses[-check_passes:].mean()).item()
-    held_out = record.bounds[-1] - record.bounds[1]
+    """Whether the training bound exceeds the held-out one by much of what was gained."""
     share, nats = OVERFIT
-    return training - held_out > share * abs(held_out) + nats * n_scores
+    training = -torch.stack(record.losses[-check_passes:]).mean().item()
+    first, last = record.bounds[1], record.bounds[-1]
+    return training - last > share * abs(last - first) + nats * n_scores
 
 
 def has_settled(bounds: list[float]) -> bool:

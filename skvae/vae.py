@@ -70,6 +70,8 @@ class VAE(nn.Module):
     code_scale: Tensor
     log_variance: Tensor
     bend: Tensor
+    center: Tensor
+    spread: Tensor
 
     def __init__(
         self,
@@ -87,6 +89,8 @@ class VAE(nn.Module):
         self.register_buffer("log_variance", _tensor(np.log(noise / variances[:q])))
         self.register_buffer("noise_variance", _tensor(noise))
         self.register_buffer("code_scale", _tensor(variances[:q] / start.weights**2))
+        self.register_buffer("center", torch.zeros(q, dtype=torch.float64))
+        self.register_buffer("spread", torch.ones(q, dtype=torch.float64))
         self.n_features = start.n_features
         self.latent_dim = q
 
@@ -105,6 +109,19 @@ class VAE(nn.Module):
         for name in ("noise_variance", "code_scale"):
             getattr(self, name).fill_(1.0)
 
+    @torch.no_grad()
+    def follow_prior(self, rows: Rows) -> None:
+        """Move and stretch the coordinates: over rows, they get the prior's mean and variance.
+
+        Of all priors with independent normal units, that of the aggregate posterior has the
+        greatest bound (Tomczak & Welling, 2018); here the prior stays and the units change.
+        """
+        q = self.encode(rows.scores)
+        mean = rows.mean(q.mean)
+        variance = rows.mean((q.mean - mean).square() + q.log_variance.exp())
+        self.center += self.spread * mean
+        self.spread *= variance.sqrt().clamp(min=1e-3)
+
     def encode(self, x: Tensor) -> Posterior:
         """The posterior of rows of scores."""
         mean = F.linear(x, self.encoder_path)
@@ -113,12 +130,15 @@ class VAE(nn.Module):
         bent = x / torch.sqrt(1.0 + (x / self.bend).square())
         shift, log_factor = self.encoder(bent).split(self.latent_dim, -1)
         log_factor = _LOG_VARIANCE_RANGE * torch.tanh(log_factor / _LOG_VARIANCE_RANGE)
-        return Posterior(mean + shift, self.log_variance + log_factor)
+        log_variance = self.log_variance - 2.0 * self.spread.log()
+        return Posterior((mean + shift - self.center) / self.spread, log_variance + log_factor)
 
     def decode(self, z: Tensor) -> Tensor:
         """The mean scores of latent points."""
-        mean = F.linear(z, self.decoder_path)
-        return mean if self.decoder is None else mean + self.decoder(z)
+        if self.decoder is None:
+            return F.linear(z, self.decoder_path)
+        z = self.center + self.spread * z
+        return F.linear(z, self.decoder_path) + self.decoder(z)
 
     def codes(self, x: Tensor) -> Tensor:
         """Point codes: the posterior mean with its shrinkage undone (Tipping & Bishop, 1999)."""

@@ -23,7 +23,7 @@ def set_up(X, n_held_out=100, weight=None, **changes):
     chosen = options(**changes)
     start = fit_linear(X, chosen.latent_dim)
     rows = project(start, X, weight, chosen)
-    judge = HeldOut.of(rows.take(torch.arange(n_held_out)), start, generator())
+    judge = HeldOut.of(rows.take(torch.arange(n_held_out)), rows, start, generator())
     return start, initial_vae(start, chosen), rows, judge
 
 
@@ -33,7 +33,7 @@ def trained():
     _, vae, rows, judge = set_up(curve(500, 5))
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
     training = torch.arange(100, 500)
-    plan = Plan(Budget(32, 60, early_stopping=True), len(training))
+    plan = Plan(Budget(32, 60, early_stopping=True), len(training), rows.scores.shape[1])
     train(Learner.of(vae, generator(), torch.float32), rows, training, judge, plan)
     return vae, origin, judge
 
@@ -208,7 +208,7 @@ def test_weights_are_repetitions_of_rows():
     vae.double()
     weighted = project(start, X[:60], times.astype(float), options(precision="float64"))
     repeated = project(start, X[:60].repeat(times, 0), None, options(precision="float64"))
-    judges = [HeldOut.of(rows, start, generator()) for rows in (weighted, repeated)]
+    judges = [HeldOut.of(rows, rows, start, generator()) for rows in (weighted, repeated)]
     noise = judges[0].noise
     judges[1].noise.copy_(noise.repeat_interleave(torch.from_numpy(times), 0))
     with torch.no_grad():
@@ -228,7 +228,7 @@ def test_far_rows_do_not_decide(better, factor):
     far = judge.rows.scores.clone()
     far[0] *= factor
     start = fit_linear(curve(500, 5), 1)
-    outlying = HeldOut.of(judge.rows._replace(scores=far), start, generator())
+    outlying = HeldOut.of(judge.rows._replace(scores=far), judge.seen, start, generator())
     outlying.look(vae)
     assert vae.noise_variance.item() == pytest.approx(calibrated, rel=0.5)
 

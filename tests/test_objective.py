@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 import torch
 
+from skvae import objective
 from skvae.linear import fit_linear
 from skvae.networks import build
 from skvae.objective import POINT_WEIGHT, elbo, importance_bound, mixture, shrinkage_undone
@@ -50,12 +51,19 @@ def test_the_starts_density_holds_that_of_the_model(start_and_rows, start_log_pr
 
 
 @pytest.fixture
+def no_points(monkeypatch):
+    """Every row is decoded from a draw."""
+    monkeypatch.setattr(objective, "POINT_SHARE", 0.0)
+
+
+@pytest.fixture
 def perturbed(start_and_rows):
     """A model whose posterior is not exact."""
     start = start_and_rows[0]
     return VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
 
 
+@pytest.mark.usefixtures("no_points")
 def test_elbo_at_the_start_is_the_log_likelihood(start_and_rows, start_log_prob):
     """The bound is quadratic in the noise: the corners of a cube give its expectation exactly."""
     start, x, residual = start_and_rows
@@ -79,6 +87,7 @@ def test_importance_bound_at_the_start_is_exact_for_any_noise(
         torch.testing.assert_close(bound, start_log_prob, rtol=1e-9, atol=0)
 
 
+@pytest.mark.usefixtures("no_points")
 @torch.no_grad()
 def test_importance_bound_of_one_draw_is_the_elbo(start_and_rows, perturbed):
     """In expectation: one estimates the KL divergence that the other computes."""
@@ -129,6 +138,7 @@ def test_importance_bound_treats_every_row_on_its_own(start_and_rows, perturbed)
     torch.testing.assert_close(together[3:4], alone)
 
 
+@pytest.mark.usefixtures("no_points")
 def test_weights_are_repetitions_of_rows(start_and_rows, perturbed):
     _, x, residual = start_and_rows
     times = torch.arange(len(x)) % 3 + 1
@@ -145,30 +155,44 @@ def test_weights_are_repetitions_of_rows(start_and_rows, perturbed):
         torch.testing.assert_close(getattr(weighted, name), getattr(repeated, name))
 
 
-def test_loss_is_minus_the_bound_and_the_error_of_the_point_codes(start_and_rows, perturbed):
-    """The latter of half of the rows."""
+def parts(vae, x, residual, noise):
+    """Log-likelihoods from point codes and from draws, and the divergence, per row."""
+    q = vae.encode(x)
+    points = vae.decode(q.mean * shrinkage_undone(q.log_variance.detach().exp().mean(0)))
+    draws = vae.decode(q.sample(noise))
+    likelihoods = (vae.log_likelihood(squared_error(x, z, residual)) for z in (points, draws))
+    return *likelihoods, q.kl().sum(-1)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_loss_is_that_of_draws_and_of_points(start_and_rows, perturbed, weighted):
     _, x, residual = start_and_rows
-    terms = elbo(perturbed, x, residual, None, noise_of(len(x), 3))
-    q, half = perturbed.encode(x), slice(len(x) // 2)
-    points = perturbed.decode(q.mean * shrinkage_undone(q.log_variance.exp().mean(0)))
-    error = squared_error(x, points, residual)[half].mean() / (2 * perturbed.noise_variance)
-    torch.testing.assert_close(terms.loss, POINT_WEIGHT * error - terms.elbo)
+    n, noise = len(x), noise_of(len(x), 3)
+    weight = torch.arange(1.0, n + 1).double() if weighted else None
+    terms = elbo(perturbed, x, residual, weight, noise)
+    times = 1.0 if weight is None else weight
+    points, draws, kl = (times * part for part in parts(perturbed, x, residual, noise))
+    n_points = n // 4
+    torch.testing.assert_close(terms.elbo, (draws[n_points:].mean() - kl.mean()).detach())
+    expected = POINT_WEIGHT * points[:n_points].mean() + terms.elbo
+    torch.testing.assert_close(terms.loss, -expected)
     assert not terms.elbo.requires_grad
 
 
+def test_few_rows_have_no_points(start_and_rows, perturbed):
+    _, x, residual = start_and_rows
+    terms = elbo(perturbed, x[:3], residual[:3], None, noise_of(3, 3))
+    torch.testing.assert_close(terms.loss, -terms.elbo)
+
+
 def test_the_point_codes_pull_no_variance(start_and_rows, perturbed):
-    """Without noise and divergence, only they are left; they do not reach the variances."""
+    """With the draws held still, only the divergence and they are left."""
     _, x, residual = start_and_rows
     bias = perturbed.encoder[-1].bias
-    (with_points,) = torch.autograd.grad(
-        elbo(perturbed, x, residual, None, noise_of(len(x), 3)).loss, bias
-    )
-    q = perturbed.encode(x)
-    error = squared_error(x, perturbed.decode(q.sample(noise_of(len(x), 3))), residual)
-    bound = perturbed.log_likelihood(error) - q.kl().sum(-1)
-    (without,) = torch.autograd.grad(-bound.mean(), bias)
-    torch.testing.assert_close(with_points[3:], without[3:])
-    assert not torch.allclose(with_points[:3], without[:3])
+    points, _, _ = parts(perturbed, x, residual, noise_of(len(x), 3))
+    (gradient,) = torch.autograd.grad(points.mean(), bias)
+    assert gradient[3:].abs().max() == 0
+    assert gradient[:3].abs().max() > 0
 
 
 def test_the_start_is_stationary(start_and_rows):

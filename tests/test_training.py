@@ -14,11 +14,11 @@ from skvae.objective import Terms
 from skvae.training import Budget, Plan, Record, has_settled, one_pass, train
 from tests.samples import curve, options
 
-N_ROWS = 300
+N_ROWS, N_SCORES = 300, 5
 
 
 def plan_of(max_passes=40, batch_size=30, n_rows=N_ROWS, early_stopping=True):
-    return Plan(Budget(batch_size, max_passes, early_stopping), n_rows)
+    return Plan(Budget(batch_size, max_passes, early_stopping), n_rows, N_SCORES)
 
 
 class Setting:
@@ -32,7 +32,7 @@ class Setting:
         self.training = torch.arange(100, len(X))
         self.vae = initial_vae(start, chosen)
         generator = torch.Generator().manual_seed(seed)
-        self.judge = HeldOut.of(self.rows.take(torch.arange(100)), start, generator)
+        self.judge = HeldOut.of(self.rows.take(torch.arange(100)), self.rows, start, generator)
         self.learner = make_learner(self.vae, generator, chosen)
 
     def train(self, plan=None, *report):
@@ -61,8 +61,8 @@ def test_the_rate_warms_up_and_stays():
 
 def test_the_rate_falls_to_zero():
     plan = plan_of(max_passes=1000)
-    plan.fall(40, best_pass=40)
-    steps = range(40 * plan.pass_steps, plan.last_pass * plan.pass_steps)
+    steps = range(40 * plan.pass_steps, 60 * plan.pass_steps)
+    plan.fall(40, 60, steps.start)
     rates = [plan.rate(step) for step in steps]
     assert rates[0] == training.LEARNING_RATE
     assert rates == sorted(rates, reverse=True)
@@ -70,17 +70,17 @@ def test_the_rate_falls_to_zero():
     assert plan.rate(steps.stop) == pytest.approx(0, abs=1e-12)
 
 
-def run(plan, bounds):
-    """Go through a plan on bounds that are known; the record and the rates of all passes."""
+def run(plan, bounds, training_bounds=None):
+    """Go through a plan on bounds that are known; the record and the rates of all steps."""
     record, rates, step = Record(bounds=[0.0]), [], 0
     while record.n_passes < plan.last_pass:
         rates += [plan.rate(step + i) for i in range(plan.pass_steps)]
         step += plan.pass_steps
         record.n_passes += 1
+        record.losses.append(-torch.tensor(float((training_bounds or bounds)(record.n_passes))))
         if plan.is_due(record.n_passes):
             record.bounds.append(bounds(record.n_passes))
-            if plan.must_fall(record, step):
-                plan.fall(record.n_passes, record.n_passes)
+            plan.adapt(record, step, record.n_passes)
     return record, rates
 
 
@@ -102,14 +102,50 @@ def test_the_budget_is_used_while_the_bound_rises(max_passes, n_rows, early_stop
         assert rates[-1] < 0.1 * training.LEARNING_RATE
 
 
-@pytest.mark.parametrize("max_passes", [60, 10_000])
+@pytest.mark.parametrize("max_passes", [400, 10_000])
 def test_a_settled_bound_ends_the_training(max_passes):
     plan = plan_of(max_passes)
     record, rates = run(plan, lambda n: min(n, 20.0))
     assert plan.has_settled
-    assert 20 < plan.fall_pass < 60
-    assert record.n_passes == plan.last_pass < max(60, plan.fall_pass * 2)
+    assert plan.fall_steps.start >= training.MIN_STEPS
+    assert record.n_passes == plan.last_pass < 200
     assert rates[-1] < 0.1 * training.LEARNING_RATE
+
+
+def test_batches_grow_where_the_bound_settles_without_overfitting():
+    plan = plan_of(10_000)
+    run(plan, lambda n: min(n, 20.0))
+    assert plan.batch_size == plan.largest_batch == training.ENLARGEMENT * 30
+    assert plan.weight_decay == training.WEIGHT_DECAYS[0]
+
+
+def test_batches_stay_where_few_rows_are_left_for_them():
+    assert plan_of(batch_size=30, n_rows=70).largest_batch == 35
+    plan = plan_of(10_000, batch_size=30, n_rows=50)
+    run(plan, lambda n: min(n, 20.0))
+    assert plan.batch_size == 30
+
+
+def test_overfitting_is_met_by_weight_decay():
+    plan = plan_of(10_000)
+    run(plan, lambda n: min(n, 20.0), lambda n: float(n))
+    assert plan.weight_decay == training.WEIGHT_DECAYS[-1]
+    assert plan.batch_size == 30
+    assert plan.has_settled
+
+
+def test_what_overfitting_is():
+    share, nats = training.OVERFIT
+
+    def found(surplus, gain):
+        record = Record(losses=[torch.tensor(-1 - gain - surplus)], bounds=[-99, 1.0, 1.0 + gain])
+        return training.overfits(record, 1, N_SCORES)
+
+    for gain in (10.0, 0.0, -1.0):
+        allowed = share * abs(gain) + nats * N_SCORES
+        assert not found(0.99 * allowed, gain)
+        assert found(1.01 * allowed, gain)
+        assert not found(-10, gain)
 
 
 def test_without_early_stopping_the_budget_is_used():
@@ -121,9 +157,11 @@ def test_without_early_stopping_the_budget_is_used():
 
 def test_the_fall_fits_the_budget():
     for n_passes in range(1, 60):
-        plan = plan_of(60)
-        plan.fall(n_passes, best_pass=n_passes)
-        assert n_passes <= plan.last_pass <= 60
+        plan = plan_of(n_passes)
+        assert plan.fall_length(n_passes) >= 1
+        run(plan, lambda n: float(n))
+        assert plan.last_pass == n_passes
+        assert plan.fall_steps is None or plan.fall_steps.stop <= n_passes * plan.pass_steps
 
 
 def test_the_last_pass_is_looked_at():
@@ -249,15 +287,15 @@ def optimizer_with_gradient(value):
 
 def test_decay_spares_the_linear_path():
     optimizer, n_linear = optimizer_with_gradient(0.0)
-    optimizer.step(0.1)
+    optimizer.step(0.1, 0.5)
     assert (optimizer.weights[:n_linear] == 1.0).all()
-    expected = torch.full_like(optimizer.weights[n_linear:], 1 - 0.1 * training.WEIGHT_DECAY)
+    expected = torch.full_like(optimizer.weights[n_linear:], 1 - 0.1 * 0.5)
     torch.testing.assert_close(optimizer.weights[n_linear:], expected, rtol=0, atol=1e-7)
 
 
 def test_the_linear_path_moves_slowly():
     optimizer, n_linear = optimizer_with_gradient(1.0)
-    optimizer.step(0.1)
+    optimizer.step(0.1, 0.0)
     moved = 1.0 - optimizer.weights
     assert moved[:n_linear].mean().item() == pytest.approx(0.1 * training.LINEAR_RATE, rel=1e-3)
     assert moved[n_linear:].mean().item() == pytest.approx(0.1, rel=1e-3)
@@ -271,7 +309,7 @@ def test_the_step_is_that_of_the_optimizer_class():
     linear, branches = (torch.nn.Parameter(part) for part in parts)
     groups = [
         {"params": [linear], "lr": 0.1 * training.LINEAR_RATE, "weight_decay": 0.0},
-        {"params": [branches], "lr": 0.1, "weight_decay": training.WEIGHT_DECAY},
+        {"params": [branches], "lr": 0.1, "weight_decay": 0.5},
     ]
     judge = torch.optim.AdamW(groups, betas=(0.9, 0.99))
     for seed in range(5):
@@ -279,7 +317,7 @@ def test_the_step_is_that_of_the_optimizer_class():
         gradient = torch.randn(len(optimizer.weights), generator=noise)
         optimizer.gradient.copy_(gradient)
         linear.grad, branches.grad = gradient[:n_linear], gradient[n_linear:]
-        optimizer.step(0.1)
+        optimizer.step(0.1, 0.5)
         judge.step()
     torch.testing.assert_close(optimizer.weights, torch.cat([linear, branches]).detach())
 

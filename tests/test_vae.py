@@ -170,3 +170,26 @@ def test_noise_is_the_generators():
     assert_allclose(noise.mean(), 0, atol=0.1)
     assert_allclose(noise.std(), 1, atol=0.1)
     assert torch.equal(noise, rows.draw_noise(3, torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_units_follow_the_prior(start, X, weighted):
+    """Over the rows, draws from the posterior get mean 0 and variance 1; decoding undoes it."""
+    scores, residual = map(torch.from_numpy, start.project(X))
+    weight = torch.arange(1.0, len(X) + 1).double() if weighted else None
+    rows = Rows(scores, residual, weight)
+    vae = VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
+    before = vae.decode(vae.encode(scores).mean)
+    with torch.no_grad():
+        vae.encoder_path.mul_(3.0)
+        vae.encoder[-1].bias.add_(0.5)
+    stretched = vae.decode(vae.encode(scores).mean)
+    for _ in range(2):  # the second time there is nothing left to do
+        vae.follow_prior(rows)
+        q = vae.encode(scores)
+        mean = rows.mean(q.mean)
+        variance = rows.mean((q.mean - mean).square() + q.log_variance.exp())
+        torch.testing.assert_close(mean, torch.zeros_like(mean), rtol=0, atol=1e-9)
+        torch.testing.assert_close(variance, torch.ones_like(mean))
+        torch.testing.assert_close(vae.decode(q.mean), stretched)
+    assert not torch.allclose(stretched, before)
