@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -76,10 +77,10 @@ def changed(constants: dict) -> Iterator[None]:
     before = {}
     try:
         for key, value in constants.items():
-            module, name = key.split(".")
-            module = importlib.import_module(f"skvae.{module}")
-            before[key] = (module, name, getattr(module, name))
-            setattr(module, name, value)
+            module, *path, name = key.split(".")
+            owner = reduce(getattr, path, importlib.import_module(f"skvae.{module}"))
+            before[key] = (owner, name, getattr(owner, name))
+            setattr(owner, name, value)
         yield
     finally:
         for module, name, value in before.values():
@@ -134,15 +135,23 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "frozen": {"training.LINEAR_RATE": 0.0},
         "full rate": {"training.LINEAR_RATE": 1.0},
     },
-    "point term": {
-        "none": {"objective.POINT_WEIGHT": 0.0},
-        "0.1": {"objective.POINT_WEIGHT": 0.1},
-        "1": {"objective.POINT_WEIGHT": 1.0},
+    "point codes": {
+        "none": {"objective.POINT_SHARE": 0.0},
+        "an eighth of the rows": {"objective.POINT_SHARE": 0.125},
+        "half of the rows": {"objective.POINT_SHARE": 0.5},
+        "weight of 1": {"objective.POINT_WEIGHT": 1.0},
     },
-    "batch": {"64": {"batch_size": 64}, "256": {"batch_size": 256}, "512": {"batch_size": 512}},
+    "units": {"left where training put them": {"vae.VAE.follow_prior": lambda vae, rows: None}},
+    "batch": {
+        "never larger": {"training.ENLARGEMENT": 1},
+        "256": {"batch_size": 256},
+        "512": {"batch_size": 512},
+    },
     "decay": {
-        "0.01": {"training.WEIGHT_DECAY": 1e-2},
-        "0.1": {"training.WEIGHT_DECAY": 1e-1},
+        "none": {"training.WEIGHT_DECAYS": (1e-4,)},
+        "up to 3": {"training.WEIGHT_DECAYS": (1e-4, 0.05, 0.2, 0.8, 3.0)},
+        "1 throughout": {"training.WEIGHT_DECAYS": (1.0,)},
+        "overfitting later": {"training.OVERFIT": (0.5, 0.03)},
     },
     "averaging": {
         "none": {"training.AVERAGING": 0.0},
@@ -150,11 +159,11 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
     },
     "patience": {
         "2 looks": {"training.PATIENCE": 2},
-        "4 looks": {"training.PATIENCE": 4},
         "8 looks": {"training.PATIENCE": 8},
-        "fall of 1": {"training.DECAY_SHARE": 1.0},
-        "warm-up of 100": {"training.WARM_UP": 100},
+        "50 steps at least": {"training.MIN_STEPS": 50},
+        "fall of 1": {"training.FALL_SHARE": 1.0},
     },
+    "noise": {"0.02": {"training.NOISE_RATE": 0.02}, "0.5": {"training.NOISE_RATE": 0.5}},
     "bend": {"3": {"vae._BEND": 3.0}, "1000": {"vae._BEND": 1000.0}},
     "steps": {
         "a quarter": {"fitting._FLOPS": 0.75e12, "fitting._STEPS": (400, 1500)},

@@ -134,15 +134,14 @@ def worst_row_gain(evaluation) -> float | None:
 def row_guarantee(evaluation) -> bool | None:
     """Whether no row loses more than log(1 / start_weight_) nats against PCA.
 
-    The slack is for rounding: 1000 units in the last place of the density, whose dtype is that
-    of the rows. PCA fitted in single precision is off by as much.
+    The slack is for rounding: 100 units in the last place of the density, in the rows' precision.
     """
     weight = getattr(evaluation.model, "start_weight_", None)
     gains = _row_gains(evaluation)
     if weight is None or gains is None:
         return None
     densities = evaluation.log_densities
-    slack = 1e3 * np.finfo(densities.dtype).eps * np.abs(densities) + 1e-6
+    slack = 100 * np.finfo(evaluation.split.X_test.dtype).eps * np.abs(densities) + 1e-6
     return bool(np.all(gains >= np.log(weight) - slack))
 
 

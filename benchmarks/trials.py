@@ -14,6 +14,7 @@ from importlib import metadata
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -136,7 +137,8 @@ def _split(dataset, source, seed, max_train_rows):
 @lru_cache(maxsize=1)
 def _fit_baseline(dataset, source, seed, max_train_rows, latent_dim):
     X = _split(dataset, source, seed, max_train_rows).X_train
-    return methods.fit("pca", X, latent_dim, seed).model
+    # In double precision, so that no rounding of the baseline's decides about a row.
+    return methods.fit("pca", X.astype(np.float64), latent_dim, seed).model
 
 
 def _baseline(task):

@@ -29,7 +29,7 @@ from skvae.vae import VAE, Rows, branch_sizes
 MIN_TRAINING_ROWS = 30
 _SEEN_ROWS = 1000  # of the training, by which units are scaled and measured
 _FLOPS = 3e12  # of a whole training run, about half a minute on two cores
-_STEPS = (1800, 6000)
+_STEPS = (2000, 6000)
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,10 @@ def make_budget(n_rows: int, vae: VAE, options: Options) -> Budget:
     batch_size = min(batch_size, n_rows)
     max_passes = options.max_iter
     if max_passes is None:
-        steps = np.clip(_FLOPS / (8 * batch_size * count_parameters(vae)), *_STEPS)
+        steps = np.clip(_FLOPS / (6 * batch_size * count_parameters(vae)), *_STEPS)
         steps *= 1 + vae.latent_dim / 64  # the more codes, the more there is to learn
         max_passes = max(1, int(np.ceil(steps / (n_rows // batch_size))))
-    return Budget(batch_size, max_passes, options.early_stopping)
+    return Budget(batch_size, options.batch_size is None, max_passes, options.early_stopping)
 
 
 def linear_model(start: ProbabilisticPCA, options: Options) -> Model:

@@ -33,7 +33,7 @@ NOISE_RATE = 0.1  # share of a batch's squared error in the running noise varian
 CHECK_STEPS = 25  # at least as many steps lie between two looks at the held-out rows
 MIN_STEPS = 300  # before the bound can have settled
 PATIENCE = 4  # looks without a gain of TOLERANCE before the rate falls
-TOLERANCE = 0.01
+TOLERANCE = 0.02
 ENLARGEMENT = 4  # of batches, once the bound has settled without overfitting
 FALL_SHARE = 0.3  # length of the fall, as a share of the passes before it
 
@@ -42,6 +42,7 @@ class Budget(NamedTuple):
     """How long to train."""
 
     batch_size: int
+    may_grow: bool  # the batch, once the bound has settled
     max_passes: int
     early_stopping: bool
 
@@ -218,7 +219,8 @@ class Plan:
     def __init__(self, budget: Budget, n_rows: int, n_scores: int) -> None:
         self.n_rows, self.n_scores = n_rows, n_scores
         self.batch_size = min(budget.batch_size, n_rows)
-        self.largest_batch = min(ENLARGEMENT * self.batch_size, n_rows // 2)
+        growth = ENLARGEMENT if budget.may_grow else 1
+        self.largest_batch = min(growth * self.batch_size, n_rows // 2)
         self.early_stopping = budget.early_stopping
         self.last_pass = budget.max_passes
         self.decay_level = 0

@@ -20,6 +20,11 @@ BUNDLED = {
 CURVED = {
     "curve in a plane": (curve(800, 2), curve(400, 2, seed=1), 1),
     "curve in ten columns": (curve(800, 10), curve(400, 10, seed=1), 1),
+    "s-curve": (
+        datasets.make_s_curve(1000, noise=0.02, random_state=0)[0],
+        datasets.make_s_curve(500, noise=0.02, random_state=1)[0],
+        2,
+    ),
     "swiss roll": (
         datasets.make_swiss_roll(1500, random_state=0)[0],
         datasets.make_swiss_roll(500, random_state=1)[0],

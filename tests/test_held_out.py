@@ -33,7 +33,7 @@ def trained():
     _, vae, rows, judge = set_up(curve(500, 5))
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
     training = torch.arange(100, 500)
-    plan = Plan(Budget(32, 60, early_stopping=True), len(training), rows.scores.shape[1])
+    plan = Plan(Budget(32, False, 60, early_stopping=True), len(training), rows.scores.shape[1])
     train(Learner.of(vae, generator(), torch.float32), rows, training, judge, plan)
     return vae, origin, judge
 

@@ -17,8 +17,8 @@ from tests.samples import curve, options
 N_ROWS, N_SCORES = 300, 5
 
 
-def plan_of(max_passes=40, batch_size=30, n_rows=N_ROWS, early_stopping=True):
-    return Plan(Budget(batch_size, max_passes, early_stopping), n_rows, N_SCORES)
+def plan_of(max_passes=40, batch_size=30, n_rows=N_ROWS, early_stopping=True, may_grow=True):
+    return Plan(Budget(batch_size, may_grow, max_passes, early_stopping), n_rows, N_SCORES)
 
 
 class Setting:
@@ -119,11 +119,11 @@ def test_batches_grow_where_the_bound_settles_without_overfitting():
     assert plan.weight_decay == training.WEIGHT_DECAYS[0]
 
 
-def test_batches_stay_where_few_rows_are_left_for_them():
+def test_batches_stay_where_rows_are_few_or_a_person_chose_them():
     assert plan_of(batch_size=30, n_rows=70).largest_batch == 35
-    plan = plan_of(10_000, batch_size=30, n_rows=50)
-    run(plan, lambda n: min(n, 20.0))
-    assert plan.batch_size == 30
+    for plan in (plan_of(10_000, n_rows=50), plan_of(10_000, may_grow=False)):
+        run(plan, lambda n: min(n, 20.0))
+        assert plan.batch_size == 30
 
 
 def test_overfitting_is_met_by_weight_decay():
