@@ -1,8 +1,8 @@
 """From the linear start to the fitted model: batches, the step, stopping, acceptance.
 
 The learning rate warms up, stays while the held-out bound of the averaged weights rises, then
-falls to zero from the best state so far. `keep` at the end decides how much of it is kept.
-Every number here was chosen by an experiment; docs/theory.md has its figure.
+falls to zero from the best state so far. On the way `Plan` sets weight decay against overfitting
+and larger batches against standstill. docs/theory.md has the experiments behind the numbers.
 """
 
 import copy
@@ -25,15 +25,15 @@ LINEAR_RATE = 0.1  # share of the learning rate that the linear path gets
 WEIGHT_DECAYS = (1e-4, 0.05, 0.2, 1.0)  # of the branches: the next at every look that overfits
 # The training bound may exceed the held-out one by this share of what that has gained since its
 # first look, and by as many nats per column of scores besides, which are noise.
-OVERFIT = (0.3, 0.03)
+OVERFIT = (0.3, 0.05)
 CLIP_NORM = 1.0
 WARM_UP = 50  # steps
 AVERAGING = 0.99  # of the weights that are evaluated and kept
 NOISE_RATE = 0.1  # share of a batch's squared error in the running noise variance
-CHECK_STEPS = 25  # at least as many steps lie between two looks at the held-out rows
+CHECK_STEPS = 25  # about as many lie between two looks at the held-out rows, or one pass
 MIN_STEPS = 300  # before the bound can have settled
 PATIENCE = 4  # looks without a gain of TOLERANCE before the rate falls
-TOLERANCE = 0.02
+TOLERANCE = 0.01
 ENLARGEMENT = 4  # of batches, once the bound has settled without overfitting
 FALL_SHARE = 0.3  # length of the fall, as a share of the passes before it
 
@@ -248,10 +248,8 @@ class Plan:
         """Change what the last look calls for; whether to go back to the best weights for it."""
         if self.fall_steps is not None:
             return False
-        n_looks = len(record.bounds) - 1
-        if self.decay_level + 1 < len(WEIGHT_DECAYS) and overfits(
-            record, self.check_passes, self.n_scores
-        ):
+        n_looks, last_level = len(record.bounds) - 1, len(WEIGHT_DECAYS) - 1
+        if self.decay_level < last_level and overfits(record, self.check_passes, self.n_scores):
             self.decay_level += 1
             self.n_looks_before = n_looks
         next_look = record.n_passes + self.check_passes
