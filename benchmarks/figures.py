@@ -42,6 +42,8 @@ def log_likelihood_gains(frame: pd.DataFrame) -> Figure:
     figure, axes = _dots(frame, "log_likelihood_gain", np.mean)
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
     axes.set_xscale("symlog", linthresh=1)
+    gains = frame["log_likelihood_gain"]
+    axes.set_xlim(2 * min(gains.min(), -1), 2 * max(gains.max(), 1))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("nats per row more than PCA (right of the line is better)")
     axes.set_title("Held-out log-likelihood, against PCA")
@@ -69,7 +71,8 @@ def overview(frame: pd.DataFrame, labels: dict[str, str]) -> Figure:
 
 def plain_log_ticks(axis) -> None:
     """Label a logarithmic axis with a few plain numbers instead of powers of ten."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    decades = np.ptp(np.log10(axis.get_data_interval()))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7) if decades < 1.5 else (1, 2, 5)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(NullLocator())
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skvae.devices import resolve_precision
 from skvae.diagnostics import CodeUse, code_use
-from skvae.held_out import HeldOut, Kept
+from skvae.held_out import FEWEST_ROWS, HeldOut, Kept
 from skvae.linear import ProbabilisticPCA, fit_linear
 from skvae.model import Model
 from skvae.networks import Architecture, build, start_at_zero
@@ -176,13 +176,24 @@ def linear_record(start: ProbabilisticPCA, X, weight: np.ndarray | None) -> Reco
 
 
 def trained_model(
-    vae: VAE, start: ProbabilisticPCA, kept: Kept, rows: Rows, options: Options
+    vae: VAE,
+    start: ProbabilisticPCA,
+    kept: Kept,
+    rows: Rows,
+    options: Options,
+    previous: Model | None = None,
 ) -> Model:
-    """The model that fit leaves, or the linear one where nothing of the training was kept."""
+    """The model that fit leaves, or the linear one where nothing of the training was kept.
+
+    Too few rows say nothing of the codes: their use is then that of the model before.
+    """
     if kept.share == 0.0:
         return linear_model(start, options)
     weights = arrays(vae)
-    use = code_use(vae.double(), rows.scores.double(), rows.residual.double())
+    if previous is not None and len(rows.scores) < FEWEST_ROWS:
+        use = previous.use
+    else:
+        use = code_use(vae.double(), rows.scores.double(), rows.residual.double())
     return Model(
         start,
         options.latent_dim,
@@ -218,7 +229,10 @@ def fit_online(
     options: Options,
     previous: tuple[Model, Online | None] | None,
 ) -> tuple[Model, Record, Online | None]:
-    """One pass over a new batch of rows, which first judges the model trained so far."""
+    """One pass over a new batch of rows, which first judges the model trained so far.
+
+    Fewer than FEWEST_ROWS are only learnt from: noise, units and acceptance stay as they were.
+    """
     model, online = previous or (None, None)
     start = model.start if model else fit_linear(X, options.latent_dim, weight)
     if start.latent_dim == 0 or start.latent_dim >= len(start.variances):
@@ -233,12 +247,18 @@ def fit_online(
     everything = torch.arange(len(rows.scores), device=options.device)
     seen = rows.take(everything[:_SEEN_ROWS])
     judge = HeldOut.of(rows, seen, start, generator)
-    record = Record(bounds=[judge.look(learner.averaged)], n_passes=1)
-    kept = Kept(0.0, 1.0) if model is None else judge.keep(learner.averaged, None)
+    record = Record(n_passes=1)
+    kept = Kept(model.kept, model.start_weight) if model else Kept(0.0, 1.0)
+    can_judge = len(rows.scores) >= FEWEST_ROWS
+    if can_judge:
+        record.bounds.append(judge.look(learner.averaged))
+        kept = judge.keep(learner.averaged, None) if model else kept
     record.losses.append(one_pass(learner, rows, everything, plan))
-    judge.look(learner.averaged)
+    if can_judge:
+        judge.look(learner.averaged)
     online = _snapshot(learner)
-    return trained_model(learner.averaged, start, kept, seen, options), record, online
+    model = trained_model(learner.averaged, start, kept, seen, options, model)
+    return model, record, online
 
 
 def _snapshot(learner: Learner) -> Online:

@@ -20,6 +20,7 @@ NOISE_FLOOR = 1e-7  # float32 cannot tell rows apart below it
 START_WEIGHT_MIN = 0.01
 WIDEST_NOISE = 3.0  # times the start's median error, per column
 EM_STEPS = 20
+FEWEST_ROWS = 20  # that can say anything of a model
 N_DRAWS = 16
 KEEP_SHARES = (1.0, 0.75, 0.5, 0.25)
 N_STANDARD_ERRORS = 3.0
@@ -79,7 +80,8 @@ class HeldOut:
         Noise and mixture weight follow from EM on two numbers. The start is drawn with the same
         noise as the model, so that luck in the draws favours neither.
         """
-        vae.follow_prior(self.seen)
+        if len(self.seen.scores) >= FEWEST_ROWS:
+            vae.follow_prior(self.seen)
         q, error, kl = self._terms(vae)
         vae.code_scale.copy_(shrinkage_undone(self.rows.mean(q.log_variance.exp())))
         _, start_error, start_kl = self._terms(self.start)

@@ -875,9 +875,17 @@ def test_fit_forgets_partial_fit(curve):
 
 # checklist 56
 def test_partial_fit_takes_one_row_after_the_first_batch(curve):
-    vae = quick().partial_fit(curve).partial_fit(curve[:1])
+    """And is no worse for it: one row judges nothing."""
+    vae = quick()
+    for _ in range(5):
+        vae.partial_fit(curve)
+    kept, score, spread = vae.kept_, vae.score(curve), vae.explained_variance_ratio_
+    vae.partial_fit(curve[:1])
     assert np.isfinite(vae.transform(curve)).all()
-    assert vae.n_samples_ == len(curve) + 1
+    assert vae.n_samples_ == 5 * len(curve) + 1
+    assert vae.kept_ == kept
+    assert vae.score(curve) > score - 0.1
+    np.testing.assert_allclose(vae.explained_variance_ratio_, spread)
 
 
 # checklist 57

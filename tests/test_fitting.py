@@ -59,7 +59,7 @@ def test_budget_of_auto(n_rows):
 def test_budget_as_chosen():
     start = fit_linear(gaussian(100, 8), 2)
     chosen = options(latent_dim=2, batch_size=17, max_iter=5, early_stopping=False)
-    assert make_budget(100, initial_vae(start, chosen), chosen) == (17, 5, False)
+    assert make_budget(100, initial_vae(start, chosen), chosen) == (17, False, 5, False)
     assert make_budget(10, initial_vae(start, chosen), chosen).batch_size == 10
 
 
