@@ -151,7 +151,7 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "none": {"training.WEIGHT_DECAYS": (1e-4,)},
         "up to 3": {"training.WEIGHT_DECAYS": (1e-4, 0.05, 0.2, 0.8, 3.0)},
         "1 throughout": {"training.WEIGHT_DECAYS": (1.0,)},
-        "overfitting later": {"training.OVERFIT": (0.5, 0.03)},
+        "overfitting at (0.5, 0.03)": {"training.OVERFIT": (0.5, 0.03)},
     },
     "averaging": {
         "none": {"training.AVERAGING": 0.0},
