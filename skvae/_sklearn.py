@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.utils._set_output import _get_output_config
 
 __all__ = [
     "Interval",
@@ -16,6 +17,7 @@ __all__ = [
     "float_dtypes",
     "inside_search",
     "like",
+    "output_container",
     "to_numpy",
 ]
 
@@ -46,6 +48,11 @@ def like(X, array):
     if not is_array_api or sparse.issparse(X) or isinstance(X, np.ndarray):
         return array
     return xp.asarray(array, device=device)
+
+
+def output_container(estimator) -> str:
+    """What set_output asks of an estimator: "default", "pandas" or "polars"."""
+    return _get_output_config("transform", estimator)["dense"]
 
 
 def inside_search() -> bool:

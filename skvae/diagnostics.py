@@ -1,6 +1,6 @@
 """What a fitted model's codes hold: spread, order and share of the variance, KL per unit.
 
-All take rows in score space; a few hundred rows are enough.
+All take rows as their model does; a few hundred rows are enough.
 """
 
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae.vae import VAE, squared_error
+from skvae.vae import VAE, Rows
 
 ACTIVE_VARIANCE = 0.01  # a unit is active if its posterior mean varies more (Burda et al., 2016)
 _DERIVATIVE_STEP = 1e-4
@@ -27,12 +27,12 @@ class CodeUse(NamedTuple):
 
 
 @torch.no_grad()
-def code_use(vae: VAE, x: Tensor, residual: Tensor) -> CodeUse:
-    """Measure every unit on rows x, shape (n, k)."""
-    q, codes = vae.encode(x), vae.codes(x)
-    total = (x.square().sum(-1) + residual).sum()
-    order = torch.argsort(_error_without(vae, x, residual, codes), descending=True, stable=True)
-    errors = [_error_with(vae, x, residual, codes, order[:n]) for n in range(1, len(order) + 1)]
+def code_use(vae: VAE, rows: Rows) -> CodeUse:
+    """Measure every unit on rows."""
+    q, codes = vae.encode(rows), vae.codes(rows)
+    total = vae.energy(rows).sum()
+    order = torch.argsort(_error_without(vae, rows, codes), descending=True, stable=True)
+    errors = [_error_with(vae, rows, codes, order[:n]) for n in range(1, len(order) + 1)]
     left = torch.stack([total, *errors])
     return CodeUse(
         order.numpy(force=True),
@@ -44,19 +44,19 @@ def code_use(vae: VAE, x: Tensor, residual: Tensor) -> CodeUse:
     )
 
 
-def _error_without(vae: VAE, x: Tensor, residual: Tensor, codes: Tensor) -> Tensor:
+def _error_without(vae: VAE, rows: Rows, codes: Tensor) -> Tensor:
     errors = []
     for unit in range(vae.latent_dim):
         silenced = codes.clone()
         silenced[:, unit] = 0.0
-        errors.append(squared_error(x, vae.decode(silenced), residual).sum())
+        errors.append(vae.squared_error(rows, vae.reconstruct(silenced)).sum())
     return torch.stack(errors)
 
 
-def _error_with(vae: VAE, x: Tensor, residual: Tensor, codes: Tensor, units: Tensor) -> Tensor:
+def _error_with(vae: VAE, rows: Rows, codes: Tensor, units: Tensor) -> Tensor:
     kept = torch.zeros_like(codes)
     kept[:, units] = codes[:, units]
-    return squared_error(x, vae.decode(kept), residual).sum()
+    return vae.squared_error(rows, vae.reconstruct(kept)).sum()
 
 
 def _spread(vae: VAE, codes: Tensor) -> Tensor:
@@ -64,6 +64,6 @@ def _spread(vae: VAE, codes: Tensor) -> Tensor:
     for unit in range(vae.latent_dim):
         step = torch.zeros_like(codes[0])
         step[unit] = _DERIVATIVE_STEP
-        change = vae.decode(codes + step) - vae.decode(codes - step)
+        change = vae.reconstruct(codes + step) - vae.reconstruct(codes - step)
         spread.append(change.square().sum(-1).mean().sqrt() / (2 * _DERIVATIVE_STEP))
     return torch.stack(spread)

@@ -4,12 +4,15 @@ import warnings
 from dataclasses import replace
 from numbers import Integral, Real
 
+import narwhals as nw
 import numpy as np
 import torch
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import (
+    _check_feature_names_in,
     _check_sample_weight,
     check_is_fitted,
     validate_data,
@@ -22,15 +25,30 @@ from skvae._sklearn import (
     float_dtypes,
     inside_search,
     like,
+    output_container,
     to_numpy,
 )
+from skvae.columns import Columns, has_missing
 from skvae.devices import PRECISIONS, is_available, resolve_device
+from skvae.filled import FilledModel
 from skvae.fitting import Options, fit_model, fit_online
+from skvae.heads import features_of
 from skvae.held_out import DivergenceError
+from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.linear import choose_latent_dim, farthest_cell
+from skvae.mixed import Table
+from skvae.mixed_model import MixedModel
+from skvae.model import Model
 from skvae.networks import ARCHITECTURES
 from skvae.progress import progress_bar
-from skvae.table import first_bad_cell, refuse_non_numeric
+from skvae.table import (
+    Schema,
+    container_of,
+    first_bad_cell,
+    is_frame,
+    refuse_non_numeric,
+    with_cells_of,
+)
 
 VERSION = "0.1.0"
 
@@ -148,6 +166,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     _parameter_constraints = {
         "latent_dim": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, dict],
         "architecture": [StrOptions(set(ARCHITECTURES)), callable],
         "init": [StrOptions({"pca", "random"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -169,6 +188,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self,
         latent_dim=2,
         *,
+        likelihood="auto",
         architecture="mlp",
         init="pca",
         batch_size="auto",
@@ -183,6 +203,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         random_state=None,
     ):
         self.latent_dim = latent_dim
+        self.likelihood = likelihood
         self.architecture = architecture
         self.init = init
         self.batch_size = batch_size
@@ -233,7 +254,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             try:
                 model, record = fit_model(X, weight, options, previous, report)
             except DivergenceError as error:
-                raise DivergenceError(f"{error}; {farthest_cell(X, self._names())}") from error
+                raise DivergenceError(f"{error}; {self._farthest(X)}") from error
         if record.interrupted and inside_search():
             raise KeyboardInterrupt
         self._publish(X_in, model, record, (X, weight), curves)
@@ -278,7 +299,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         try:
             model, record, self._online = fit_online(X, weight, options, previous)
         except DivergenceError as error:
-            raise DivergenceError(f"{error}; {farthest_cell(X, self._names())}") from error
+            raise DivergenceError(f"{error}; {self._farthest(X)}") from error
         self._publish(X_in, model, record, (X, weight), curves, n_seen)
         return self
 
@@ -296,7 +317,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             On the scale of PCA scores unless `whiten`, in order of explained variance.
         """
         X_in, X = self._check_rows(X, "transform")
-        return like(X_in, self._model.codes(X, self.whiten))
+        codes = self._model_of(X).codes(X, self.whiten)
+        return like(X_in, codes.astype(X.dtype, copy=False))
 
     def inverse_transform(self, X):
         """Reconstruct rows from codes.
@@ -308,11 +330,12 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         Returns
         -------
-        rows : ndarray of shape (n_samples, n_features_in_)
-            Reconstruction in the units of the data.
+        rows : ndarray or DataFrame of shape (n_samples, n_features_in_)
+            Reconstruction in the units of the data. A frame, with the names, dtypes and levels
+            of fit, if a column of fit was not numeric or `set_output` asks for one.
         """
         codes_in, codes = self._check_codes(X)
-        return like(codes_in, self._model.reconstruct(codes, self.whiten))
+        return self._restored(codes_in, self._model.reconstruct(codes, self.whiten), X)
 
     def encode(self, X):
         """Posterior of rows in the prior's coordinates.
@@ -328,7 +351,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Of the normal posterior q(z|x); the prior has mean 0 and standard deviation 1.
         """
         X_in, X = self._check_rows(X, "encode")
-        mean, std = self._model.posterior(X)
+        mean, std = (each.astype(X.dtype, copy=False) for each in self._model_of(X).posterior(X))
         return like(X_in, mean), like(X_in, std)
 
     def decode(self, Z):
@@ -341,13 +364,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         Returns
         -------
-        rows : ndarray of shape (n_samples, n_features_in_)
-            In the units of the data, without noise.
+        rows : ndarray or DataFrame of shape (n_samples, n_features_in_)
+            In the units of the data, without noise; see `inverse_transform`.
         """
         codes_in, codes = self._check_codes(Z)
-        return like(codes_in, self._model.decode(codes))
+        return self._restored(codes_in, self._model.decode(codes), Z)
 
-    def sample(self, n_samples=1, random_state=None):
+    def sample(self, n_samples=1, random_state=None, *, given=None):
         """Draw rows from the model, noise included.
 
         Parameters
@@ -356,17 +379,71 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Number of rows.
         random_state : int, RandomState instance or None, default=None
             Source of the draws.
+        given : dict, default=None
+            Values that columns shall have, such as `{"sex": "Female"}`; columns of arrays go by
+            their position. The others are drawn given these, by importance resampling.
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features_in_)
-            Draws from the density that `score_samples` bounds, in the units of the data.
+        X : ndarray or DataFrame of shape (n_samples, n_features_in_)
+            Draws from the density that `score_samples` bounds, in the units of the data; see
+            `inverse_transform`.
+
+        Raises
+        ------
+        ValueError
+            If `given` names a column or a level that is not there, or has no support.
         """
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples={n_samples!r} must be a whole number from 1 up.")
         rng = check_random_state(random_state)
-        return like(self.mean_, self._model.sample(int(n_samples), rng, self._dtype))
+        if given is None:
+            rows = self._model.sample(int(n_samples), rng, self._dtype)
+        else:
+            row = self._columns.row(given, self._labels())
+            rows = self._model_with_missing().sample_given(row, int(n_samples), rng)
+        return self._restored(self.mean_, rows.astype(self._dtype, copy=False))
+
+    def impute(self, X, n_draws=None, random_state=None):
+        """Fill missing cells.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows with missing cells.
+        n_draws : int, default=None
+            Number of multiple imputations: copies of X whose missing cells are drawn given the
+            observed ones, by importance resampling [1]_. None: one copy, with conditional means,
+            and the most probable levels.
+        random_state : int, RandomState instance or None, default=None
+            Source of the draws.
+
+        Returns
+        -------
+        X : ndarray, DataFrame, or list of them
+            In the container, with the dtypes and the index that went in. Observed cells are as
+            they were. Where nothing of a row was observed, it gets the prior's mean.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be used.
+
+        References
+        ----------
+        .. [1] Mattei, P.-A. and Frellsen, J. (2019). MIWAE: Deep generative modelling and
+           imputation of incomplete data sets. ICML.
+        """
+        X_in, values = self._check_rows(X, "impute")
+        model = self._model_with_missing()
+        values = np.asarray(values, dtype=np.float64)
+        if n_draws is None:
+            return self._filled(X, X_in, values, model.impute(values))
+        if not isinstance(n_draws, Integral) or n_draws < 1:
+            raise ValueError(f"n_draws={n_draws!r} must be a whole number from 1 up, or None.")
+        drawn = model.draw_missing(values, int(n_draws), check_random_state(random_state))
+        return [self._filled(X, X_in, values, rows) for rows in drawn]
 
     def score_samples(self, X):
         """Log-likelihood of each row, as an importance-weighted lower bound.
@@ -386,7 +463,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             `sklearn.decomposition.PCA.score_samples`.
         """
         X_in, X = self._check_rows(X, "score_samples")
-        return like(X_in, self._model.log_prob(X))
+        return like(X_in, self._model_of(X).log_prob(X).astype(X.dtype, copy=False))
 
     def score(self, X, y=None):
         """Mean log-likelihood per row; see `score_samples`.
@@ -404,12 +481,11 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Nats per row; greater is better.
         """
         X = self._check_rows(X, "score")[1]
-        return float(self._model.log_prob(X).mean(dtype=np.float64))
+        return float(self._model_of(X).log_prob(X).mean(dtype=np.float64))
 
     def _validate(self, X, sample_weight, reset):
-        """X as it came, X as numpy, weights; rows of weight 0 left out."""
-        refuse_non_numeric(X)
-        X_in = self._checked(X, reset=reset, ensure_min_samples=2 if reset else 1)
+        """X as it came, the matrix or table to fit, weights; rows of weight 0 left out."""
+        X_in, X = self._read(X, reset, ensure_min_samples=2 if reset else 1)
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, X_in, dtype=X_in.dtype)
@@ -419,29 +495,103 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                     f"sample_weight must hold no negative weight and at least one that is not "
                     f"zero; its smallest is {weight.min()} and its largest {weight.max()}."
                 )
-        X = to_numpy(X_in)
         if weight is not None and (weight == 0).any():
             X, weight = X[weight > 0], weight[weight > 0]
             if X.shape[0] < 2 and reset:
                 raise ValueError("only 1 sample has a weight above zero; fit needs 2 or more.")
         if weight is not None and (weight == weight[0]).all():
             weight = None  # equal weights are no weights
-        return X_in, X, weight
+        return X_in, self._to_fit(X, reset), weight
+
+    def _read(self, X, reset, ensure_min_samples=1):
+        """X as scikit-learn checks it, and its cells: NaN where missing, levels as codes."""
+        columns = None if reset else self._columns
+        if is_frame(X):
+            columns = columns or Columns.of(X, self.likelihood)
+        else:
+            refuse_non_numeric(X)
+        if columns is None or not columns.has_codes:
+            X_in = self._checked(X, reset=reset, ensure_min_samples=ensure_min_samples)
+            values = to_numpy(X_in)
+            columns = columns or Columns.of(values, self.likelihood)
+        else:
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            X_in = values = X
+        if columns.has_codes:
+            X_in = values = columns.encode(values, type(self).__name__, ensure_min_samples)
+        columns.check(values, self._labels(columns))
+        if reset:
+            self._columns = columns
+        return X_in, values
 
     def _checked(self, X, **kwargs):
+        finite = True if sparse.issparse(X) else "allow-nan"
+        kwargs |= {"accept_sparse": "csr", "dtype": float_dtypes(X), "ensure_all_finite": finite}
         try:
-            return validate_data(self, X, accept_sparse="csr", dtype=float_dtypes(X), **kwargs)
+            return validate_data(self, X, **kwargs)
         except (ValueError, TypeError) as error:
             if any(cause in str(error) for cause in ("contains NaN", "contains inf", "NAType")):
                 raise ValueError(f"{error}\n{first_bad_cell(X)}") from error
             raise
 
+    def _to_fit(self, X, reset):
+        """The matrix or table that a model is fitted to."""
+        missing = has_missing(X)
+        mixed = not self._columns.is_plain or missing
+        if not reset:
+            if missing and type(self._model) is Model:
+                raise ValueError(
+                    f"X has missing cells, and the rows that fit began with had none. "
+                    f"{first_bad_cell(X)}"
+                )
+            mixed = isinstance(self._model, MixedModel)
+        return self._columns.table(X.astype(np.float64, copy=False)) if mixed else X
+
     def _check_rows(self, X, method):
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="mean_", method=method)
-        refuse_non_numeric(X)
-        X_in = self._checked(X, reset=False)
-        return X_in, to_numpy(X_in)
+        return self._read(X, reset=False)
+
+    def _model_of(self, X):
+        """The model, or its answers to rows with missing cells, which fit had none of."""
+        return self._model_with_missing() if has_missing(X) else self._model
+
+    def _model_with_missing(self):
+        is_mixed = isinstance(self._model, MixedModel)
+        return self._model if is_mixed else FilledModel.of(self._model)
+
+    def _restored(self, array_in, rows, given=None):
+        """Rows as fit had them: a frame if that had more than numbers, or if one is asked for."""
+        asked, schema = output_container(self), self._columns.schema
+        if schema is not None and (asked != "default" or not schema.is_numeric):
+            container = schema.container if asked == "default" else asked
+            index = getattr(given, "index", None) if container == "pandas" else None
+            return schema.decode(rows, index=index, container=container)
+        if asked != "default":
+            names = [str(name) for name in _check_feature_names_in(self)]
+            return nw.from_numpy(rows, schema=names, backend=asked).to_native()
+        return like(array_in, rows)
+
+    def _filled(self, X, X_in, values, rows):
+        """Rows in the container of X, with its observed cells."""
+        if not is_frame(X):
+            return X_in.copy() if sparse.issparse(X_in) else like(X_in, rows.astype(X_in.dtype))
+        schema = self._columns.schema or Schema.of(X)
+        index = getattr(X, "index", None)
+        filled = schema.decode(rows, index=index, container=container_of(X))
+        unseen = np.flatnonzero((values < 0).any(0) & self._columns.is_coded)
+        names = [schema.names[j] for j in unseen]
+        return with_cells_of(X, filled, names, ~np.isnan(values[:, unseen]))
+
+    def _labels(self, columns=None):
+        """Names of the columns, or their positions."""
+        columns = columns or self._columns
+        if columns.schema is not None:
+            return columns.schema.names
+        return getattr(self, "feature_names_in_", range(self.n_features_in_))
+
+    def _farthest(self, X):
+        return farthest_cell(X.values if isinstance(X, Table) else X, self._names())
 
     def _check_codes(self, X):
         check_is_fitted(self)
@@ -461,7 +611,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if previous is not None:
             latent_dim = previous.latent_dim
         elif latent_dim == "auto":
-            latent_dim = choose_latent_dim(X, weight, np.random.RandomState(seed))
+            rows = features_of(X, weight) if isinstance(X, Table) else X
+            latent_dim = choose_latent_dim(rows, weight, np.random.RandomState(seed))
         architecture = self.architecture
         if isinstance(architecture, str):
             architecture = ARCHITECTURES[architecture]()
@@ -480,7 +631,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _forget(self):
         learned = [name for name in vars(self) if name.endswith("_") and name[0] != "_"]
-        for name in (*learned, "_model", "_online", "_dtype"):
+        for name in (*learned, "_model", "_online", "_dtype", "_columns"):
             self.__dict__.pop(name, None)
 
     def _publish(self, X_in, model, record, rows, curves, n_seen=0):
@@ -495,12 +646,12 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.validation_scores_ = curves[1] + [bound + jacobian for bound in record.bounds]
         self.n_iter_ = len(self.loss_curve_)
         self.kept_ = model.kept
-        self.start_weight_ = model.start_weight / len(start.noise_variances)
+        self.start_weight_ = model.reported_start_weight
         self.converged_ = record.converged
-        self.pca_score_ = start.mean_log_prob(*rows) + jacobian
-        self.mean_ = like(X_in, start.mean.astype(self._dtype))
-        self.scale_ = start.scale
-        self.noise_variance_ = model.noise_variance * start.scale**2
+        self.pca_score_ = model.start_score(start, *rows)
+        self.mean_ = like(X_in, model.mean.astype(self._dtype))
+        self.scale_ = model.scale
+        self.noise_variance_ = model.noise_variances
         ratio = np.concatenate([use.explained_variance_ratio, padding])
         self.explained_variance_ratio_ = like(X_in, ratio)
         self.kl_per_dim_ = like(X_in, np.concatenate([use.kl, padding]))
@@ -567,6 +718,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
         tags.array_api_support = True
         return tags
 

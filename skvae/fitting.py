@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from skvae.devices import resolve_precision
-from skvae.diagnostics import CodeUse, code_use
+from skvae.diagnostics import code_use
 from skvae.held_out import FEWEST_ROWS, HeldOut, Kept
-from skvae.linear import ProbabilisticPCA, fit_linear
+from skvae.mixed import Table
+from skvae.mixed_model import MixedModel
 from skvae.model import Model
 from skvae.networks import Architecture, build, start_at_zero
 from skvae.training import (
@@ -23,7 +24,7 @@ from skvae.training import (
     one_pass,
     train,
 )
-from skvae.vae import VAE, Rows, branch_sizes
+from skvae.vae import VAE, Rows
 
 # Fewer rows than this cannot show on held-out rows that anything beats the linear start.
 MIN_TRAINING_ROWS = 30
@@ -57,20 +58,21 @@ def fit_model(
     previous: Model | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> tuple[Model, Record]:
-    """Fit on dense or sparse rows; previous is a model whose weights the training goes on from."""
+    """Fit on a matrix or a table; previous is a model whose weights the training goes on from."""
     rng = np.random.RandomState(options.seed)
-    start = previous.start if previous else fit_linear(X, options.latent_dim, weight, rng)
+    kind = kind_of(X)
+    start = previous.start if previous else kind.fit_start(X, options.latent_dim, weight, rng)
     if not _is_trainable(start, X.shape[0], options):
         # The closed form counts as a pass: it has seen all the rows.
-        return linear_model(start, options), linear_record(start, X, weight)
-    rows = project(start, X, weight, options)
-    held_out, training = split(len(rows.scores), options.validation_fraction, rng, options.device)
-    vae = initial_vae(start, options, previous)
+        return linear_model(kind, start, X, options), linear_record(kind, start, X, weight)
+    rows = make_rows(kind, start, X, weight, options)
+    held_out, training = split(rows.n_rows, options.validation_fraction, rng, options.device)
+    vae = initial_vae(kind, start, options, previous)
     generator = torch.Generator(options.device).manual_seed(options.seed)
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
     seen = rows.take(training[:_SEEN_ROWS])
-    judge = HeldOut.of(rows.take(held_out), seen, start, generator)
-    plan = Plan(make_budget(len(training), vae, options), len(training), rows.scores.shape[1])
+    judge = HeldOut.of(rows.take(held_out), seen, start_vae(kind, start, options), generator)
+    plan = Plan(make_budget(len(training), vae, options), len(training), rows.n_inputs)
     learner = make_learner(vae, generator, options)
 
     def report_in_users_units(progress: Progress) -> None:
@@ -80,25 +82,33 @@ def fit_model(
 
     record = train(learner, rows, training, judge, plan, report_in_users_units)
     kept = judge.keep(vae, origin if options.init == "pca" else None)
-    return trained_model(vae, start, kept, seen, options), record
+    if kept.share == 0.0:
+        return linear_model(kind, start, X, options), record
+    return trained_model(kind, vae, start, kept, seen, options), record
 
 
-def _is_trainable(start: ProbabilisticPCA, n_rows: int, options: Options) -> bool:
+def kind_of(X) -> type[Model]:
+    """The kind of model that rows call for."""
+    return MixedModel if isinstance(X, Table) else Model
+
+
+def _is_trainable(start, n_rows: int, options: Options) -> bool:
     """Whether anything can be gained: rows to judge by, and something left to reconstruct."""
-    something_left = start.latent_dim < start.rank
+    something_left = 0 < start.latent_dim < start.rank
     return options.max_iter != 0 and n_rows >= MIN_TRAINING_ROWS and something_left
 
 
-def project(start: ProbabilisticPCA, X, weight: np.ndarray | None, options: Options) -> Rows:
-    """Rows in score space, on the device, in the training's own precision."""
+def make_rows(kind: type[Model], start, X, weight: np.ndarray | None, options: Options):
+    """Rows as the model takes them, on the device, in the training's own precision."""
     dtype = np.float64 if options.precision == "float64" else np.float32
-    scores, residual = start.project(X, dtype)
-    share = None if weight is None else (weight / weight.mean()).astype(dtype)
-    return Rows(
-        torch.from_numpy(scores).to(options.device),
-        torch.from_numpy(residual).to(options.device),
-        None if share is None else torch.from_numpy(share).to(options.device),
-    )
+    weight = None if weight is None else weight / weight.mean()
+    return kind.rows(start, X, weight, dtype, options.device)
+
+
+def start_vae(kind: type[Model], start, options: Options):
+    """The linear start as a module, without branches."""
+    dtype = torch.float64 if options.precision == "float64" else torch.float32
+    return kind.module(start).to(options.device, dtype).requires_grad_(False)
 
 
 def split(
@@ -113,17 +123,17 @@ def split(
     return order[:n_held_out], order[n_held_out:]
 
 
-def initial_vae(start: ProbabilisticPCA, options: Options, previous: Model | None = None) -> VAE:
+def initial_vae(kind: type[Model], start, options: Options, previous: Model | None = None) -> VAE:
     """The model before the first step: at the linear start, at random, or where it was left."""
     dtype = torch.float64 if options.precision == "float64" else torch.float32
     if previous is not None and previous.architecture is not None:
         return previous.vae(dtype).to(options.device).requires_grad_(True)
-    sizes = branch_sizes(start)
+    sizes = kind.branch_sizes(start)
     encoder, decoder = build(options.architecture, sizes, options.seed)
     if options.init == "pca":
         start_at_zero(encoder, sizes[0][0])
         start_at_zero(decoder, sizes[1][0])
-    vae = VAE(start, encoder, decoder)
+    vae = kind.module(start, encoder, decoder)
     if options.init == "random":
         vae.forget_start()
     return vae.to(options.device, dtype)
@@ -154,47 +164,38 @@ def make_budget(n_rows: int, vae: VAE, options: Options) -> Budget:
     return Budget(batch_size, options.batch_size is None, max_passes, options.early_stopping)
 
 
-def linear_model(start: ProbabilisticPCA, options: Options) -> Model:
-    """The linear start as it stands: scikit-learn's PCA with its likelihood."""
-    vae, q = VAE(start), start.latent_dim
-    variances = start.variances[:q]
-    use = CodeUse(
-        order=np.arange(q),
-        spread=start.weights,
-        deviation=np.sqrt(variances) / start.weights,
-        explained_variance_ratio=variances / (start.total_variance or 1.0),
-        kl=0.5 * np.log(variances / start.noise_variance),
-        is_active=(variances - start.noise_variance) / variances > 0.01,
-    )
-    return Model(start, options.latent_dim, None, arrays(vae), use, 1.0, 0.0, str(options.device))
+def linear_model(kind: type[Model], start, X, options: Options) -> Model:
+    """The linear start as it stands."""
+    weights, use = arrays(kind.module(start)), kind.start_use(start, X)
+    device = str(options.device)
+    return kind(start, options.latent_dim, None, weights, use, 1.0, 0.0, device)
 
 
-def linear_record(start: ProbabilisticPCA, X, weight: np.ndarray | None) -> Record:
+def linear_record(kind: type[Model], start, X, weight: np.ndarray | None) -> Record:
     """A fit without training: one pass, that of the closed form."""
-    loss = torch.tensor(-start.mean_log_prob(X, weight))
+    loss = torch.tensor(start.log_jacobian - kind.start_score(start, X, weight))
     return Record(losses=[loss], n_passes=1, converged=True)
 
 
 def trained_model(
+    kind: type[Model],
     vae: VAE,
-    start: ProbabilisticPCA,
+    start,
     kept: Kept,
     rows: Rows,
     options: Options,
     previous: Model | None = None,
 ) -> Model:
-    """The model that fit leaves, or the linear one where nothing of the training was kept.
+    """The model that fit leaves where training was kept.
 
     Too few rows say nothing of the codes: their use is then that of the model before.
     """
-    if kept.share == 0.0:
-        return linear_model(start, options)
     weights = arrays(vae)
-    if previous is not None and len(rows.scores) < FEWEST_ROWS:
+    if previous is not None and rows.n_rows < FEWEST_ROWS:
         use = previous.use
     else:
-        use = code_use(vae.double(), rows.scores.double(), rows.residual.double())
-    return Model(
+        use = code_use(vae.double(), rows.double())
+    return kind(
         start,
         options.latent_dim,
         options.architecture,
@@ -234,22 +235,23 @@ def fit_online(
     Fewer than FEWEST_ROWS are only learnt from: noise, units and acceptance stay as they were.
     """
     model, online = previous or (None, None)
-    start = model.start if model else fit_linear(X, options.latent_dim, weight)
-    if start.latent_dim == 0 or start.latent_dim >= len(start.variances):
-        return linear_model(start, options), linear_record(start, X, weight), None
-    rows = project(start, X, weight, options)
+    kind, rng = kind_of(X), np.random.RandomState(options.seed)
+    start = model.start if model else kind.fit_start(X, options.latent_dim, weight, rng)
+    if not 0 < start.latent_dim < start.n_directions:
+        return linear_model(kind, start, X, options), linear_record(kind, start, X, weight), None
+    rows = make_rows(kind, start, X, weight, options)
     generator = torch.Generator(options.device).manual_seed(options.seed)
-    learner = make_learner(initial_vae(start, options, model), generator, options)
-    budget = make_budget(len(rows.scores), learner.vae, options)
-    plan = Plan(budget._replace(max_passes=sys.maxsize), *rows.scores.shape)
+    learner = make_learner(initial_vae(kind, start, options, model), generator, options)
+    budget = make_budget(rows.n_rows, learner.vae, options)
+    plan = Plan(budget._replace(max_passes=sys.maxsize), rows.n_rows, rows.n_inputs)
     if online is not None:
         _resume(learner, online)
-    everything = torch.arange(len(rows.scores), device=options.device)
+    everything = torch.arange(rows.n_rows, device=options.device)
     seen = rows.take(everything[:_SEEN_ROWS])
-    judge = HeldOut.of(rows, seen, start, generator)
+    judge = HeldOut.of(rows.take(everything), seen, start_vae(kind, start, options), generator)
     record = Record(n_passes=1)
     kept = Kept(model.kept, model.start_weight) if model else Kept(0.0, 1.0)
-    can_judge = len(rows.scores) >= FEWEST_ROWS
+    can_judge = rows.n_rows >= FEWEST_ROWS
     if can_judge:
         record.bounds.append(judge.look(learner.averaged))
         kept = judge.keep(learner.averaged, None) if model else kept
@@ -257,8 +259,10 @@ def fit_online(
     if can_judge:
         judge.look(learner.averaged)
     online = _snapshot(learner)
-    model = trained_model(learner.averaged, start, kept, seen, options, model)
-    return model, record, online
+    if kept.share == 0.0:
+        return linear_model(kind, start, X, options), record, online
+    trained = trained_model(kind, learner.averaged, start, kept, seen, options, model)
+    return trained, record, online
 
 
 def _snapshot(learner: Learner) -> Online:

@@ -12,11 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skvae.linear import ProbabilisticPCA
-from skvae.objective import importance_bound, mixture, shrinkage_undone
-from skvae.vae import VAE, Posterior, Rows, squared_error
+from skvae.objective import importance_bound, log_weight, mixture, shrinkage_undone
+from skvae.vae import VAE, Posterior, Rows
 
-NOISE_FLOOR = 1e-7  # float32 cannot tell rows apart below it
 START_WEIGHT_MIN = 0.01
 WIDEST_NOISE = 3.0  # times the start's median error, per column
 EM_STEPS = 20
@@ -44,34 +42,30 @@ class HeldOut:
     rows: Rows
     seen: Rows  # some of the training rows
     start: VAE  # the linear start, without branches
-    start_log_prob: Tensor  # (n,), nats of scaled units
+    start_bound: float  # mean evidence lower bound of the linear start
+    start_log_prob: Tensor  # (n,), importance-weighted bound, nats
     start_error: Tensor  # (n,), squared error of the reconstruction
     noise: Tensor  # (n, q), one draw from each row's posterior
     draws: Tensor  # (N_DRAWS, q), shared by the rows
 
     @classmethod
-    def of(
-        cls, rows: Rows, seen: Rows, start: ProbabilisticPCA, generator: torch.Generator
-    ) -> "HeldOut":
+    @torch.no_grad()
+    def of(cls, rows: Rows, seen: Rows, start: VAE, generator: torch.Generator) -> "HeldOut":
         """Judge by these rows against this start; seen are rows of the training."""
-        x, q = rows.scores, start.latent_dim
-        log_prob = start.log_prob(
-            x.double().numpy(force=True), rows.residual.double().numpy(force=True)
-        )
+        noise = rows.draw_noise(start.latent_dim, generator)
+        draws = noise.new_empty(N_DRAWS, start.latent_dim).normal_(generator=generator)
+        q = start.encode(rows)
+        weights = torch.stack([log_weight(start, rows, q, draw)[0] for draw in draws])
         return cls(
             rows,
             seen,
-            VAE(start).to(x),
-            torch.from_numpy(log_prob).to(x),
-            x[:, q:].square().sum(-1) + rows.residual,
-            rows.draw_noise(q, generator),
-            x.new_empty(N_DRAWS, q).normal_(generator=generator),
+            start,
+            rows.mean(weights.mean(0)).item(),
+            torch.logsumexp(weights, 0) - math.log(N_DRAWS),
+            start.squared_error(rows, start.reconstruct(start.codes(rows))),
+            noise,
+            draws,
         )
-
-    @property
-    def start_bound(self) -> float:
-        """Mean log-likelihood of the linear start."""
-        return self.rows.mean(self.start_log_prob).item()
 
     @torch.no_grad()
     def look(self, vae: VAE) -> float:
@@ -80,23 +74,21 @@ class HeldOut:
         Noise and mixture weight follow from EM on two numbers. The start is drawn with the same
         noise as the model, so that luck in the draws favours neither.
         """
-        if len(self.seen.scores) >= FEWEST_ROWS:
+        if self.seen.n_rows >= FEWEST_ROWS:
             vae.follow_prior(self.seen)
-        q, error, kl = self._terms(vae)
-        vae.code_scale.copy_(shrinkage_undone(self.rows.mean(q.log_variance.exp())))
-        _, start_error, start_kl = self._terms(self.start)
-        start_bound = self.start.log_likelihood(start_error) - start_kl
+        q, decoded, kl = self._terms(vae)
+        vae.code_scale.copy_(shrinkage_undone(self.rows.mean(q.variance)))
+        _, start_decoded, start_kl = self._terms(self.start)
+        start_bound = self.start.log_likelihood(self.rows, start_decoded) - start_kl
         # One row far out could claim the model for itself, with noise to match.
-        widest = WIDEST_NOISE * self.start_error.median() / vae.n_features
-        noise = error.median() / vae.n_features
-        weight = torch.full_like(noise, START_WEIGHT_MIN)
-        for _ in range(EM_STEPS):
-            vae.noise_variance.copy_(noise.clamp(max=widest).clamp(min=NOISE_FLOOR))
-            bound = vae.log_likelihood(error) - kl
+        widest = WIDEST_NOISE * self.start_error.median()
+        ours = torch.ones_like(kl)
+        weight = torch.full_like(kl[0], START_WEIGHT_MIN)
+        for step in range(EM_STEPS):
+            if vae.fit_noise(self.rows, decoded, ours, widest) or step == 0:
+                bound = vae.log_likelihood(self.rows, decoded) - kl
             odds = torch.log1p(-weight) - torch.log(weight)
             ours = torch.sigmoid(odds + bound - start_bound)
-            noise = self.rows.mean(ours * error) / self.rows.mean(ours).clamp(min=1e-6)
-            noise = noise / vae.n_features
             weight = self.rows.mean(1.0 - ours).clamp(START_WEIGHT_MIN, 1.0 - START_WEIGHT_MIN)
         gain = self.rows.mean(mixture(bound, start_bound, weight) - start_bound).item()
         if not math.isfinite(gain):
@@ -104,31 +96,29 @@ class HeldOut:
         return self.start_bound + gain
 
     def _terms(self, vae: VAE) -> tuple[Posterior, Tensor, Tensor]:
-        q = vae.encode(self.rows.scores)
-        mean = vae.decode(q.sample(self.noise))
-        error = squared_error(self.rows.scores, mean, self.rows.residual)
-        return q, error, q.kl().sum(-1)
+        q = vae.encode(self.rows)
+        return q, vae.decode(q.sample(self.noise)), q.kl().sum(-1)
 
     @torch.no_grad()
     def keep(self, vae: VAE, origin: dict[str, Tensor] | None) -> Kept:
         """Keep as much of the training as beats the linear start.
 
         Weights go back toward origin's, where training began at the linear start, until the
-        squared error of the point codes falls by more than its standard error and the density
+        model gains more than its standard error (of what, says `vae.gain`) and the density
         rises; failing that, nothing is kept.
         """
         trained = copy.deepcopy(vae.state_dict())
-        x, residual = self.rows.scores, self.rows.residual
         for share in KEEP_SHARES:
             if share < 1.0:
                 if origin is None:
                     break
-                vae.load_state_dict({k: origin[k].lerp(w, share) for k, w in trained.items()})
+                vae.load_state_dict({k: _between(origin[k], w, share) for k, w in trained.items()})
                 self.look(vae)
-            gain = self.start_error - squared_error(x, vae.decode(vae.codes(x)), residual)
-            log_prob = importance_bound(vae, x, residual, self.draws)
+            error = vae.squared_error(self.rows, vae.reconstruct(vae.codes(self.rows)))
+            log_prob = importance_bound(vae, self.rows, self.draws)
             weight = self.start_weight(log_prob)
             density_gain = mixture(log_prob, self.start_log_prob, weight) - self.start_log_prob
+            gain = vae.gain(self.start_error - error, density_gain)
             if self.exceeds(gain) and self.rows.mean(density_gain) > 0:
                 return Kept(share, max(weight.item(), START_WEIGHT_MIN))
         return Kept(0.0, 1.0)
@@ -147,3 +137,7 @@ class HeldOut:
             share = self.rows.mean(torch.sigmoid(odds + self.start_log_prob - log_prob))
             weight = share.clamp(START_WEIGHT_MIN, 1.0 - START_WEIGHT_MIN)
         return weight
+
+
+def _between(origin: Tensor, trained: Tensor, share: float) -> Tensor:
+    return origin.lerp(trained, share) if trained.is_floating_point() else trained

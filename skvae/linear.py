@@ -56,6 +56,11 @@ class ProbabilisticPCA:
         return self.mean.shape[0]
 
     @property
+    def n_directions(self) -> int:
+        """That a model can be fitted to, at most."""
+        return len(self.variances)
+
+    @property
     def weights(self) -> np.ndarray:
         """Spread of the data along each latent unit, sqrt(variance - noise), shape (q,)."""
         return np.sqrt(self.variances[: self.latent_dim] - self.noise_variance)

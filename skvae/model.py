@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from skvae.diagnostics import CodeUse
-from skvae.linear import ProbabilisticPCA, batches
+from skvae.linear import ProbabilisticPCA, batches, fit_linear
 from skvae.objective import importance_bound, mixture
-from skvae.vae import VAE
+from skvae.vae import VAE, Rows, branch_sizes
 
 N_DRAWS = 32  # of the importance-weighted bound that scores report
-_DRAWS_SEED = 0  # scores of two models differ by the models alone
-_HIDDEN_CELLS = 1024  # columns that a row may take inside the networks, at a guess
+DRAWS_SEED = 0  # scores of two models differ by the models alone
+HIDDEN_CELLS = 1024  # columns that a row may take inside the networks, at a guess
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,46 @@ class Model:
     kept: float  # share of the training, 0 for the linear start
     device: str
 
+    module = VAE
+    branch_sizes = staticmethod(branch_sizes)
+
+    @staticmethod
+    def fit_start(X, latent_dim: int, weight: np.ndarray | None, rng) -> ProbabilisticPCA:
+        """The linear start of dense or sparse rows."""
+        return fit_linear(X, latent_dim, weight, rng)
+
+    @staticmethod
+    def rows(start: ProbabilisticPCA, X, weight: np.ndarray | None, dtype, device) -> Rows:
+        """Rows in score space as training takes them; weights have mean 1."""
+        scores, residual = start.project(X, dtype)
+        share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
+        return Rows(
+            torch.from_numpy(scores).to(device), torch.from_numpy(residual).to(device), share
+        )
+
+    @staticmethod
+    def start_use(start: ProbabilisticPCA, X) -> CodeUse:
+        """What the codes of the linear start hold: in closed form."""
+        q = start.latent_dim
+        variances = start.variances[:q]
+        return CodeUse(
+            order=np.arange(q),
+            spread=start.weights,
+            deviation=np.sqrt(variances) / start.weights,
+            explained_variance_ratio=variances / (start.total_variance or 1.0),
+            kl=0.5 * np.log(variances / start.noise_variance),
+            is_active=(variances - start.noise_variance) / variances > 0.01,
+        )
+
+    @staticmethod
+    def start_score(start: ProbabilisticPCA, X, weight: np.ndarray | None) -> float:
+        """Mean log-likelihood of the training rows under the linear start."""
+        return start.mean_log_prob(X, weight) + start.log_jacobian
+
     @torch.inference_mode()
     def codes(self, X, whiten: bool) -> np.ndarray:
         """Point codes, shape (n, latent_dim), computed in the dtype of X."""
-        codes = _numpy([vae.codes(x) for vae, x in self._batches(X, X.dtype)])[:, self.order]
+        codes = to_numpy([vae.codes(x) for vae, x in self._batches(X, X.dtype)])[:, self.order]
         codes *= self._unit(whiten).astype(codes.dtype)
         return self._padded(codes)
 
@@ -51,8 +87,8 @@ class Model:
     def posterior(self, X) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of q(z|x), each of shape (n, latent_dim)."""
         posteriors = [vae.encode(x) for vae, x in self._batches(X, X.dtype)]
-        mean = _numpy([q.mean for q in posteriors])[:, self.order]
-        std = _numpy([torch.exp(0.5 * q.log_variance) for q in posteriors])[:, self.order]
+        mean = to_numpy([q.mean for q in posteriors])[:, self.order]
+        std = to_numpy([torch.exp(0.5 * q.log_variance) for q in posteriors])[:, self.order]
         return self._padded(mean), self._padded(std, fill=1.0)
 
     @torch.inference_mode()
@@ -62,7 +98,7 @@ class Model:
         x = np.empty((len(z), self.start.n_features), z.dtype)
         units = np.empty((len(z), self.start.latent_dim), z.dtype)
         units[:, self.order] = z[:, : self.start.latent_dim]
-        for rows in batches(len(z), self.start.n_features + _HIDDEN_CELLS):
+        for rows in batches(len(z), self.start.n_features + HIDDEN_CELLS):
             scores = vae.decode(torch.as_tensor(units[rows], device=self.device))
             x[rows] = self.start.restore(scores.numpy(force=True))
         return x
@@ -74,14 +110,14 @@ class Model:
         scores, residual = self.start.project(X)
         log_prob = torch.from_numpy(self.start.log_prob(scores, residual))
         if self.architecture is not None:
-            generator = torch.Generator().manual_seed(_DRAWS_SEED)
+            generator = torch.Generator().manual_seed(DRAWS_SEED)
             draws = torch.randn(N_DRAWS, self.start.latent_dim, generator=generator).double()
             vae, draws = self.vae(torch.float64), draws.to(self.device)
             bounds = []
-            for rows in batches(len(scores), scores.shape[1] + _HIDDEN_CELLS):
+            for rows in batches(len(scores), scores.shape[1] + HIDDEN_CELLS):
                 x, r = (torch.as_tensor(a[rows], device=self.device) for a in (scores, residual))
-                bounds.append(importance_bound(vae, x, r, draws))
-            bound = torch.from_numpy(_numpy(bounds))
+                bounds.append(importance_bound(vae, Rows(x, r), draws))
+            bound = torch.from_numpy(to_numpy(bounds))
             log_prob = mixture(bound, log_prob, torch.tensor(self.start_weight).double())
         return (log_prob.numpy() + self.start.log_jacobian).astype(dtype)
 
@@ -104,6 +140,26 @@ class Model:
         return x.astype(dtype, copy=False)
 
     @property
+    def mean(self) -> np.ndarray:
+        """Column means, shape (d,)."""
+        return self.start.mean
+
+    @property
+    def scale(self) -> float:
+        """What all columns are divided by."""
+        return self.start.scale
+
+    @property
+    def noise_variances(self) -> float:
+        """Of the decoder in every column, squared units of the data."""
+        return self.noise_variance * self.start.scale**2
+
+    @property
+    def reported_start_weight(self) -> float:
+        """Weight of PCA's density; the start may be a mixture of that and another."""
+        return self.start_weight / len(self.start.noise_variances)
+
+    @property
     def order(self) -> np.ndarray:
         return self.use.order
 
@@ -124,19 +180,21 @@ class Model:
     def vae(self, dtype: torch.dtype) -> VAE:
         """The module, rebuilt in a dtype, on the device."""
         with torch.device("meta"):
-            vae = VAE.from_architecture(self.start, self.architecture)
+            vae = self.module.from_architecture(self.start, self.architecture)
         state = {
-            name: torch.tensor(array, dtype=dtype, device=self.device)
+            name: torch.tensor(
+                array, dtype=dtype if array.dtype.kind == "f" else None, device=self.device
+            )
             for name, array in self.weights.items()
         }
         vae.load_state_dict(state, assign=True)
         return vae.eval().requires_grad_(False)
 
-    def _batches(self, X, dtype) -> Iterator[tuple[VAE, Tensor]]:
+    def _batches(self, X, dtype) -> Iterator[tuple[VAE, Rows]]:
         vae = self.vae(_torch_dtype(dtype))
-        for rows in batches(X.shape[0], X.shape[1] + _HIDDEN_CELLS):
-            scores = self.start.scores(X[rows], dtype)
-            yield vae, torch.from_numpy(scores).to(self.device)
+        for rows in batches(X.shape[0], X.shape[1] + HIDDEN_CELLS):
+            scores = torch.from_numpy(self.start.scores(X[rows], dtype)).to(self.device)
+            yield vae, Rows(scores, scores.new_zeros(len(scores)))
 
     def _padded(self, values: np.ndarray, fill: float = 0.0) -> np.ndarray:
         if values.shape[1] == self.latent_dim:
@@ -146,7 +204,8 @@ class Model:
         return padded
 
 
-def _numpy(tensors: list[Tensor]) -> np.ndarray:
+def to_numpy(tensors: list[Tensor]) -> np.ndarray:
+    """Batches as one array."""
     return torch.cat(tensors).numpy(force=True)
 
 

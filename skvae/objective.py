@@ -1,6 +1,8 @@
 """What training maximises and what scoring reports: the evidence lower bound and its limit.
 
-All in nats per row, summed over columns, in scaled units; x, residual as in vae.py.
+All in nats per row, summed over columns. A model is anything that encodes rows, decodes latent
+points and knows the log-likelihood of rows given what was decoded: VAE (vae.py) in scaled units,
+MixedVAE (mixed.py) in the user's.
 """
 
 import math
@@ -9,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skvae.vae import VAE, squared_error
+from skvae.vae import VAE, Posterior, Rows
 
 # Rows of a batch that are decoded from their point codes, and the weight of their likelihood.
 POINT_SHARE = 0.25
@@ -21,26 +23,31 @@ class Terms(NamedTuple):
 
     loss: Tensor
     elbo: Tensor
-    squared_error: Tensor  # of draws from the posterior: what the noise has to explain
+    log_likelihood: Tensor  # of rows given draws from their posteriors
 
 
-def elbo(vae: VAE, x: Tensor, residual: Tensor, weight: Tensor | None, noise: Tensor) -> Terms:
+def elbo(vae: VAE, rows: Rows, noise: Tensor) -> Terms:
     """The evidence lower bound (Kingma & Welling, 2014) and the loss that trains it.
 
     Some rows are decoded from their point codes instead of a draw, which no bound asks for and
-    every user of `inverse_transform` does; it costs nothing, as each row is decoded once.
+    every user of `inverse_transform` does; it costs nothing, as each row is decoded once. Where
+    cells are hidden, their point codes, shrunk as they are, have to say what was hidden: that is
+    what `impute` asks for. To the bound of the other rows hidden cells are missing ones.
     """
-    q = vae.encode(x)
-    codes = q.mean * shrinkage_undone(q.log_variance.detach().exp().mean(0))
-    n_points = int(POINT_SHARE * len(x))
+    q = vae.encode(rows)
+    codes = q.mean
+    if not rows.is_masked:
+        codes = codes * shrinkage_undone(q.variance.detach().mean(0))
+    n_points = int(POINT_SHARE * rows.n_rows)
     z = torch.cat([codes[:n_points], q.sample(noise)[n_points:]])
-    error = squared_error(x, vae.decode(z), residual)
-    log_likelihood, kl = vae.log_likelihood(error), q.kl().sum(-1)
-    if weight is not None:
-        log_likelihood, kl, error = weight * log_likelihood, weight * kl, weight * error
-    bound = log_likelihood[n_points:].mean() - kl.mean()
+    log_likelihood = vae.log_likelihood(rows.unmasked(n_points), vae.decode(z))
+    kl = q.kl().sum(-1)
+    if rows.weight is not None:
+        log_likelihood, kl = rows.weight * log_likelihood, rows.weight * kl
+    drawn = log_likelihood[n_points:].mean()
     points = log_likelihood[:n_points].sum() / max(n_points, 1)
-    return Terms(-bound - POINT_WEIGHT * points, bound.detach(), error[n_points:].detach().mean())
+    bound = drawn - kl.mean()
+    return Terms(-bound - POINT_WEIGHT * points, bound.detach(), drawn.detach())
 
 
 def shrinkage_undone(mean_variance: Tensor) -> Tensor:
@@ -52,19 +59,22 @@ def shrinkage_undone(mean_variance: Tensor) -> Tensor:
     return 1.0 / (1.0 - mean_variance).clamp(min=1e-2)
 
 
-def importance_bound(vae: VAE, x: Tensor, residual: Tensor, noise: Tensor) -> Tensor:
+def importance_bound(vae: VAE, rows: Rows, noise: Tensor) -> Tensor:
     """Importance-weighted bound on log p(x) per row (Burda, Grosse & Salakhutdinov, 2016).
 
     noise has shape (n_draws, q) and is shared by the rows, so that a row's value does not depend
     on the rows beside it. The bound rises with n_draws; one draw gives the ELBO.
     """
-    q = vae.encode(x)
-    log_weights = []
-    for draw in noise:
-        z = q.sample(draw)
-        error = squared_error(x, vae.decode(z), residual)
-        log_weights.append(vae.log_likelihood(error) + q.log_ratio(z, draw))
-    return torch.logsumexp(torch.stack(log_weights), 0) - math.log(len(noise))
+    q = vae.encode(rows)
+    weights = torch.stack([log_weight(vae, rows, q, draw)[0] for draw in noise])
+    return torch.logsumexp(weights, 0) - math.log(len(noise))
+
+
+def log_weight(vae: VAE, rows: Rows, q: Posterior, draw: Tensor) -> tuple[Tensor, Tensor]:
+    """Log p(x, z) - log q(z|x) per row for z of one draw, and what z decodes to."""
+    z = q.sample(draw)
+    decoded = vae.decode(z)
+    return vae.log_likelihood(rows, decoded) + q.log_ratio(z, draw), decoded
 
 
 def mixture(log_prob: Tensor, start_log_prob: Tensor, start_weight: Tensor) -> Tensor:

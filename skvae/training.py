@@ -9,22 +9,20 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
-from skvae.held_out import NOISE_FLOOR, HeldOut
+from skvae.held_out import HeldOut
 from skvae.objective import Terms, elbo
 from skvae.vae import VAE, Rows
 
 LEARNING_RATE = 4e-3
-LINEAR_RATE = 0.1  # share of the learning rate that the linear path gets
 WEIGHT_DECAYS = (1e-4, 0.05, 0.2, 1.0)  # of the branches: the next at every look that overfits
 # The training bound may exceed the held-out one by this share of what that has gained since its
-# first look, and by as many nats per column of scores besides, which are noise.
+# first look, and by as many nats per number of a row besides, which are noise.
 OVERFIT = (0.3, 0.05)
 CLIP_NORM = 1.0
 WARM_UP = 50  # steps
@@ -69,17 +67,21 @@ class Record:
 class AdamW:
     """AdamW (Loshchilov & Hutter, 2019) on one tensor that holds all weights of a model.
 
-    Branches decay toward zero; the linear path moves slowly and never decays. torch's functional
-    form, because its class takes a second to import a compiler.
+    Each part of the model has its share of the rate (`rates`): branches decay toward zero, the
+    linear path moves slowly and never decays. torch's functional form, because its class takes a
+    second to import a compiler.
     """
 
     def __init__(self, vae: VAE) -> None:
         self.weights, self.gradient = as_one_tensor(vae)
         self.mean, self.square = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
-        self.steps = [self.weights.new_zeros((), dtype=torch.float32) for _ in range(2)]
-        n_linear = vae.encoder_path.numel() + vae.decoder_path.numel()
-        linear, branches = slice(0, n_linear), slice(n_linear, None)
-        self.groups = [(linear, LINEAR_RATE, 0.0), (branches, 1.0, 1.0)]
+        self.groups, first = [], 0
+        for parameters, share, decays in vae.rates:
+            last = first + sum(parameter.numel() for parameter in parameters)
+            if last > first:
+                self.groups.append((slice(first, last), share, float(decays)))
+            first = last
+        self.steps = [self.weights.new_zeros((), dtype=torch.float32) for _ in self.groups]
 
     def step(self, rate: float, weight_decay: float) -> None:
         """Move the weights against the gradient."""
@@ -128,20 +130,17 @@ class Learner:
     @torch.no_grad()
     def follow(self, terms: Terms) -> None:
         """Let the noise follow the batch's squared error, and the average the weights."""
-        noise = (terms.squared_error / self.vae.n_features).clamp(min=NOISE_FLOOR)
-        self.vae.noise_variance.lerp_(noise, NOISE_RATE)
+        self.vae.follow_noise(terms.log_likelihood, NOISE_RATE)
         share = 1.0 - min(AVERAGING, (1 + self.step) / (10 + self.step))
         self.averaged_weights.lerp_(self.optimizer.weights, share)
 
 
 def as_one_tensor(vae: VAE) -> tuple[Tensor, Tensor]:
-    """All weights, the linear path first, and their gradient; the parameters become views.
+    """All weights, in the order of `rates`, and their gradient; the parameters become views.
 
     What treats every weight alike then takes one operation instead of one per layer.
     """
-    branches = [branch.parameters() for branch in (vae.encoder, vae.decoder) if branch is not None]
-    trained = [parameter for parameter in chain(*branches) if parameter.requires_grad]
-    parameters = [vae.encoder_path, vae.decoder_path, *trained]
+    parameters = [parameter for part, *_ in vae.rates for parameter in part]
     weights = torch.cat([parameter.detach().flatten() for parameter in parameters])
     weights.grad = gradient = torch.zeros_like(weights)
     sizes = [parameter.numel() for parameter in parameters]
@@ -193,11 +192,11 @@ def one_pass(learner: Learner, rows: Rows, training: Tensor, plan: "Plan") -> Te
     order = torch.randperm(len(training), generator=generator, device=training.device)
     bounds = []
     for index in training[order].split(plan.batch_size)[: plan.pass_steps]:
-        batch = rows.take(index)
+        batch = rows.batch(index, generator)
         noise = batch.draw_noise(vae.latent_dim, generator)
 
         with autocast:
-            terms = elbo(vae, batch.scores, batch.residual, batch.weight, noise)
+            terms = elbo(vae, batch, noise)
         optimizer.gradient.zero_()
         terms.loss.backward()
         nn.utils.clip_grad_norm_([optimizer.weights], CLIP_NORM)
@@ -216,8 +215,8 @@ class Plan:
     noise of the gradient holds it back: batches grow. Once it settles again the rate falls to zero.
     """
 
-    def __init__(self, budget: Budget, n_rows: int, n_scores: int) -> None:
-        self.n_rows, self.n_scores = n_rows, n_scores
+    def __init__(self, budget: Budget, n_rows: int, n_inputs: int) -> None:
+        self.n_rows, self.n_inputs = n_rows, n_inputs
         self.batch_size = min(budget.batch_size, n_rows)
         growth = ENLARGEMENT if budget.may_grow else 1
         self.largest_batch = min(growth * self.batch_size, n_rows // 2)
@@ -249,7 +248,7 @@ class Plan:
         if self.fall_steps is not None:
             return False
         n_looks, last_level = len(record.bounds) - 1, len(WEIGHT_DECAYS) - 1
-        if self.decay_level < last_level and overfits(record, self.check_passes, self.n_scores):
+        if self.decay_level < last_level and overfits(record, self.check_passes, self.n_inputs):
             self.decay_level += 1
             self.n_looks_before = n_looks
         next_look = record.n_passes + self.check_passes
@@ -284,12 +283,12 @@ class Plan:
         return LEARNING_RATE * (1.0 - (step - self.fall_steps.start) / len(self.fall_steps))
 
 
-def overfits(record: Record, check_passes: int, n_scores: int) -> bool:
+def overfits(record: Record, check_passes: int, n_inputs: int) -> bool:
     """Whether the training bound exceeds the held-out one by much of what was gained."""
     share, nats = OVERFIT
     training = -torch.stack(record.losses[-check_passes:]).mean().item()
     first, last = record.bounds[1], record.bounds[-1]
-    return training - last > share * abs(last - first) + nats * n_scores
+    return training - last > share * abs(last - first) + nats * n_inputs
 
 
 def has_settled(bounds: list[float]) -> bool:

@@ -18,6 +18,8 @@ from skvae.networks import Architecture
 
 # Inputs of the branches bend toward this many standard deviations: far rows see the linear path.
 _BEND = 6.0
+NOISE_FLOOR = 1e-7  # float32 cannot tell rows apart below it
+LINEAR_RATE = 0.1  # share of the learning rate that the linear path gets
 # Largest factor, as a logarithm, by which a branch may change a posterior variance.
 _LOG_VARIANCE_RANGE = 4.0
 
@@ -27,40 +29,89 @@ class Rows(NamedTuple):
 
     scores: Tensor
     residual: Tensor
-    weight: Tensor | None
+    weight: Tensor | None = None
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether cells are hidden that the training knows: never here."""
+        return False
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.scores)
+
+    def unmasked(self, n: int) -> "Rows":
+        """The same rows: none of their cells is hidden."""
+        return self
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers per row that a model is fitted to."""
+        return self.scores.shape[1]
+
+    def double(self) -> "Rows":
+        """The same rows in double precision; weights are left out."""
+        return Rows(self.scores.double(), self.residual.double())
 
     def take(self, index: Tensor) -> "Rows":
         weight = None if self.weight is None else self.weight[index]
         return Rows(self.scores[index], self.residual[index], weight)
 
+    def batch(self, index: Tensor, generator: torch.Generator) -> "Rows":
+        """Rows as a step of the training sees them."""
+        return self.take(index)
+
     def draw_noise(self, latent_dim: int, generator: torch.Generator) -> Tensor:
         """Standard normal noise for one draw from each row's posterior, shape (n, q)."""
-        return self.scores.new_empty(len(self.scores), latent_dim).normal_(generator=generator)
+        return self.scores.new_empty(self.n_rows, latent_dim).normal_(generator=generator)
 
     def mean(self, values: Tensor) -> Tensor:
         """Weighted mean over the rows of values, shape (n,) or (n, ...)."""
-        if self.weight is None:
-            return values.mean(0)
-        return torch.tensordot(self.weight, values, 1) / self.weight.sum()
+        return weighted_mean(values, self.weight)
+
+
+def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean over rows of values, shape (n,) or (n, ...)."""
+    if weight is None:
+        return values.mean(0)
+    return torch.tensordot(weight, values, 1) / weight.sum()
 
 
 class Posterior(NamedTuple):
-    """q(z|x): a normal with independent coordinates, each tensor of shape (batch, q)."""
+    """q(z|x): normal, mean + root @ (deviation * noise); without a root, units are independent.
+
+    mean, log_variance (of the deviations) have shape (batch, q); root (batch, q, q) is triangular.
+    """
 
     mean: Tensor
     log_variance: Tensor
+    root: Tensor | None = None
+
+    @property
+    def variance(self) -> Tensor:
+        """Of each unit, shape (batch, q)."""
+        variance = self.log_variance.exp()
+        return variance if self.root is None else (self.root.square() @ variance[..., None])[..., 0]
 
     def sample(self, noise: Tensor) -> Tensor:
-        return self.mean + torch.exp(0.5 * self.log_variance) * noise
+        scaled = torch.exp(0.5 * self.log_variance) * noise
+        if self.root is not None:
+            scaled = (self.root @ scaled[..., None])[..., 0]
+        return self.mean + scaled
 
     def kl(self) -> Tensor:
         """KL(q || N(0, I)) per row and unit, in nats, shape (batch, q)."""
-        variance = self.log_variance.exp()
-        return 0.5 * (self.mean.square() + variance - 1.0 - self.log_variance)
+        return 0.5 * (self.mean.square() + self.variance - 1.0 - self._log_determinants())
 
     def log_ratio(self, z: Tensor, noise: Tensor) -> Tensor:
         """Log N(z; 0, I) - log q(z|x) summed over units, for z = sample(noise)."""
-        return 0.5 * (noise.square() - z.square() + self.log_variance).sum(-1)
+        return 0.5 * (noise.square() - z.square() + self._log_determinants()).sum(-1)
+
+    def _log_determinants(self) -> Tensor:
+        """Of the covariance, a part per unit."""
+        if self.root is None:
+            return self.log_variance
+        return self.log_variance + 2.0 * self.root.diagonal(dim1=-2, dim2=-1).log()
 
 
 class VAE(nn.Module):
@@ -116,14 +167,13 @@ class VAE(nn.Module):
         Of all priors with independent normal units, that of the aggregate posterior has the
         greatest bound (Tomczak & Welling, 2018); here the prior stays and the units change.
         """
-        q = self.encode(rows.scores)
-        mean = rows.mean(q.mean)
-        variance = rows.mean((q.mean - mean).square() + q.log_variance.exp())
-        self.center += self.spread * mean
-        self.spread *= variance.sqrt().clamp(min=1e-3)
+        center, spread = aggregate(self.encode(rows), rows)
+        self.center += self.spread * center
+        self.spread *= spread
 
-    def encode(self, x: Tensor) -> Posterior:
-        """The posterior of rows of scores."""
+    def encode(self, rows: Rows) -> Posterior:
+        """The posterior of rows."""
+        x = rows.scores
         mean = F.linear(x, self.encoder_path)
         if self.encoder is None:
             return Posterior(mean, self.log_variance.expand_as(mean))
@@ -140,15 +190,53 @@ class VAE(nn.Module):
         z = self.center + self.spread * z
         return F.linear(z, self.decoder_path) + self.decoder(z)
 
-    def codes(self, x: Tensor) -> Tensor:
-        """Point codes: the posterior mean with its shrinkage undone (Tipping & Bishop, 1999)."""
-        return self.encode(x).mean * self.code_scale
+    def reconstruct(self, z: Tensor) -> Tensor:
+        """What `squared_error` compares with rows."""
+        return self.decode(z)
 
-    def log_likelihood(self, squared_error: Tensor) -> Tensor:
-        """Conditional log-density, nats of scaled units, from errors over all d columns."""
+    def codes(self, rows: Rows) -> Tensor:
+        """Point codes: the posterior mean with its shrinkage undone (Tipping & Bishop, 1999)."""
+        return self.encode(rows).mean * self.code_scale
+
+    def squared_error(self, rows: Rows, mean: Tensor) -> Tensor:
+        """Squared distance between rows and their reconstruction over all d columns, per row."""
+        return (rows.scores - mean).square().sum(-1) + rows.residual
+
+    def energy(self, rows: Rows) -> Tensor:
+        """Squared distance of rows from the mean row."""
+        return rows.scores.square().sum(-1) + rows.residual
+
+    def log_likelihood(self, rows: Rows, mean: Tensor) -> Tensor:
+        """Log p(x|z) per row, nats of scaled units, given the decoded z."""
         s2 = self.noise_variance
-        constant = self.n_features * (math.log(2 * math.pi) + torch.log(s2))
-        return -0.5 * (constant + squared_error / s2)
+        return -0.5 * (self.squared_error(rows, mean) / s2 + self._log_noise())
+
+    def follow_noise(self, log_likelihood: Tensor, rate: float) -> None:
+        """Move the noise toward the mean squared error behind a mean log-likelihood."""
+        s2 = self.noise_variance
+        error = -s2 * (2.0 * log_likelihood + self._log_noise())
+        s2.lerp_((error / self.n_features).clamp(min=NOISE_FLOOR), rate)
+
+    def fit_noise(self, rows: Rows, mean: Tensor, share: Tensor, widest: Tensor) -> bool:
+        """Set the noise to the mean squared error of rows, each counted by its share."""
+        error = rows.mean(share * self.squared_error(rows, mean))
+        noise = error / rows.mean(share).clamp(min=1e-6) / self.n_features
+        largest = widest / self.n_features
+        self.noise_variance.copy_(noise.clamp(max=largest).clamp(min=NOISE_FLOOR))
+        return True
+
+    def gain(self, error_gain: Tensor, density_gain: Tensor) -> Tensor:
+        """What has to rise for training to be kept: PCA is judged by its error."""
+        return error_gain
+
+    @property
+    def rates(self) -> list[tuple[list[nn.Parameter], float, bool]]:
+        """Parameters with their share of the learning rate, and whether they decay to zero."""
+        linear = [self.encoder_path, self.decoder_path]
+        return [(linear, LINEAR_RATE, False), (branch_parameters(self), 1.0, True)]
+
+    def _log_noise(self) -> Tensor:
+        return self.n_features * (math.log(2 * math.pi) + torch.log(self.noise_variance))
 
 
 def branch_sizes(start: ProbabilisticPCA) -> list[tuple[int, int]]:
@@ -157,9 +245,17 @@ def branch_sizes(start: ProbabilisticPCA) -> list[tuple[int, int]]:
     return [(k, 2 * q), (q, k)]
 
 
-def squared_error(x: Tensor, mean: Tensor, residual: Tensor) -> Tensor:
-    """Squared distance between rows and their reconstruction over all d columns, per row."""
-    return (x - mean).square().sum(-1) + residual
+def branch_parameters(vae) -> list[nn.Parameter]:
+    """Trained parameters of both branches."""
+    branches = [branch for branch in (vae.encoder, vae.decoder) if branch is not None]
+    return [p for branch in branches for p in branch.parameters() if p.requires_grad]
+
+
+def aggregate(q: Posterior, rows) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the aggregate posterior of rows, each of shape (q,)."""
+    mean = rows.mean(q.mean)
+    variance = rows.mean((q.mean - mean).square() + q.variance)
+    return mean, variance.sqrt().clamp(min=1e-3)
 
 
 def _tensor(array: np.ndarray | float) -> Tensor:

@@ -1,0 +1,240 @@
+"""Columns with their likelihoods: by the kind of the column, or by what a person chose."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import clone
+
+from skvae.likelihoods import LIKELIHOODS, Gaussian, Likelihood
+from skvae.mixed import Table
+from skvae.table import Schema, is_frame
+
+# The kind of a column follows its dtype (table.py). Numbers share one noise, as in PCA, where
+# nothing but numbers is there; beside other kinds, whose units differ, each has its own.
+_BY_KIND = {"boolean": "bernoulli", "category": "categorical", "ordered": "ordinal"}
+_FEWEST_SIZED = 20  # columns whose total can be a size factor
+
+Blocks = tuple[tuple[Likelihood, np.ndarray], ...]
+
+
+def has_missing(values) -> bool:
+    """Whether a cell is missing; NaN passes through a minimum."""
+    return not sparse.issparse(values) and bool(np.isnan(values.min(initial=np.inf)))
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that fit has seen: how rows become cells, and which likelihoods these have."""
+
+    schema: Schema | None  # None for arrays of numbers and for sparse rows
+    likelihoods: Blocks
+    n_levels: np.ndarray  # of each column, 0 where it has none
+    is_plain: bool  # whether these are numbers as PCA takes them
+
+    @classmethod
+    def of(cls, X, likelihood) -> "Columns":
+        """The columns of a frame, an array or sparse rows."""
+        schema = None
+        if is_frame(X):
+            schema = Schema.of(X)
+            if coded := coded_columns(likelihood, schema.names):
+                schema = Schema.of(X, coded)
+        elif coded := coded_columns(likelihood, range(X.shape[1])):
+            schema = Schema.of(_dense(X), coded)
+        elif has_missing(X) and (empty := np.isnan(X).all(0)).any():
+            raise ValueError(f"column {int(empty.argmax())} has no observed cell; drop it.")
+        names, kinds = range(X.shape[1]), ["number"] * X.shape[1]
+        n_levels = np.zeros(X.shape[1], int)
+        if schema is not None:
+            names, kinds = schema.names, [_kind(column) for column in schema.columns]
+            n_levels = np.array([len(column.levels) for column in schema.columns])
+        plain = is_plain(likelihood, kinds)
+        return cls(schema, blocks(likelihood, names, kinds), n_levels, plain)
+
+    @property
+    def has_codes(self) -> bool:
+        """Whether cells are told by the schema; otherwise they are numbers as they stand."""
+        return self.schema is not None and not self.is_plain
+
+    @property
+    def is_coded(self) -> np.ndarray:
+        """Which columns have levels."""
+        return self.n_levels > 0
+
+    def encode(self, X, owner: str, fewest: int) -> np.ndarray:
+        """Cells of a table, float64; a warning counts levels that fit has not seen."""
+        assert self.schema is not None
+        values, unseen = self.schema.encode(X)
+        if len(values) < fewest:
+            raise ValueError(
+                f"Found array with {len(values)} sample(s) (shape={values.shape}) while a minimum "
+                f"of {fewest} is required by {owner}."
+            )
+        if unseen:
+            counts = ", ".join(f"{count} in column {name!r}" for name, count in unseen.items())
+            warnings.warn(
+                f"X has levels that fit has not seen: {counts}. They tell nothing of the codes.",
+                UserWarning,
+                stacklevel=5,
+            )
+        return values
+
+    def check(self, values, names: Sequence) -> None:
+        """Raise a ValueError that names the first cell which its column's likelihood cannot be."""
+        if self.is_plain:
+            return
+        for likelihood, where in self.likelihoods:
+            own = values if len(self.likelihoods) == 1 else values[:, where]
+            own_names = [names[j] for j in where]
+            if sparse.issparse(own):
+                _check_sparse(likelihood)
+            else:
+                _refuse_infinite(own, own_names)
+            likelihood.check(own, own_names)
+
+    def table(self, values) -> Table:
+        """What fit gets."""
+        return Table(values, self.likelihoods, self.n_levels)
+
+    def row(self, given: Mapping, names: Sequence) -> np.ndarray:
+        """One row of cells that has the given values, and nothing else."""
+        row = np.full(len(names), np.nan)
+        names = list(names)
+        for name, value in given.items():
+            if name not in names:
+                raise ValueError(f"given names column {name!r}; the columns are {names[:20]}.")
+            j = names.index(name)
+            if self.n_levels[j]:
+                levels = self.schema.columns[j].levels
+                if value not in levels:
+                    raise ValueError(
+                        f"given {name!r}={value!r} has no support: the levels of that column are "
+                        f"{list(levels)[:20]}."
+                    )
+                row[j] = levels.index(value)
+            else:
+                row[j] = _number(name, value)
+        self.check(row[None], names)
+        return row
+
+
+def _number(name, value) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise ValueError(f"given {name!r}={value!r} must be a number.")
+    return number
+
+
+def _refuse_infinite(values: np.ndarray, names: Sequence) -> None:
+    infinite = np.isinf(values)
+    if infinite.any():
+        row, column = np.argwhere(infinite)[0]
+        raise ValueError(
+            f"Input X contains infinity: {values[row, column]} in column {names[column]!r}, row "
+            f"{row}; clip it or drop the row."
+        )
+
+
+def _check_sparse(likelihood: Likelihood) -> None:
+    if not hasattr(likelihood, "sparse_features"):
+        raise ValueError(
+            f"sparse rows cannot have the likelihood {type(likelihood).__name__}: use 'gaussian', "
+            "'bernoulli', 'poisson' or 'negative_binomial', or make X dense (X.toarray())."
+        )
+
+
+def _kind(column) -> str:
+    """Numbers stay numbers where a person asked for levels."""
+    is_number = column.numpy_dtype is not None and column.numpy_dtype.kind != "b"
+    return "number" if is_number else column.kind
+
+
+def is_plain(likelihood, kinds: Sequence[str]) -> bool:
+    """Whether all columns are numbers with the likelihood of PCA."""
+    if any(kind != "number" for kind in kinds):
+        return False
+    chosen = likelihood.values() if isinstance(likelihood, Mapping) else [likelihood]
+    plain = ("auto", "gaussian")
+    return all(
+        each in plain if isinstance(each, str) else type(each) is Gaussian for each in chosen
+    )
+
+
+def coded_columns(likelihood, names: Sequence) -> set[int]:
+    """Positions of the columns whose values a person wants as levels."""
+    chosen = _chosen(likelihood, names)
+    return {j for j, each in chosen.items() if _component(each).is_coded}
+
+
+def blocks(likelihood, names: Sequence, kinds: Sequence[str]) -> Blocks:
+    """Likelihoods with the columns of each; equal ones share a block.
+
+    Raises a ValueError that names the column where a likelihood does not fit its kind.
+    """
+    chosen = _chosen(likelihood, names)
+    plain = is_plain(likelihood, kinds)
+    by_kind = {"number": "gaussian" if plain else "gaussian_diag"} | _BY_KIND
+    components = [_component(chosen.get(j, by_kind[kind])) for j, kind in enumerate(kinds)]
+    for name, kind, component in zip(names, kinds, components, strict=True):
+        if kind not in component.kinds:
+            raise ValueError(
+                f"column {name!r} is of kind {kind!r}, and likelihood {type(component).__name__} "
+                f"is for {' and '.join(component.kinds)} columns; leave it out of `likelihood`, or "
+                "change the column's dtype."
+            )
+    columns: dict[str, list[int]] = {}
+    for j, component in enumerate(components):
+        columns.setdefault(repr(component), []).append(j)
+    first = {repr(component): component for component in reversed(components)}
+    grouped = [(first[key], np.array(where)) for key, where in columns.items()]
+    return tuple((_sized(each, len(grouped), where), where) for each, where in grouped)
+
+
+def _dense(X):
+    if sparse.issparse(X):
+        raise ValueError("levels of sparse rows cannot be told; make X dense (X.toarray()).")
+    return X
+
+
+def _chosen(likelihood, names: Sequence) -> dict:
+    """What a person chose, by position."""
+    if not isinstance(likelihood, Mapping):
+        if isinstance(likelihood, str) and likelihood == "auto":
+            return {}
+        return dict.fromkeys(range(len(names)), likelihood)
+    known = {name: j for j, name in enumerate(names)}
+    unknown = [name for name in likelihood if name not in known]
+    if unknown:
+        raise ValueError(
+            f"likelihood names the column {unknown[0]!r}, which X does not have; its columns are "
+            f"{list(names)[:20]}."
+        )
+    return {
+        known[name]: each
+        for name, each in likelihood.items()
+        if not (isinstance(each, str) and each == "auto")
+    }
+
+
+def _component(likelihood) -> Likelihood:
+    if isinstance(likelihood, Likelihood):
+        return clone(likelihood)
+    if isinstance(likelihood, str) and likelihood in LIKELIHOODS:
+        return LIKELIHOODS[likelihood]()
+    raise ValueError(
+        f"likelihood {likelihood!r} is unknown; use 'auto', one of {sorted(LIKELIHOODS)}, a "
+        "component such as StudentT(df=4), or {column: name or component}."
+    )
+
+
+def _sized(likelihood: Likelihood, n_blocks: int, columns: np.ndarray) -> Likelihood:
+    """With size_factor="auto" of counts decided."""
+    if getattr(likelihood, "size_factor", None) == "auto":
+        likelihood.set_params(size_factor=n_blocks == 1 and len(columns) >= _FEWEST_SIZED)
+    return likelihood

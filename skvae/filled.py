@@ -1,0 +1,90 @@
+"""Rows with missing cells for a model that was fitted to complete numbers.
+
+The linear start says what a row's missing cells are, given its observed ones; the encoder sees the
+row filled with that, and its posterior is as much wider as the start's is. Densities are those of
+the observed cells. The model itself is the one that was fitted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skvae.factors import FactorModel
+from skvae.likelihoods import Gaussian
+from skvae.linear import ProbabilisticPCA
+from skvae.mixed import Cells, MixedStart, MixedVAE, Part
+from skvae.mixed_model import MixedModel
+from skvae.model import Model
+from skvae.vae import VAE, Posterior, Rows
+
+
+class FilledVAE(MixedVAE):
+    """A VAE of score space that encodes and explains cells."""
+
+    def __init__(self, start: MixedStart, pca: ProbabilisticPCA, vae: VAE) -> None:
+        super().__init__(start)
+        self.vae = vae
+        self.register_buffer("components", torch.from_numpy(pca.components).double())
+        log_variance = np.log(pca.noise_variance / pca.variances[: pca.latent_dim])
+        self.register_buffer("start_log_variance", torch.from_numpy(log_variance))
+
+    def encode(self, rows: Cells) -> Posterior:
+        linear, features, observed = self._linear_posterior(rows.values)
+        scores = features @ self.components.T
+        q = self.vae.encode(Rows(scores, scores.new_zeros(len(scores))))
+        if observed is None:
+            return q
+        return Posterior(q.mean, q.log_variance - self.start_log_variance, linear.root)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.vae.decode(z) @ self.components
+
+    def codes(self, rows: Cells) -> Tensor:
+        return self.encode(rows).mean * self.vae.code_scale
+
+
+@dataclass(frozen=True)
+class FilledModel(MixedModel):
+    """A model of complete numbers, asked about cells."""
+
+    fitted: Model
+
+    @classmethod
+    def of(cls, fitted: Model) -> "FilledModel":
+        """The same model for rows with missing cells."""
+        start = _mixed_start(fitted.start, fitted.start.noise_variance)
+        names = ("latent_dim", "architecture", "weights", "use", "start_weight", "kept", "device")
+        return cls(start, *(getattr(fitted, name) for name in names), fitted)
+
+    def vae(self, dtype: torch.dtype) -> MixedVAE:
+        start = _mixed_start(self.fitted.start, self.fitted.noise_variance)
+        vae = FilledVAE(start, self.fitted.start, self.fitted.vae(torch.float64))
+        return vae.to(self.device).eval().requires_grad_(False)
+
+
+def _mixed_start(pca: ProbabilisticPCA, noise_variance: float) -> MixedStart:
+    """Probabilistic PCA as a start of one Gaussian block."""
+    d, q = pca.n_features, pca.latent_dim
+    loadings = pca.components[:q].T * pca.weights
+    constants = {
+        "center": pca.mean,
+        "scale": np.full(d, pca.scale),
+        "floor": np.zeros(d),
+        "bias": np.zeros(d),
+        "dispersion": np.full(1, 0.5 * np.log(noise_variance)),
+    }
+    factors = FactorModel(np.zeros(d), loadings, np.full(d, pca.noise_variance), np.arange(d))
+    return MixedStart(
+        parts=(Part(Gaussian(), np.arange(d), constants),),
+        factors=factors,
+        loadings=loadings,
+        bias=np.zeros(d),
+        masked=np.zeros(d, bool),
+        basis=None,
+        latent_dim=q,
+        rank=pca.rank,
+        n_features=d,
+        scale=pca.scale,
+    )

@@ -1,0 +1,221 @@
+"""The linear start of a table: factors of its features, and a generalised linear head per block.
+
+Features are fitted by probabilistic PCA in closed form where nothing is missing and all columns
+share their noise, by EM on the observed cells otherwise. A block that is normal given z keeps
+what that says; every other one gets the maximum of its own likelihood on draws of z from the
+posteriors: convex for all but Student's t (docs/theory.md).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from scipy import optimize, sparse
+from torch import Tensor
+
+from skvae.factors import FactorModel, NoiseRule, Observations, fit_factors
+from skvae.likelihoods import Block, Gaussian
+from skvae.linear import ProbabilisticPCA, fit_linear
+from skvae.mixed import Cells, MixedStart, MixedVAE, Part, Table
+
+_WIDE = 512  # features; beyond, the encoder's branch sees their principal directions
+_HEAD_ROWS = 10_000  # by which the heads are fitted
+_HEAD_ITERATIONS = 100
+_PRIOR_VARIANCE = 10.0  # of a head's loadings, as of logistic regression with C = 10
+_LEAST_NOISE = 0.05  # of features that share it: levels of a category can fit perfectly
+_BATCH_CELLS = 4_194_304
+
+
+def fit_mixed(
+    table: Table, latent_dim: int, weight: np.ndarray | None, rng: np.random.RandomState
+) -> MixedStart:
+    """The linear start of a table."""
+    values, likelihoods, n_levels = table
+    scale = _common_scale(values, likelihoods, weight)
+    parts = tuple(
+        Part(each, columns, each.fit(values[:, columns], weight, n_levels[columns], scale))
+        for each, columns in likelihoods
+    )
+    blocks = [Block(*part) for part in parts]
+    observed = _observed(values, parts)
+    features = _features(values, blocks)
+    owner = np.concatenate([part.columns[b.owners] for part, b in zip(parts, blocks, strict=True)])
+    shared = np.concatenate([np.full(b.width, b.likelihood.shares_noise) for b in blocks])
+    floor = np.concatenate([_noise_floor(block) for block in blocks])
+    pca = fit_linear(
+        features if observed is None else features * observed[:, owner], latent_dim, weight, rng
+    )
+    factors = _as_factors(pca, owner, floor, is_centred=not sparse.issparse(values))
+    if observed is not None or not shared.all():
+        # The rows by which the model is found first must be a sample of all.
+        order = rng.permutation(len(features))
+        factors = fit_factors(
+            Observations(*(_ordered(each, order) for each in (features, observed, weight))),
+            factors,
+            NoiseRule(shared, floor),
+        )
+    start = MixedStart(
+        parts=parts,
+        factors=factors,
+        loadings=np.zeros((len(owner), factors.latent_dim)),
+        bias=np.concatenate([part.constants["bias"] for part in parts]),
+        masked=np.zeros(values.shape[1], bool) if observed is None else ~observed.all(0),
+        basis=pca.components if len(owner) > _WIDE else None,
+        latent_dim=factors.latent_dim,
+        rank=pca.rank,
+        n_features=values.shape[1],
+        scale=1.0 if scale is None else scale,
+    )
+    return _with_heads(start, values, weight, rng)
+
+
+def features_of(table: Table, weight=None) -> np.ndarray:
+    """Features of dense cells, 0 where missing, in the order of the parts."""
+    values, likelihoods, n_levels = table
+    scale = _common_scale(values, likelihoods, weight)
+    blocks = [
+        Block(each, where, each.fit(values[:, where], weight, n_levels[where], scale))
+        for each, where in likelihoods
+    ]
+    return _features(values, blocks)
+
+
+def _common_scale(values, likelihoods, weight) -> float | None:
+    """One scale for all columns where all are Gaussian, as in PCA."""
+    (first, *others) = likelihoods
+    if others or type(first[0]) is not Gaussian:
+        return None
+    own = first[0].fit(values, weight)
+    varies = own["floor"] > 0
+    return float(np.sqrt(np.sum(np.square(own["scale"][varies])) / len(varies))) or 1.0
+
+
+def _observed(values, parts) -> np.ndarray | None:
+    """Which cells say something, None where all do: missing ones and unseen levels do not."""
+    if sparse.issparse(values):
+        return None
+    silent = np.isnan(values)
+    for part in parts:
+        if part.likelihood.is_coded:
+            silent[:, part.columns] |= values[:, part.columns] < 0
+    return ~silent if silent.any() else None
+
+
+def _features(values, blocks):
+    """All features, (n, width): float64, 0 where missing; CSR for CSR counts, not centred."""
+    if sparse.issparse(values):
+        return blocks[0].likelihood.sparse_features(blocks[0], values)
+    x = torch.from_numpy(values)
+    with torch.no_grad():
+        return np.nan_to_num(torch.cat([b.features(x[:, b.columns]) for b in blocks], 1).numpy())
+
+
+def _as_factors(
+    pca: ProbabilisticPCA, owner: np.ndarray, floor: np.ndarray, is_centred: bool
+) -> FactorModel:
+    """Probabilistic PCA as a factor model; one unit without loadings where there is no rank."""
+    q = max(pca.latent_dim, 1)
+    loadings = np.zeros((len(owner), q))
+    loadings[:, : pca.latent_dim] = pca.scale * pca.components[: pca.latent_dim].T * pca.weights
+    noise = np.maximum(pca.noise_variance * pca.scale**2, floor)
+    # Features of sparse rows are centred when they are dense, in a batch.
+    center = pca.mean if is_centred else np.zeros(len(owner))
+    return FactorModel(center, loadings, noise, owner)
+
+
+def _ordered(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
+    return None if array is None else array[order]
+
+
+def _noise_floor(block: Block) -> np.ndarray:
+    if not block.likelihood.is_gaussian:
+        return np.full(block.width, _LEAST_NOISE)
+    return np.maximum(np.square(block.floor.numpy()), 1e-12)
+
+
+def _with_heads(start: MixedStart, values, weight, rng) -> MixedStart:
+    """Loadings, bias and dispersions of every block."""
+    loadings, bias = start.loadings.copy(), start.bias.copy()
+    parts, first = [], 0
+    rows, w = _some_rows(values, weight, rng)
+    vae = MixedVAE(start).requires_grad_(False)
+    z = _posterior_draws(vae, rows, rng)
+    for part, block in zip(start.parts, vae.blocks, strict=True):
+        own = slice(first, first + block.width)
+        first += block.width
+        if part.likelihood.is_gaussian:
+            loadings[own] = start.factors.loadings[own]
+            bias[own] = start.factors.center[own]
+            dispersion = 0.5 * np.log(start.factors.noise[own])
+            if len(part.constants["dispersion"]) == 1:
+                dispersion = dispersion[:1]
+        else:
+            x = rows[:, part.columns]
+            loadings[own], bias[own], dispersion = _fit_head(block, x, z, w, start, own)
+        parts.append(part._replace(constants=part.constants | {"dispersion": dispersion}))
+    return replace(start, parts=tuple(parts), loadings=loadings, bias=bias)
+
+
+def _some_rows(values, weight, rng):
+    n = values.shape[0]
+    if n <= _HEAD_ROWS:
+        return values, weight
+    chosen = np.sort(rng.permutation(n)[:_HEAD_ROWS])
+    return values[chosen], None if weight is None else weight[chosen]
+
+
+def _dense(values, rows: slice) -> Tensor:
+    x = values[rows]
+    return torch.from_numpy(np.asarray(x.toarray() if sparse.issparse(x) else x, np.float64))
+
+
+def _posterior_draws(vae: MixedVAE, values, rng) -> np.ndarray:
+    """One draw from the posterior of every row, shape (n, q)."""
+    draws = []
+    for rows in _batches(values):
+        q = vae.encode(Cells(_dense(values, rows)))
+        noise = torch.from_numpy(rng.standard_normal(tuple(q.mean.shape)))
+        draws.append(q.sample(noise))
+    return torch.cat(draws)
+
+
+def _batches(values):
+    step = max(1, _BATCH_CELLS // values.shape[1])
+    for first in range(0, values.shape[0], step):
+        yield slice(first, first + step)
+
+
+def _fit_head(block: Block, values, z: Tensor, weight, start: MixedStart, own: slice):
+    """Loadings, bias and dispersions of greatest likelihood (L-BFGS, with a normal prior)."""
+    n, q = z.shape
+    w = None if weight is None else torch.from_numpy(weight / weight.mean())
+    block.requires_grad_(True)
+    guess = [start.loadings[own], start.bias[own], block.dispersion.detach().numpy()]
+    if type(block.likelihood).__name__ in {"StudentT", "LogNormal"}:  # features as they are
+        guess[0] = start.factors.loadings[own]
+        guess[1] = start.factors.center[own]
+    sizes = [array.size for array in guess]
+
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        parameters = torch.from_numpy(flat).requires_grad_(True)
+        weights, bias, dispersion = parameters.split(sizes)
+        weights = weights.view(-1, q)
+        block._parameters["dispersion"] = dispersion.view(guess[2].shape)
+        total = 0.5 * weights.square().sum() / _PRIOR_VARIANCE / n
+        total.backward(retain_graph=True)
+        value = total.item()
+        for rows in _batches(values):
+            x = _dense(values, rows)
+            log_prob = block.log_prob(x, z[rows] @ weights.T + bias)
+            log_prob = log_prob.masked_fill(x.isnan(), 0.0).sum(1)
+            part = -(log_prob if w is None else w[rows] * log_prob).sum() / n
+            part.backward(retain_graph=True)
+            value += part.item()
+        return value, parameters.grad.numpy()
+
+    flat = np.concatenate([array.ravel() for array in guess])
+    found = optimize.minimize(
+        loss, flat, jac=True, method="L-BFGS-B", options={"maxiter": _HEAD_ITERATIONS}
+    ).x
+    weights, bias, dispersion = np.split(found, np.cumsum(sizes)[:-1])
+    return weights.reshape(-1, q), bias, dispersion.reshape(guess[2].shape)

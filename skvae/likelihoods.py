@@ -1,0 +1,768 @@
+"""Likelihoods p(x | z) by block of columns: every one a density or a distribution that sums to one.
+
+A block is some columns of one likelihood. x are their values, shape (batch, c): numbers, or codes
+of levels, anything where nothing was observed. eta are the decoder's outputs for them, shape
+(batch, width). Log-densities are in nats per cell, shape (batch, c), for values in the user's
+units. Features are what the encoder sees: the values, standardised, shape (batch, width).
+
+A likelihood is a component without state: what it learns of its columns is a dict of arrays, which
+`Block` holds. To add one: a component here, a row in LIKELIHOODS.
+"""
+
+import math
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_LOG_2PI = math.log(2 * math.pi)
+_SMALLEST_NOISE = 1e-3  # of a column, in its standard deviations
+_LOG_RATE = (-15.0, 15.0)  # of counts
+_FAR = 1e4  # a logit beyond every threshold
+
+Constants = dict[str, np.ndarray]
+
+
+class Block(nn.Module):
+    """Columns of one likelihood with what it has learnt of them; `dispersion` is trained."""
+
+    dispersion: Tensor
+
+    def __init__(self, likelihood: "Likelihood", columns: np.ndarray, constants: Constants) -> None:
+        super().__init__()
+        self.likelihood, self.columns = likelihood, columns
+        for name, value in constants.items():
+            if name == "dispersion":
+                self.dispersion = nn.Parameter(torch.tensor(value, dtype=torch.float64))
+            else:
+                dtype = torch.float64 if value.dtype.kind == "f" else torch.int64
+                self.register_buffer(name, torch.tensor(value, dtype=dtype))
+        self.width = len(constants["bias"])
+        self.owners = likelihood.owners(constants)
+        self.n_expectations = likelihood.n_expectations(constants)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Standardised values, shape (batch, width); anything where a cell is missing."""
+        return self.likelihood.features(self, self._readable(x))
+
+    def log_prob(self, x: Tensor, eta: Tensor) -> Tensor:
+        """Log-density of every cell, shape (batch, c)."""
+        return self.likelihood.log_prob(self, self._readable(x), eta)
+
+    def _readable(self, x: Tensor) -> Tensor:
+        """Values without NaN, whose gradient would be NaN even where nothing asks for it."""
+        return x if self.likelihood.takes_missing else x.nan_to_num()
+
+    def expectation(self, eta: Tensor) -> Tensor:
+        """Mean values, or probabilities of levels: what may be averaged over draws of z."""
+        return self.likelihood.expectation(self, eta)
+
+    def decide(self, expectation: Tensor) -> Tensor:
+        """Values from (averaged) expectations, shape (batch, c)."""
+        return self.likelihood.decide(self, expectation)
+
+    def expected_features(self, eta: Tensor) -> Tensor:
+        """Features of the expectation, shape (batch, width)."""
+        return self.likelihood.expected_features(self, eta)
+
+    def sample(self, eta: Tensor, generator: torch.Generator) -> Tensor:
+        """Draws of values, shape (batch, c)."""
+        return self.likelihood.sample(self, eta, generator)
+
+
+class Likelihood(BaseEstimator):
+    """What all likelihoods share; see the module."""
+
+    kinds = ("number",)  # of columns that it can be given
+    is_coded = False  # whether values are codes of levels
+    shares_noise = True  # in the linear start, with the other columns that do
+    is_gaussian = False  # given features: the linear start's own density
+    takes_missing = False  # whether NaN means something to it beside the cell itself
+
+    def check(self, values, names) -> None:
+        """Raise a ValueError that names the first value which cannot be."""
+
+    def owners(self, constants: Constants) -> np.ndarray:
+        """Column of the block that each feature belongs to, shape (width,)."""
+        return np.arange(len(constants["bias"]))
+
+    def n_expectations(self, constants: Constants) -> int:
+        """Columns of `expectation`."""
+        return len(constants["bias"])
+
+    def decide(self, block: Block, expectation: Tensor) -> Tensor:
+        return expectation
+
+    def expected_features(self, block: Block, eta: Tensor) -> Tensor:
+        return block.features(self.expectation(block, eta))
+
+
+def _refuse(where: np.ndarray, values: np.ndarray, names, what: str, remedy: str) -> None:
+    if where.any():
+        row, column = np.argwhere(where)[0]
+        raise ValueError(
+            f"column {names[column]!r} holds {values[row, column]:g} in row {row}, and {what}; "
+            f"{remedy}."
+        )
+
+
+def noise_variance(block: Block) -> Tensor:
+    """Not below the floor: no column buys likelihood by precision (Mattei & Frellsen, 2018)."""
+    return torch.maximum((2.0 * block.dispersion).exp(), block.floor.square())
+
+
+def _normal(error: Tensor, variance: Tensor) -> Tensor:
+    return -0.5 * (error.square() / variance + variance.log() + _LOG_2PI)
+
+
+def _noise(eta: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.empty_like(eta).normal_(generator=generator)
+
+
+def _uniform(eta: Tensor, generator: torch.Generator) -> Tensor:
+    tiny = torch.finfo(eta.dtype).tiny
+    return torch.empty_like(eta).uniform_(generator=generator).clamp(min=tiny)
+
+
+class GaussianDiag(Likelihood):
+    """Normal, with a noise of its own for every column.
+
+    Its noise is at least a thousandth of the column's standard deviation, and at least the
+    resolution of its values (their smallest difference) divided by the root of 12, the standard
+    deviation of rounding.
+    """
+
+    shares_noise = False
+    is_gaussian = True
+
+    def fit(self, values: np.ndarray, weight=None, n_levels=None, scale=None) -> Constants:
+        """Mean and scale of every column; scale: one for all of them."""
+        y = self.forward(values)
+        center, own = _moments(y, weight)
+        scale = own if scale is None else np.full_like(own, scale)
+        floor = np.maximum(_SMALLEST_NOISE * own, resolution(y) / math.sqrt(12)) / scale
+        return {
+            "center": center,
+            "scale": scale,
+            "floor": np.where(np.ptp(np.nan_to_num(y - center), axis=0) > 0, floor, 0.0),
+            "bias": np.zeros(y.shape[1]),
+            "dispersion": np.zeros(y.shape[1]),
+        }
+
+    def forward(self, x):
+        """The values that are normal; numpy or torch."""
+        return x
+
+    def features(self, block, x):
+        return (self.forward(x) - block.center) / block.scale
+
+    def log_prob(self, block, x, eta):
+        error = self.features(block, x) - eta
+        return _normal(error, noise_variance(block)) - block.scale.log()
+
+    def expectation(self, block, eta):
+        return block.center + block.scale * eta
+
+    def expected_features(self, block, eta):
+        return eta
+
+    def sample(self, block, eta, generator):
+        eta = eta + noise_variance(block).sqrt() * _noise(eta, generator)
+        return block.center + block.scale * eta
+
+
+class Gaussian(GaussianDiag):
+    """Normal, with one noise for all columns, as in probabilistic PCA."""
+
+    shares_noise = True
+
+    def fit(self, values, weight=None, n_levels=None, scale=None):
+        return super().fit(values, weight, n_levels, scale) | {"dispersion": np.zeros(1)}
+
+
+class LogNormal(GaussianDiag):
+    """Normal on the logarithm, for positive numbers; its noise is multiplicative.
+
+    Where a column holds zeros, their logarithm is taken after half the smallest positive value
+    was added to all.
+    """
+
+    is_gaussian = False
+
+    def check(self, values, names):
+        remedy = "use 'gaussian' or 'student_t' for it"
+        _refuse(values < 0, values, names, "'lognormal' needs values that are not negative", remedy)
+
+    def fit(self, values, weight=None, n_levels=None, scale=None):
+        positive = np.where(values > 0, values, np.nan)
+        with_zeros = (values == 0).any(0)
+        smallest = np.nanmin(np.where(np.isnan(positive), np.inf, positive), axis=0)
+        shift = np.where(with_zeros & np.isfinite(smallest), 0.5 * smallest, 0.0)
+        shift = np.where(with_zeros & ~np.isfinite(smallest), 1.0, shift)
+        return super().fit(np.log(values + shift), weight) | {"shift": shift}
+
+    def features(self, block, x):
+        return (self._log(block, x) - block.center) / block.scale
+
+    def _log(self, block, x):
+        """Below the support the nearest logarithm that is a number stands in."""
+        tiny = torch.finfo(x.dtype).tiny
+        return (x + block.shift).clamp(min=tiny).log()
+
+    def log_prob(self, block, x, eta):
+        return super().log_prob(block, x, eta) - self._log(block, x)
+
+    def expectation(self, block, eta):
+        variance = noise_variance(block) * block.scale.square()
+        return (super().expectation(block, eta) + 0.5 * variance).exp() - block.shift
+
+    def sample(self, block, eta, generator):
+        return (super().sample(block, eta, generator).exp() - block.shift).clamp(min=0.0)
+
+
+class StudentT(GaussianDiag):
+    """Student's t, for columns with heavy tails; scale and degrees of freedom per column.
+
+    Parameters
+    ----------
+    df : float or "auto", default="auto"
+        Degrees of freedom, above 2; "auto" learns them.
+    """
+
+    is_gaussian = False
+
+    def __init__(self, *, df="auto"):
+        self.df = df
+
+    def fit(self, values, weight=None, n_levels=None, scale=None):
+        """Median and interquartile range instead of mean and standard deviation."""
+        constants = super().fit(values, weight)
+        quartiles = np.nanpercentile(values, [25, 50, 75], axis=0)
+        robust = (quartiles[2] - quartiles[0]) / 1.349
+        robust = np.where(robust > 0, robust, constants["scale"])
+        floor = constants["floor"] * constants["scale"] / robust
+        df = np.full(len(robust), 2.0)  # softplus(2) + 2, about 4
+        return constants | {
+            "center": quartiles[1],
+            "scale": robust,
+            "floor": floor,
+            "dispersion": np.concatenate([np.zeros(len(robust)), df]),
+        }
+
+    def _parts(self, block):
+        log_scale, raw_df = block.dispersion.chunk(2)
+        variance = torch.maximum((2.0 * log_scale).exp(), block.floor.square())
+        df = 2.0 + F.softplus(raw_df) if self.df == "auto" else torch.full_like(raw_df, self.df)
+        return variance, df
+
+    def log_prob(self, block, x, eta):
+        variance, df = self._parts(block)
+        square = (self.features(block, x) - eta).square() / variance
+        constant = torch.lgamma(0.5 * (df + 1)) - torch.lgamma(0.5 * df)
+        constant = constant - 0.5 * (df * variance * math.pi).log() - block.scale.log()
+        return constant - 0.5 * (df + 1) * torch.log1p(square / df)
+
+    def sample(self, block, eta, generator):
+        variance, df = self._parts(block)
+        rng = _numpy_generator(generator)
+        t = torch.as_tensor(rng.standard_t(df.detach().numpy(force=True), tuple(eta.shape)))
+        return block.center + block.scale * (eta + variance.sqrt() * t.to(eta))
+
+
+class Bernoulli(Likelihood):
+    """Yes or no: booleans, and numbers that are 0 or 1."""
+
+    kinds = ("number", "boolean")
+
+    def check(self, values, names):
+        if sparse.issparse(values):
+            values = np.asarray(values.data)[:, None]  # zeros are right
+        wrong = ~(np.isnan(values) | (values == 0) | (values == 1))
+        _refuse(wrong, values, names, "'bernoulli' needs 0 or 1", "use 'gaussian' or a threshold")
+
+    def sparse_features(self, block, values):
+        """Features of CSR rows as CSR, not centred."""
+        scale = sparse.diags_array(1 / block.scale.numpy())
+        return sparse.csr_array(values.astype(np.float64) @ scale)
+
+    def fit(self, values, weight=None, n_levels=None, scale=None):
+        share, n = _mean(values, weight), _count(values)
+        share = (share * n + 0.5) / (n + 1.0)
+        return {
+            "center": share,
+            "scale": np.sqrt(share * (1 - share)),
+            "bias": np.log(share / (1 - share)),
+            "dispersion": np.zeros(0),
+        }
+
+    def features(self, block, x):
+        return (x - block.center) / block.scale
+
+    def log_prob(self, block, x, eta):
+        return x * eta - F.softplus(eta)
+
+    def expectation(self, block, eta):
+        return torch.sigmoid(eta)
+
+    def decide(self, block, expectation):
+        return (expectation >= 0.5).to(expectation)
+
+    def sample(self, block, eta, generator):
+        return (_uniform(eta, generator) < torch.sigmoid(eta)).to(eta)
+
+
+class ContinuousBernoulli(Bernoulli):
+    """Values in [0, 1]: intensities and shares (Loaiza-Ganem & Cunningham, 2019)."""
+
+    kinds = ("number",)
+
+    def check(self, values, names):
+        wrong = (values < 0) | (values > 1)
+        what = "'continuous_bernoulli' needs values in [0, 1]"
+        _refuse(wrong, values, names, what, "divide the column by its largest value")
+
+    def fit(self, values, weight=None, n_levels=None, scale=None):
+        center, scale = _moments(values, weight)
+        # The logit whose mean is center, from a table: the mean has no inverse in closed form.
+        logits = torch.linspace(-50, 50, 5001, dtype=torch.float64)
+        bias = np.interp(center, self.expectation(None, logits).numpy(), logits.numpy())
+        return {"center": center, "scale": scale, "bias": bias, "dispersion": np.zeros(0)}
+
+    def log_prob(self, block, x, eta):
+        return x * eta - _log_sinhc(eta)
+
+    def expectation(self, block, eta):
+        small = eta.abs() < 1e-2
+        safe = torch.where(small, torch.ones_like(eta), eta)
+        return torch.where(small, 0.5 + eta / 12, -1 / torch.expm1(-safe) - 1 / safe)
+
+    def decide(self, block, expectation):
+        return expectation
+
+    def sample(self, block, eta, generator):
+        u, size = _uniform(eta, generator), eta.abs()
+        safe = size.clamp(min=1e-4)
+        x = 1.0 + torch.log(u + (1.0 - u) * torch.exp(-safe)) / safe
+        x = torch.where(size < 1e-4, u, x)
+        return torch.where(eta < 0, 1.0 - x, x).clamp(0.0, 1.0)
+
+
+def _log_sinhc(eta: Tensor) -> Tensor:
+    """log((exp(eta) - 1) / eta), the normaliser of the continuous Bernoulli."""
+    small = eta.abs() < 1e-2
+    size = torch.where(small, torch.ones_like(eta), eta.abs())
+    exact = torch.relu(eta) + torch.log(-torch.expm1(-size)) - size.log()
+    return torch.where(small, eta / 2 + eta.square() / 24, exact)
+
+
+class Categorical(Likelihood):
+    """One of several levels, in no order: a softmax.
+
+    Levels beyond the most frequent ones share one output, within which their frequencies are
+    kept. A level that fit has not seen tells nothing about the codes, and has the probability
+    with which new levels are to be expected (Good & Turing: the share of levels seen once).
+
+    Parameters
+    ----------
+    max_levels : int, default=64
+        Levels of a column that get an output of their own.
+    """
+
+    kinds = ("number", "boolean", "category", "ordered")
+    is_coded = True
+
+    def __init__(self, *, max_levels=64):
+        self.max_levels = max_levels
+
+    def fit(self, values, weight=None, n_levels=None, scale=None):
+        slots, within, shares, log_seen, log_unseen = [], [], [], [], []
+        for column, n in zip(values.T, n_levels, strict=True):
+            seen = ~np.isnan(column) & (column >= 0)
+            w = None if weight is None else weight[seen]
+            count = np.bincount(column[seen].astype(int), minlength=n).astype(float)
+            mass = np.bincount(column[seen].astype(int), w, minlength=n).astype(float)
+            slot, within_slot, share = _slots(mass, count, self.max_levels)
+            unseen = ((count == 1).sum() + 0.5) / (count.sum() + 1.0)
+            slots.append(slot)
+            within.append(within_slot)
+            shares.append(share)
+            log_seen.append(math.log1p(-min(unseen, 0.5)))
+            log_unseen.append(math.log(min(unseen, 0.5)))
+        sizes = np.array([len(share) for share in shares])
+        share = np.concatenate(shares)
+        return {
+            "sizes": sizes,
+            "first_slot": np.cumsum(sizes) - sizes,
+            "slot_of": np.concatenate(slots),
+            "log_within": np.concatenate(within),
+            "first_level": np.cumsum([len(s) for s in slots]) - [len(s) for s in slots],
+            "center": share,
+            "scale": np.sqrt(share),
+            "log_seen": np.array(log_seen),
+            "log_unseen": np.array(log_unseen),
+            "bias": np.log(share),
+            "dispersion": np.zeros(0),
+        }
+
+    def owners(self, constants):
+        return np.repeat(np.arange(len(constants["sizes"])), constants["sizes"])
+
+    def _slot(self, block, x):
+        """Index among all outputs of the block, shape (batch, c); a guess where unseen."""
+        level = block.first_level + x.clamp(min=0).long()
+        return block.first_slot + block.slot_of[level], level
+
+    def features(self, block, x):
+        one_hot = x.new_zeros(len(x), block.width).scatter_(1, self._slot(block, x)[0], 1.0)
+        return (one_hot - block.center) / block.scale
+
+    def log_prob(self, block, x, eta):
+        slot, level = self._slot(block, x)
+        normaliser = torch.stack([part.logsumexp(-1) for part in self._split(block, eta)], -1)
+        seen = eta.gather(1, slot) - normaliser + block.log_within[level] + block.log_seen
+        return torch.where(x < 0, block.log_unseen, seen)
+
+    def expectation(self, block, eta):
+        return torch.cat([part.softmax(-1) for part in self._split(block, eta)], -1)
+
+    def expected_features(self, block, eta):
+        return (self.expectation(block, eta) - block.center) / block.scale
+
+    def decide(self, block, expectation):
+        return self._level(block, [p.argmax(-1) for p in self._split(block, expectation)])
+
+    def sample(self, block, eta, generator):
+        shares = self._split(block, self.expectation(block, eta))
+        drawn = [torch.multinomial(p, 1, generator=generator)[:, 0] for p in shares]
+        return self._level(block, drawn, generator)
+
+    def _split(self, block, eta):
+        return eta.split(block.sizes.tolist(), -1)
+
+    def _level(self, block, slots, generator=None):
+        """Codes of levels from slots: within a shared one the most frequent, or a draw."""
+        levels = []
+        bounds = [*block.first_level.tolist(), len(block.slot_of)]
+        for slot, first, last in zip(slots, bounds[:-1], bounds[1:], strict=True):
+            owner, log_within = block.slot_of[first:last], block.log_within[first:last]
+            best = [log_within.masked_fill(owner != s, -torch.inf).argmax() for s in owner.unique()]
+            level = torch.stack(best)[slot]
+            shared = slot == len(best) - 1
+            if generator is not None and shared.any() and (owner == len(best) - 1).sum() > 1:
+                share = torch.where(owner == len(best) - 1, log_within.exp(), 0.0)
+                n = int(shared.sum())
+                level[shared] = torch.multinomial(share, n, replacement=True, generator=generator)
+            levels.append(level)
+        return torch.stack(levels, -1).to(block.center)
+
+
+def _slots(mass: np.ndarray, count: np.ndarray, most: int):
+    """Slot of each level, log-probability within it, share of each slot.
+
+    The most frequent levels come first in their own order; the rest share the last slot.
+    """
+    if len(count) > most:
+        own = np.sort(np.argsort(-mass, kind="stable")[: most - 1])
+        slot = np.full(len(count), most - 1)
+        slot[own] = np.arange(most - 1)
+    else:
+        slot = np.arange(len(count))
+    mass = mass * count.sum() / max(mass.sum(), 1e-300) + 0.5
+    total = np.bincount(slot, mass)
+    return slot, np.log(mass / total[slot]), total / total.sum()
+
+
+class Ordinal(Likelihood):
+    """One of several levels in an order: thresholds on one number (McCullagh, 1980)."""
+
+    kinds = ("number", "ordered")
+    is_coded = True
+
+    def fit(self, values, weight=None, n_levels=None, scale=None):
+        """Thresholds at the levels' frequencies; features are the levels' mean normal ranks."""
+        n_levels = np.array(n_levels)
+        unseen, thresholds, positions = [], [], []
+        for column, n in zip(values.T, n_levels, strict=True):
+            seen = ~np.isnan(column) & (column >= 0)
+            w = None if weight is None else weight[seen]
+            count = np.bincount(column[seen].astype(int), w, minlength=n) + 0.5
+            up_to = np.cumsum(count) / count.sum()
+            thresholds.append(np.log(up_to[:-1] / (1 - up_to[:-1])))
+            positions.append(up_to - 0.5 * count / count.sum())
+            unseen.append(0.5 / (seen.sum() + 1.0))
+        padded = np.full((len(n_levels), n_levels.max()), np.nan)
+        ranks = np.zeros((len(n_levels), n_levels.max()))
+        for row, rank, t, p in zip(padded, ranks, thresholds, positions, strict=True):
+            row[: len(t)] = t
+            rank[: len(p)] = np.log(p / (1 - p))
+        raw = padded.copy()
+        raw[:, 1:] = np.log(np.expm1(np.maximum(np.diff(padded, axis=1), 1e-3)))
+        feature = np.take_along_axis(ranks, np.nan_to_num(values).astype(int).clip(0).T, 1).T
+        center, scale = _moments(np.where(values >= 0, feature, np.nan), weight)
+        return {
+            "n_levels": n_levels,
+            "ranks": ranks,
+            "center": center,
+            "scale": scale,
+            "log_seen": np.log1p(-np.array(unseen)),
+            "log_unseen": np.log(unseen),
+            "bias": np.zeros(len(n_levels)),
+            "dispersion": np.nan_to_num(raw),
+        }
+
+    def features(self, block, x):
+        rank = block.ranks.gather(1, x.clamp(min=0).long().T).T
+        return (rank - block.center) / block.scale
+
+    def n_expectations(self, constants):
+        return constants["ranks"].size
+
+    def _thresholds(self, block):
+        """Lower and upper end of every level, shape (c, levels)."""
+        gaps = torch.cat([block.dispersion[:, :1], F.softplus(block.dispersion[:, 1:])], 1)
+        upper = gaps.cumsum(1)
+        level = torch.arange(upper.shape[1], device=upper.device)
+        upper = torch.where(level >= block.n_levels[:, None] - 1, _FAR, upper)
+        lower = torch.cat([torch.full_like(upper[:, :1], -_FAR), upper[:, :-1]], 1)
+        return lower, upper
+
+    def log_prob(self, block, x, eta):
+        lower, upper = self._thresholds(block)
+        level = x.clamp(min=0).long().T
+        low, high = lower.gather(1, level).T - eta, upper.gather(1, level).T - eta
+        seen = _log_between(low, high) + block.log_seen
+        return torch.where(x < 0, block.log_unseen, seen)
+
+    def expectation(self, block, eta):
+        """Probabilities of levels, shape (batch, c * levels), 0 past a column's last one."""
+        lower, upper = self._thresholds(block)
+        p = torch.sigmoid(upper - eta[..., None]) - torch.sigmoid(lower - eta[..., None])
+        return p.flatten(1)
+
+    def decide(self, block, expectation):
+        return expectation.view(len(expectation), *block.ranks.shape).argmax(-1).to(expectation)
+
+    def expected_features(self, block, eta):
+        p = self.expectation(block, eta).view(len(eta), *block.ranks.shape)
+        return ((p * block.ranks).sum(-1) - block.center) / block.scale
+
+    def sample(self, block, eta, generator):
+        u = _uniform(eta, generator)
+        logistic = eta + torch.log(u) - torch.log1p(-u.clamp(max=1 - 1e-7))
+        upper = self._thresholds(block)[1]
+        return (logistic[..., None] > upper).sum(-1).to(eta)
+
+
+def _log_between(low: Tensor, high: Tensor) -> Tensor:
+    """log(sigmoid(high) - sigmoid(low)), stable: sigmoid(h) sigmoid(-l) (1 - exp(l - h))."""
+    gap = (high - low).clamp(min=1e-6)
+    return F.logsigmoid(high) + F.logsigmoid(-low) + torch.log(-torch.expm1(-gap))
+
+
+class Poisson(Likelihood):
+    """Counts whose variance is their mean.
+
+    Parameters
+    ----------
+    size_factor : bool or "auto", default="auto"
+        Whether a row's mean counts are its total times a share: for texts and for sequencing,
+        where the total says how much was looked at. The density is then that of the counts given
+        the total. "auto" does so if every column of the table has this likelihood and there are
+        at least 20.
+    """
+
+    takes_missing = True
+
+    def __init__(self, *, size_factor="auto"):
+        self.size_factor = size_factor
+
+    def check(self, values, names):
+        cells = sparse.coo_array(values) if sparse.issparse(values) else None
+        what, remedy = "counts are whole numbers from 0 up", "use 'lognormal' or 'gaussian'"
+        if cells is None:
+            wrong = (values < 0) | (values != np.floor(values)) & ~np.isnan(values)
+            _refuse(wrong, values, names, what, remedy)
+            return
+        wrong = np.flatnonzero((cells.data < 0) | (cells.data != np.floor(cells.data)))
+        if len(wrong):
+            row, column = cells.row[wrong[0]], cells.col[wrong[0]]
+            value = cells.data[wrong[0]]
+            raise ValueError(
+                f"column {names[column]!r} holds {value:g} in row {row}, and {what}; {remedy}."
+            )
+
+    def fit(self, values, weight=None, n_levels=None, scale=None):
+        share, total = _mean(values, weight), 1.0
+        if self.size_factor is True:
+            total = _sum(values)
+            median = float(np.median(total[total > 0])) if (total > 0).any() else 1.0
+            share = np.maximum(share, 1e-8 * share.sum() + 1e-30) / max(share.sum(), 1e-30)
+            log_total = np.log(np.maximum(total, 1.0))
+            sizes = {"median": np.array(median), "totals": np.percentile(log_total, range(101))}
+        else:
+            sizes = {"median": np.array(0.0), "totals": np.zeros(101)}
+        constants = {"share": share, "center": share, "scale": np.ones_like(share), **sizes}
+        center, own = self._feature_moments(values, constants)
+        scale = own
+        if self.size_factor is True:  # columns in one unit share a scale, as in PCA
+            scale = np.full_like(own, np.sqrt(np.mean(np.square(own))))
+        return constants | {
+            "center": center,
+            "scale": scale,
+            "bias": np.log(np.maximum(share, 1e-8)),
+            "dispersion": np.zeros(0),
+        }
+
+    def _feature_moments(self, values, constants):
+        total, square, n = 0.0, 0.0, 0.0
+        plain = {name: torch.from_numpy(np.asarray(v, float)) for name, v in constants.items()}
+        for start in range(0, values.shape[0], 512):
+            x = values[start : start + 512]
+            x = x.toarray() if sparse.issparse(x) else x
+            y = self._stabilised(plain, torch.from_numpy(np.asarray(x, float))).numpy()
+            total, square = total + np.nansum(y, 0), square + np.nansum(np.square(y), 0)
+            n = n + (~np.isnan(y)).sum(0)
+        mean = total / n
+        sd = np.sqrt(np.maximum(square / n - np.square(mean), 0.0))
+        return mean, np.where(sd > 1e-12, sd, 1.0)
+
+    def _stabilised(self, constants, x):
+        if self.size_factor is True:
+            x = x * (constants["median"] / self._total(constants, x))[:, None]
+        return torch.log1p(x)
+
+    def sparse_features(self, block, values):
+        """Features of CSR counts as CSR, not centred: zeros stay zeros."""
+        counts = values.astype(np.float64)
+        if self.size_factor is True:
+            total = np.maximum(_sum(counts), 1e-8)
+            counts = sparse.diags_array(float(block.median) / total) @ counts
+        return sparse.csr_array(counts.log1p() @ sparse.diags_array(1 / block.scale.numpy()))
+
+    def _total(self, constants, x):
+        """Row totals; where cells are missing, as if those that are there were typical."""
+        there = ~torch.isnan(x)
+        total = torch.where(there, x, 0.0).sum(-1)
+        return (total / (there.to(x) @ constants["share"]).clamp(min=1e-8)).clamp(min=1e-8)
+
+    def features(self, block, x):
+        return (self._stabilised(block._buffers, x) - block.center) / block.scale
+
+    def _log_rate(self, block, x, eta):
+        log_rate = eta.clamp(*_LOG_RATE)
+        if self.size_factor is True:
+            log_rate = log_rate + self._total(block._buffers, x).log()[:, None]
+        return log_rate
+
+    def log_prob(self, block, x, eta):
+        log_rate, x = self._log_rate(block, x, eta), x.nan_to_num()
+        return x * log_rate - log_rate.exp() - torch.lgamma(x + 1)
+
+    def expectation(self, block, eta):
+        """Mean counts; of a row with the median total, where totals count."""
+        return eta.clamp(*_LOG_RATE).exp() * block.median.clamp(min=1.0)
+
+    def expected_features(self, block, eta):
+        return (torch.log1p(self.expectation(block, eta)) - block.center) / block.scale
+
+    def sample(self, block, eta, generator):
+        rng = _numpy_generator(generator)
+        return torch.as_tensor(rng.poisson(self._drawn_rate(block, eta, rng))).to(eta)
+
+    def _drawn_rate(self, block, eta, rng):
+        rate = eta.clamp(*_LOG_RATE).exp().numpy(force=True).astype(float)
+        if self.size_factor is True:
+            totals = block.totals.numpy(force=True)
+            rate *= np.exp(np.interp(100 * rng.random((len(rate), 1)), np.arange(101), totals))
+        return rate
+
+
+class NegativeBinomial(Poisson):
+    """Counts whose variance exceeds their mean m: m + m^2 / theta, with theta per column.
+
+    Parameters
+    ----------
+    size_factor : bool or "auto", default="auto"
+        As in `Poisson`.
+    """
+
+    def fit(self, values, weight=None, n_levels=None, scale=None):
+        constants = super().fit(values, weight, n_levels, scale)
+        return constants | {"dispersion": np.ones(len(constants["bias"]))}
+
+    def log_prob(self, block, x, eta):
+        log_theta = block.dispersion.clamp(-8.0, 12.0)
+        theta, log_rate, x = log_theta.exp(), self._log_rate(block, x, eta), x.nan_to_num()
+        log_sum = torch.logaddexp(log_theta, log_rate)
+        log_choose = torch.lgamma(x + theta) - torch.lgamma(theta) - torch.lgamma(x + 1)
+        return log_choose + theta * (log_theta - log_sum) + x * (log_rate - log_sum)
+
+    def sample(self, block, eta, generator):
+        rng = _numpy_generator(generator)
+        theta = block.dispersion.clamp(-8.0, 12.0).exp().detach().numpy(force=True).astype(float)
+        rate = self._drawn_rate(block, eta, rng) * rng.gamma(theta, 1 / theta, tuple(eta.shape))
+        return torch.as_tensor(rng.poisson(np.minimum(rate, 1e15))).to(eta)
+
+
+def resolution(values: np.ndarray) -> np.ndarray:
+    """Smallest positive difference between values of each column, shape (c,)."""
+    gaps = np.zeros(values.shape[1])
+    for j, column in enumerate(values.T):
+        difference = np.diff(np.unique(column[~np.isnan(column)]))
+        # Sums of decimals differ by rounding: that is no resolution.
+        size = np.nanmax(np.abs(column), initial=0.0)
+        difference = difference[difference > 1e-9 * size]
+        gaps[j] = difference.min() if len(difference) else 0.0
+    return gaps
+
+
+def _numpy_generator(generator: torch.Generator) -> np.random.Generator:
+    """numpy's, for distributions that torch draws from its global generator only."""
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+    return np.random.default_rng(int(seed))
+
+
+def _mean(values, weight=None) -> np.ndarray:
+    if sparse.issparse(values):
+        w = np.ones(values.shape[0]) if weight is None else weight
+        return np.asarray(values.T @ (w / w.sum())).ravel()
+    there = ~np.isnan(values)
+    w = there * (1.0 if weight is None else np.asarray(weight)[:, None])
+    return (np.where(there, values, 0.0) * w).sum(0) / w.sum(0)
+
+
+def _moments(values: np.ndarray, weight=None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column, 1 where nothing varies."""
+    mean = _mean(values, weight)
+    n = _count(values)
+    variance = _mean(np.square(values - mean), weight) * n / np.maximum(n - 1, 1)
+    sd = np.sqrt(variance)
+    rounding = 4 * np.finfo(float).eps * np.abs(mean)
+    return mean, np.where(sd > rounding, sd, 1.0)
+
+
+def _count(values: np.ndarray) -> np.ndarray:
+    if sparse.issparse(values):
+        return np.full(values.shape[1], float(values.shape[0]))
+    return (~np.isnan(values)).sum(0).astype(float)
+
+
+def _sum(values) -> np.ndarray:
+    return np.asarray(values.sum(1) if sparse.issparse(values) else np.nansum(values, 1)).ravel()
+
+
+LIKELIHOODS: dict[str, type[Likelihood]] = {
+    "gaussian": Gaussian,
+    "gaussian_diag": GaussianDiag,
+    "student_t": StudentT,
+    "lognormal": LogNormal,
+    "bernoulli": Bernoulli,
+    "continuous_bernoulli": ContinuousBernoulli,
+    "categorical": Categorical,
+    "ordinal": Ordinal,
+    "poisson": Poisson,
+    "negative_binomial": NegativeBinomial,
+}

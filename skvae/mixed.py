@@ -1,0 +1,330 @@
+"""The model of tables: one likelihood per block of columns, missing cells, the same two paths.
+
+Cells are values in the user's units, NaN where missing; features are the cells standardised
+(likelihoods.py). The encoder's linear path is the exact posterior of the factor model of the
+features given what is observed (factors.py); the decoder's is a generalised linear model of every
+block. With zero branches that is the linear start. Beside them, as in vae.py, stand branches.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skvae.factors import FactorModel
+from skvae.likelihoods import Block, Constants, Likelihood
+from skvae.networks import Architecture
+from skvae.vae import LINEAR_RATE, Posterior, aggregate, branch_parameters, weighted_mean
+
+_BEND = 6.0  # standard deviations toward which inputs of the encoder's branch bend
+_LOG_VARIANCE_RANGE = 4.0
+DISPERSION_RATE = 1.0  # share of the learning rate
+MASKED_SHARE = 0.5  # of the batches in training
+MOST_HIDDEN = 0.5  # of the cells of such a batch
+
+
+class Table(NamedTuple):
+    """What fit gets of a table."""
+
+    values: np.ndarray | sparse.csr_array  # (n, c) float64, NaN where missing
+    likelihoods: tuple[tuple[Likelihood, np.ndarray], ...]  # with their columns
+    n_levels: np.ndarray  # of each column, 0 where it has none
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.values.shape
+
+
+class Cells(NamedTuple):
+    """Rows of a table: values (n, c), dense or CSR, and weights (n,) or None.
+
+    In a batch of the training some cells may be hidden: targets then has them as well.
+    """
+
+    values: Tensor | sparse.csr_array
+    weight: Tensor | None = None
+    targets: Tensor | None = None
+
+    @property
+    def n_rows(self) -> int:
+        return self.values.shape[0]
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers per row that a model is fitted to."""
+        return self.values.shape[1]
+
+    def double(self) -> "Cells":
+        """The same rows in double precision; weights are left out."""
+        return Cells(self.values.double())
+
+    def take(self, index: Tensor) -> "Cells":
+        """Some of the rows, dense."""
+        weight = None if self.weight is None else self.weight[index]
+        if isinstance(self.values, Tensor):
+            return Cells(self.values[index], weight)
+        rows = self.values[index.numpy(force=True)].toarray()
+        return Cells(torch.from_numpy(rows).to(index.device), weight)
+
+    def batch(self, index: Tensor, generator: torch.Generator) -> "Cells":
+        """Rows as a step of the training sees them: in some batches with cells hidden."""
+        rows = self.take(index)
+        rate, luck = torch.rand(2, generator=generator, device=index.device)
+        if luck >= MASKED_SHARE:
+            return rows
+        hidden = torch.empty_like(rows.values).uniform_(generator=generator) < rate * MOST_HIDDEN
+        return rows._replace(values=rows.values.masked_fill(hidden, torch.nan), targets=rows.values)
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether cells are hidden that the training knows."""
+        return self.targets is not None
+
+    def unmasked(self, n: int) -> "Cells":
+        """The same rows, the first n with all their cells."""
+        if self.targets is None:
+            return self
+        return self._replace(values=torch.cat([self.targets[:n], self.values[n:]]))
+
+    def draw_noise(self, latent_dim: int, generator: torch.Generator) -> Tensor:
+        """Standard normal noise for one draw from each row's posterior, shape (n, q)."""
+        return self.values.new_empty(self.n_rows, latent_dim).normal_(generator=generator)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Weighted mean over the rows of values, shape (n,) or (n, ...)."""
+        return weighted_mean(values, self.weight)
+
+
+class Part(NamedTuple):
+    """A block of columns as numpy holds it."""
+
+    likelihood: Likelihood
+    columns: np.ndarray
+    constants: Constants
+
+
+@dataclass(frozen=True)
+class MixedStart:
+    """The linear start of a table."""
+
+    parts: tuple[Part, ...]
+    factors: FactorModel  # of the features, in the order of the parts
+    loadings: np.ndarray  # (width, q) of the decoder
+    bias: np.ndarray  # (width,)
+    masked: np.ndarray  # (c,) columns with missing cells in fit: those are inputs as well
+    basis: np.ndarray | None  # (k, width): of wide tables the branch sees these directions
+    latent_dim: int  # units in use, at most the rank
+    rank: int  # of the features
+    n_features: int  # columns of the table
+    scale: float  # of codes: that of the columns, where they share one
+
+    log_jacobian = 0.0  # densities are in the user's units as they are
+
+    @property
+    def n_directions(self) -> int:
+        """That a model can be fitted to, at most."""
+        return self.rank
+
+
+class MixedVAE(nn.Module):
+    """Encoder, decoder and likelihoods of a table; a branch of None adds nothing."""
+
+    def __init__(
+        self,
+        start: MixedStart,
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        factors, q = start.factors, start.latent_dim
+        self.encoder, self.decoder = encoder, decoder
+        self.blocks = nn.ModuleList(Block(*part) for part in start.parts)
+        self.decoder_path = nn.Parameter(_tensor(start.loadings))
+        self.decoder_bias = nn.Parameter(_tensor(start.bias))
+        constants = {
+            "factor_center": factors.center,
+            "factor_loadings": factors.loadings,
+            "factor_noise": factors.noise,
+            "precision_parts": factors.precision_parts.reshape(start.n_features, -1),
+            "code_scale": _code_scale(factors),
+            "center": np.zeros(q),
+            "spread": np.ones(q),
+        }
+        if start.basis is not None:
+            constants["basis"] = start.basis
+        for name, value in constants.items():
+            self.register_buffer(name, _tensor(value))
+        self.register_buffer("owner", torch.tensor(factors.owner))
+        self.register_buffer("mask_inputs", torch.tensor(np.flatnonzero(start.masked)))
+        self.has_basis = start.basis is not None
+        self.latent_dim = q
+
+    @classmethod
+    def from_architecture(cls, start: MixedStart, architecture: Architecture | None) -> "MixedVAE":
+        """The model with branches of an architecture, or with none."""
+        if architecture is None:
+            return cls(start)
+        return cls(start, *(architecture(*sizes) for sizes in branch_sizes(start)))
+
+    @torch.no_grad()
+    def forget_start(self) -> None:
+        """Leave the linear decoder for the mean row: what a model without a start begins with."""
+        self.decoder_path.zero_()
+
+    @torch.no_grad()
+    def follow_prior(self, rows: Cells) -> None:
+        """Give the units, over rows, the prior's mean and variance; as in vae.py."""
+        center, spread = aggregate(self.encode(rows), rows)
+        self.center += self.spread * center
+        self.spread *= spread
+
+    def encode(self, rows: Cells) -> Posterior:
+        """The posterior of rows given their observed cells."""
+        with torch.no_grad():
+            linear, features, observed = self._linear_posterior(rows.values)
+        if self.encoder is None:
+            return linear
+        change = self.encoder(self._inputs(features, observed))
+        shift, log_factor = change.split(self.latent_dim, -1)
+        log_factor = _LOG_VARIANCE_RANGE * torch.tanh(log_factor / _LOG_VARIANCE_RANGE)
+        mean = (linear.mean + shift - self.center) / self.spread
+        log_variance = linear.log_variance + log_factor
+        if linear.root is None:
+            return Posterior(mean, log_variance - 2.0 * self.spread.log())
+        return Posterior(mean, log_variance, linear.root / self.spread[:, None])
+
+    def _linear_posterior(self, values: Tensor) -> tuple[Posterior, Tensor, Tensor | None]:
+        """Of the factor model; features with missing ones at their conditional mean."""
+        observed = self._observed(values)
+        features = self._features(values) - self.factor_center
+        scaled = self.factor_loadings / self.factor_noise[:, None]
+        q = self.latent_dim
+        if observed is None:
+            precision = 1.0 + self.precision_parts.view(-1, q, q).sum(0).diagonal()
+            mean = features @ scaled / precision
+            return Posterior(mean, -precision.log().expand_as(mean)), features, None
+        there = observed[:, self.owner]
+        features = features.masked_fill(~there, 0.0)
+        precision = (observed.to(features) @ self.precision_parts).view(-1, q, q)
+        precision = precision + torch.eye(q, dtype=precision.dtype, device=precision.device)
+        factor = torch.linalg.cholesky(precision)
+        mean = torch.cholesky_solve((features @ scaled)[..., None], factor)[..., 0]
+        identity = torch.eye(q, dtype=precision.dtype, device=precision.device)
+        root = torch.linalg.solve_triangular(factor, identity, upper=False).mT
+        features = torch.where(there, features, mean @ self.factor_loadings.T)
+        return Posterior(mean, torch.zeros_like(mean), root), features, observed
+
+    def _inputs(self, features: Tensor, observed: Tensor | None) -> Tensor:
+        """What the encoder's branch sees: bent features, and which cells are there."""
+        x = F.linear(features, self.basis) if self.has_basis else features
+        x = x / torch.sqrt(1.0 + (x / _BEND).square())
+        if not len(self.mask_inputs):
+            return x
+        if observed is None:
+            return torch.cat([x, x.new_ones(len(x), len(self.mask_inputs))], -1)
+        return torch.cat([x, observed[:, self.mask_inputs].to(x)], -1)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The likelihoods' parameters at latent points, shape (batch, width)."""
+        if self.decoder is None:
+            return F.linear(z, self.decoder_path, self.decoder_bias)
+        z = self.center + self.spread * z
+        return F.linear(z, self.decoder_path, self.decoder_bias) + self.decoder(z)
+
+    def codes(self, rows: Cells) -> Tensor:
+        """Point codes, as in vae.py."""
+        return self.encode(rows).mean * self.code_scale
+
+    def log_likelihood(self, rows: Cells, eta: Tensor) -> Tensor:
+        """Log p(observed cells | z) per row, nats of the user's units."""
+        observed = self._observed(rows.values, unseen_too=True)
+        total = 0.0
+        for block, x, part in self._parts(rows.values, eta):
+            log_prob = block.log_prob(x, part)
+            if observed is not None:
+                log_prob = log_prob.masked_fill(~observed[:, block.columns], 0.0)
+            total = total + log_prob.sum(-1)
+        return total
+
+    def reconstruct(self, z: Tensor) -> Tensor:
+        """Features of the expected row: what `squared_error` compares with rows."""
+        eta = self.decode(z)
+        return torch.cat([b.expected_features(part) for b, part in self.split(eta)], -1)
+
+    def squared_error(self, rows: Cells, features: Tensor) -> Tensor:
+        """Squared distance of rows from features over the observed cells, per row."""
+        error = self._features(rows.values) - features
+        observed = self._observed(rows.values)
+        if observed is not None:
+            error = error.masked_fill(~observed[:, self.owner], 0.0)
+        return error.square().sum(-1)
+
+    def energy(self, rows: Cells) -> Tensor:
+        """Squared distance of rows from the mean row."""
+        return self.squared_error(rows, self.factor_center)
+
+    def follow_noise(self, log_likelihood: Tensor, rate: float) -> None:
+        """Nothing: dispersions are trained."""
+
+    def fit_noise(self, rows: Cells, eta: Tensor, share: Tensor, widest: Tensor) -> bool:
+        """Nothing: dispersions are trained."""
+        return False
+
+    def gain(self, error_gain: Tensor, density_gain: Tensor) -> Tensor:
+        """What has to rise for training to be kept: what all kinds of columns have in common."""
+        return density_gain
+
+    @property
+    def rates(self) -> list[tuple[list[nn.Parameter], float, bool]]:
+        """Parameters with their share of the learning rate, and whether they decay to zero."""
+        linear = [self.decoder_path, self.decoder_bias]
+        dispersions = [block.dispersion for block in self.blocks]
+        return [
+            (linear, LINEAR_RATE, False),
+            (dispersions, DISPERSION_RATE, False),
+            (branch_parameters(self), 1.0, True),
+        ]
+
+    def split(self, eta: Tensor) -> Iterator[tuple[Block, Tensor]]:
+        """Every block with its share of the decoder's output."""
+        return zip(self.blocks, eta.split([b.width for b in self.blocks], -1), strict=True)
+
+    def _parts(self, values: Tensor, eta: Tensor) -> Iterator[tuple[Block, Tensor, Tensor]]:
+        for block, part in self.split(eta):
+            yield block, self._columns(values, block), part
+
+    def _columns(self, values: Tensor, block: Block) -> Tensor:
+        return values if len(self.blocks) == 1 else values[:, block.columns]
+
+    def _features(self, values: Tensor) -> Tensor:
+        return torch.cat([b.features(self._columns(values, b)) for b in self.blocks], -1)
+
+    def _observed(self, values: Tensor, unseen_too: bool = False) -> Tensor | None:
+        """Which cells tell something, None if all do; of an unseen level only the likelihood."""
+        missing = values.isnan()
+        if not unseen_too:
+            for block in self.blocks:
+                if block.likelihood.is_coded:
+                    missing[:, block.columns] |= values[:, block.columns] < 0
+        return ~missing if missing.any() else None
+
+
+def branch_sizes(start: MixedStart) -> list[tuple[int, int]]:
+    """Columns in and out of the encoder's branch and of the decoder's."""
+    q, width = start.latent_dim, len(start.bias)
+    n_inputs = width if start.basis is None else len(start.basis)
+    return [(n_inputs + int(start.masked.sum()), 2 * q), (q, width)]
+
+
+def _code_scale(factors: FactorModel) -> np.ndarray:
+    gain = np.square(factors.loadings / np.sqrt(factors.noise)[:, None]).sum(0)
+    return 1.0 + 1.0 / np.maximum(gain, 1e-6)
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.tensor(array, dtype=torch.float64)

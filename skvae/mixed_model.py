@@ -1,0 +1,291 @@
+"""What fit leaves behind of a table, and what can be asked of it.
+
+Rows go in and come out as cells: values in the user's units, codes of levels, NaN where missing.
+Everything is computed in double precision.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from skvae.diagnostics import CodeUse, code_use
+from skvae.heads import fit_mixed
+from skvae.likelihoods import Gaussian, noise_variance
+from skvae.linear import batches
+from skvae.mixed import Cells, MixedStart, MixedVAE, Table, branch_sizes
+from skvae.model import DRAWS_SEED, HIDDEN_CELLS, N_DRAWS, Model, to_numpy
+from skvae.objective import importance_bound, log_weight, mixture
+
+N_RESAMPLING_DRAWS = 128  # from each component, of which multiple imputations are chosen
+N_CONDITIONAL_DRAWS = 4096
+_FEWEST_DRAWS = 5.0  # that have to carry the weight, for a condition to have support
+_USE_ROWS = 1000
+
+
+class MixedModel(Model):
+    """A fitted model of a table; start is a MixedStart, weights the state of a MixedVAE."""
+
+    module = MixedVAE
+    branch_sizes = staticmethod(branch_sizes)
+
+    @staticmethod
+    def fit_start(X: Table, latent_dim: int, weight: np.ndarray | None, rng) -> MixedStart:
+        """The linear start of a table."""
+        return fit_mixed(X, latent_dim, weight, rng)
+
+    @staticmethod
+    def rows(start: MixedStart, X: Table, weight: np.ndarray | None, dtype, device) -> Cells:
+        """Cells as training takes them; weights have mean 1."""
+        values = X.values.astype(dtype)
+        if not sparse.issparse(values):
+            values = torch.from_numpy(values).to(device)
+        share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
+        return Cells(values, share)
+
+    @staticmethod
+    def start_use(start: MixedStart, X: Table) -> CodeUse:
+        """What the codes of the linear start hold, measured on some of the rows."""
+        vae = MixedVAE(start).requires_grad_(False)
+        return code_use(vae, Cells(_dense(X.values[:_USE_ROWS], "cpu")))
+
+    @staticmethod
+    @torch.inference_mode()
+    def start_score(start: MixedStart, X: Table, weight: np.ndarray | None) -> float:
+        """Mean log-likelihood of the training rows under the linear start (some, if many)."""
+        rows, vae = X.values[: 10 * _USE_ROWS], MixedVAE(start)
+        w = None if weight is None else weight[: 10 * _USE_ROWS]
+        bounds = [
+            importance_bound(vae, Cells(_dense(rows[part], "cpu")), _draws(start.latent_dim))
+            for part in batches(rows.shape[0], rows.shape[1] + HIDDEN_CELLS)
+        ]
+        return float(np.average(to_numpy(bounds), weights=w))
+
+    @torch.inference_mode()
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Expected cells of latent points, shape (n, c): levels are the most probable."""
+        vae = self.vae(torch.float64)
+        units = np.zeros((len(z), self.start.latent_dim))
+        units[:, self.order] = z[:, : self.start.latent_dim]
+        x = np.empty((len(z), self.start.n_features))
+        for rows in batches(len(z), len(self.start.bias) + HIDDEN_CELLS):
+            eta = vae.decode(torch.as_tensor(units[rows], device=self.device))
+            x[rows] = _decided(vae, _expectation(vae, eta))
+        return x
+
+    @torch.inference_mode()
+    def log_prob(self, X) -> np.ndarray:
+        """Importance-weighted bound on the log-density of the observed cells, in nats."""
+        draws = _draws(self.start.latent_dim).to(self.device)
+        bounds = []
+        for components, rows in self._components(X):
+            each = [importance_bound(vae, rows, draws) for vae, _ in components]
+            bounds.append(mixture(each[0], each[1], self._weight) if len(each) == 2 else each[0])
+        return to_numpy(bounds)
+
+    @torch.inference_mode()
+    def sample(self, n_samples: int, rng: np.random.RandomState, dtype=None) -> np.ndarray:
+        """Draws from the mixture, noise included, shape (n_samples, c)."""
+        z = torch.from_numpy(rng.standard_normal((n_samples, self.start.latent_dim)))
+        from_start = torch.from_numpy(rng.random_sample(n_samples) < self.start_weight)
+        x = np.empty((n_samples, self.start.n_features))
+        generator = _generator(rng, self.device)
+        z, from_start = z.to(self.device), from_start.to(self.device)
+        components = self._modules()
+        for rows in batches(n_samples, len(self.start.bias) + HIDDEN_CELLS):
+            eta = components[0].decode(z[rows])
+            if len(components) == 2:
+                linear = components[1].decode(z[rows])
+                eta = torch.where(from_start[rows, None], linear, eta)
+                # Dispersions differ: each row is drawn by the component that it belongs to.
+                drawn = _drawn(components[0], eta, generator)
+                other = _drawn(components[1], eta, generator)
+                x[rows] = np.where(from_start[rows, None].numpy(force=True), other, drawn)
+            else:
+                x[rows] = _drawn(components[0], eta, generator)
+        return x
+
+    @torch.inference_mode()
+    def impute(self, X: np.ndarray) -> np.ndarray:
+        """Cells with missing ones at their conditional mean, levels at the most probable.
+
+        That is what the posterior mean given the observed cells decodes to: exact for a linear
+        model, and what training with hidden cells teaches a nonlinear one.
+        """
+        filled = X.copy()
+        incomplete = np.flatnonzero(np.isnan(X).any(1))
+        done = 0
+        for vae, rows in self._batches(X[incomplete], np.float64):
+            eta = vae.decode(vae.encode(rows).mean)
+            index = incomplete[done : done + rows.n_rows]
+            done += rows.n_rows
+            guess = _decided(vae, _expectation(vae, eta))
+            filled[index] = np.where(np.isnan(X[index]), guess, X[index])
+        return filled
+
+    @torch.inference_mode()
+    def draw_missing(
+        self, X: np.ndarray, n_draws: int, rng: np.random.RandomState
+    ) -> list[np.ndarray]:
+        """Cells with missing ones drawn given the others, n_draws times (importance resampling)."""
+        copies = [X.copy() for _ in range(n_draws)]
+        incomplete = np.flatnonzero(np.isnan(X).any(1))
+        generator = _generator(rng, self.device)
+        done = 0
+        for components, rows in self._components(X[incomplete]):
+            index = incomplete[done : done + rows.n_rows]
+            done += rows.n_rows
+            chosen = _resample(components, rows, n_draws, N_RESAMPLING_DRAWS, generator)[0]
+            for copy, values in zip(copies, chosen, strict=True):
+                copy[index] = np.where(np.isnan(X[index]), values, X[index])
+        return copies
+
+    @torch.inference_mode()
+    def sample_given(
+        self, row: np.ndarray, n_samples: int, rng: np.random.RandomState
+    ) -> np.ndarray:
+        """Draws that share the observed cells of one row, shape (n_samples, c)."""
+        generator = _generator(rng, self.device)
+        ((components, rows),) = self._components(row[None])
+        n_draws = max(N_CONDITIONAL_DRAWS, n_samples)
+        chosen, effective = _resample(components, rows, n_samples, n_draws, generator)
+        if not effective >= _FEWEST_DRAWS:
+            raise ValueError(
+                "the condition has no support in this model: none of its rows comes near. Give "
+                "fewer columns, or values that the training rows have."
+            )
+        return np.where(np.isnan(row), np.concatenate(chosen), row)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Column means, shares of booleans, NaN for levels; shape (c,)."""
+        return self._of_columns("center")
+
+    @property
+    def scale(self) -> np.ndarray | float:
+        """What columns are divided by: one number, or one per column with NaN for levels."""
+        if len(self.start.parts) == 1 and type(self.start.parts[0].likelihood) is Gaussian:
+            return self.start.scale
+        return self._of_columns("scale")
+
+    @property
+    def noise_variances(self) -> np.ndarray | float:
+        """Of normal columns, squared units; NaN for the others. One number where all share it."""
+        variances = np.full(self.start.n_features, np.nan)
+        for block in self.vae(torch.float64).blocks:
+            if block.likelihood.is_gaussian:
+                variance = noise_variance(block) * block.scale.square()
+                variances[block.columns] = variance.numpy(force=True)
+        return variances if np.ndim(self.scale) else float(variances.max())
+
+    @property
+    def reported_start_weight(self) -> float:
+        """Weight of the linear start's density."""
+        return self.start_weight
+
+    def _of_columns(self, name: str) -> np.ndarray:
+        values = np.full(self.start.n_features, np.nan)
+        for likelihood, columns, constants in self.start.parts:
+            if not likelihood.is_coded:
+                values[columns] = constants[name]
+        return values
+
+    @property
+    def _weight(self) -> Tensor:
+        return torch.tensor(self.start_weight, dtype=torch.float64)
+
+    def _modules(self) -> list[MixedVAE]:
+        """The trained model and the linear start, or the start alone."""
+        vae = self.vae(torch.float64)
+        if self.architecture is None:
+            return [vae]
+        start = MixedVAE(self.start).to(self.device).requires_grad_(False)
+        return [vae, start]
+
+    def _components(self, X) -> Iterator[tuple[list, Cells]]:
+        """Batches of rows, with the components of the mixture and their log-weights."""
+        modules = self._modules()
+        shares = [0.0]
+        if len(modules) == 2:
+            shares = [math.log1p(-self.start_weight), math.log(self.start_weight)]
+        for rows in batches(X.shape[0], len(self.start.bias) + HIDDEN_CELLS):
+            yield list(zip(modules, shares, strict=True)), Cells(_dense(X[rows], self.device))
+
+    def _batches(self, X, dtype) -> Iterator[tuple[MixedVAE, Cells]]:
+        vae = self.vae(torch.float64)
+        for rows in batches(X.shape[0], len(self.start.bias) + HIDDEN_CELLS):
+            yield vae, Cells(_dense(X[rows], self.device))
+
+
+def _resample(components, rows: Cells, n_chosen: int, n_draws: int, generator):
+    """Cells at draws of z chosen by their weights; the number of draws that carry the weight.
+
+    Whichever draw has the greatest weight plus Gumbel noise is chosen with probability
+    proportional to its weight, so draws are met one at a time and none is kept.
+    """
+    shape = (n_chosen, rows.n_rows)
+    best, chosen = None, [None] * n_chosen
+    weights = []
+    for vae, log_share in components:
+        q = vae.encode(rows)
+        z = q.mean.new_empty((*shape, q.mean.shape[1]))
+        top = q.mean.new_full(shape, -torch.inf)
+        for _ in range(n_draws):
+            draw = rows.draw_noise(vae.latent_dim, generator)
+            weight = log_weight(vae, rows, q, draw)[0] + log_share
+            weights.append(weight)
+            uniform = torch.rand(shape, generator=generator, device=top.device, dtype=top.dtype)
+            perturbed = weight - torch.log(-torch.log(uniform.clamp(1e-300, 1 - 1e-16)))
+            better = perturbed > top
+            top = torch.where(better, perturbed, top)
+            z = torch.where(better[..., None], q.sample(draw), z)
+        for i in range(n_chosen):
+            values = torch.from_numpy(_drawn(vae, vae.decode(z[i]), generator)).to(top.device)
+            if best is None:
+                chosen[i] = values
+            else:
+                chosen[i] = torch.where((top[i] > best[i])[:, None], values, chosen[i])
+        best = top if best is None else torch.maximum(best, top)
+    stacked = torch.stack(weights)
+    shares = (stacked - stacked.logsumexp(0)).exp()
+    effective = 1.0 / shares.square().sum(0).max()
+    return [values.numpy(force=True) for values in chosen], float(effective)
+
+
+def _expectation(vae: MixedVAE, eta: Tensor) -> Tensor:
+    return torch.cat([block.expectation(part) for block, part in vae.split(eta)], -1)
+
+
+def _decided(vae: MixedVAE, expectation: Tensor) -> np.ndarray:
+    """Cells from expectations of every block."""
+    widths = [b.n_expectations for b in vae.blocks]
+    parts = zip(vae.blocks, expectation.split(widths, -1), strict=True)
+    return _assembled(vae, [block.decide(part) for block, part in parts])
+
+
+def _drawn(vae: MixedVAE, eta: Tensor, generator: torch.Generator) -> np.ndarray:
+    return _assembled(vae, [block.sample(part, generator) for block, part in vae.split(eta)])
+
+
+def _assembled(vae: MixedVAE, parts: list[Tensor]) -> np.ndarray:
+    x = np.empty((len(parts[0]), sum(part.shape[1] for part in parts)))
+    for block, part in zip(vae.blocks, parts, strict=True):
+        x[:, block.columns] = part.numpy(force=True)
+    return x
+
+
+def _draws(latent_dim: int, n_draws: int = N_DRAWS) -> Tensor:
+    generator = torch.Generator().manual_seed(DRAWS_SEED)
+    return torch.randn(n_draws, latent_dim, generator=generator).double()
+
+
+def _generator(rng: np.random.RandomState, device: str) -> torch.Generator:
+    return torch.Generator(device).manual_seed(int(rng.randint(np.iinfo(np.int32).max)))
+
+
+def _dense(values, device: str) -> Tensor:
+    values = values.toarray() if sparse.issparse(values) else values
+    return torch.as_tensor(np.asarray(values, np.float64), device=device)
