@@ -4,8 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import bars, experiments, report, trials
+from benchmarks import bars, experiments, report, tables, trials
 from benchmarks.datasets import DATASETS, LATENT_DIMS, Source, available
+from benchmarks.frames import FRAMES
+from benchmarks.measures import MEASURES
 from benchmarks.methods import METHODS
 from benchmarks.metrics import DEFAULT_METRICS, METRICS
 
@@ -59,11 +61,30 @@ def run_experiments(options) -> None:
     )
 
 
+def run_tables(options) -> None:
+    """Measure skvae and its peers on tables of mixed types with missing cells, and on counts."""
+    try:
+        tables.check_methods(options.only, options.methods)
+    except ValueError as error:
+        raise SystemExit(f"python -m benchmarks tables: {error}") from None
+    tasks = tables.plan(
+        options.only,
+        options.seeds,
+        options.data,
+        datasets=options.datasets,
+        methods=options.methods,
+        max_rows=options.max_rows,
+    )
+    tables.run(tasks, options.output)
+    print(f"results: {options.output}")
+
+
 COMMANDS = {
     "trials": run_trials,
     "report": write_report,
     "bars": run_bars,
     "experiments": run_experiments,
+    "tables": run_tables,
 }
 
 
@@ -77,6 +98,7 @@ def _parser():
     _add_report(commands.add_parser("report", help=write_report.__doc__))
     _add_bars(commands.add_parser("bars", help=run_bars.__doc__))
     _add_experiments(commands.add_parser("experiments", help=run_experiments.__doc__))
+    _add_tables(commands.add_parser("tables", help=run_tables.__doc__))
     return parser
 
 
@@ -119,6 +141,18 @@ def _add_experiments(parser):
     parser.add_argument("--max-train-rows", type=int, default=2000)
     parser.add_argument("--output", type=Path, default=RESULTS / "experiments.jsonl")
     _add_source(parser)
+
+
+def _add_tables(parser):
+    add = parser.add_argument
+    names = ", ".join(FRAMES)
+    add("--only", nargs="+", choices=MEASURES, default=list(MEASURES), metavar="NAME")
+    add("--datasets", nargs="+", choices=FRAMES, metavar="NAME", help=f"of {names}")
+    add("--methods", nargs="+", metavar="NAME", help="a number at the end is latent_dim: skvae_16")
+    add("--seeds", nargs="+", type=int, default=list(range(5)))
+    add("--max-rows", type=int, help="cap the rows of every table")
+    add("--data", metavar="DIR", help="folder with the files of tables")
+    add("--output", type=Path, default=RESULTS / "tables.jsonl")
 
 
 def _add_source(parser):

@@ -1,8 +1,10 @@
 """Peak memory of a fit, measured in a fresh process so that nothing else has touched it."""
 
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from threading import Event, Thread
+from typing import Any
 
 import psutil
 from scipy import sparse
@@ -23,14 +25,27 @@ def peak_memory_mb(task) -> float:
 
     The data and the imported libraries are there before the fit and do not count.
     """
+    return peak_growth_mb(_fit_of, task)
+
+
+def peak_growth_mb(prepare: Callable[..., Callable[[], Any]], task) -> float:
+    """Return by how many megabytes a fresh process grows in the action that ``prepare`` returns.
+
+    ``prepare(task)`` reads the data; what it needs does not count.
+    """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_growth_mb, task).result()
+        return pool.submit(_growth_mb, prepare, task).result()
 
 
-def _growth_mb(task):
+def _fit_of(task):
     X = task.split().X_train
     # The reader's cache would keep a second copy of the data alive.
     datasets.read.cache_clear()
+    return lambda: methods.fit(task.method, X, task.latent_dim, task.seed)
+
+
+def _growth_mb(prepare, task):
+    action = prepare(task)
     process, done, sizes = psutil.Process(), Event(), []
 
     def watch():
@@ -40,7 +55,7 @@ def _growth_mb(task):
     before = process.memory_info().rss
     watcher = Thread(target=watch)
     watcher.start()
-    methods.fit(task.method, X, task.latent_dim, task.seed)
+    action()
     done.set()
     watcher.join()
     return (max([*sizes, before]) - before) / MEGABYTE

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmarks import experiments, figures, trials
+from benchmarks import experiments, figures, table_report, tables, trials
 from benchmarks.metrics import METRICS
 
 # What the project promises for every single trial.
@@ -42,11 +42,14 @@ class Results(NamedTuple):
     trials: pd.DataFrame
     bars: pd.DataFrame
     experiments: dict[str, dict[str, dict]]  # name -> variant -> task -> line
+    tables: list[dict]
 
 
 def write(paths: list[Path], root: Path) -> list[Path]:
     """Fill the markers of the pages below root and draw the figures; return what was written."""
-    results = Results(load(paths), load_bars(paths), load_experiments(paths))
+    results = Results(
+        load(paths), load_bars(paths), load_experiments(paths), list(tables.read(paths).values())
+    )
     pages = [root / page for page in PAGES]
     for page, fragments in zip(pages, PAGES.values(), strict=True):
         text = page.read_text()
@@ -276,6 +279,15 @@ def _experiments_fragment(results):
     return "\n\n".join(f"### {name}\n\n{table}" for name, table in tables.items()) or None
 
 
+def _tables_fragment(results):
+    found = table_report.summaries(results.tables)
+    parts = [f"### {name.capitalize()}\n\n{markdown(table)}" for name, table in found.items()]
+    failed = table_report.failures(results.tables)
+    if len(failed):
+        parts.append(f"Runs that failed:\n\n{markdown(failed)}")
+    return "\n".join(parts) or None
+
+
 def _readme_fragment(results):
     return markdown(_readme_table(results.trials)) if len(results.trials) else None
 
@@ -335,6 +347,7 @@ PAGES: dict[str, dict[str, Callable[[Results], str | None]]] = {
         "benchmark:datasets": _datasets_fragment,
         "benchmark:bars": _bars_fragment,
         "benchmark:environment": _environment_fragment,
+        "benchmark-tables": _tables_fragment,
     },
     "docs/theory.md": {"benchmark:experiments": _experiments_fragment},
 }

@@ -63,7 +63,7 @@ def read(path: Path) -> dict[tuple, dict]:
     records = {}
     for line in path.read_text().splitlines() if path.exists() else ():
         record = json.loads(line)
-        if "dataset" not in record:
+        if "dataset" not in record or "table" in record:  # a line of another command
             continue
         key = tuple(record[name] for name in Task.__dataclass_fields__ if name != "source")
         record["metrics"] = records.get(key, {}).get("metrics", {}) | record["metrics"]

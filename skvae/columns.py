@@ -9,6 +9,7 @@ from scipy import sparse
 from sklearn.base import clone
 
 from skvae.likelihoods import LIKELIHOODS, Gaussian, Likelihood
+from skvae.linear import LARGEST
 from skvae.mixed import Table
 from skvae.table import Schema, is_frame
 
@@ -38,6 +39,10 @@ class Columns:
     def of(cls, X, likelihood) -> "Columns":
         """The columns of a frame, an array or sparse rows."""
         schema = None
+        if X.shape[1] == 0:
+            raise ValueError(
+                f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required."
+            )
         if is_frame(X):
             schema = Schema.of(X)
             if coded := coded_columns(likelihood, schema.names):
@@ -101,6 +106,8 @@ class Columns:
 
     def row(self, given: Mapping, names: Sequence) -> np.ndarray:
         """One row of cells that has the given values, and nothing else."""
+        if not isinstance(given, Mapping) or not given:
+            raise ValueError(f"given={given!r} must be a dict of columns and their values.")
         row = np.full(len(names), np.nan)
         names = list(names)
         for name, value in given.items():
@@ -132,12 +139,18 @@ def _number(name, value) -> float:
 
 
 def _refuse_infinite(values: np.ndarray, names: Sequence) -> None:
-    infinite = np.isinf(values)
-    if infinite.any():
-        row, column = np.argwhere(infinite)[0]
+    far = np.abs(values) > LARGEST
+    if far.any():
+        row, column = np.argwhere(far)[0]
+        value = values[row, column]
+        where = f"in column {names[column]!r}, row {row}"
+        if np.isinf(value):
+            raise ValueError(
+                f"Input X contains infinity: {value} {where}; clip it or drop the row."
+            )
         raise ValueError(
-            f"Input X contains infinity: {values[row, column]} in column {names[column]!r}, row "
-            f"{row}; clip it or drop the row."
+            f"X holds a value of size {abs(value):.3g} {where}; variances of values beyond "
+            f"{LARGEST:.0e} cannot be represented. Divide the column first."
         )
 
 
@@ -224,6 +237,7 @@ def _chosen(likelihood, names: Sequence) -> dict:
 
 def _component(likelihood) -> Likelihood:
     if isinstance(likelihood, Likelihood):
+        likelihood.validate()
         return clone(likelihood)
     if isinstance(likelihood, str) and likelihood in LIKELIHOODS:
         return LIKELIHOODS[likelihood]()

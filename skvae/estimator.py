@@ -39,7 +39,7 @@ from skvae.linear import choose_latent_dim, farthest_cell
 from skvae.mixed import Table
 from skvae.mixed_model import MixedModel
 from skvae.model import Model
-from skvae.networks import ARCHITECTURES
+from skvae.networks import ARCHITECTURES, MLP, TABLE_WIDTHS
 from skvae.progress import progress_bar
 from skvae.table import (
     Schema,
@@ -48,6 +48,7 @@ from skvae.table import (
     is_frame,
     refuse_non_numeric,
     with_cells_of,
+    with_nan,
 )
 
 VERSION = "0.1.0"
@@ -58,14 +59,26 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     The model begins as probabilistic PCA in closed form and trains nonlinear branches beside it.
     Rows held out from the training decide whether the result is kept, kept in part, or dropped
-    for PCA. Data are taken as PCA takes them: columns are centred, not scaled, so put a
-    `StandardScaler` before it where their units differ.
+    for PCA.
+
+    Numbers are taken as PCA takes them: columns are centred, not scaled, so put a
+    `StandardScaler` before it where their units differ. Frames with text, categories or booleans
+    are taken as they are, each column with a likelihood of its own and each number column divided
+    by its own spread. A missing cell (NaN, None, NA, null) is left out of the codes and of the
+    likelihood.
 
     Parameters
     ----------
     latent_dim : int or "auto", default=2
         Number of codes. "auto" takes the smallest number that held-out rows cannot tell from the
         best for probabilistic PCA, at most 32.
+    likelihood : str, component or dict, default="auto"
+        How values scatter around what codes predict. "auto" goes by dtype: "gaussian" for a table
+        of numbers; otherwise "gaussian_diag" for numbers, "bernoulli" for booleans, "categorical"
+        for text and categories, "ordinal" for ordered categories. A name or a component (such as
+        `StudentT(df=4)`) is for all columns; a dict from columns (names of a frame, positions of
+        an array) to names or components leaves the others to "auto". The other names are
+        "student_t", "lognormal", "continuous_bernoulli", "poisson" and "negative_binomial".
     architecture : {"mlp", "linear"}, component or callable, default="mlp"
         Body of the nonlinear branches: a name, an `MLP` with options of its own, or a callable
         `(n_in, n_out) -> torch.nn.Module` whose module ends in a linear layer.
@@ -124,13 +137,19 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     converged_ : bool
         Whether the held-out bound settled before the budget ended.
     pca_score_ : float
-        Mean log-likelihood of the training rows under the linear start, nats per row.
+        Mean log-likelihood of the training rows under the linear start, nats per row; of tables
+        other than complete numbers, an importance-weighted bound on at most 10000 rows.
     mean_ : ndarray of shape (n_features_in_,)
-        Column means.
-    scale_ : float
-        The one factor by which all columns are divided inside the model.
-    noise_variance_ : float
-        Variance of the decoder's noise in every column, squared units of the data.
+        What is subtracted from the columns inside the model: means; shares of booleans; means of
+        the logarithm of lognormal columns, and of one plus counts; medians under "student_t". NaN
+        for columns with levels.
+    scale_ : float or ndarray of shape (n_features_in_,)
+        The one factor by which all columns are divided inside the model; where likelihoods other
+        than "gaussian" take part, one per column, NaN for columns with levels.
+    noise_variance_ : float or ndarray of shape (n_features_in_,)
+        Variance of the decoder's noise in every column, squared units of the data; where
+        likelihoods other than "gaussian" take part, one per column, NaN for all that are not
+        "gaussian" or "gaussian_diag".
     explained_variance_ratio_ : ndarray of shape (latent_dim_,)
         Share of the variance that each code adds to the reconstruction by those before it.
     kl_per_dim_ : ndarray of shape (latent_dim_,)
@@ -402,7 +421,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             rows = self._model.sample(int(n_samples), rng, self._dtype)
         else:
             row = self._columns.row(given, self._labels())
-            rows = self._model_with_missing().sample_given(row, int(n_samples), rng)
+            rows = self._model_with_missing().sample_given(row, self._labels(), int(n_samples), rng)
         return self._restored(self.mean_, rows.astype(self._dtype, copy=False))
 
     def impute(self, X, n_draws=None, random_state=None):
@@ -437,7 +456,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         X_in, values = self._check_rows(X, "impute")
         model = self._model_with_missing()
-        values = np.asarray(values, dtype=np.float64)
+        values = np.asarray(values.toarray() if sparse.issparse(values) else values, np.float64)
         if n_draws is None:
             return self._filled(X, X_in, values, model.impute(values))
         if not isinstance(n_draws, Integral) or n_draws < 1:
@@ -508,17 +527,18 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         columns = None if reset else self._columns
         if is_frame(X):
             columns = columns or Columns.of(X, self.likelihood)
+        name = type(self).__name__
+        if is_frame(X) and columns.has_codes:
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            X_in = values = columns.encode(X, name, ensure_min_samples)
         else:
             refuse_non_numeric(X)
-        if columns is None or not columns.has_codes:
+            X = with_nan(X)
             X_in = self._checked(X, reset=reset, ensure_min_samples=ensure_min_samples)
             values = to_numpy(X_in)
             columns = columns or Columns.of(values, self.likelihood)
-        else:
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            X_in = values = X
-        if columns.has_codes:
-            X_in = values = columns.encode(values, type(self).__name__, ensure_min_samples)
+            if columns.has_codes:
+                values = columns.encode(values, name, ensure_min_samples).astype(values.dtype)
         columns.check(values, self._labels(columns))
         if reset:
             self._columns = columns
@@ -541,8 +561,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if not reset:
             if missing and type(self._model) is Model:
                 raise ValueError(
-                    f"X has missing cells, and the rows that fit began with had none. "
-                    f"{first_bad_cell(X)}"
+                    "X has missing cells, and the rows that training began with had none; begin "
+                    "with rows that have some, or fill these (impute does)."
                 )
             mixed = isinstance(self._model, MixedModel)
         return self._columns.table(X.astype(np.float64, copy=False)) if mixed else X
@@ -566,7 +586,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if schema is not None and (asked != "default" or not schema.is_numeric):
             container = schema.container if asked == "default" else asked
             index = getattr(given, "index", None) if container == "pandas" else None
-            return schema.decode(rows, index=index, container=container)
+            restored = schema.decode(rows, index=index, container=container)
+            return like(array_in, restored) if container == "numpy" else restored
         if asked != "default":
             names = [str(name) for name in _check_feature_names_in(self)]
             return nw.from_numpy(rows, schema=names, backend=asked).to_native()
@@ -575,13 +596,12 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _filled(self, X, X_in, values, rows):
         """Rows in the container of X, with its observed cells."""
         if not is_frame(X):
-            return X_in.copy() if sparse.issparse(X_in) else like(X_in, rows.astype(X_in.dtype))
+            X_np = to_numpy(X_in)
+            return X_in.copy() if sparse.issparse(X_in) else like(X_in, rows.astype(X_np.dtype))
         schema = self._columns.schema or Schema.of(X)
         index = getattr(X, "index", None)
         filled = schema.decode(rows, index=index, container=container_of(X))
-        unseen = np.flatnonzero((values < 0).any(0) & self._columns.is_coded)
-        names = [schema.names[j] for j in unseen]
-        return with_cells_of(X, filled, names, ~np.isnan(values[:, unseen]))
+        return with_cells_of(X, filled, np.isnan(values))
 
     def _labels(self, columns=None):
         """Names of the columns, or their positions."""
@@ -614,7 +634,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             rows = features_of(X, weight) if isinstance(X, Table) else X
             latent_dim = choose_latent_dim(rows, weight, np.random.RandomState(seed))
         architecture = self.architecture
-        if isinstance(architecture, str):
+        if architecture == "mlp" and isinstance(X, Table):
+            architecture = MLP(hidden_layer_sizes=TABLE_WIDTHS)
+        elif isinstance(architecture, str):
             architecture = ARCHITECTURES[architecture]()
         return Options(
             latent_dim=int(latent_dim),
@@ -650,8 +672,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.converged_ = record.converged
         self.pca_score_ = model.start_score(start, *rows)
         self.mean_ = like(X_in, model.mean.astype(self._dtype))
-        self.scale_ = model.scale
-        self.noise_variance_ = model.noise_variances
+        self.scale_ = like(X_in, model.scale) if np.ndim(model.scale) else model.scale
+        noise = model.noise_variances
+        self.noise_variance_ = like(X_in, noise) if np.ndim(noise) else noise
         ratio = np.concatenate([use.explained_variance_ratio, padding])
         self.explained_variance_ratio_ = like(X_in, ratio)
         self.kl_per_dim_ = like(X_in, np.concatenate([use.kl, padding]))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 _MAX_ITERATIONS = 200
-_TOLERANCE = 1e-6  # of the log-likelihood, nats per cell
+_TOLERANCE = 1e-5  # of the log-likelihood, nats per cell
 _EM_ROWS = 5000  # by which the model is found before it is fitted to all rows
 _LAST_ITERATIONS = 3  # over all rows
 _PRIOR_ROWS = 2.0  # weight of a loading of 0, in rows: columns seldom observed stay finite
@@ -113,11 +113,10 @@ class _Sums:
         weight = np.ones(n) if rows.weight is None else rows.weight
         there = observed[:, model.owner]
         centred = there * (rows.features - model.center)
-        patterns, which = np.unique(observed, axis=0, return_inverse=True)
+        patterns, which = _patterns(observed)
         precision = np.eye(q) + (patterns @ self.parts).reshape(-1, q, q)
         covariance = np.linalg.inv(precision)
         log_det = np.linalg.slogdet(precision)[1]
-        which = which.ravel()
         projected = centred @ self.scaled
         mean = np.einsum("nij,nj->ni", covariance[which], projected)
         square = (np.square(centred) / model.noise).sum(1)
@@ -156,6 +155,14 @@ class _Sums:
         return FactorModel(
             model.center + shift, loadings @ spread, np.maximum(noise, rule.floor), model.owner
         )
+
+
+def _patterns(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different rows of a mask of 0 and 1, and which of them each row is."""
+    packed = np.packbits(observed > 0, axis=1)
+    keys = np.ascontiguousarray(packed).view(f"V{packed.shape[1]}").ravel()
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    return observed[first], which.ravel()
 
 
 def _outer(rows: np.ndarray) -> np.ndarray:

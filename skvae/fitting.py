@@ -1,5 +1,6 @@
 """From rows to a fitted model: start, split, train, keep what is better, measure the codes."""
 
+import copy
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from skvae.devices import resolve_precision
-from skvae.diagnostics import code_use
+from skvae.diagnostics import CodeUse, code_use
 from skvae.held_out import FEWEST_ROWS, HeldOut, Kept
 from skvae.mixed import Table
 from skvae.mixed_model import MixedModel
@@ -31,6 +32,7 @@ MIN_TRAINING_ROWS = 30
 _SEEN_ROWS = 1000  # of the training, by which units are scaled and measured
 _FLOPS = 3e12  # of a whole training run, about half a minute on two cores
 _STEPS = (2000, 6000)
+_EXTENSION = 4  # times that arithmetic, at most, for the fewest steps
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def fit_model(
     kept = judge.keep(vae, origin if options.init == "pca" else None)
     if kept.share == 0.0:
         return linear_model(kind, start, X, options), record
-    return trained_model(kind, vae, start, kept, seen, options), record
+    return trained_model(kind, vae, start, kept, use_of(vae, seen), options), record
 
 
 def kind_of(X) -> type[Model]:
@@ -158,7 +160,8 @@ def make_budget(n_rows: int, vae: VAE, options: Options) -> Budget:
     batch_size = min(batch_size, n_rows)
     max_passes = options.max_iter
     if max_passes is None:
-        steps = np.clip(_FLOPS / (6 * batch_size * count_parameters(vae)), *_STEPS)
+        affordable = _FLOPS / (batch_size * (6 * count_parameters(vae) + vae.likelihood_cost))
+        steps = np.clip(affordable, min(_STEPS[0], affordable * _EXTENSION), _STEPS[1])
         steps *= 1 + vae.latent_dim / 64  # the more codes, the more there is to learn
         max_passes = max(1, int(np.ceil(steps / (n_rows // batch_size))))
     return Budget(batch_size, options.batch_size is None, max_passes, options.early_stopping)
@@ -182,29 +185,25 @@ def trained_model(
     vae: VAE,
     start,
     kept: Kept,
-    rows: Rows,
+    use: CodeUse,
     options: Options,
-    previous: Model | None = None,
 ) -> Model:
-    """The model that fit leaves where training was kept.
-
-    Too few rows say nothing of the codes: their use is then that of the model before.
-    """
-    weights = arrays(vae)
-    if previous is not None and rows.n_rows < FEWEST_ROWS:
-        use = previous.use
-    else:
-        use = code_use(vae.double(), rows.double())
+    """The model that fit leaves where training was kept."""
     return kind(
         start,
         options.latent_dim,
         options.architecture,
-        weights,
+        arrays(vae),
         use,
         kept.start_weight,
         kept.share,
         str(options.device),
     )
+
+
+def use_of(vae: VAE, rows: Rows) -> CodeUse:
+    """What the codes hold, measured in double precision."""
+    return code_use(copy.deepcopy(vae).double(), rows.double())
 
 
 def arrays(vae: VAE) -> dict[str, np.ndarray]:
@@ -261,8 +260,9 @@ def fit_online(
     online = _snapshot(learner)
     if kept.share == 0.0:
         return linear_model(kind, start, X, options), record, online
-    trained = trained_model(kind, learner.averaged, start, kept, seen, options, model)
-    return trained, record, online
+    # Too few rows say nothing of the codes: their use is then that of the model before.
+    use = use_of(learner.averaged, seen) if can_judge or model is None else model.use
+    return trained_model(kind, learner.averaged, start, kept, use, options), record, online
 
 
 def _snapshot(learner: Learner) -> Online:

@@ -7,6 +7,7 @@ posteriors: convex for all but Student's t (docs/theory.md).
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,15 +15,16 @@ from scipy import optimize, sparse
 from torch import Tensor
 
 from skvae.factors import FactorModel, NoiseRule, Observations, fit_factors
-from skvae.likelihoods import Block, Gaussian
+from skvae.likelihoods import Block, Gaussian, GaussianDiag, resolution
 from skvae.linear import ProbabilisticPCA, fit_linear
 from skvae.mixed import Cells, MixedStart, MixedVAE, Part, Table
 
 _WIDE = 512  # features; beyond, the encoder's branch sees their principal directions
 _HEAD_ROWS = 10_000  # by which the heads are fitted
 _HEAD_ITERATIONS = 100
+_HEAD_CELLS = 1e8  # cells times iterations, at most
 _PRIOR_VARIANCE = 10.0  # of a head's loadings, as of logistic regression with C = 10
-_LEAST_NOISE = 0.05  # of features that share it: levels of a category can fit perfectly
+_LEAST_NOISE = 0.3  # of features that share it: levels of a category can fit perfectly
 _BATCH_CELLS = 4_194_304
 
 
@@ -40,7 +42,7 @@ def fit_mixed(
     observed = _observed(values, parts)
     features = _features(values, blocks)
     owner = np.concatenate([part.columns[b.owners] for part, b in zip(parts, blocks, strict=True)])
-    shared = np.concatenate([np.full(b.width, b.likelihood.shares_noise) for b in blocks])
+    shared = np.concatenate([np.full(b.n_features, b.likelihood.shares_noise) for b in blocks])
     floor = np.concatenate([_noise_floor(block) for block in blocks])
     pca = fit_linear(
         features if observed is None else features * observed[:, owner], latent_dim, weight, rng
@@ -57,7 +59,7 @@ def fit_mixed(
     start = MixedStart(
         parts=parts,
         factors=factors,
-        loadings=np.zeros((len(owner), factors.latent_dim)),
+        loadings=np.zeros((sum(block.width for block in blocks), factors.latent_dim)),
         bias=np.concatenate([part.constants["bias"] for part in parts]),
         masked=np.zeros(values.shape[1], bool) if observed is None else ~observed.all(0),
         basis=pca.components if len(owner) > _WIDE else None,
@@ -86,7 +88,7 @@ def _common_scale(values, likelihoods, weight) -> float | None:
     if others or type(first[0]) is not Gaussian:
         return None
     own = first[0].fit(values, weight)
-    varies = own["floor"] > 0
+    varies = resolution(values) > 0
     return float(np.sqrt(np.sum(np.square(own["scale"][varies])) / len(varies))) or 1.0
 
 
@@ -105,7 +107,7 @@ def _features(values, blocks):
     """All features, (n, width): float64, 0 where missing; CSR for CSR counts, not centred."""
     if sparse.issparse(values):
         return blocks[0].likelihood.sparse_features(blocks[0], values)
-    x = torch.from_numpy(values)
+    x = torch.tensor(values)
     with torch.no_grad():
         return np.nan_to_num(torch.cat([b.features(x[:, b.columns]) for b in blocks], 1).numpy())
 
@@ -129,31 +131,48 @@ def _ordered(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
 
 def _noise_floor(block: Block) -> np.ndarray:
     if not block.likelihood.is_gaussian:
-        return np.full(block.width, _LEAST_NOISE)
+        return np.full(block.n_features, _LEAST_NOISE)
     return np.maximum(np.square(block.floor.numpy()), 1e-12)
 
 
 def _with_heads(start: MixedStart, values, weight, rng) -> MixedStart:
     """Loadings, bias and dispersions of every block."""
-    loadings, bias = start.loadings.copy(), start.bias.copy()
-    parts, first = [], 0
     rows, w = _some_rows(values, weight, rng)
     vae = MixedVAE(start).requires_grad_(False)
     z = _posterior_draws(vae, rows, rng)
-    for part, block in zip(start.parts, vae.blocks, strict=True):
-        own = slice(first, first + block.width)
-        first += block.width
-        if part.likelihood.is_gaussian:
-            loadings[own] = start.factors.loadings[own]
-            bias[own] = start.factors.center[own]
-            dispersion = 0.5 * np.log(start.factors.noise[own])
-            if len(part.constants["dispersion"]) == 1:
-                dispersion = dispersion[:1]
-        else:
-            x = rows[:, part.columns]
-            loadings[own], bias[own], dispersion = _fit_head(block, x, z, w, start, own)
-        parts.append(part._replace(constants=part.constants | {"dispersion": dispersion}))
-    return replace(start, parts=tuple(parts), loadings=loadings, bias=bias)
+    ends = np.cumsum([block.n_features for block in vae.blocks])
+    heads = []
+    for part, block, last in zip(start.parts, vae.blocks, ends, strict=True):
+        guess = _as_features(block, start.factors, slice(last - block.n_features, last))
+        if not part.likelihood.is_gaussian:
+            guess = _fit_head(block, rows[:, part.columns], z, w, guess)
+        heads.append(guess)
+    parts = tuple(
+        part._replace(constants=part.constants | {"dispersion": head.dispersion})
+        for part, head in zip(start.parts, heads, strict=True)
+    )
+    loadings = np.concatenate([head.loadings for head in heads])
+    return replace(
+        start, parts=parts, loadings=loadings, bias=np.concatenate([head.bias for head in heads])
+    )
+
+
+class Head(NamedTuple):
+    """A block's share of the linear decoder."""
+
+    loadings: np.ndarray  # (width, q)
+    bias: np.ndarray  # (width,)
+    dispersion: np.ndarray
+
+
+def _as_features(block: Block, factors: FactorModel, own: slice) -> Head:
+    """The head that the factor model has already, where outputs are features; else the mean's."""
+    bias, dispersion = (each.detach().numpy() for each in (block.bias, block.dispersion))
+    if not isinstance(block.likelihood, GaussianDiag):
+        return Head(np.zeros((block.width, factors.latent_dim)), bias, dispersion)
+    if block.likelihood.is_gaussian:
+        dispersion = 0.5 * np.log(factors.noise[own])[: len(dispersion)]
+    return Head(factors.loadings[own], factors.center[own], dispersion)
 
 
 def _some_rows(values, weight, rng):
@@ -166,7 +185,7 @@ def _some_rows(values, weight, rng):
 
 def _dense(values, rows: slice) -> Tensor:
     x = values[rows]
-    return torch.from_numpy(np.asarray(x.toarray() if sparse.issparse(x) else x, np.float64))
+    return torch.tensor(np.asarray(x.toarray() if sparse.issparse(x) else x, np.float64))
 
 
 def _posterior_draws(vae: MixedVAE, values, rng) -> np.ndarray:
@@ -185,25 +204,20 @@ def _batches(values):
         yield slice(first, first + step)
 
 
-def _fit_head(block: Block, values, z: Tensor, weight, start: MixedStart, own: slice):
-    """Loadings, bias and dispersions of greatest likelihood (L-BFGS, with a normal prior)."""
+def _fit_head(block: Block, values, z: Tensor, weight, guess: Head) -> Head:
+    """The head of greatest likelihood, with a normal prior on loadings (L-BFGS)."""
     n, q = z.shape
     w = None if weight is None else torch.from_numpy(weight / weight.mean())
-    block.requires_grad_(True)
-    guess = [start.loadings[own], start.bias[own], block.dispersion.detach().numpy()]
-    if type(block.likelihood).__name__ in {"StudentT", "LogNormal"}:  # features as they are
-        guess[0] = start.factors.loadings[own]
-        guess[1] = start.factors.center[own]
     sizes = [array.size for array in guess]
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         parameters = torch.from_numpy(flat).requires_grad_(True)
         weights, bias, dispersion = parameters.split(sizes)
         weights = weights.view(-1, q)
-        block._parameters["dispersion"] = dispersion.view(guess[2].shape)
-        total = 0.5 * weights.square().sum() / _PRIOR_VARIANCE / n
-        total.backward(retain_graph=True)
-        value = total.item()
+        block._parameters["dispersion"] = dispersion.view(guess.dispersion.shape)
+        prior = 0.5 * weights.square().sum() / _PRIOR_VARIANCE / n
+        prior.backward(retain_graph=True)
+        value = prior.item()
         for rows in _batches(values):
             x = _dense(values, rows)
             log_prob = block.log_prob(x, z[rows] @ weights.T + bias)
@@ -214,8 +228,9 @@ def _fit_head(block: Block, values, z: Tensor, weight, start: MixedStart, own: s
         return value, parameters.grad.numpy()
 
     flat = np.concatenate([array.ravel() for array in guess])
+    n_iterations = int(np.clip(_HEAD_CELLS / (n * block.width), 10, _HEAD_ITERATIONS))
     found = optimize.minimize(
-        loss, flat, jac=True, method="L-BFGS-B", options={"maxiter": _HEAD_ITERATIONS}
+        loss, flat, jac=True, method="L-BFGS-B", options={"maxiter": n_iterations}
     ).x
     weights, bias, dispersion = np.split(found, np.cumsum(sizes)[:-1])
-    return weights.reshape(-1, q), bias, dispersion.reshape(guess[2].shape)
+    return Head(weights.reshape(-1, q), bias, dispersion.reshape(guess.dispersion.shape))

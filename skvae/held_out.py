@@ -81,8 +81,8 @@ class HeldOut:
         _, start_decoded, start_kl = self._terms(self.start)
         start_bound = self.start.log_likelihood(self.rows, start_decoded) - start_kl
         # One row far out could claim the model for itself, with noise to match.
-        widest = WIDEST_NOISE * self.start_error.median()
-        ours = torch.ones_like(kl)
+        widest = WIDEST_NOISE * self._median(self.start_error)
+        ours = (self.start_error <= widest).to(kl)
         weight = torch.full_like(kl[0], START_WEIGHT_MIN)
         for step in range(EM_STEPS):
             if vae.fit_noise(self.rows, decoded, ours, widest) or step == 0:
@@ -94,6 +94,14 @@ class HeldOut:
         if not math.isfinite(gain):
             raise DivergenceError(f"the held-out bound became {gain}")
         return self.start_bound + gain
+
+    def _median(self, values: Tensor) -> Tensor:
+        """Weighted median over the rows."""
+        if self.rows.weight is None:
+            return values.median()
+        ordered, order = values.sort()
+        up_to = self.rows.weight[order].cumsum(0)
+        return ordered[torch.searchsorted(up_to, 0.5 * up_to[-1])]
 
     def _terms(self, vae: VAE) -> tuple[Posterior, Tensor, Tensor]:
         q = vae.encode(self.rows)

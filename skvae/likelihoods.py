@@ -10,10 +10,11 @@ A likelihood is a component without state: what it learns of its columns is a di
 """
 
 import math
+from numbers import Integral, Real
 
 import numpy as np
 import torch
-from scipy import sparse
+from scipy import linalg, sparse
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -42,10 +43,11 @@ class Block(nn.Module):
                 self.register_buffer(name, torch.tensor(value, dtype=dtype))
         self.width = len(constants["bias"])
         self.owners = likelihood.owners(constants)
+        self.n_features = len(self.owners)
         self.n_expectations = likelihood.n_expectations(constants)
 
     def features(self, x: Tensor) -> Tensor:
-        """Standardised values, shape (batch, width); anything where a cell is missing."""
+        """Standardised values, (batch, n_features); anything where a cell is missing."""
         return self.likelihood.features(self, self._readable(x))
 
     def log_prob(self, x: Tensor, eta: Tensor) -> Tensor:
@@ -56,21 +58,26 @@ class Block(nn.Module):
         """Values without NaN, whose gradient would be NaN even where nothing asks for it."""
         return x if self.likelihood.takes_missing else x.nan_to_num()
 
-    def expectation(self, eta: Tensor) -> Tensor:
-        """Mean values, or probabilities of levels: what may be averaged over draws of z."""
-        return self.likelihood.expectation(self, eta)
+    def expectation(self, eta: Tensor, x: Tensor | None = None) -> Tensor:
+        """Mean values, or probabilities of levels; x are the rows' cells, where some are known."""
+        return self.likelihood.expectation(self, self._sized(eta, x))
 
     def decide(self, expectation: Tensor) -> Tensor:
         """Values from (averaged) expectations, shape (batch, c)."""
         return self.likelihood.decide(self, expectation)
 
     def expected_features(self, eta: Tensor) -> Tensor:
-        """Features of the expectation, shape (batch, width)."""
+        """Features of the expectation, shape (batch, n_features)."""
         return self.likelihood.expected_features(self, eta)
 
-    def sample(self, eta: Tensor, generator: torch.Generator) -> Tensor:
-        """Draws of values, shape (batch, c)."""
-        return self.likelihood.sample(self, eta, generator)
+    def sample(self, eta: Tensor, generator: torch.Generator, x: Tensor | None = None) -> Tensor:
+        """Draws of values, shape (batch, c); x are the rows' cells, where some are known."""
+        if x is None:
+            eta = self.likelihood.with_drawn_size(self, eta, generator)
+        return self.likelihood.sample(self, self._sized(eta, x), generator)
+
+    def _sized(self, eta: Tensor, x: Tensor | None) -> Tensor:
+        return eta if x is None else self.likelihood.with_size(self, eta, x)
 
 
 class Likelihood(BaseEstimator):
@@ -86,8 +93,19 @@ class Likelihood(BaseEstimator):
         """Raise a ValueError that names the first value which cannot be."""
 
     def owners(self, constants: Constants) -> np.ndarray:
-        """Column of the block that each feature belongs to, shape (width,)."""
+        """Column of the block that each feature belongs to, shape (n_features,)."""
         return np.arange(len(constants["bias"]))
+
+    def with_size(self, block: Block, eta: Tensor, x: Tensor) -> Tensor:
+        """Outputs for rows of the size that the observed ones of cells x tell."""
+        return eta
+
+    def with_drawn_size(self, block: Block, eta: Tensor, generator: torch.Generator) -> Tensor:
+        """Outputs for rows of sizes drawn at random."""
+        return eta
+
+    def validate(self) -> None:
+        """Raise a ValueError where an option cannot be."""
 
     def n_expectations(self, constants: Constants) -> int:
         """Columns of `expectation`."""
@@ -143,11 +161,12 @@ class GaussianDiag(Likelihood):
         y = self.forward(values)
         center, own = _moments(y, weight)
         scale = own if scale is None else np.full_like(own, scale)
-        floor = np.maximum(_SMALLEST_NOISE * own, resolution(y) / math.sqrt(12)) / scale
+        gap = resolution(y)
+        floor = np.maximum(_SMALLEST_NOISE * own, gap / math.sqrt(12)) / scale
         return {
             "center": center,
             "scale": scale,
-            "floor": np.where(np.ptp(np.nan_to_num(y - center), axis=0) > 0, floor, 0.0),
+            "floor": np.where(gap > 0, floor, 1.0),  # a constant column has no scale
             "bias": np.zeros(y.shape[1]),
             "dispersion": np.zeros(y.shape[1]),
         }
@@ -180,7 +199,10 @@ class Gaussian(GaussianDiag):
     shares_noise = True
 
     def fit(self, values, weight=None, n_levels=None, scale=None):
-        return super().fit(values, weight, n_levels, scale) | {"dispersion": np.zeros(1)}
+        constants = super().fit(values, weight, n_levels, scale) | {"dispersion": np.zeros(1)}
+        # As in PCA, constant columns have the noise of the others.
+        floor = np.where(resolution(values) > 0, constants["floor"], 0.0)
+        return constants | {"floor": floor}
 
 
 class LogNormal(GaussianDiag):
@@ -251,6 +273,10 @@ class StudentT(GaussianDiag):
             "floor": floor,
             "dispersion": np.concatenate([np.zeros(len(robust)), df]),
         }
+
+    def validate(self):
+        if self.df != "auto" and not (isinstance(self.df, Real) and self.df > 2):
+            raise ValueError(f"df={self.df!r} of StudentT must be 'auto' or a number above 2.")
 
     def _parts(self, block):
         log_scale, raw_df = block.dispersion.chunk(2)
@@ -377,6 +403,12 @@ class Categorical(Likelihood):
     def __init__(self, *, max_levels=64):
         self.max_levels = max_levels
 
+    def validate(self):
+        if not (isinstance(self.max_levels, Integral) and self.max_levels >= 2):
+            raise ValueError(
+                f"max_levels={self.max_levels!r} of Categorical must be a whole number from 2 up."
+            )
+
     def fit(self, values, weight=None, n_levels=None, scale=None):
         slots, within, shares, log_seen, log_unseen = [], [], [], [], []
         for column, n in zip(values.T, n_levels, strict=True):
@@ -399,8 +431,7 @@ class Categorical(Likelihood):
             "slot_of": np.concatenate(slots),
             "log_within": np.concatenate(within),
             "first_level": np.cumsum([len(s) for s in slots]) - [len(s) for s in slots],
-            "center": share,
-            "scale": np.sqrt(share),
+            "contrasts": linalg.block_diag(*map(_contrasts, shares)),
             "log_seen": np.array(log_seen),
             "log_unseen": np.array(log_unseen),
             "bias": np.log(share),
@@ -408,7 +439,8 @@ class Categorical(Likelihood):
         }
 
     def owners(self, constants):
-        return np.repeat(np.arange(len(constants["sizes"])), constants["sizes"])
+        n_features = np.maximum(constants["sizes"] - 1, 1)
+        return np.repeat(np.arange(len(n_features)), n_features)
 
     def _slot(self, block, x):
         """Index among all outputs of the block, shape (batch, c); a guess where unseen."""
@@ -417,7 +449,7 @@ class Categorical(Likelihood):
 
     def features(self, block, x):
         one_hot = x.new_zeros(len(x), block.width).scatter_(1, self._slot(block, x)[0], 1.0)
-        return (one_hot - block.center) / block.scale
+        return one_hot @ block.contrasts
 
     def log_prob(self, block, x, eta):
         slot, level = self._slot(block, x)
@@ -429,7 +461,7 @@ class Categorical(Likelihood):
         return torch.cat([part.softmax(-1) for part in self._split(block, eta)], -1)
 
     def expected_features(self, block, eta):
-        return (self.expectation(block, eta) - block.center) / block.scale
+        return self.expectation(block, eta) @ block.contrasts
 
     def decide(self, block, expectation):
         return self._level(block, [p.argmax(-1) for p in self._split(block, expectation)])
@@ -456,7 +488,21 @@ class Categorical(Likelihood):
                 n = int(shared.sum())
                 level[shared] = torch.multinomial(share, n, replacement=True, generator=generator)
             levels.append(level)
-        return torch.stack(levels, -1).to(block.center)
+        return torch.stack(levels, -1).to(block.contrasts)
+
+
+def _contrasts(share: np.ndarray) -> np.ndarray:
+    """Levels in K - 1 uncorrelated numbers of variance one, shape (K, K - 1).
+
+    Indicators divided by the root of their share (Pages, 2004), in coordinates across the one
+    direction in which they cannot vary; so two levels are one number, as a boolean is.
+    """
+    if len(share) == 1:
+        return np.zeros((1, 1))
+    root = np.sqrt(share)
+    axis = root + np.sign(root[0]) * np.eye(len(root))[0]
+    reflection = np.eye(len(root)) - 2 * np.outer(axis, axis) / (axis @ axis)
+    return reflection[:, 1:] / root[:, None]
 
 
 def _slots(mass: np.ndarray, count: np.ndarray, most: int):
@@ -553,7 +599,8 @@ class Ordinal(Likelihood):
         u = _uniform(eta, generator)
         logistic = eta + torch.log(u) - torch.log1p(-u.clamp(max=1 - 1e-7))
         upper = self._thresholds(block)[1]
-        return (logistic[..., None] > upper).sum(-1).to(eta)
+        level = (logistic[..., None] > upper).sum(-1)
+        return torch.minimum(level, block.n_levels - 1).to(eta)
 
 
 def _log_between(low: Tensor, high: Tensor) -> Tensor:
@@ -665,19 +712,33 @@ class Poisson(Likelihood):
         """Mean counts; of a row with the median total, where totals count."""
         return eta.clamp(*_LOG_RATE).exp() * block.median.clamp(min=1.0)
 
+    def with_size(self, block, eta, x):
+        if self.size_factor is not True:
+            return eta
+        return eta + (self._total(block._buffers, x) / block.median).log()[:, None]
+
+    def with_drawn_size(self, block, eta, generator):
+        if self.size_factor is not True:
+            return eta
+        place = 100.0 * torch.rand(len(eta), generator=generator, device=eta.device)
+        below = place.long().clamp(max=99)
+        low, high = block.totals[below], block.totals[below + 1]
+        log_total = low + (place - below).to(low) * (high - low)
+        return eta + (log_total - block.median.log())[:, None]
+
+    def validate(self):
+        if self.size_factor not in (True, False, "auto"):
+            raise ValueError(
+                f"size_factor={self.size_factor!r} of {type(self).__name__} must be True, False or "
+                "'auto'."
+            )
+
     def expected_features(self, block, eta):
         return (torch.log1p(self.expectation(block, eta)) - block.center) / block.scale
 
     def sample(self, block, eta, generator):
-        rng = _numpy_generator(generator)
-        return torch.as_tensor(rng.poisson(self._drawn_rate(block, eta, rng))).to(eta)
-
-    def _drawn_rate(self, block, eta, rng):
-        rate = eta.clamp(*_LOG_RATE).exp().numpy(force=True).astype(float)
-        if self.size_factor is True:
-            totals = block.totals.numpy(force=True)
-            rate *= np.exp(np.interp(100 * rng.random((len(rate), 1)), np.arange(101), totals))
-        return rate
+        rate = self.expectation(block, eta).numpy(force=True).astype(float)
+        return torch.as_tensor(_numpy_generator(generator).poisson(rate)).to(eta)
 
 
 class NegativeBinomial(Poisson):
@@ -703,7 +764,8 @@ class NegativeBinomial(Poisson):
     def sample(self, block, eta, generator):
         rng = _numpy_generator(generator)
         theta = block.dispersion.clamp(-8.0, 12.0).exp().detach().numpy(force=True).astype(float)
-        rate = self._drawn_rate(block, eta, rng) * rng.gamma(theta, 1 / theta, tuple(eta.shape))
+        rate = self.expectation(block, eta).numpy(force=True).astype(float)
+        rate = rate * rng.gamma(theta, 1 / theta, tuple(eta.shape))
         return torch.as_tensor(rng.poisson(np.minimum(rate, 1e15))).to(eta)
 
 

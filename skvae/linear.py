@@ -25,7 +25,7 @@ _TAIL_SHARE = 0.02
 _MAX_AUTO_DIM = 32
 _N_FOLDS = 5
 # Squares of larger values, and their sums, are not numbers any more.
-_LARGEST = 1e153
+LARGEST = 1e153
 # Cells of a dense batch: 32 MB in float64, whatever the number of columns.
 _BATCH_CELLS = 4_194_304
 
@@ -253,9 +253,9 @@ class _Rows:
             x = self._batch(rows)
             mean += share[rows] @ x
             largest = max(largest, float(np.abs(x).max()))
-        if largest > _LARGEST:
+        if largest > LARGEST:
             raise ValueError(
-                f"X holds a value of size {largest:.3g}; variances of values beyond {_LARGEST:.0e} "
+                f"X holds a value of size {largest:.3g}; variances of values beyond {LARGEST:.0e} "
                 "cannot be represented. Divide the columns first (StandardScaler)."
             )
         return mean, int(np.frexp(largest)[1])

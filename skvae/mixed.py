@@ -23,9 +23,12 @@ from skvae.vae import LINEAR_RATE, Posterior, aggregate, branch_parameters, weig
 
 _BEND = 6.0  # standard deviations toward which inputs of the encoder's branch bend
 _LOG_VARIANCE_RANGE = 4.0
+_CELL_COST = 4000
 DISPERSION_RATE = 1.0  # share of the learning rate
-MASKED_SHARE = 0.5  # of the batches in training
-MOST_HIDDEN = 0.5  # of the cells of such a batch
+# Share of the batches in training that have cells hidden: for complete rows, more by twice the
+# share of cells that are missing, at most; and the largest share of cells that are then hidden.
+MASKED_SHARE = (0.1, 0.5)
+MOST_HIDDEN = 0.5
 
 
 class Table(NamedTuple):
@@ -43,12 +46,14 @@ class Table(NamedTuple):
 class Cells(NamedTuple):
     """Rows of a table: values (n, c), dense or CSR, and weights (n,) or None.
 
-    In a batch of the training some cells may be hidden: targets then has them as well.
+    Some batches of the training, as many as masked_share says, have cells hidden: targets then
+    has them as well.
     """
 
     values: Tensor | sparse.csr_array
     weight: Tensor | None = None
     targets: Tensor | None = None
+    masked_share: float = 0.0
 
     @property
     def n_rows(self) -> int:
@@ -75,7 +80,7 @@ class Cells(NamedTuple):
         """Rows as a step of the training sees them: in some batches with cells hidden."""
         rows = self.take(index)
         rate, luck = torch.rand(2, generator=generator, device=index.device)
-        if luck >= MASKED_SHARE:
+        if luck >= self.masked_share:
             return rows
         hidden = torch.empty_like(rows.values).uniform_(generator=generator) < rate * MOST_HIDDEN
         return rows._replace(values=rows.values.masked_fill(hidden, torch.nan), targets=rows.values)
@@ -114,10 +119,10 @@ class MixedStart:
 
     parts: tuple[Part, ...]
     factors: FactorModel  # of the features, in the order of the parts
-    loadings: np.ndarray  # (width, q) of the decoder
+    loadings: np.ndarray  # (width, q) of the decoder; width is the blocks' together
     bias: np.ndarray  # (width,)
     masked: np.ndarray  # (c,) columns with missing cells in fit: those are inputs as well
-    basis: np.ndarray | None  # (k, width): of wide tables the branch sees these directions
+    basis: np.ndarray | None  # (k, n_features): of wide tables the branch sees these directions
     latent_dim: int  # units in use, at most the rank
     rank: int  # of the features
     n_features: int  # columns of the table
@@ -280,6 +285,11 @@ class MixedVAE(nn.Module):
         return density_gain
 
     @property
+    def likelihood_cost(self) -> int:
+        """Arithmetic of a row beside that of the networks: special functions of every cell."""
+        return _CELL_COST * len(self.decoder_bias)
+
+    @property
     def rates(self) -> list[tuple[list[nn.Parameter], float, bool]]:
         """Parameters with their share of the learning rate, and whether they decay to zero."""
         linear = [self.decoder_path, self.decoder_bias]
@@ -317,7 +327,7 @@ class MixedVAE(nn.Module):
 def branch_sizes(start: MixedStart) -> list[tuple[int, int]]:
     """Columns in and out of the encoder's branch and of the decoder's."""
     q, width = start.latent_dim, len(start.bias)
-    n_inputs = width if start.basis is None else len(start.basis)
+    n_inputs = len(start.factors.owner) if start.basis is None else len(start.basis)
     return [(n_inputs + int(start.masked.sum()), 2 * q), (q, width)]
 
 

@@ -5,7 +5,7 @@ Everything is computed in double precision.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,12 +16,13 @@ from skvae.diagnostics import CodeUse, code_use
 from skvae.heads import fit_mixed
 from skvae.likelihoods import Gaussian, noise_variance
 from skvae.linear import batches
-from skvae.mixed import Cells, MixedStart, MixedVAE, Table, branch_sizes
+from skvae.mixed import MASKED_SHARE, Cells, MixedStart, MixedVAE, Table, branch_sizes
 from skvae.model import DRAWS_SEED, HIDDEN_CELLS, N_DRAWS, Model, to_numpy
 from skvae.objective import importance_bound, log_weight, mixture
 
 N_RESAMPLING_DRAWS = 128  # from each component, of which multiple imputations are chosen
-N_CONDITIONAL_DRAWS = 4096
+N_CONDITIONAL_DRAWS = 1024
+_N_PLAUSIBLE = 1000  # draws whose range, three times as wide, is what a column can be
 _FEWEST_DRAWS = 5.0  # that have to carry the weight, for a condition to have support
 _USE_ROWS = 1000
 
@@ -44,7 +45,9 @@ class MixedModel(Model):
         if not sparse.issparse(values):
             values = torch.from_numpy(values).to(device)
         share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
-        return Cells(values, share)
+        fewest, most = MASKED_SHARE
+        masked_share = min(fewest + 2.0 * missing_share(X.values), most)
+        return Cells(values, share, masked_share=masked_share)
 
     @staticmethod
     def start_use(start: MixedStart, X: Table) -> CodeUse:
@@ -122,7 +125,7 @@ class MixedModel(Model):
             eta = vae.decode(vae.encode(rows).mean)
             index = incomplete[done : done + rows.n_rows]
             done += rows.n_rows
-            guess = _decided(vae, _expectation(vae, eta))
+            guess = _decided(vae, _expectation(vae, eta, rows.values))
             filled[index] = np.where(np.isnan(X[index]), guess, X[index])
         return filled
 
@@ -145,9 +148,10 @@ class MixedModel(Model):
 
     @torch.inference_mode()
     def sample_given(
-        self, row: np.ndarray, n_samples: int, rng: np.random.RandomState
+        self, row: np.ndarray, names: Sequence, n_samples: int, rng: np.random.RandomState
     ) -> np.ndarray:
         """Draws that share the observed cells of one row, shape (n_samples, c)."""
+        self._check_plausible(row, names, rng)
         generator = _generator(rng, self.device)
         ((components, rows),) = self._components(row[None])
         n_draws = max(N_CONDITIONAL_DRAWS, n_samples)
@@ -158,6 +162,17 @@ class MixedModel(Model):
                 "fewer columns, or values that the training rows have."
             )
         return np.where(np.isnan(row), np.concatenate(chosen), row)
+
+    def _check_plausible(self, row: np.ndarray, names: Sequence, rng) -> None:
+        drawn = self.sample(_N_PLAUSIBLE, rng)
+        low, high = drawn.min(0), drawn.max(0)
+        far = (row < low - (high - low)) | (row > high + (high - low))
+        if far.any():
+            j = int(far.argmax())
+            raise ValueError(
+                f"given {names[j]!r}={row[j]:g} has no support: this model's rows have {low[j]:g} "
+                f"to {high[j]:g} there."
+            )
 
     @property
     def mean(self) -> np.ndarray:
@@ -243,7 +258,9 @@ def _resample(components, rows: Cells, n_chosen: int, n_draws: int, generator):
             top = torch.where(better, perturbed, top)
             z = torch.where(better[..., None], q.sample(draw), z)
         for i in range(n_chosen):
-            values = torch.from_numpy(_drawn(vae, vae.decode(z[i]), generator)).to(top.device)
+            values = torch.from_numpy(_drawn(vae, vae.decode(z[i]), generator, rows.values)).to(
+                top.device
+            )
             if best is None:
                 chosen[i] = values
             else:
@@ -255,8 +272,12 @@ def _resample(components, rows: Cells, n_chosen: int, n_draws: int, generator):
     return [values.numpy(force=True) for values in chosen], float(effective)
 
 
-def _expectation(vae: MixedVAE, eta: Tensor) -> Tensor:
-    return torch.cat([block.expectation(part) for block, part in vae.split(eta)], -1)
+def _expectation(vae: MixedVAE, eta: Tensor, x: Tensor | None = None) -> Tensor:
+    parts = [
+        block.expectation(part, None if x is None else x[:, block.columns])
+        for block, part in vae.split(eta)
+    ]
+    return torch.cat(parts, -1)
 
 
 def _decided(vae: MixedVAE, expectation: Tensor) -> np.ndarray:
@@ -266,8 +287,14 @@ def _decided(vae: MixedVAE, expectation: Tensor) -> np.ndarray:
     return _assembled(vae, [block.decide(part) for block, part in parts])
 
 
-def _drawn(vae: MixedVAE, eta: Tensor, generator: torch.Generator) -> np.ndarray:
-    return _assembled(vae, [block.sample(part, generator) for block, part in vae.split(eta)])
+def _drawn(
+    vae: MixedVAE, eta: Tensor, generator: torch.Generator, x: Tensor | None = None
+) -> np.ndarray:
+    parts = [
+        block.sample(part, generator, None if x is None else x[:, block.columns])
+        for block, part in vae.split(eta)
+    ]
+    return _assembled(vae, parts)
 
 
 def _assembled(vae: MixedVAE, parts: list[Tensor]) -> np.ndarray:
@@ -275,6 +302,11 @@ def _assembled(vae: MixedVAE, parts: list[Tensor]) -> np.ndarray:
     for block, part in zip(vae.blocks, parts, strict=True):
         x[:, block.columns] = part.numpy(force=True)
     return x
+
+
+def missing_share(values) -> float:
+    """Share of the cells that are missing."""
+    return 0.0 if sparse.issparse(values) else float(np.isnan(values).mean())
 
 
 def _draws(latent_dim: int, n_draws: int = N_DRAWS) -> Tensor:
@@ -288,4 +320,4 @@ def _generator(rng: np.random.RandomState, device: str) -> torch.Generator:
 
 def _dense(values, device: str) -> Tensor:
     values = values.toarray() if sparse.issparse(values) else values
-    return torch.as_tensor(np.asarray(values, np.float64), device=device)
+    return torch.tensor(np.asarray(values, np.float64), device=device)

@@ -25,6 +25,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 _NARROW = 128
 _WIDTHS = {False: 256, True: 512}
+TABLE_WIDTHS = (256, 256)  # a level of a category is less than a column of numbers
 
 Architecture = Callable[[int, int], nn.Module]
 
@@ -38,7 +39,8 @@ class MLP(BaseEstimator):
     ----------
     hidden_layer_sizes : tuple of int or "auto", default="auto"
         Units of each hidden layer, for encoder and decoder alike; "auto" is (256, 256), and
-        (512, 512) where more than 128 columns go in or come out.
+        (512, 512) where more than 128 columns go in or come out; (256, 256) for tables, which
+        are anything but numbers without gaps.
     activation : {"silu", "relu", "gelu", "elu", "tanh"}, default="silu"
         Nonlinearity after each hidden layer.
 

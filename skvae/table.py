@@ -22,7 +22,7 @@ _KINDS = ("number", "boolean", "category", "ordered")
 _UNSEEN = -1.0  # the code of a level that fit has not seen
 
 _REMEDIES = {
-    "text": "encode it (OneHotEncoder, OrdinalEncoder) or drop it",
+    "text": "encode it (OneHotEncoder, OrdinalEncoder), pass it in a DataFrame, or drop it",
     "category": "encode it (OneHotEncoder, OrdinalEncoder) or drop it",
     "date": "turn it into numbers (days since a date, month, weekday) or drop it",
     "nested object": "give each of its parts a column of its own or drop it",
@@ -498,6 +498,7 @@ _WRITERS: dict[str, tuple[Callable, Callable]] = {
 
 def container_of(X) -> str:
     """Return the library of a frame that is in memory, and "numpy" for all else."""
+    _refuse_duplicates(X)
     frame = nw.from_native(X, eager_only=True, pass_through=True)
     if not isinstance(frame, nw.DataFrame):
         return "numpy"
@@ -510,16 +511,32 @@ def is_frame(X) -> bool:
     return container_of(X) != "numpy"
 
 
-def with_cells_of(X, filled, names: Iterable, observed: np.ndarray):
-    """Return filled with the observed cells of X, a frame, in the named columns."""
-    frame, other = (nw.from_native(each, eager_only=True) for each in (filled, X))
-    for name, seen in zip(names, observed.T, strict=True):
-        mask = nw.new_series("", seen, nw.Boolean, backend=other.implementation)
-        if other.implementation.is_pandas_like():
-            index = other[name].to_native().index
-            mask = nw.from_native(mask.to_native().set_axis(index), series_only=True)
-        frame = frame.with_columns(other[name].zip_with(mask, frame[name]))
-    return frame.to_native()
+def with_cells_of(X, filled, missing: np.ndarray):
+    """Return the frame X with its missing cells from another, in the dtypes of X."""
+    frame, other = (nw.from_native(each, eager_only=True) for each in (X, filled))
+    columns = [
+        _patched(series, guess, ~hole) if hole.any() else series
+        for series, guess, hole in zip(
+            frame.iter_columns(), other.iter_columns(), missing.T, strict=True
+        )
+    ]
+    container = container_of(X)
+    labels = X.columns if container == "pandas" else frame.columns
+    return _WRITERS[container][1](
+        [column.to_native() for column in columns], labels, getattr(X, "index", None)
+    )
+
+
+def _patched(series: nw.Series, other: nw.Series, observed: np.ndarray) -> nw.Series:
+    if not observed.any():
+        return other
+    if series.dtype != other.dtype and series.dtype.is_numeric():
+        other = other.cast(series.dtype)
+    mask = nw.new_series("", observed, nw.Boolean, backend=series.implementation)
+    if series.implementation.is_pandas_like():
+        index = series.to_native().index
+        mask = nw.from_native(mask.to_native().set_axis(index), series_only=True)
+    return series.zip_with(mask, other)
 
 
 def refuse_non_numeric(X) -> None:
@@ -529,9 +546,10 @@ def refuse_non_numeric(X) -> None:
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         raise ValueError(
             "X is a masked array with masked cells, which would be read as numbers; "
-            "fill them (X.filled, SimpleImputer) before fit."
+            "fill them (X.filled(np.nan) makes them missing cells)."
         )
     _refuse_duplicates(X)
+    _refuse_lazy(X)
     frame = nw.from_native(X, eager_only=True, pass_through=True)
     if isinstance(frame, nw.DataFrame):
         for name, dtype in frame.schema.items():
@@ -543,6 +561,18 @@ def refuse_non_numeric(X) -> None:
         _refuse(_KINDS_OF_ARRAY.get(X.dtype.kind), "X", f"dtype {X.dtype}")
     elif isinstance(X, (np.ndarray, list, tuple)):
         _refuse_objects(X)
+
+
+def with_nan(X):
+    """Return an array of objects with missing values of any kind as NaN, and all else as it is."""
+    if not (isinstance(X, np.ndarray) and X.dtype == object):
+        return X
+    return np.where(_library("pandas").isna(X), np.nan, X)
+
+
+def _refuse_lazy(X) -> None:
+    if isinstance(nw.from_native(X, pass_through=True), nw.LazyFrame):
+        raise ValueError("X is a lazy frame; pass what it gives: X.collect().")
 
 
 def _refuse_duplicates(X) -> None:
@@ -602,7 +632,8 @@ def first_bad_cell(X) -> str:
         row, column, value = cells.row[bad], cells.col[bad], cells.data[bad]
     else:
         cells = _as_floats(X)
-        row, column = np.argwhere(~np.isfinite(cells))[0]
+        infinite = np.isinf(cells)
+        row, column = np.argwhere(infinite if infinite.any() else np.isnan(cells))[0]
         value = cells[row, column]
     name = column if names is None else repr(names[column])
     return (

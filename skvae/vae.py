@@ -117,6 +117,8 @@ class Posterior(NamedTuple):
 class VAE(nn.Module):
     """Encoder, decoder and noise of a Gaussian model; a branch of None adds nothing."""
 
+    likelihood_cost = 0  # arithmetic of a row beside that of the networks
+
     noise_variance: Tensor
     code_scale: Tensor
     log_variance: Tensor

@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skvae.fitting import Options, fit_model
 from skvae.networks import MLP
+from skvae.vae import Rows
 
 SMALL = MLP(hidden_layer_sizes=(32, 32))
 
@@ -36,6 +37,11 @@ def curve(n_rows, n_columns=2, noise=0.1, seed=0):
     rows = np.zeros((n_rows, n_columns))
     rows[:, : line.shape[1]] = line[:, :n_columns]
     return rows @ turn + noise * rng.standard_normal(rows.shape)
+
+
+def projected(start, X, weight=None):
+    """Rows in the score space of a linear start, double precision."""
+    return Rows(*map(torch.from_numpy, start.project(X)), weight)
 
 
 def options(**changes):

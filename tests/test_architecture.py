@@ -11,12 +11,12 @@ import skvae
 from skvae import VAETransformer
 
 FLOORS = (
-    ("linear", "networks", "table", "devices", "_sklearn"),
+    ("linear", "factors", "likelihoods", "networks", "table", "devices", "_sklearn"),
     ("vae",),
-    ("objective", "diagnostics"),
-    ("held_out", "model"),
-    ("training",),
-    ("fitting", "progress"),
+    ("mixed", "objective", "diagnostics"),
+    ("columns", "heads", "held_out", "model"),
+    ("mixed_model", "training"),
+    ("filled", "fitting", "progress"),
     ("estimator",),
     ("__init__",),
 )
@@ -25,6 +25,13 @@ FLOOR_OF = {module: n for n, modules in enumerate(FLOORS) for module in modules}
 # Third-party packages that a module may know; the others belong elsewhere.
 PACKAGES = {
     "linear": {"numpy", "scipy"},
+    "factors": {"numpy"},
+    "likelihoods": {"numpy", "scipy", "sklearn", "torch"},
+    "columns": {"numpy", "scipy", "sklearn"},
+    "mixed": {"numpy", "scipy", "torch"},
+    "heads": {"numpy", "scipy", "torch"},
+    "mixed_model": {"numpy", "scipy", "torch"},
+    "filled": {"numpy", "torch"},
     "table": {"narwhals", "numpy", "scipy"},
     "devices": {"torch"},
     "vae": {"numpy", "torch"},

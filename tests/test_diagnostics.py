@@ -9,8 +9,8 @@ from sklearn.decomposition import PCA
 from skvae.diagnostics import code_use
 from skvae.linear import fit_linear
 from skvae.networks import build
-from skvae.vae import VAE, branch_sizes, squared_error
-from tests.samples import SMALL, gaussian
+from skvae.vae import VAE, branch_sizes
+from tests.samples import SMALL, gaussian, projected
 
 N_ROWS = 500
 
@@ -25,17 +25,13 @@ def start(X):
     return fit_linear(X, 3)
 
 
-def rows(start, X):
-    return tuple(map(torch.from_numpy, start.project(X)))
-
-
 @pytest.fixture
 def nonlinear(start):
     return VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
 
 
 def test_at_the_start_it_is_what_pca_says(start, X):
-    use = code_use(VAE(start), *rows(start, X))
+    use = code_use(VAE(start), projected(start, X))
     assert use.order.tolist() == [0, 1, 2]
     assert_allclose(use.spread, start.weights, rtol=1e-6)
     ratio = PCA(3, svd_solver="full").fit(X).explained_variance_ratio_
@@ -54,25 +50,25 @@ def test_every_unit_is_measured_wherever_it_stands(start, X):
         turned.decoder_path.copy_(vae.decoder_path[:, swap])
         for name in ("log_variance", "code_scale"):
             getattr(turned, name).copy_(getattr(vae, name)[swap])
-    expected, use = code_use(vae, *rows(start, X)), code_use(turned, *rows(start, X))
+    expected, use = code_use(vae, projected(start, X)), code_use(turned, projected(start, X))
     assert use.order.tolist() == [1, 2, 0]
     for name in ("spread", "explained_variance_ratio", "kl", "is_active"):
         assert_allclose(getattr(use, name), getattr(expected, name))
 
 
 def test_ratios_sum_to_what_is_explained(start, X, nonlinear):
-    x, residual = rows(start, X)
-    use = code_use(nonlinear, x, residual)
-    error = squared_error(x, nonlinear.decode(nonlinear.codes(x)), residual).sum().item()
-    total = (x.square().sum() + residual.sum()).item()
+    rows = projected(start, X)
+    use = code_use(nonlinear, rows)
+    error = nonlinear.squared_error(rows, nonlinear.decode(nonlinear.codes(rows))).sum().item()
+    total = (rows.scores.square().sum() + rows.residual.sum()).item()
     assert_allclose(use.explained_variance_ratio.sum(), 1 - error / total)
     assert sorted(use.order) == [0, 1, 2]
 
 
 def test_spread_is_the_derivative(start, X, nonlinear):
-    x, residual = rows(start, X)
-    use = code_use(nonlinear, x, residual)
-    z = nonlinear.codes(x).detach()
+    rows = projected(start, X)
+    use = code_use(nonlinear, rows)
+    z = nonlinear.codes(rows).detach()
     jacobian = torch.func.vmap(torch.func.jacrev(nonlinear.decode))(z)
     expected = jacobian.square().sum(1).mean(0).sqrt().numpy(force=True)
     assert_allclose(use.spread, expected[use.order], rtol=1e-5)
@@ -84,7 +80,7 @@ def test_a_collapsed_unit_comes_last(start, X):
         vae.encoder_path[0] = 0
         vae.decoder_path[:, 0] = 0
         vae.log_variance[0] = 0
-    use = code_use(vae, *rows(start, X))
+    use = code_use(vae, projected(start, X))
     assert use.order.tolist() == [1, 2, 0]
     assert use.is_active.tolist() == [True, True, False]
     assert_allclose([use.kl[-1], use.spread[-1], use.explained_variance_ratio[-1]], 0, atol=1e-12)

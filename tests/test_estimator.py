@@ -455,7 +455,10 @@ def test_pandas_output(curve, trained):
     assert list(codes) == ["vaetransformer0", "vaetransformer1"]
     assert isinstance(codes.index, pd.RangeIndex)
     np.testing.assert_array_equal(codes, trained.transform(curve))
-    assert isinstance(vae.inverse_transform(codes), np.ndarray)
+    restored = vae.inverse_transform(codes)
+    assert list(restored) == [f"x{column}" for column in range(6)]
+    np.testing.assert_array_equal(restored, trained.inverse_transform(codes))
+    assert isinstance(trained.inverse_transform(codes), np.ndarray)
     shuffled = frame(curve).set_index(np.arange(len(curve))[::-1] // 2)
     codes = quick().set_output(transform="pandas").fit_transform(shuffled)
     pd.testing.assert_index_equal(codes.index, shuffled.index)

@@ -6,8 +6,9 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae.devices import PRECISIONS
-from skvae.fitting import fit_model, fit_online, initial_vae, make_budget, project, split
+from skvae.fitting import fit_model, fit_online, initial_vae, make_budget, make_rows, split
 from skvae.linear import fit_linear
+from skvae.model import Model
 from skvae.networks import MLP
 from skvae.vae import VAE
 from tests.samples import curve, fitted, gaussian, options
@@ -43,7 +44,7 @@ def test_split_takes_the_fraction():
 def test_budget_of_auto(n_rows):
     start = fit_linear(gaussian(100, 8), 2)
     chosen = options(latent_dim=2, batch_size=None, max_iter=None)
-    budget = make_budget(n_rows, initial_vae(start, chosen), chosen)
+    budget = make_budget(n_rows, initial_vae(Model, start, chosen), chosen)
     assert 1 <= budget.batch_size <= min(1024, n_rows)
     assert budget.max_passes >= 1
     # A wider network gets fewer steps, not more.
@@ -53,24 +54,27 @@ def test_budget_of_auto(n_rows):
         max_iter=None,
         architecture=MLP(hidden_layer_sizes=(2048,) * 2),
     )
-    assert make_budget(n_rows, initial_vae(start, wide), wide).max_passes <= budget.max_passes
+    assert (
+        make_budget(n_rows, initial_vae(Model, start, wide), wide).max_passes <= budget.max_passes
+    )
 
 
 def test_budget_as_chosen():
     start = fit_linear(gaussian(100, 8), 2)
     chosen = options(latent_dim=2, batch_size=17, max_iter=5, early_stopping=False)
-    assert make_budget(100, initial_vae(start, chosen), chosen) == (17, False, 5, False)
-    assert make_budget(10, initial_vae(start, chosen), chosen).batch_size == 10
+    assert make_budget(100, initial_vae(Model, start, chosen), chosen) == (17, False, 5, False)
+    assert make_budget(10, initial_vae(Model, start, chosen), chosen).batch_size == 10
 
 
 def test_it_starts_at_pca():
     X = gaussian(100, 8)
     start = fit_linear(X, 2)
     chosen = options(latent_dim=2, precision="float64")
-    vae, linear = initial_vae(start, chosen), VAE(start)
-    x = project(start, X, None, chosen).scores
-    for ours, theirs in zip(vae.encode(x), linear.encode(x), strict=True):
+    vae, linear = initial_vae(Model, start, chosen), VAE(start)
+    x = make_rows(Model, start, X, None, chosen)
+    for ours, theirs in zip(vae.encode(x)[:2], linear.encode(x)[:2], strict=True):
         assert torch.equal(ours, theirs)
+    assert vae.encode(x).root is linear.encode(x).root is None
     assert torch.equal(vae.codes(x), linear.codes(x))
     assert torch.equal(vae.decode(vae.codes(x)), linear.decode(linear.codes(x)))
 
@@ -78,7 +82,7 @@ def test_it_starts_at_pca():
 def test_a_random_start_knows_nothing_of_pca():
     X = gaussian(100, 8)
     start = fit_linear(X, 2)
-    vae = initial_vae(start, options(latent_dim=2, init="random"))
+    vae = initial_vae(Model, start, options(latent_dim=2, init="random"))
     assert not vae.encoder_path.any()
     assert not vae.decoder_path.any()
     assert vae.decoder[-1].weight.any()
@@ -86,10 +90,10 @@ def test_a_random_start_knows_nothing_of_pca():
 
 
 @pytest.mark.parametrize("precision", ["auto", *PRECISIONS])
-def test_project_gives_the_training_its_own_precision(precision):
+def test_rows_have_the_trainings_its_own_precision(precision):
     X = gaussian(100, 8)
     chosen = options(precision=precision)
-    rows = project(fit_linear(X, 2), X, np.full(100, 3.0), chosen)
+    rows = make_rows(Model, fit_linear(X, 2), X, np.full(100, 3.0), chosen)
     expected = torch.float64 if precision == "float64" else torch.float32
     assert {part.dtype for part in rows} == {expected}
     assert_allclose(rows.weight, 1.0)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from skvae import held_out
-from skvae.fitting import initial_vae, project
-from skvae.held_out import DivergenceError, HeldOut, Kept
+from skvae.fitting import initial_vae, make_rows, start_vae
+from skvae.held_out import N_STANDARD_ERRORS, DivergenceError, HeldOut, Kept
 from skvae.linear import fit_linear
+from skvae.model import Model
 from skvae.objective import mixture
 from skvae.training import Budget, Learner, Plan, train
-from skvae.vae import VAE, squared_error
+from skvae.vae import NOISE_FLOOR, VAE
 from tests.samples import curve, gaussian, options
 
 
@@ -22,9 +22,10 @@ def set_up(X, n_held_out=100, weight=None, **changes):
     """Linear start, the model at the start, all rows, the judge on the first of them."""
     chosen = options(**changes)
     start = fit_linear(X, chosen.latent_dim)
-    rows = project(start, X, weight, chosen)
-    judge = HeldOut.of(rows.take(torch.arange(n_held_out)), rows, start, generator())
-    return start, initial_vae(start, chosen), rows, judge
+    rows = make_rows(Model, start, X, weight, chosen)
+    linear = start_vae(Model, start, chosen)
+    judge = HeldOut.of(rows.take(torch.arange(n_held_out)), rows, linear, generator())
+    return start, initial_vae(Model, start, chosen), rows, judge
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def trained():
     _, vae, rows, judge = set_up(curve(500, 5))
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
     training = torch.arange(100, 500)
-    plan = Plan(Budget(32, False, 60, early_stopping=True), len(training), rows.scores.shape[1])
+    plan = Plan(Budget(32, False, 60, early_stopping=True), len(training), rows.n_inputs)
     train(Learner.of(vae, generator(), torch.float32), rows, training, judge, plan)
     return vae, origin, judge
 
@@ -53,8 +54,8 @@ def beyond(vae, origin, factor):
 
 
 def error_of_codes(vae, judge):
-    x, residual, _ = judge.rows
-    return judge.rows.mean(squared_error(x, vae.decode(vae.codes(x)), residual)).item()
+    error = vae.squared_error(judge.rows, vae.decode(vae.codes(judge.rows)))
+    return judge.rows.mean(error).item()
 
 
 def test_the_starts_own_figures():
@@ -80,12 +81,12 @@ def test_look_calibrates_the_noise(better):
     vae.noise_variance.mul_(10)
     bound = judge.look(vae)
     calibrated = vae.noise_variance.clone()
-    q = vae.encode(judge.rows.scores)
-    error = squared_error(judge.rows.scores, vae.decode(q.sample(judge.noise)), judge.rows.residual)
+    q = vae.encode(judge.rows)
+    decoded = vae.decode(q.sample(judge.noise))
 
     def best_bound(noise):
         vae.noise_variance.copy_(noise)
-        ours = vae.log_likelihood(error) - q.kl().sum(-1)
+        ours = vae.log_likelihood(judge.rows, decoded) - q.kl().sum(-1)
         weights = torch.linspace(0.01, 0.99, 99)
         return max(mixture(ours, judge.start_log_prob, w).mean().item() for w in weights)
 
@@ -107,7 +108,7 @@ def test_look_has_a_floor_for_the_noise():
     X[:, 4] += 1e-6 * rng.standard_normal(200)
     _, vae, _, judge = set_up(X, latent_dim=2, precision="float64")
     assert np.isfinite(judge.look(vae))
-    assert vae.noise_variance.item() >= held_out.NOISE_FLOOR
+    assert vae.noise_variance.item() >= NOISE_FLOOR
 
 
 def test_look_raises_when_the_bound_is_not_finite(better):
@@ -194,7 +195,7 @@ def test_exceeds_asks_for_standard_errors():
     judge = set_up(gaussian(300, 6), latent_dim=2)[3]
     noise = torch.randn(100, generator=generator())
     noise = (noise - noise.mean()) / noise.std()  # the mean's standard error is 0.1
-    asked = 0.1 * held_out.N_STANDARD_ERRORS
+    asked = 0.1 * N_STANDARD_ERRORS
     assert asked > 0
     assert judge.exceeds(noise + asked + 0.01)
     assert not judge.exceeds(noise + asked - 0.01)
@@ -206,9 +207,11 @@ def test_weights_are_repetitions_of_rows():
     times = np.arange(60) % 3 + 1
     start, vae = set_up(X)[:2]
     vae.double()
-    weighted = project(start, X[:60], times.astype(float), options(precision="float64"))
-    repeated = project(start, X[:60].repeat(times, 0), None, options(precision="float64"))
-    judges = [HeldOut.of(rows, rows, start, generator()) for rows in (weighted, repeated)]
+    exact = options(precision="float64")
+    weighted = make_rows(Model, start, X[:60], times.astype(float), exact)
+    repeated = make_rows(Model, start, X[:60].repeat(times, 0), None, exact)
+    linear = start_vae(Model, start, exact)
+    judges = [HeldOut.of(rows, rows, linear, generator()) for rows in (weighted, repeated)]
     noise = judges[0].noise
     judges[1].noise.copy_(noise.repeat_interleave(torch.from_numpy(times), 0))
     with torch.no_grad():
@@ -227,8 +230,8 @@ def test_far_rows_do_not_decide(better, factor):
     calibrated = vae.noise_variance.item()
     far = judge.rows.scores.clone()
     far[0] *= factor
-    start = fit_linear(curve(500, 5), 1)
-    outlying = HeldOut.of(judge.rows._replace(scores=far), judge.seen, start, generator())
+    rows = judge.rows._replace(scores=far)
+    outlying = HeldOut.of(rows, judge.seen, judge.start, generator())
     outlying.look(vae)
     assert vae.noise_variance.item() == pytest.approx(calibrated, rel=0.5)
 

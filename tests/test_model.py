@@ -10,8 +10,7 @@ from sklearn.decomposition import PCA
 
 from skvae import model as model_module
 from skvae.model import N_DRAWS
-from skvae.vae import squared_error
-from tests.samples import SMALL, curve, fitted, gaussian
+from tests.samples import SMALL, curve, fitted, gaussian, projected
 
 MODELS = {
     "linear start": {"max_iter": 0},
@@ -67,10 +66,8 @@ def exact_log_prob(model, X):
     scores, residual = model.start.project(X)
     vae = model.vae(torch.float64)
     z = torch.linspace(-7, 7, 1401, dtype=torch.float64)[:, None]
-    errors = squared_error(
-        torch.from_numpy(scores), vae.decode(z)[:, None], torch.from_numpy(residual)
-    )
-    joint = vae.log_likelihood(errors) - 0.5 * (z.square() + math.log(2 * math.pi))
+    likelihood = vae.log_likelihood(projected(model.start, X), vae.decode(z)[:, None])
+    joint = likelihood - 0.5 * (z.square() + math.log(2 * math.pi))
     ours = (torch.logsumexp(joint, 0) + math.log(14 / 1400)).numpy()
     weight = model.start_weight
     theirs = model.start.log_prob(scores, residual)

@@ -10,8 +10,8 @@ from skvae import objective
 from skvae.linear import fit_linear
 from skvae.networks import build
 from skvae.objective import POINT_WEIGHT, elbo, importance_bound, mixture, shrinkage_undone
-from skvae.vae import VAE, branch_sizes, squared_error
-from tests.samples import SMALL, gaussian
+from skvae.vae import VAE, Rows, branch_sizes
+from tests.samples import SMALL, gaussian, projected
 
 SHAPES = [(60, 8), (12, 30)]
 
@@ -24,13 +24,13 @@ def noise_of(*shape, seed=0):
 def start_and_rows(request):
     X = gaussian(*request.param)
     start = fit_linear(X, 3)
-    return start, *map(torch.from_numpy, start.project(X))
+    return start, projected(start, X)
 
 
 @pytest.fixture
 def start_log_prob(start_and_rows):
     """Of the start's one normal density, that of its noise variance; with few rows, a half."""
-    start, x, residual = start_and_rows
+    start, (x, residual, _) = start_and_rows
     q, d, noise = start.latent_dim, start.n_features, start.noise_variance
     variances = torch.from_numpy(start.variances[:q])
     outside = x[:, q:].square().sum(-1) + residual
@@ -41,7 +41,7 @@ def start_log_prob(start_and_rows):
 
 def test_the_starts_density_holds_that_of_the_model(start_and_rows, start_log_prob):
     """It is the model's own, or, with fewer rows than columns, its mixture with another."""
-    start, x, residual = start_and_rows
+    start, (x, residual, _) = start_and_rows
     reported = torch.from_numpy(start.log_prob(x.numpy(), residual.numpy()))
     if start.n_rows > start.n_features:
         torch.testing.assert_close(reported, start_log_prob, rtol=1e-10, atol=0)
@@ -66,11 +66,9 @@ def perturbed(start_and_rows):
 @pytest.mark.usefixtures("no_points")
 def test_elbo_at_the_start_is_the_log_likelihood(start_and_rows, start_log_prob):
     """The bound is quadratic in the noise: the corners of a cube give its expectation exactly."""
-    start, x, residual = start_and_rows
+    start, rows = start_and_rows
     corners = torch.tensor(list(product([-1.0, 1.0], repeat=3)), dtype=torch.float64)
-    bounds = [
-        elbo(VAE(start), x, residual, None, corner.expand(len(x), 3)).elbo for corner in corners
-    ]
+    bounds = [elbo(VAE(start), rows, corner.expand(rows.n_rows, 3)).elbo for corner in corners]
     torch.testing.assert_close(
         torch.stack(bounds).mean(), start_log_prob.mean(), rtol=1e-10, atol=0
     )
@@ -81,9 +79,9 @@ def test_elbo_at_the_start_is_the_log_likelihood(start_and_rows, start_log_prob)
 def test_importance_bound_at_the_start_is_exact_for_any_noise(
     start_and_rows, start_log_prob, n_draws
 ):
-    start, x, residual = start_and_rows
+    start, rows = start_and_rows
     for scale in (0.0, 1.0, 10.0):
-        bound = importance_bound(VAE(start), x, residual, scale * noise_of(n_draws, 3))
+        bound = importance_bound(VAE(start), rows, scale * noise_of(n_draws, 3))
         torch.testing.assert_close(bound, start_log_prob, rtol=1e-9, atol=0)
 
 
@@ -91,10 +89,10 @@ def test_importance_bound_at_the_start_is_exact_for_any_noise(
 @torch.no_grad()
 def test_importance_bound_of_one_draw_is_the_elbo(start_and_rows, perturbed):
     """In expectation: one estimates the KL divergence that the other computes."""
-    _, x, residual = start_and_rows
+    _, rows = start_and_rows
     differences = torch.stack([
-        importance_bound(perturbed, x, residual, draw[None]).mean()
-        - elbo(perturbed, x, residual, None, draw.expand(len(x), 3)).elbo
+        importance_bound(perturbed, rows, draw[None]).mean()
+        - elbo(perturbed, rows, draw.expand(rows.n_rows, 3)).elbo
         for draw in noise_of(1000, 3)
     ])  # fmt: skip
     assert differences.mean().abs() < 4 * differences.std() / len(differences) ** 0.5
@@ -102,11 +100,11 @@ def test_importance_bound_of_one_draw_is_the_elbo(start_and_rows, perturbed):
 
 @torch.no_grad()
 def test_importance_bound_rises_with_the_draws(start_and_rows, perturbed):
-    _, x, residual = start_and_rows
+    _, rows = start_and_rows
     noise = noise_of(256, 3)
 
     def mean_bound(n_draws):
-        bounds = [importance_bound(perturbed, x, residual, n) for n in noise.split(n_draws)]
+        bounds = [importance_bound(perturbed, rows, n) for n in noise.split(n_draws)]
         return torch.stack(bounds).mean().item()
 
     means = [mean_bound(n_draws) for n_draws in (1, 4, 16, 64, 256)]
@@ -118,78 +116,78 @@ def test_importance_bound_approaches_the_log_likelihood():
     """With one latent unit the integral over it can be done on a grid."""
     X = gaussian(20, 5)
     start = fit_linear(X, 1)
-    x, residual = map(torch.from_numpy, start.project(X))
+    rows = projected(start, X)
     vae = VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double().requires_grad_(False)
     z = torch.linspace(-8, 8, 8001, dtype=torch.float64)[:, None]
-    errors = squared_error(x, vae.decode(z)[:, None], residual)
-    joint = vae.log_likelihood(errors) - 0.5 * (z.square() + math.log(2 * math.pi))
+    joint = vae.log_likelihood(rows, vae.decode(z)[:, None]) - 0.5 * (
+        z.square() + math.log(2 * math.pi)
+    )
     exact = torch.logsumexp(joint, 0) + math.log(16 / 8000)
     torch.testing.assert_close(
-        importance_bound(vae, x, residual, noise_of(20_000, 1)), exact, rtol=0, atol=0.02
+        importance_bound(vae, rows, noise_of(20_000, 1)), exact, rtol=0, atol=0.02
     )
 
 
 @torch.no_grad()
 def test_importance_bound_treats_every_row_on_its_own(start_and_rows, perturbed):
-    _, x, residual = start_and_rows
+    _, rows = start_and_rows
     noise = noise_of(8, 3)
-    together = importance_bound(perturbed, x, residual, noise)
-    alone = importance_bound(perturbed, x[3:4], residual[3:4], noise)
+    together = importance_bound(perturbed, rows, noise)
+    alone = importance_bound(perturbed, rows.take(slice(3, 4)), noise)
     torch.testing.assert_close(together[3:4], alone)
 
 
 @pytest.mark.usefixtures("no_points")
 def test_weights_are_repetitions_of_rows(start_and_rows, perturbed):
-    _, x, residual = start_and_rows
-    times = torch.arange(len(x)) % 3 + 1
-    noise = noise_of(len(x), 3)
-    weight = times / times.double().mean()
-    weighted = elbo(perturbed, x, residual, weight, noise)
+    _, rows = start_and_rows
+    times = torch.arange(rows.n_rows) % 3 + 1
+    noise = noise_of(rows.n_rows, 3)
+    weighted = elbo(perturbed, rows._replace(weight=times / times.double().mean()), noise)
     repeated = elbo(
         perturbed,
-        *(a.repeat_interleave(times, 0) for a in (x, residual)),
-        None,
+        Rows(*(a.repeat_interleave(times, 0) for a in rows[:2])),
         noise.repeat_interleave(times, 0),
     )
-    for name in ("elbo", "squared_error"):
+    for name in ("elbo", "log_likelihood"):
         torch.testing.assert_close(getattr(weighted, name), getattr(repeated, name))
 
 
-def parts(vae, x, residual, noise):
+def parts(vae, rows, noise):
     """Log-likelihoods from point codes and from draws, and the divergence, per row."""
-    q = vae.encode(x)
+    q = vae.encode(rows)
     points = vae.decode(q.mean * shrinkage_undone(q.log_variance.detach().exp().mean(0)))
     draws = vae.decode(q.sample(noise))
-    likelihoods = (vae.log_likelihood(squared_error(x, z, residual)) for z in (points, draws))
+    likelihoods = (vae.log_likelihood(rows, z) for z in (points, draws))
     return *likelihoods, q.kl().sum(-1)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_loss_is_that_of_draws_and_of_points(start_and_rows, perturbed, weighted):
-    _, x, residual = start_and_rows
-    n, noise = len(x), noise_of(len(x), 3)
+    _, rows = start_and_rows
+    n, noise = rows.n_rows, noise_of(rows.n_rows, 3)
     weight = torch.arange(1.0, n + 1).double() if weighted else None
-    terms = elbo(perturbed, x, residual, weight, noise)
+    terms = elbo(perturbed, rows._replace(weight=weight), noise)
     times = 1.0 if weight is None else weight
-    points, draws, kl = (times * part for part in parts(perturbed, x, residual, noise))
+    points, draws, kl = (times * part for part in parts(perturbed, rows, noise))
     n_points = n // 4
     torch.testing.assert_close(terms.elbo, (draws[n_points:].mean() - kl.mean()).detach())
+    torch.testing.assert_close(terms.log_likelihood, draws[n_points:].mean().detach())
     expected = POINT_WEIGHT * points[:n_points].mean() + terms.elbo
     torch.testing.assert_close(terms.loss, -expected)
     assert not terms.elbo.requires_grad
 
 
 def test_few_rows_have_no_points(start_and_rows, perturbed):
-    _, x, residual = start_and_rows
-    terms = elbo(perturbed, x[:3], residual[:3], None, noise_of(3, 3))
+    _, rows = start_and_rows
+    terms = elbo(perturbed, rows.take(slice(3)), noise_of(3, 3))
     torch.testing.assert_close(terms.loss, -terms.elbo)
 
 
 def test_the_point_codes_pull_no_variance(start_and_rows, perturbed):
     """With the draws held still, only the divergence and they are left."""
-    _, x, residual = start_and_rows
+    _, rows = start_and_rows
     bias = perturbed.encoder[-1].bias
-    points, _, _ = parts(perturbed, x, residual, noise_of(len(x), 3))
+    points, _, _ = parts(perturbed, rows, noise_of(rows.n_rows, 3))
     (gradient,) = torch.autograd.grad(points.mean(), bias)
     assert gradient[3:].abs().max() == 0
     assert gradient[:3].abs().max() > 0
@@ -197,23 +195,24 @@ def test_the_point_codes_pull_no_variance(start_and_rows, perturbed):
 
 def test_the_start_is_stationary(start_and_rows):
     """The gradient vanishes in the linear path: the start is a maximum of the likelihood."""
-    start, x, residual = start_and_rows
-    n = len(x)
-    x = x * (n / (n - 1)) ** 0.5  # the mean over rows divides by n, variances by n - 1
+    start, rows = start_and_rows
+    n = rows.n_rows
+    # The mean over rows divides by n, variances by n - 1.
+    rows = rows._replace(scores=rows.scores * (n / (n - 1)) ** 0.5)
     vae = VAE(start)
-    q = vae.encode(x)
+    q = vae.encode(rows)
     corners = torch.tensor(list(product([-1.0, 1.0], repeat=3)), dtype=torch.float64)
-    errors = torch.stack([squared_error(x, vae.decode(q.sample(c)), residual) for c in corners])
-    (vae.log_likelihood(errors).mean() - q.kl().sum(-1).mean()).backward()
+    likelihoods = torch.stack([vae.log_likelihood(rows, vae.decode(q.sample(c))) for c in corners])
+    (likelihoods.mean() - q.kl().sum(-1).mean()).backward()
     for path in (vae.encoder_path, vae.decoder_path):
         assert path.grad.abs().max() < 1e-8 / start.noise_variance
 
 
 def test_shrinkage_undone_at_the_start(start_and_rows):
-    start, x, _ = start_and_rows
+    start, rows = start_and_rows
     vae = VAE(start)
     expected = start.variances[:3] / (start.variances[:3] - start.noise_variance)
-    mean_variance = vae.encode(x).log_variance.exp().mean(0)
+    mean_variance = vae.encode(rows).log_variance.exp().mean(0)
     torch.testing.assert_close(shrinkage_undone(mean_variance), torch.from_numpy(expected))
     torch.testing.assert_close(vae.code_scale, torch.from_numpy(expected))
 

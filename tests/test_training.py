@@ -7,11 +7,13 @@ import torch
 
 from skvae import training
 from skvae.devices import PRECISIONS
-from skvae.fitting import initial_vae, make_learner, project
+from skvae.fitting import initial_vae, make_learner, make_rows, start_vae
 from skvae.held_out import DivergenceError, HeldOut
 from skvae.linear import fit_linear
+from skvae.model import Model
 from skvae.objective import Terms
 from skvae.training import Budget, Plan, Record, has_settled, one_pass, train
+from skvae.vae import LINEAR_RATE, NOISE_FLOOR
 from tests.samples import curve, options
 
 N_ROWS, N_SCORES = 300, 5
@@ -28,11 +30,12 @@ class Setting:
         chosen = options(**changes)
         X = curve(N_ROWS + 100, 5)
         start = fit_linear(X, chosen.latent_dim)
-        self.rows = project(start, X, None, chosen)
+        self.rows = make_rows(Model, start, X, None, chosen)
         self.training = torch.arange(100, len(X))
-        self.vae = initial_vae(start, chosen)
+        self.vae = initial_vae(Model, start, chosen)
         generator = torch.Generator().manual_seed(seed)
-        self.judge = HeldOut.of(self.rows.take(torch.arange(100)), self.rows, start, generator)
+        held_out, linear = self.rows.take(torch.arange(100)), start_vae(Model, start, chosen)
+        self.judge = HeldOut.of(held_out, self.rows, linear, generator)
         self.learner = make_learner(self.vae, generator, chosen)
 
     def train(self, plan=None, *report):
@@ -214,15 +217,20 @@ def test_the_average_follows_the_weights():
 
 def test_the_noise_follows_the_batches():
     learner = Setting().learner
-    d, before = learner.vae.n_features, learner.vae.noise_variance.item()
+    noise = learner.vae.noise_variance
     terms = Terms(*map(torch.tensor, [1.0] * len(Terms._fields)))
-    terms = terms._replace(squared_error=torch.tensor(4.0 * d))
-    learner.follow(terms)
-    expected = before + training.NOISE_RATE * (4.0 - before)
-    assert learner.vae.noise_variance.item() == pytest.approx(expected)
+
+    def of_error(square):
+        """A batch whose mean squared error in every column is this."""
+        likelihood = -0.5 * (square / noise + torch.log(2 * torch.pi * noise))
+        return terms._replace(log_likelihood=learner.vae.n_features * likelihood)
+
+    before = noise.item()
+    learner.follow(of_error(4.0))
+    assert noise.item() == pytest.approx(before + training.NOISE_RATE * (4.0 - before))
     for _ in range(2000):
-        learner.follow(terms._replace(squared_error=torch.tensor(0.0)))
-    assert learner.vae.noise_variance.item() > 0
+        learner.follow(of_error(0.0))
+    assert noise.item() == pytest.approx(NOISE_FLOOR, rel=1e-3)
 
 
 def test_a_pass_moves_every_parameter():
@@ -297,9 +305,9 @@ def test_the_linear_path_moves_slowly():
     optimizer, n_linear = optimizer_with_gradient(1.0)
     optimizer.step(0.1, 0.0)
     moved = 1.0 - optimizer.weights
-    assert moved[:n_linear].mean().item() == pytest.approx(0.1 * training.LINEAR_RATE, rel=1e-3)
+    assert moved[:n_linear].mean().item() == pytest.approx(0.1 * LINEAR_RATE, rel=1e-3)
     assert moved[n_linear:].mean().item() == pytest.approx(0.1, rel=1e-3)
-    assert training.LINEAR_RATE < 1
+    assert LINEAR_RATE < 1
 
 
 def test_the_step_is_that_of_the_optimizer_class():
@@ -308,7 +316,7 @@ def test_the_step_is_that_of_the_optimizer_class():
     parts = optimizer.weights.clone().split([n_linear, len(optimizer.weights) - n_linear])
     linear, branches = (torch.nn.Parameter(part) for part in parts)
     groups = [
-        {"params": [linear], "lr": 0.1 * training.LINEAR_RATE, "weight_decay": 0.0},
+        {"params": [linear], "lr": 0.1 * LINEAR_RATE, "weight_decay": 0.0},
         {"params": [branches], "lr": 0.1, "weight_decay": 0.5},
     ]
     judge = torch.optim.AdamW(groups, betas=(0.9, 0.99))

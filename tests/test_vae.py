@@ -9,8 +9,8 @@ from torch.distributions import Normal
 
 from skvae.linear import fit_linear
 from skvae.networks import MLP, build, start_at_zero
-from skvae.vae import VAE, Posterior, Rows, branch_sizes, squared_error
-from tests.samples import SMALL, gaussian
+from skvae.vae import VAE, Posterior, Rows, branch_sizes
+from tests.samples import SMALL, gaussian, projected
 
 
 @pytest.fixture(name="X")
@@ -39,47 +39,43 @@ def vae(start):
     return VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
 
 
-def project(start, X):
-    return tuple(map(torch.from_numpy, start.project(X)))
-
-
 def test_codes_at_the_start_are_pca_scores(vae_at_start, start, X):
-    codes = vae_at_start.codes(project(start, X)[0]).numpy(force=True)
+    codes = vae_at_start.codes(projected(start, X)).numpy(force=True)
     scores = PCA(3, svd_solver="full").fit_transform(X)
     assert_allclose(codes * start.weights * start.scale, scores, atol=1e-9)
 
 
 def test_reconstruction_at_the_start_is_pcas(vae_at_start, start, X):
-    x, _ = project(start, X)
-    restored = start.restore(vae_at_start.decode(vae_at_start.codes(x)).numpy(force=True))
+    codes = vae_at_start.codes(projected(start, X))
+    restored = start.restore(vae_at_start.decode(codes).numpy(force=True))
     pca = PCA(3, svd_solver="full").fit(X)
     assert_allclose(restored, pca.inverse_transform(pca.transform(X)), atol=1e-9)
 
 
 def test_posterior_at_the_start_is_exact(vae_at_start, start, X):
     """Bayes' rule for a linear normal model, solved without what the model knows."""
-    x, _ = project(start, X)
+    rows = projected(start, X)
     W = np.zeros((len(start.variances), 3))
     W[:3] = np.diag(start.weights)
     covariance = np.linalg.inv(np.eye(3) + W.T @ W / start.noise_variance)
-    q = vae_at_start.encode(x)
-    mean = x.numpy() @ W @ covariance / start.noise_variance
+    q = vae_at_start.encode(rows)
+    mean = rows.scores.numpy() @ W @ covariance / start.noise_variance
     assert_allclose(q.mean.numpy(force=True), mean, atol=1e-10)
     assert_allclose(q.log_variance.exp().numpy(force=True)[0], np.diag(covariance))
 
 
 def test_codes_follow_the_prior_at_the_start(vae_at_start, start, X):
     """The posterior, averaged over the rows, has variance 1 in every unit."""
-    q = vae_at_start.encode(project(start, X)[0])
+    q = vae_at_start.encode(projected(start, X))
     variance = q.mean.var(0) + q.log_variance.exp().mean(0)
     assert_allclose(variance.numpy(force=True), 1.0)
 
 
 def test_log_likelihood_is_that_of_the_whole_row(start, vae, X):
     """What lies outside the leading scores is paid for without being looked at."""
-    x, residual = project(start, X)
-    mean = vae.decode(vae.codes(x))
-    actual = vae.log_likelihood(squared_error(x, mean, residual)).detach()
+    rows = projected(start, X)
+    mean = vae.decode(vae.codes(rows))
+    actual = vae.log_likelihood(rows, mean).detach()
     noise = np.sqrt(start.noise_variance) * start.scale
     whole = Normal(torch.from_numpy(start.restore(mean.numpy(force=True))), float(noise))
     expected = whole.log_prob(torch.from_numpy(X)).sum(1)
@@ -104,10 +100,10 @@ def test_kl_of_the_prior_is_zero():
 
 def test_far_rows_see_the_linear_path(start, vae, X):
     """A branch sees an outlier bent to a few deviations: it adds no more than to those."""
-    x, _ = project(start, X)
+    x, residual, _ = projected(start, X)
 
     def branch_alone(x):
-        q = vae.encode(x)
+        q = vae.encode(Rows(x, residual))
         return torch.cat([q.mean - x @ vae.encoder_path.T, q.log_variance - vae.log_variance], 1)
 
     far, farther = branch_alone(1e6 * x), branch_alone(1e9 * x)
@@ -116,8 +112,8 @@ def test_far_rows_see_the_linear_path(start, vae, X):
 
 
 def test_gradients_are_finite_far_from_the_data(start, vae, X):
-    x = 1e6 * project(start, X)[0]
-    q = vae.encode(x)
+    x, residual, _ = projected(start, X)
+    q = vae.encode(Rows(1e6 * x, residual))
     (vae.decode(q.mean).sum() + q.log_variance.sum()).backward()
     assert all(torch.isfinite(p.grad).all() for p in vae.parameters())
 
@@ -125,17 +121,17 @@ def test_gradients_are_finite_far_from_the_data(start, vae, X):
 def test_forget_start_leaves_the_prior(start, X):
     vae = VAE(start)
     vae.forget_start()
-    q = vae.encode(project(start, X)[0])
+    q = vae.encode(projected(start, X))
     assert not q.kl().any()
     assert not vae.decode(torch.ones(2, 3, dtype=torch.float64)).any()
 
 
 def test_rebuilt_from_its_architecture_and_state(start, X):
-    x, _ = project(start, X)
+    rows = projected(start, X)
     vae = VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
     again = VAE.from_architecture(start, SMALL).double()
     again.load_state_dict(vae.state_dict())
-    torch.testing.assert_close(again.codes(x), vae.codes(x), rtol=0, atol=0)
+    torch.testing.assert_close(again.codes(rows), vae.codes(rows), rtol=0, atol=0)
     assert VAE.from_architecture(start, None).encoder is None
 
 
@@ -160,7 +156,17 @@ def test_rows_take_and_mean():
     assert some.residual.tolist() == [3, 0]
     assert some.weight.tolist() == [3, 1]
     assert rows.mean(rows.residual) == 9 / 4
-    assert Rows(*rows[:2], None).mean(rows.residual) == 1.5
+    assert Rows(*rows[:2]).mean(rows.residual) == 1.5
+
+
+def test_rows_know_their_size_and_hide_nothing():
+    rows = Rows(torch.zeros(4, 2), torch.zeros(4), torch.ones(4))
+    assert (rows.n_rows, rows.n_inputs) == (4, 2)
+    assert not rows.is_masked
+    assert rows.unmasked(2) is rows
+    some = rows.batch(torch.tensor([3, 0]), torch.Generator())
+    assert (some.n_rows, some.is_masked) == (2, False)
+    assert rows.double().scores.dtype == rows.double().residual.dtype == torch.float64
 
 
 def test_noise_is_the_generators():
@@ -175,18 +181,17 @@ def test_noise_is_the_generators():
 @pytest.mark.parametrize("weighted", [False, True])
 def test_units_follow_the_prior(start, X, weighted):
     """Over the rows, draws from the posterior get mean 0 and variance 1; decoding undoes it."""
-    scores, residual = map(torch.from_numpy, start.project(X))
     weight = torch.arange(1.0, len(X) + 1).double() if weighted else None
-    rows = Rows(scores, residual, weight)
+    rows = projected(start, X, weight)
     vae = VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
-    before = vae.decode(vae.encode(scores).mean)
+    before = vae.decode(vae.encode(rows).mean)
     with torch.no_grad():
         vae.encoder_path.mul_(3.0)
         vae.encoder[-1].bias.add_(0.5)
-    stretched = vae.decode(vae.encode(scores).mean)
+    stretched = vae.decode(vae.encode(rows).mean)
     for _ in range(2):  # the second time there is nothing left to do
         vae.follow_prior(rows)
-        q = vae.encode(scores)
+        q = vae.encode(rows)
         mean = rows.mean(q.mean)
         variance = rows.mean((q.mean - mean).square() + q.log_variance.exp())
         torch.testing.assert_close(mean, torch.zeros_like(mean), rtol=0, atol=1e-9)
