@@ -26,6 +26,12 @@ def has_missing(values) -> bool:
     return not sparse.issparse(values) and bool(np.isnan(values.min(initial=np.inf)))
 
 
+def refuse_empty(values, names: Sequence) -> None:
+    """Raise a ValueError that names a column without any observed cell."""
+    if has_missing(values) and (empty := np.isnan(values).all(0)).any():
+        raise ValueError(f"column {names[int(empty.argmax())]!r} has no observed cell; drop it.")
+
+
 @dataclass(frozen=True)
 class Columns:
     """The columns that fit has seen: how rows become cells, and which likelihoods these have."""
@@ -49,8 +55,8 @@ class Columns:
                 schema = Schema.of(X, coded)
         elif coded := coded_columns(likelihood, range(X.shape[1])):
             schema = Schema.of(_dense(X), coded)
-        elif has_missing(X) and (empty := np.isnan(X).all(0)).any():
-            raise ValueError(f"column {int(empty.argmax())} has no observed cell; drop it.")
+        else:
+            refuse_empty(X, range(X.shape[1]))
         names, kinds = range(X.shape[1]), ["number"] * X.shape[1]
         n_levels = np.zeros(X.shape[1], int)
         if schema is not None:
@@ -155,7 +161,7 @@ def _refuse_infinite(values: np.ndarray, names: Sequence) -> None:
 
 
 def _check_sparse(likelihood: Likelihood) -> None:
-    if not hasattr(likelihood, "sparse_features"):
+    if not likelihood.takes_sparse:
         raise ValueError(
             f"sparse rows cannot have the likelihood {type(likelihood).__name__}: use 'gaussian', "
             "'bernoulli', 'poisson' or 'negative_binomial', or make X dense (X.toarray())."

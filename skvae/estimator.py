@@ -28,7 +28,7 @@ from skvae._sklearn import (
     output_container,
     to_numpy,
 )
-from skvae.columns import Columns, has_missing
+from skvae.columns import Columns, has_missing, refuse_empty
 from skvae.devices import PRECISIONS, is_available, resolve_device
 from skvae.filled import FilledModel
 from skvae.fitting import Options, fit_model, fit_online
@@ -336,8 +336,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             On the scale of PCA scores unless `whiten`, in order of explained variance.
         """
         X_in, X = self._check_rows(X, "transform")
-        codes = self._model_of(X).codes(X, self.whiten)
-        return like(X_in, codes.astype(X.dtype, copy=False))
+        (codes,) = self._ask(X, lambda model, rows: (model.codes(rows, self.whiten),))
+        return like(X_in, codes)
 
     def inverse_transform(self, X):
         """Reconstruct rows from codes.
@@ -370,7 +370,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Of the normal posterior q(z|x); the prior has mean 0 and standard deviation 1.
         """
         X_in, X = self._check_rows(X, "encode")
-        mean, std = (each.astype(X.dtype, copy=False) for each in self._model_of(X).posterior(X))
+        mean, std = self._ask(X, lambda model, rows: model.posterior(rows))
         return like(X_in, mean), like(X_in, std)
 
     def decode(self, Z):
@@ -482,7 +482,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             `sklearn.decomposition.PCA.score_samples`.
         """
         X_in, X = self._check_rows(X, "score_samples")
-        return like(X_in, self._model_of(X).log_prob(X).astype(X.dtype, copy=False))
+        return like(X_in, self._log_prob(X))
 
     def score(self, X, y=None):
         """Mean log-likelihood per row; see `score_samples`.
@@ -500,7 +500,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Nats per row; greater is better.
         """
         X = self._check_rows(X, "score")[1]
-        return float(self._model_of(X).log_prob(X).mean(dtype=np.float64))
+        return float(self._log_prob(X).mean(dtype=np.float64))
 
     def _validate(self, X, sample_weight, reset):
         """X as it came, the matrix or table to fit, weights; rows of weight 0 left out."""
@@ -518,6 +518,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             X, weight = X[weight > 0], weight[weight > 0]
             if X.shape[0] < 2 and reset:
                 raise ValueError("only 1 sample has a weight above zero; fit needs 2 or more.")
+            refuse_empty(X, self._labels())
         if weight is not None and (weight == weight[0]).all():
             weight = None  # equal weights are no weights
         return X_in, self._to_fit(X, reset), weight
@@ -572,9 +573,24 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         check_same_namespace(X, self, attribute="mean_", method=method)
         return self._read(X, reset=False)
 
-    def _model_of(self, X):
-        """The model, or its answers to rows with missing cells, which fit had none of."""
-        return self._model_with_missing() if has_missing(X) else self._model
+    def _ask(self, X, question):
+        """Arrays that the model answers of rows; it needs help where fit had no missing cells."""
+        if isinstance(self._model, MixedModel) or not has_missing(X):
+            answers = question(self._model, X)
+        else:
+            holed = np.isnan(X).any(1)
+            complete = question(self._model, X[~holed])
+            answers = []
+            for ours, theirs in zip(
+                complete, question(self._model_with_missing(), X[holed]), strict=True
+            ):
+                answer = np.empty((len(X), *ours.shape[1:]))
+                answer[~holed], answer[holed] = ours, theirs
+                answers.append(answer)
+        return [answer.astype(X.dtype, copy=False) for answer in answers]
+
+    def _log_prob(self, X):
+        return self._ask(X, lambda model, rows: (model.log_prob(rows),))[0]
 
     def _model_with_missing(self):
         is_mixed = isinstance(self._model, MixedModel)

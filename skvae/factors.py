@@ -15,7 +15,7 @@ _MAX_ITERATIONS = 200
 _TOLERANCE = 1e-5  # of the log-likelihood, nats per cell
 _EM_ROWS = 5000  # by which the model is found before it is fitted to all rows
 _LAST_ITERATIONS = 3  # over all rows
-_PRIOR_ROWS = 2.0  # weight of a loading of 0, in rows: columns seldom observed stay finite
+_PRIOR_ROWS = 0.2  # weight of a loading of 0, in rows: columns seldom observed stay finite
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ class _Sums:
         """The model of greatest expected likelihood."""
         model, q = self.model, self.model.latent_dim
         ridge = np.diag(np.r_[np.full(q, _PRIOR_ROWS), 1e-9])
-        moments = self.moments.reshape(-1, q + 1, q + 1) + ridge
-        solved = np.linalg.solve(moments[model.owner], self.cross[:, :, None])[:, :, 0]
+        moments = self.moments.reshape(-1, q + 1, q + 1)
+        solved = np.linalg.solve((moments + ridge)[model.owner], self.cross[:, :, None])[:, :, 0]
         loadings, shift = solved[:, :q], solved[:, q]
         error = self.squares - 2 * (solved * self.cross).sum(1)
         error += np.einsum("di,dij,dj->d", solved, moments[model.owner], solved)

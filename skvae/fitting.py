@@ -32,7 +32,7 @@ MIN_TRAINING_ROWS = 30
 _SEEN_ROWS = 1000  # of the training, by which units are scaled and measured
 _FLOPS = 3e12  # of a whole training run, about half a minute on two cores
 _STEPS = (2000, 6000)
-_EXTENSION = 4  # times that arithmetic, at most, for the fewest steps
+_EXTENSION = 2.2  # times that arithmetic, at most, for the fewest steps
 
 
 @dataclass(frozen=True)

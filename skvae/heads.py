@@ -22,8 +22,11 @@ from skvae.mixed import Cells, MixedStart, MixedVAE, Part, Table
 _WIDE = 512  # features; beyond, the encoder's branch sees their principal directions
 _HEAD_ROWS = 10_000  # by which the heads are fitted
 _HEAD_ITERATIONS = 100
-_HEAD_CELLS = 1e8  # cells times iterations, at most
+_HEAD_CELLS = 6e7  # cells times iterations, at most
 _PRIOR_VARIANCE = 10.0  # of a head's loadings, as of logistic regression with C = 10
+# A column with a noise of its own can claim a factor for itself (a Heywood case), whose codes then
+# follow that column alone; training is free to go below.
+_LEAST_OWN_NOISE = 1e-3
 _LEAST_NOISE = 0.3  # of features that share it: levels of a category can fit perfectly
 _BATCH_CELLS = 4_194_304
 
@@ -33,6 +36,7 @@ def fit_mixed(
 ) -> MixedStart:
     """The linear start of a table."""
     values, likelihoods, n_levels = table
+    weight = None if weight is None else weight / weight.mean()
     scale = _common_scale(values, likelihoods, weight)
     parts = tuple(
         Part(each, columns, each.fit(values[:, columns], weight, n_levels[columns], scale))
@@ -41,13 +45,15 @@ def fit_mixed(
     blocks = [Block(*part) for part in parts]
     observed = _observed(values, parts)
     features = _features(values, blocks)
-    owner = np.concatenate([part.columns[b.owners] for part, b in zip(parts, blocks, strict=True)])
+    owner = _owner(blocks)
     shared = np.concatenate([np.full(b.n_features, b.likelihood.shares_noise) for b in blocks])
     floor = np.concatenate([_noise_floor(block) for block in blocks])
     pca = fit_linear(
         features if observed is None else features * observed[:, owner], latent_dim, weight, rng
     )
-    factors = _as_factors(pca, owner, floor, is_centred=not sparse.issparse(values))
+    # Features of sparse rows are centred when they are dense, in a batch.
+    center = pca.mean - (_sparse_center(blocks[0]) if sparse.issparse(values) else 0.0)
+    factors = _as_factors(pca, center, owner, floor)
     if observed is not None or not shared.all():
         # The rows by which the model is found first must be a sample of all.
         order = rng.permutation(len(features))
@@ -75,11 +81,13 @@ def features_of(table: Table, weight=None) -> np.ndarray:
     """Features of dense cells, 0 where missing, in the order of the parts."""
     values, likelihoods, n_levels = table
     scale = _common_scale(values, likelihoods, weight)
-    blocks = [
-        Block(each, where, each.fit(values[:, where], weight, n_levels[where], scale))
+    parts = [
+        Part(each, where, each.fit(values[:, where], weight, n_levels[where], scale))
         for each, where in likelihoods
     ]
-    return _features(values, blocks)
+    blocks = [Block(*part) for part in parts]
+    observed = _observed(values, parts)
+    return _features(values, blocks) * (1.0 if observed is None else observed[:, _owner(blocks)])
 
 
 def _common_scale(values, likelihoods, weight) -> float | None:
@@ -90,6 +98,11 @@ def _common_scale(values, likelihoods, weight) -> float | None:
     own = first[0].fit(values, weight)
     varies = resolution(values) > 0
     return float(np.sqrt(np.sum(np.square(own["scale"][varies])) / len(varies))) or 1.0
+
+
+def _owner(blocks: list[Block]) -> np.ndarray:
+    """Column of the table that each feature belongs to."""
+    return np.concatenate([block.columns[block.owners] for block in blocks])
 
 
 def _observed(values, parts) -> np.ndarray | None:
@@ -112,16 +125,18 @@ def _features(values, blocks):
         return np.nan_to_num(torch.cat([b.features(x[:, b.columns]) for b in blocks], 1).numpy())
 
 
+def _sparse_center(block: Block) -> np.ndarray:
+    return (block.center / block.scale).numpy()
+
+
 def _as_factors(
-    pca: ProbabilisticPCA, owner: np.ndarray, floor: np.ndarray, is_centred: bool
+    pca: ProbabilisticPCA, center: np.ndarray, owner: np.ndarray, floor: np.ndarray
 ) -> FactorModel:
     """Probabilistic PCA as a factor model; one unit without loadings where there is no rank."""
     q = max(pca.latent_dim, 1)
     loadings = np.zeros((len(owner), q))
     loadings[:, : pca.latent_dim] = pca.scale * pca.components[: pca.latent_dim].T * pca.weights
     noise = np.maximum(pca.noise_variance * pca.scale**2, floor)
-    # Features of sparse rows are centred when they are dense, in a batch.
-    center = pca.mean if is_centred else np.zeros(len(owner))
     return FactorModel(center, loadings, noise, owner)
 
 
@@ -132,7 +147,8 @@ def _ordered(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
 def _noise_floor(block: Block) -> np.ndarray:
     if not block.likelihood.is_gaussian:
         return np.full(block.n_features, _LEAST_NOISE)
-    return np.maximum(np.square(block.floor.numpy()), 1e-12)
+    least = 1e-12 if block.likelihood.shares_noise else _LEAST_OWN_NOISE
+    return np.maximum(np.square(block.floor.numpy()), least)
 
 
 def _with_heads(start: MixedStart, values, weight, rng) -> MixedStart:
@@ -171,7 +187,9 @@ def _as_features(block: Block, factors: FactorModel, own: slice) -> Head:
     if not isinstance(block.likelihood, GaussianDiag):
         return Head(np.zeros((block.width, factors.latent_dim)), bias, dispersion)
     if block.likelihood.is_gaussian:
-        dispersion = 0.5 * np.log(factors.noise[own])[: len(dispersion)]
+        dispersion = 0.5 * np.log(factors.noise[own])
+        if block.likelihood.shares_noise:  # where it is not that of a floor
+            dispersion = dispersion.min(keepdims=True)
     return Head(factors.loadings[own], factors.center[own], dispersion)
 
 

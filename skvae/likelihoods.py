@@ -86,6 +86,7 @@ class Likelihood(BaseEstimator):
     kinds = ("number",)  # of columns that it can be given
     is_coded = False  # whether values are codes of levels
     shares_noise = True  # in the linear start, with the other columns that do
+    takes_sparse = False  # whether its features are 0 where values are
     is_gaussian = False  # given features: the linear start's own density
     takes_missing = False  # whether NaN means something to it beside the cell itself
 
@@ -124,6 +125,15 @@ def _refuse(where: np.ndarray, values: np.ndarray, names, what: str, remedy: str
         raise ValueError(
             f"column {names[column]!r} holds {values[row, column]:g} in row {row}, and {what}; "
             f"{remedy}."
+        )
+
+
+def _refuse_cell(cells: sparse.coo_array, where: np.ndarray, names, what: str, remedy: str) -> None:
+    if where.any():
+        cell = int(where.argmax())
+        row, column, value = cells.row[cell], cells.col[cell], cells.data[cell]
+        raise ValueError(
+            f"column {names[column]!r} holds {value:g} in row {row}, and {what}; {remedy}."
         )
 
 
@@ -302,10 +312,13 @@ class Bernoulli(Likelihood):
     """Yes or no: booleans, and numbers that are 0 or 1."""
 
     kinds = ("number", "boolean")
+    takes_sparse = True
 
     def check(self, values, names):
         if sparse.issparse(values):
-            values = np.asarray(values.data)[:, None]  # zeros are right
+            cells = sparse.coo_array(values)
+            _refuse_cell(cells, cells.data != 1, names, "'bernoulli' needs 0 or 1", "use 'poisson'")
+            return
         wrong = ~(np.isnan(values) | (values == 0) | (values == 1))
         _refuse(wrong, values, names, "'bernoulli' needs 0 or 1", "use 'gaussian' or a threshold")
 
@@ -344,6 +357,7 @@ class ContinuousBernoulli(Bernoulli):
     """Values in [0, 1]: intensities and shares (Loaiza-Ganem & Cunningham, 2019)."""
 
     kinds = ("number",)
+    takes_sparse = False
 
     def check(self, values, names):
         wrong = (values < 0) | (values > 1)
@@ -622,24 +636,20 @@ class Poisson(Likelihood):
     """
 
     takes_missing = True
+    takes_sparse = True
 
     def __init__(self, *, size_factor="auto"):
         self.size_factor = size_factor
 
     def check(self, values, names):
-        cells = sparse.coo_array(values) if sparse.issparse(values) else None
         what, remedy = "counts are whole numbers from 0 up", "use 'lognormal' or 'gaussian'"
-        if cells is None:
-            wrong = (values < 0) | (values != np.floor(values)) & ~np.isnan(values)
-            _refuse(wrong, values, names, what, remedy)
+        if sparse.issparse(values):
+            cells = sparse.coo_array(values)
+            wrong = (cells.data < 0) | (cells.data != np.floor(cells.data))
+            _refuse_cell(cells, wrong, names, what, remedy)
             return
-        wrong = np.flatnonzero((cells.data < 0) | (cells.data != np.floor(cells.data)))
-        if len(wrong):
-            row, column = cells.row[wrong[0]], cells.col[wrong[0]]
-            value = cells.data[wrong[0]]
-            raise ValueError(
-                f"column {names[column]!r} holds {value:g} in row {row}, and {what}; {remedy}."
-            )
+        wrong = (values < 0) | (values != np.floor(values)) & ~np.isnan(values)
+        _refuse(wrong, values, names, what, remedy)
 
     def fit(self, values, weight=None, n_levels=None, scale=None):
         share, total = _mean(values, weight), 1.0

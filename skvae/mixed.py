@@ -23,7 +23,7 @@ from skvae.vae import LINEAR_RATE, Posterior, aggregate, branch_parameters, weig
 
 _BEND = 6.0  # standard deviations toward which inputs of the encoder's branch bend
 _LOG_VARIANCE_RANGE = 4.0
-_CELL_COST = 4000
+_CELL_COST = 20_000
 DISPERSION_RATE = 1.0  # share of the learning rate
 # Share of the batches in training that have cells hidden: for complete rows, more by twice the
 # share of cells that are missing, at most; and the largest share of cells that are then hidden.
@@ -155,7 +155,7 @@ class MixedVAE(nn.Module):
             "factor_center": factors.center,
             "factor_loadings": factors.loadings,
             "factor_noise": factors.noise,
-            "precision_parts": factors.precision_parts.reshape(start.n_features, -1),
+            "precision_parts": factors.precision_parts.reshape(start.n_features, q * q),
             "code_scale": _code_scale(factors),
             "center": np.zeros(q),
             "spread": np.ones(q),
@@ -210,12 +210,14 @@ class MixedVAE(nn.Module):
         scaled = self.factor_loadings / self.factor_noise[:, None]
         q = self.latent_dim
         if observed is None:
-            precision = 1.0 + self.precision_parts.view(-1, q, q).sum(0).diagonal()
+            precision = (
+                1.0 + self.precision_parts.view(len(self.precision_parts), q, q).sum(0).diagonal()
+            )
             mean = features @ scaled / precision
             return Posterior(mean, -precision.log().expand_as(mean)), features, None
         there = observed[:, self.owner]
         features = features.masked_fill(~there, 0.0)
-        precision = (observed.to(features) @ self.precision_parts).view(-1, q, q)
+        precision = (observed.to(features) @ self.precision_parts).view(len(features), q, q)
         precision = precision + torch.eye(q, dtype=precision.dtype, device=precision.device)
         factor = torch.linalg.cholesky(precision)
         mean = torch.cholesky_solve((features @ scaled)[..., None], factor)[..., 0]

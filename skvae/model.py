@@ -88,7 +88,7 @@ class Model:
         """Mean and standard deviation of q(z|x), each of shape (n, latent_dim)."""
         posteriors = [vae.encode(x) for vae, x in self._batches(X, X.dtype)]
         mean = to_numpy([q.mean for q in posteriors])[:, self.order]
-        std = to_numpy([torch.exp(0.5 * q.log_variance) for q in posteriors])[:, self.order]
+        std = to_numpy([q.deviation for q in posteriors])[:, self.order]
         return self._padded(mean), self._padded(std, fill=1.0)
 
     @torch.inference_mode()

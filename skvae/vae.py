@@ -93,6 +93,11 @@ class Posterior(NamedTuple):
         variance = self.log_variance.exp()
         return variance if self.root is None else (self.root.square() @ variance[..., None])[..., 0]
 
+    @property
+    def deviation(self) -> Tensor:
+        """Standard deviation of each unit, shape (batch, q)."""
+        return torch.exp(0.5 * self.log_variance) if self.root is None else self.variance.sqrt()
+
     def sample(self, noise: Tensor) -> Tensor:
         scaled = torch.exp(0.5 * self.log_variance) * noise
         if self.root is not None:

@@ -194,7 +194,7 @@ def test_levels_of_sparse_rows_are_refused():
     [
         "student_t",
         "lognormal",
-        pytest.param("continuous_bernoulli", marks=pytest.mark.xfail(reason="a TypeError")),
+        "continuous_bernoulli",
     ],
 )
 def test_sparse_rows_of_other_likelihoods_are_refused(likelihood):

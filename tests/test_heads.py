@@ -178,7 +178,6 @@ def test_features_have_mean_zero_and_variance_one(latent):
     assert_allclose(features.std(0), 1, rtol=1e-2)
 
 
-@pytest.mark.xfail(reason="missing cells count as the value 0")
 def test_features_of_missing_cells_are_zero(latent):
     X = table_of("bernoulli", latent)
     X[:, 1] += 100

@@ -659,7 +659,7 @@ def test_a_value_that_cannot_be_is_named_with_its_column(name):
 
 @pytest.mark.parametrize(
     "likelihood",
-    [Poisson(), pytest.param(Bernoulli(), marks=pytest.mark.xfail(reason="names another cell"))],
+    [Poisson(), Bernoulli()],
 )
 def test_a_bad_value_of_sparse_rows_is_named(likelihood):
     values = sparse.csr_array(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 2.5]]))
@@ -667,7 +667,6 @@ def test_a_bad_value_of_sparse_rows_is_named(likelihood):
         likelihood.check(values, list("abc"))
 
 
-@pytest.mark.xfail(reason="taken as it is")
 @pytest.mark.parametrize(
     "likelihood",
     [
@@ -681,4 +680,4 @@ def test_a_bad_value_of_sparse_rows_is_named(likelihood):
 def test_an_option_that_cannot_be_is_named(likelihood):
     option = next(iter(likelihood.get_params()))
     with pytest.raises(ValueError, match=option):
-        block_of(likelihood, RARE, 12)
+        likelihood.validate()

@@ -273,7 +273,6 @@ def test_a_row_has_one_answer_in_any_chunk(trained, monkeypatch):
         assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.xfail(reason="the deviations of a posterior with a root are those before it")
 def test_the_posterior_of_rows_with_missing_cells_is_exact(linear):
     X, model, _, covariance = linear
     _, loadings, _ = normal_of(model.start)
@@ -285,7 +284,6 @@ def test_the_posterior_of_rows_with_missing_cells_is_exact(linear):
         assert_allclose(std[i], exact[model.order], rtol=1e-9)
 
 
-@pytest.mark.xfail(reason="the deviations of a posterior with a root are those before it")
 def test_the_posterior_of_a_complete_row_does_not_know_of_gaps_beside_it(untrained):
     X = mixed_rows(20, seed=4)
     alone = untrained.posterior(X[:1])[1]
