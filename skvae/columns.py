@@ -44,7 +44,7 @@ class Columns:
     @classmethod
     def of(cls, X, likelihood) -> "Columns":
         """The columns of a frame, an array or sparse rows."""
-        schema = None
+        schema: Schema | None = None
         if X.shape[1] == 0:
             raise ValueError(
                 f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required."
@@ -57,7 +57,8 @@ class Columns:
             schema = Schema.of(_dense(X), coded)
         else:
             refuse_empty(X, range(X.shape[1]))
-        names, kinds = range(X.shape[1]), ["number"] * X.shape[1]
+        names: Sequence = range(X.shape[1])
+        kinds = ["number"] * X.shape[1]
         n_levels = np.zeros(X.shape[1], int)
         if schema is not None:
             names, kinds = schema.names, [_kind(column) for column in schema.columns]
@@ -120,7 +121,7 @@ class Columns:
             if name not in names:
                 raise ValueError(f"given names column {name!r}; the columns are {names[:20]}.")
             j = names.index(name)
-            if self.n_levels[j]:
+            if self.schema is not None and self.n_levels[j]:
                 levels = self.schema.columns[j].levels
                 if value not in levels:
                     raise ValueError(

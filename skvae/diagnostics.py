@@ -3,13 +3,11 @@
 All take rows as their model does; a few hundred rows are enough.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-
-from skvae.vae import VAE, Rows
 
 ACTIVE_VARIANCE = 0.01  # a unit is active if its posterior mean varies more (Burda et al., 2016)
 _DERIVATIVE_STEP = 1e-4
@@ -27,7 +25,7 @@ class CodeUse(NamedTuple):
 
 
 @torch.no_grad()
-def code_use(vae: VAE, rows: Rows) -> CodeUse:
+def code_use(vae: Any, rows: Any) -> CodeUse:
     """Measure every unit on rows."""
     q, codes = vae.encode(rows), vae.codes(rows)
     total = vae.energy(rows).sum()
@@ -44,7 +42,7 @@ def code_use(vae: VAE, rows: Rows) -> CodeUse:
     )
 
 
-def _error_without(vae: VAE, rows: Rows, codes: Tensor) -> Tensor:
+def _error_without(vae: Any, rows: Any, codes: Tensor) -> Tensor:
     errors = []
     for unit in range(vae.latent_dim):
         silenced = codes.clone()
@@ -53,13 +51,13 @@ def _error_without(vae: VAE, rows: Rows, codes: Tensor) -> Tensor:
     return torch.stack(errors)
 
 
-def _error_with(vae: VAE, rows: Rows, codes: Tensor, units: Tensor) -> Tensor:
+def _error_with(vae: Any, rows: Any, codes: Tensor, units: Tensor) -> Tensor:
     kept = torch.zeros_like(codes)
     kept[:, units] = codes[:, units]
     return vae.squared_error(rows, vae.reconstruct(kept)).sum()
 
 
-def _spread(vae: VAE, codes: Tensor) -> Tensor:
+def _spread(vae: Any, codes: Tensor) -> Tensor:
     spread = []
     for unit in range(vae.latent_dim):
         step = torch.zeros_like(codes[0])

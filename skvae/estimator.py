@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -183,6 +184,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     True
     """
 
+    _columns: Any
     _parameter_constraints = {
         "latent_dim": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, dict],
@@ -241,8 +243,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Training rows: numbers, finite. Sparse rows are made dense a batch at a time.
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+            Training rows. NaN, None, NA and null are missing cells; infinite ones are refused.
+            Sparse rows are made dense a batch at a time.
         y : Ignored
             Present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -442,7 +445,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         -------
         X : ndarray, DataFrame, or list of them
             In the container, with the dtypes and the index that went in. Observed cells are as
-            they were. Where nothing of a row was observed, it gets the prior's mean.
+            they were. A row of which nothing was observed gets the model's mean row.
 
         Raises
         ------
@@ -525,7 +528,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _read(self, X, reset, ensure_min_samples=1):
         """X as scikit-learn checks it, and its cells: NaN where missing, levels as codes."""
-        columns = None if reset else self._columns
+        columns: Any = None if reset else self._columns
         if is_frame(X):
             columns = columns or Columns.of(X, self.likelihood)
         name = type(self).__name__
@@ -606,7 +609,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             return like(array_in, restored) if container == "numpy" else restored
         if asked != "default":
             names = [str(name) for name in _check_feature_names_in(self)]
-            return nw.from_numpy(rows, schema=names, backend=asked).to_native()
+            backend: Any = asked
+            return nw.from_numpy(rows, schema=names, backend=backend).to_native()
         return like(array_in, rows)
 
     def _filled(self, X, X_in, values, rows):

@@ -58,7 +58,9 @@ class Observations(NamedTuple):
 
     def take(self, rows: slice) -> "Observations":
         """Some of the rows."""
-        return Observations(*(None if each is None else each[rows] for each in self))
+        observed = None if self.observed is None else self.observed[rows]
+        weight = None if self.weight is None else self.weight[rows]
+        return Observations(self.features[rows], observed, weight)
 
 
 class NoiseRule(NamedTuple):

@@ -23,6 +23,9 @@ from skvae.vae import VAE, Posterior, Rows
 class FilledVAE(MixedVAE):
     """A VAE of score space that encodes and explains cells."""
 
+    components: Tensor
+    start_log_variance: Tensor
+
     def __init__(self, start: MixedStart, pca: ProbabilisticPCA, vae: VAE) -> None:
         super().__init__(start)
         self.vae = vae
@@ -55,8 +58,17 @@ class FilledModel(MixedModel):
     def of(cls, fitted: Model) -> "FilledModel":
         """The same model for rows with missing cells."""
         start = _mixed_start(fitted.start, fitted.start.noise_variance)
-        names = ("latent_dim", "architecture", "weights", "use", "start_weight", "kept", "device")
-        return cls(start, *(getattr(fitted, name) for name in names), fitted)
+        return cls(
+            start,
+            fitted.latent_dim,
+            fitted.architecture,
+            fitted.weights,
+            fitted.use,
+            fitted.start_weight,
+            fitted.kept,
+            fitted.device,
+            fitted,
+        )
 
     def vae(self, dtype: torch.dtype) -> MixedVAE:
         start = _mixed_start(self.fitted.start, self.fitted.noise_variance)

@@ -15,7 +15,7 @@ from scipy import optimize, sparse
 from torch import Tensor
 
 from skvae.factors import FactorModel, NoiseRule, Observations, fit_factors
-from skvae.likelihoods import Block, Gaussian, GaussianDiag, resolution
+from skvae.likelihoods import Block, Gaussian, GaussianDiag, Poisson, resolution
 from skvae.linear import ProbabilisticPCA, fit_linear
 from skvae.mixed import Cells, MixedStart, MixedVAE, Part, Table
 
@@ -58,7 +58,7 @@ def fit_mixed(
         # The rows by which the model is found first must be a sample of all.
         order = rng.permutation(len(features))
         factors = fit_factors(
-            Observations(*(_ordered(each, order) for each in (features, observed, weight))),
+            Observations(features[order], _ordered(observed, order), _ordered(weight, order)),
             factors,
             NoiseRule(shared, floor),
         )
@@ -67,7 +67,7 @@ def fit_mixed(
         factors=factors,
         loadings=np.zeros((sum(block.width for block in blocks), factors.latent_dim)),
         bias=np.concatenate([part.constants["bias"] for part in parts]),
-        masked=np.zeros(values.shape[1], bool) if observed is None else ~observed.all(0),
+        masked=_ever_missing(observed, values.shape[1]),
         basis=pca.components if len(owner) > _WIDE else None,
         latent_dim=factors.latent_dim,
         rank=pca.rank,
@@ -98,6 +98,11 @@ def _common_scale(values, likelihoods, weight) -> float | None:
     own = first[0].fit(values, weight)
     varies = resolution(values) > 0
     return float(np.sqrt(np.sum(np.square(own["scale"][varies])) / len(varies))) or 1.0
+
+
+def _ever_missing(observed: np.ndarray | None, n_columns: int) -> np.ndarray:
+    """Columns with missing cells."""
+    return np.zeros(n_columns, bool) if observed is None else np.any(~observed, axis=0)
 
 
 def _owner(blocks: list[Block]) -> np.ndarray:
@@ -184,6 +189,8 @@ class Head(NamedTuple):
 def _as_features(block: Block, factors: FactorModel, own: slice) -> Head:
     """The head that the factor model has already, where outputs are features; else the mean's."""
     bias, dispersion = (each.detach().numpy() for each in (block.bias, block.dispersion))
+    if isinstance(block.likelihood, Poisson):  # whose features are nearly logarithms
+        return Head(factors.loadings[own] * block.scale.numpy()[:, None], bias, dispersion)
     if not isinstance(block.likelihood, GaussianDiag):
         return Head(np.zeros((block.width, factors.latent_dim)), bias, dispersion)
     if block.likelihood.is_gaussian:
@@ -206,7 +213,7 @@ def _dense(values, rows: slice) -> Tensor:
     return torch.tensor(np.asarray(x.toarray() if sparse.issparse(x) else x, np.float64))
 
 
-def _posterior_draws(vae: MixedVAE, values, rng) -> np.ndarray:
+def _posterior_draws(vae: MixedVAE, values, rng) -> Tensor:
     """One draw from the posterior of every row, shape (n, q)."""
     draws = []
     for rows in _batches(values):
@@ -243,7 +250,9 @@ def _fit_head(block: Block, values, z: Tensor, weight, guess: Head) -> Head:
             part = -(log_prob if w is None else w[rows] * log_prob).sum() / n
             part.backward(retain_graph=True)
             value += part.item()
-        return value, parameters.grad.numpy()
+        gradient = parameters.grad
+        assert gradient is not None
+        return value, gradient.numpy()
 
     flat = np.concatenate([array.ravel() for array in guess])
     n_iterations = int(np.clip(_HEAD_CELLS / (n * block.width), 10, _HEAD_ITERATIONS))

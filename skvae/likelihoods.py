@@ -11,6 +11,7 @@ A likelihood is a component without state: what it learns of its columns is a di
 
 import math
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +32,9 @@ class Block(nn.Module):
     """Columns of one likelihood with what it has learnt of them; `dispersion` is trained."""
 
     dispersion: Tensor
+    if TYPE_CHECKING:  # constants differ by likelihood
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, likelihood: "Likelihood", columns: np.ndarray, constants: Constants) -> None:
         super().__init__()
@@ -83,7 +87,7 @@ class Block(nn.Module):
 class Likelihood(BaseEstimator):
     """What all likelihoods share; see the module."""
 
-    kinds = ("number",)  # of columns that it can be given
+    kinds: tuple[str, ...] = ("number",)  # of columns that it can be given
     is_coded = False  # whether values are codes of levels
     shares_noise = True  # in the linear start, with the other columns that do
     takes_sparse = False  # whether its features are 0 where values are
@@ -285,7 +289,7 @@ class StudentT(GaussianDiag):
         }
 
     def validate(self):
-        if self.df != "auto" and not (isinstance(self.df, Real) and self.df > 2):
+        if self.df != "auto" and not (isinstance(self.df, Real) and float(self.df) > 2):
             raise ValueError(f"df={self.df!r} of StudentT must be 'auto' or a number above 2.")
 
     def _parts(self, block):
@@ -311,7 +315,7 @@ class StudentT(GaussianDiag):
 class Bernoulli(Likelihood):
     """Yes or no: booleans, and numbers that are 0 or 1."""
 
-    kinds = ("number", "boolean")
+    kinds: tuple[str, ...] = ("number", "boolean")
     takes_sparse = True
 
     def check(self, values, names):
@@ -418,7 +422,7 @@ class Categorical(Likelihood):
         self.max_levels = max_levels
 
     def validate(self):
-        if not (isinstance(self.max_levels, Integral) and self.max_levels >= 2):
+        if not (isinstance(self.max_levels, Integral) and int(self.max_levels) >= 2):
             raise ValueError(
                 f"max_levels={self.max_levels!r} of Categorical must be a whole number from 2 up."
             )
@@ -652,7 +656,7 @@ class Poisson(Likelihood):
         _refuse(wrong, values, names, what, remedy)
 
     def fit(self, values, weight=None, n_levels=None, scale=None):
-        share, total = _mean(values, weight), 1.0
+        share = _mean(values, weight)
         if self.size_factor is True:
             total = _sum(values)
             median = float(np.median(total[total > 0])) if (total > 0).any() else 1.0
@@ -674,7 +678,7 @@ class Poisson(Likelihood):
         }
 
     def _feature_moments(self, values, constants):
-        total, square, n = 0.0, 0.0, 0.0
+        total = square = n = np.zeros(values.shape[1])
         plain = {name: torch.from_numpy(np.asarray(v, float)) for name, v in constants.items()}
         for start in range(0, values.shape[0], 512):
             x = values[start : start + 512]

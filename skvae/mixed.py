@@ -8,7 +8,7 @@ block. With zero branches that is the linear start. Beside them, as in vae.py, s
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ class Cells(NamedTuple):
     has them as well.
     """
 
-    values: Tensor | sparse.csr_array
+    values: Any  # Tensor, or CSR before rows are taken
     weight: Tensor | None = None
     targets: Tensor | None = None
     masked_share: float = 0.0
@@ -138,6 +138,18 @@ class MixedStart:
 
 class MixedVAE(nn.Module):
     """Encoder, decoder and likelihoods of a table; a branch of None adds nothing."""
+
+    blocks: Any  # a list of Block
+    factor_center: Tensor
+    factor_loadings: Tensor
+    factor_noise: Tensor
+    precision_parts: Tensor
+    code_scale: Tensor
+    center: Tensor
+    spread: Tensor
+    basis: Tensor
+    owner: Tensor
+    mask_inputs: Tensor
 
     def __init__(
         self,
@@ -250,7 +262,7 @@ class MixedVAE(nn.Module):
     def log_likelihood(self, rows: Cells, eta: Tensor) -> Tensor:
         """Log p(observed cells | z) per row, nats of the user's units."""
         observed = self._observed(rows.values, unseen_too=True)
-        total = 0.0
+        total = torch.zeros(rows.n_rows, dtype=eta.dtype, device=eta.device)
         for block, x, part in self._parts(rows.values, eta):
             log_prob = block.log_prob(x, part)
             if observed is not None:

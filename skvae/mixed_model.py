@@ -6,6 +6,8 @@ Everything is computed in double precision.
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from skvae.diagnostics import CodeUse, code_use
 from skvae.heads import fit_mixed
 from skvae.likelihoods import Gaussian, noise_variance
 from skvae.linear import batches
-from skvae.mixed import MASKED_SHARE, Cells, MixedStart, MixedVAE, Table, branch_sizes
+from skvae.mixed import MASKED_SHARE, Cells, MixedVAE, Table, branch_sizes
 from skvae.model import DRAWS_SEED, HIDDEN_CELLS, N_DRAWS, Model, to_numpy
 from skvae.objective import importance_bound, log_weight, mixture
 
@@ -27,19 +29,20 @@ _FEWEST_DRAWS = 5.0  # that have to carry the weight, for a condition to have su
 _USE_ROWS = 1000
 
 
+@dataclass(frozen=True)
 class MixedModel(Model):
     """A fitted model of a table; start is a MixedStart, weights the state of a MixedVAE."""
 
-    module = MixedVAE
-    branch_sizes = staticmethod(branch_sizes)
+    module: ClassVar[Any] = MixedVAE
+    branch_sizes: ClassVar[Any] = staticmethod(branch_sizes)
 
     @staticmethod
-    def fit_start(X: Table, latent_dim: int, weight: np.ndarray | None, rng) -> MixedStart:
+    def fit_start(X: Table, latent_dim: int, weight: np.ndarray | None, rng) -> Any:
         """The linear start of a table."""
         return fit_mixed(X, latent_dim, weight, rng)
 
     @staticmethod
-    def rows(start: MixedStart, X: Table, weight: np.ndarray | None, dtype, device) -> Cells:
+    def rows(start: Any, X: Table, weight: np.ndarray | None, dtype, device) -> Any:
         """Cells as training takes them; weights have mean 1."""
         values = X.values.astype(dtype)
         if not sparse.issparse(values):
@@ -50,14 +53,14 @@ class MixedModel(Model):
         return Cells(values, share, masked_share=masked_share)
 
     @staticmethod
-    def start_use(start: MixedStart, X: Table) -> CodeUse:
+    def start_use(start: Any, X: Table) -> CodeUse:
         """What the codes of the linear start hold, measured on some of the rows."""
         vae = MixedVAE(start).requires_grad_(False)
         return code_use(vae, Cells(_dense(X.values[:_USE_ROWS], "cpu")))
 
     @staticmethod
     @torch.inference_mode()
-    def start_score(start: MixedStart, X: Table, weight: np.ndarray | None) -> float:
+    def start_score(start: Any, X: Table, weight: np.ndarray | None) -> float:
         """Mean log-likelihood of the training rows under the linear start (some, if many)."""
         rows, vae = X.values[: 10 * _USE_ROWS], MixedVAE(start)
         w = None if weight is None else weight[: 10 * _USE_ROWS]
@@ -242,7 +245,8 @@ def _resample(components, rows: Cells, n_chosen: int, n_draws: int, generator):
     proportional to its weight, so draws are met one at a time and none is kept.
     """
     shape = (n_chosen, rows.n_rows)
-    best, chosen = None, [None] * n_chosen
+    best: Tensor | None = None
+    chosen: list[Tensor] = []
     weights = []
     for vae, log_share in components:
         q = vae.encode(rows)
@@ -262,7 +266,7 @@ def _resample(components, rows: Cells, n_chosen: int, n_draws: int, generator):
                 top.device
             )
             if best is None:
-                chosen[i] = values
+                chosen.append(values)
             else:
                 chosen[i] = torch.where((top[i] > best[i])[:, None], values, chosen[i])
         best = top if best is None else torch.maximum(best, top)

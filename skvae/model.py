@@ -7,13 +7,14 @@ rank of the data are inactive: their codes are 0. Everything here is in the user
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skvae.diagnostics import CodeUse
-from skvae.linear import ProbabilisticPCA, batches, fit_linear
+from skvae.linear import batches, fit_linear
 from skvae.objective import importance_bound, mixture
 from skvae.vae import VAE, Rows, branch_sizes
 
@@ -26,7 +27,7 @@ HIDDEN_CELLS = 1024  # columns that a row may take inside the networks, at a gue
 class Model:
     """A fitted model; weights is the state of its VAE."""
 
-    start: ProbabilisticPCA
+    start: Any  # ProbabilisticPCA; of tables a MixedStart
     latent_dim: int  # as asked for, inactive units included
     architecture: Callable | None  # None: the linear start was kept
     weights: dict[str, np.ndarray]
@@ -35,16 +36,16 @@ class Model:
     kept: float  # share of the training, 0 for the linear start
     device: str
 
-    module = VAE
-    branch_sizes = staticmethod(branch_sizes)
+    module: ClassVar[Any] = VAE
+    branch_sizes: ClassVar[Any] = staticmethod(branch_sizes)
 
     @staticmethod
-    def fit_start(X, latent_dim: int, weight: np.ndarray | None, rng) -> ProbabilisticPCA:
+    def fit_start(X, latent_dim: int, weight: np.ndarray | None, rng) -> Any:
         """The linear start of dense or sparse rows."""
         return fit_linear(X, latent_dim, weight, rng)
 
     @staticmethod
-    def rows(start: ProbabilisticPCA, X, weight: np.ndarray | None, dtype, device) -> Rows:
+    def rows(start: Any, X, weight: np.ndarray | None, dtype, device) -> Any:
         """Rows in score space as training takes them; weights have mean 1."""
         scores, residual = start.project(X, dtype)
         share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
@@ -53,7 +54,7 @@ class Model:
         )
 
     @staticmethod
-    def start_use(start: ProbabilisticPCA, X) -> CodeUse:
+    def start_use(start: Any, X) -> CodeUse:
         """What the codes of the linear start hold: in closed form."""
         q = start.latent_dim
         variances = start.variances[:q]
@@ -67,7 +68,7 @@ class Model:
         )
 
     @staticmethod
-    def start_score(start: ProbabilisticPCA, X, weight: np.ndarray | None) -> float:
+    def start_score(start: Any, X, weight: np.ndarray | None) -> float:
         """Mean log-likelihood of the training rows under the linear start."""
         return start.mean_log_prob(X, weight) + start.log_jacobian
 
@@ -145,12 +146,12 @@ class Model:
         return self.start.mean
 
     @property
-    def scale(self) -> float:
+    def scale(self) -> np.ndarray | float:
         """What all columns are divided by."""
         return self.start.scale
 
     @property
-    def noise_variances(self) -> float:
+    def noise_variances(self) -> np.ndarray | float:
         """Of the decoder in every column, squared units of the data."""
         return self.noise_variance * self.start.scale**2
 
@@ -177,7 +178,7 @@ class Model:
         """Of the decoder, in scaled units."""
         return float(self.weights["noise_variance"])
 
-    def vae(self, dtype: torch.dtype) -> VAE:
+    def vae(self, dtype: torch.dtype) -> Any:
         """The module, rebuilt in a dtype, on the device."""
         with torch.device("meta"):
             vae = self.module.from_architecture(self.start, self.architecture)
@@ -190,7 +191,7 @@ class Model:
         vae.load_state_dict(state, assign=True)
         return vae.eval().requires_grad_(False)
 
-    def _batches(self, X, dtype) -> Iterator[tuple[VAE, Rows]]:
+    def _batches(self, X, dtype) -> Iterator[tuple[Any, Any]]:
         vae = self.vae(_torch_dtype(dtype))
         for rows in batches(X.shape[0], X.shape[1] + HIDDEN_CELLS):
             scores = torch.from_numpy(self.start.scores(X[rows], dtype)).to(self.device)

@@ -6,12 +6,12 @@ MixedVAE (mixed.py) in the user's.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from skvae.vae import VAE, Posterior, Rows
+from skvae.vae import Posterior
 
 # Rows of a batch that are decoded from their point codes, and the weight of their likelihood.
 POINT_SHARE = 0.25
@@ -26,7 +26,7 @@ class Terms(NamedTuple):
     log_likelihood: Tensor  # of rows given draws from their posteriors
 
 
-def elbo(vae: VAE, rows: Rows, noise: Tensor) -> Terms:
+def elbo(vae: Any, rows: Any, noise: Tensor) -> Terms:
     """The evidence lower bound (Kingma & Welling, 2014) and the loss that trains it.
 
     Some rows are decoded from their point codes instead of a draw, which no bound asks for and
@@ -59,7 +59,7 @@ def shrinkage_undone(mean_variance: Tensor) -> Tensor:
     return 1.0 / (1.0 - mean_variance).clamp(min=1e-2)
 
 
-def importance_bound(vae: VAE, rows: Rows, noise: Tensor) -> Tensor:
+def importance_bound(vae: Any, rows: Any, noise: Tensor) -> Tensor:
     """Importance-weighted bound on log p(x) per row (Burda, Grosse & Salakhutdinov, 2016).
 
     noise has shape (n_draws, q) and is shared by the rows, so that a row's value does not depend
@@ -70,7 +70,7 @@ def importance_bound(vae: VAE, rows: Rows, noise: Tensor) -> Tensor:
     return torch.logsumexp(weights, 0) - math.log(len(noise))
 
 
-def log_weight(vae: VAE, rows: Rows, q: Posterior, draw: Tensor) -> tuple[Tensor, Tensor]:
+def log_weight(vae: Any, rows: Any, q: Posterior, draw: Tensor) -> tuple[Tensor, Tensor]:
     """Log p(x, z) - log q(z|x) per row for z of one draw, and what z decodes to."""
     z = q.sample(draw)
     decoded = vae.decode(z)
