@@ -132,8 +132,8 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "0.008": {"training.LEARNING_RATE": 8e-3},
     },
     "linear path": {
-        "frozen": {"training.LINEAR_RATE": 0.0},
-        "full rate": {"training.LINEAR_RATE": 1.0},
+        "frozen": {"vae.LINEAR_RATE": 0.0},
+        "full rate": {"vae.LINEAR_RATE": 1.0},
     },
     "point codes": {
         "none": {"objective.POINT_SHARE": 0.0},

@@ -25,9 +25,9 @@ _BEND = 6.0  # standard deviations toward which inputs of the encoder's branch b
 _LOG_VARIANCE_RANGE = 4.0
 _CELL_COST = 20_000
 DISPERSION_RATE = 1.0  # share of the learning rate
-# Share of the batches in training that have cells hidden: for complete rows, more by twice the
-# share of cells that are missing, at most; and the largest share of cells that are then hidden.
-MASKED_SHARE = (0.1, 0.5)
+# Share of the batches in training that have cells hidden: of complete rows, what a share of
+# missing cells adds to it, and at most; then the largest share of cells that are hidden.
+MASKED_SHARE = (0.1, 5.0, 0.5)
 MOST_HIDDEN = 0.5
 
 

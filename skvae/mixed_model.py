@@ -48,8 +48,8 @@ class MixedModel(Model):
         if not sparse.issparse(values):
             values = torch.from_numpy(values).to(device)
         share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
-        fewest, most = MASKED_SHARE
-        masked_share = min(fewest + 2.0 * missing_share(X.values), most)
+        fewest, slope, most = MASKED_SHARE
+        masked_share = min(fewest + slope * missing_share(X.values), most)
         return Cells(values, share, masked_share=masked_share)
 
     @staticmethod

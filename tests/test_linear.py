@@ -200,10 +200,10 @@ def test_scale_is_only_a_unit(scale):
 def test_values_whose_squares_are_no_numbers_are_refused(container):
     X = gaussian(60, 5)
     X /= np.abs(X).max()
-    fit_linear(container(linear._LARGEST * X), 2)
+    fit_linear(container(linear.LARGEST * X), 2)
     message = r"value of size 2e\+153; .*beyond 1e\+153.*StandardScaler"
     with pytest.raises(ValueError, match=message):
-        fit_linear(container(2 * linear._LARGEST * X), 2)
+        fit_linear(container(2 * linear.LARGEST * X), 2)
 
 
 def test_weights_are_repetitions_of_rows():
