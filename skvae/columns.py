@@ -146,7 +146,7 @@ def _number(name, value) -> float:
 
 
 def _refuse_infinite(values: np.ndarray, names: Sequence) -> None:
-    far = np.abs(values) > min(LARGEST, np.finfo(values.dtype).max)
+    far = np.abs(values) > min(LARGEST, float(np.finfo(values.dtype).max))
     if far.any():
         row, column = np.argwhere(far)[0]
         value = values[row, column]
