@@ -26,7 +26,9 @@ N_RESAMPLING_DRAWS = 128  # from each component, of which multiple imputations a
 N_CONDITIONAL_DRAWS = 1024
 _N_PLAUSIBLE = 1000  # draws whose range, three times as wide, is what a column can be
 _FEWEST_DRAWS = 5.0  # that have to carry the weight, for a condition to have support
-_USE_ROWS = 1000
+_USE_ROWS = 1000  # by which codes are measured
+# Rows by which the linear start is scored: as many as so many cells allow.
+_FEWEST_SCORED, _MOST_SCORED, _SCORED_CELLS = 50, 10_000, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ class MixedModel(Model):
     @torch.inference_mode()
     def start_score(start: Any, X: Table, weight: np.ndarray | None) -> float:
         """Mean log-likelihood of the training rows under the linear start (some, if many)."""
-        rows, vae = X.values[: 10 * _USE_ROWS], MixedVAE(start)
-        w = None if weight is None else weight[: 10 * _USE_ROWS]
+        few = max(_FEWEST_SCORED, min(_MOST_SCORED, _SCORED_CELLS // len(start.bias)))
+        rows, vae = X.values[:few], MixedVAE(start)
+        w = None if weight is None else weight[:few]
         bounds = [
             importance_bound(vae, Cells(_dense(rows[part], "cpu")), _draws(start.latent_dim))
             for part in batches(rows.shape[0], rows.shape[1] + HIDDEN_CELLS)
