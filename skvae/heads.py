@@ -28,7 +28,7 @@ _PRIOR_VARIANCE = 10.0  # of a head's loadings, as of logistic regression with C
 # follow that column alone; training is free to go below.
 _LEAST_OWN_NOISE = 1e-3
 _LEAST_NOISE = 0.3  # of features that share it: levels of a category can fit perfectly
-_BATCH_CELLS = 4_194_304
+_BATCH_CELLS = 524_288
 
 
 def fit_mixed(
