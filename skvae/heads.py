@@ -35,13 +35,9 @@ def fit_mixed(
     table: Table, latent_dim: int, weight: np.ndarray | None, rng: np.random.RandomState
 ) -> MixedStart:
     """The linear start of a table."""
-    values, likelihoods, n_levels = table
+    values = table.values
     weight = None if weight is None else weight / weight.mean()
-    scale = _common_scale(values, likelihoods, weight)
-    parts = tuple(
-        Part(each, columns, each.fit(values[:, columns], weight, n_levels[columns], scale))
-        for each, columns in likelihoods
-    )
+    parts, scale = _parts(table, weight)
     blocks = [Block(*part) for part in parts]
     observed = _observed(values, parts)
     features = _features(values, blocks)
@@ -79,15 +75,22 @@ def fit_mixed(
 
 def features_of(table: Table, weight=None) -> np.ndarray:
     """Features of dense cells, 0 where missing, in the order of the parts."""
+    parts, _ = _parts(table, weight)
+    blocks = [Block(*part) for part in parts]
+    observed = _observed(table.values, parts)
+    features = _features(table.values, blocks)
+    return features if observed is None else features * observed[:, _owner(blocks)]
+
+
+def _parts(table: Table, weight) -> tuple[tuple[Part, ...], float | None]:
+    """Every likelihood with what it learns of its columns; the scale that all share, if they do."""
     values, likelihoods, n_levels = table
     scale = _common_scale(values, likelihoods, weight)
-    parts = [
+    parts = (
         Part(each, where, each.fit(values[:, where], weight, n_levels[where], scale))
         for each, where in likelihoods
-    ]
-    blocks = [Block(*part) for part in parts]
-    observed = _observed(values, parts)
-    return _features(values, blocks) * (1.0 if observed is None else observed[:, _owner(blocks)])
+    )
+    return tuple(parts), scale
 
 
 def _common_scale(values, likelihoods, weight) -> float | None:

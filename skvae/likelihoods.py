@@ -3,7 +3,7 @@
 A block is some columns of one likelihood. x are their values, shape (batch, c): numbers, or codes
 of levels, anything where nothing was observed. eta are the decoder's outputs for them, shape
 (batch, width). Log-densities are in nats per cell, shape (batch, c), for values in the user's
-units. Features are what the encoder sees: the values, standardised, shape (batch, width).
+units. Features are what the encoder sees: the values, standardised, shape (batch, n_features).
 
 A likelihood is a component without state: what it learns of its columns is a dict of arrays, which
 `Block` holds. To add one: a component here, a row in LIKELIHOODS.
