@@ -55,7 +55,7 @@ class HeldOut:
         noise = rows.draw_noise(start.latent_dim, generator)
         draws = noise.new_empty(N_DRAWS, start.latent_dim).normal_(generator=generator)
         q = start.encode(rows)
-        weights = torch.stack([log_weight(start, rows, q, draw)[0] for draw in draws])
+        weights = torch.stack([log_weight(start, rows, q, draw) for draw in draws])
         return cls(
             rows,
             seen,

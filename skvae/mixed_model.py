@@ -257,7 +257,7 @@ def _resample(components, rows: Cells, n_chosen: int, n_draws: int, generator):
         top = q.mean.new_full(shape, -torch.inf)
         for _ in range(n_draws):
             draw = rows.draw_noise(vae.latent_dim, generator)
-            weight = log_weight(vae, rows, q, draw)[0] + log_share
+            weight = log_weight(vae, rows, q, draw) + log_share
             weights.append(weight)
             uniform = torch.rand(shape, generator=generator, device=top.device, dtype=top.dtype)
             perturbed = weight - torch.log(-torch.log(uniform.clamp(1e-300, 1 - 1e-16)))

@@ -66,15 +66,14 @@ def importance_bound(vae: Any, rows: Any, noise: Tensor) -> Tensor:
     on the rows beside it. The bound rises with n_draws; one draw gives the ELBO.
     """
     q = vae.encode(rows)
-    weights = torch.stack([log_weight(vae, rows, q, draw)[0] for draw in noise])
+    weights = torch.stack([log_weight(vae, rows, q, draw) for draw in noise])
     return torch.logsumexp(weights, 0) - math.log(len(noise))
 
 
-def log_weight(vae: Any, rows: Any, q: Posterior, draw: Tensor) -> tuple[Tensor, Tensor]:
-    """Log p(x, z) - log q(z|x) per row for z of one draw, and what z decodes to."""
+def log_weight(vae: Any, rows: Any, q: Posterior, draw: Tensor) -> Tensor:
+    """Log p(x, z) - log q(z|x) per row for z of one draw."""
     z = q.sample(draw)
-    decoded = vae.decode(z)
-    return vae.log_likelihood(rows, decoded) + q.log_ratio(z, draw), decoded
+    return vae.log_likelihood(rows, vae.decode(z)) + q.log_ratio(z, draw)
 
 
 def mixture(log_prob: Tensor, start_log_prob: Tensor, start_weight: Tensor) -> Tensor:
