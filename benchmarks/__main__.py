@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import bars, experiments, report, tables, trials
+from benchmarks import bars, experiments, published, report, strategies, tables, trials
 from benchmarks.datasets import DATASETS, LATENT_DIMS, Source, available
 from benchmarks.frames import FRAMES
 from benchmarks.measures import MEASURES
@@ -79,12 +79,35 @@ def run_tables(options) -> None:
     print(f"results: {options.output}")
 
 
+def run_strategies(options) -> None:
+    """Compare every choice of training with the default, at equal wall time."""
+    source = _source(options)
+    names = options.datasets or strategies.available(source)
+    try:
+        names = strategies.part_of(names, options.part)
+    except ValueError as error:
+        raise SystemExit(f"python -m benchmarks strategies: {error}") from None
+    chosen = strategies.names(options.only)
+    tasks = strategies.plan(chosen, names, options.seeds, source, options.max_train_rows)
+    strategies.run(tasks, options.output)
+    print(f"results: {options.output}")
+
+
+def run_published(options) -> None:
+    """Measure what papers report, in their setting, and print each figure beside theirs."""
+    settings = published.Settings(options.passes, tuple(options.seeds))
+    for measured in published.run(options.only, _source(options), options.output, settings):
+        print(measured)
+
+
 COMMANDS = {
     "trials": run_trials,
     "report": write_report,
     "bars": run_bars,
     "experiments": run_experiments,
     "tables": run_tables,
+    "strategies": run_strategies,
+    "published": run_published,
 }
 
 
@@ -99,6 +122,8 @@ def _parser():
     _add_bars(commands.add_parser("bars", help=run_bars.__doc__))
     _add_experiments(commands.add_parser("experiments", help=run_experiments.__doc__))
     _add_tables(commands.add_parser("tables", help=run_tables.__doc__))
+    _add_strategies(commands.add_parser("strategies", help=run_strategies.__doc__))
+    _add_published(commands.add_parser("published", help=run_published.__doc__))
     return parser
 
 
@@ -153,6 +178,31 @@ def _add_tables(parser):
     add("--max-rows", type=int, help="cap the rows of every table")
     add("--data", metavar="DIR", help="folder with the files of tables")
     add("--output", type=Path, default=RESULTS / "tables.jsonl")
+
+
+def _add_strategies(parser):
+    add = parser.add_argument
+    known = [*strategies.STRATEGIES, *strategies.names()]
+    help = f"strategies, or groups of them: {', '.join(known)}"
+    add("--only", nargs="+", choices=known, metavar="NAME", help=help)
+    cases = list(strategies.CASES)
+    add("--datasets", nargs="+", choices=cases, metavar="NAME", help=f"of {', '.join(cases)}")
+    add("--seeds", nargs="+", type=int, default=list(range(5)))
+    add("--max-train-rows", type=int, help="for trying out: the report leaves such lines out")
+    add("--part", default="1/1", metavar="I/N", help="every N-th data set from the I-th on")
+    add("--output", type=Path, default=RESULTS / "strategies.jsonl")
+    _add_source(parser)
+
+
+def _add_published(parser):
+    add = parser.add_argument
+    names = [name for name in published.PUBLISHED if name != "iwae_50"]
+    add("--only", nargs="+", choices=published.PUBLISHED, default=names, metavar="NAME",
+        help=f"of {', '.join(published.PUBLISHED)}; iwae_50 wants a GPU")  # fmt: skip
+    add("--passes", type=int, help="passes over the rows; the estimator's own without")
+    add("--seeds", nargs="+", type=int, default=[0], help="of the splits of images")
+    add("--output", type=Path, default=RESULTS / "published.jsonl")
+    _add_source(parser)
 
 
 def _add_source(parser):

@@ -51,14 +51,20 @@ class Measured:
         return f"{mark}  {self.bar:52s}{self.value:11.4g} {self.unit:3s} {limit}".rstrip()
 
 
-def run(names: list[str], source: datasets.Source, path: Path) -> list[Measured]:
-    """Measure the named bars, append a line for each to the file, and return them."""
+def run(
+    names: list[str],
+    source: datasets.Source,
+    path: Path,
+    table: dict[str, Callable[[datasets.Source], Iterator[Measured]]] | None = None,
+) -> list[Measured]:
+    """Measure the named bars of a table, append a line for each to the file, and return them."""
+    table = BARS if table is None else table
     path.parent.mkdir(parents=True, exist_ok=True)
     found = []
     with path.open("a") as lines, tqdm(names, unit="bar") as progress:
         for name in progress:
             progress.set_description(name)
-            for measured in _measure(name, source, progress):
+            for measured in _measure(name, table[name], source, progress):
                 found.append(measured)
                 line = asdict(measured) | {"met": measured.met} | environment()
                 lines.write(json.dumps(line) + "\n")
@@ -66,9 +72,9 @@ def run(names: list[str], source: datasets.Source, path: Path) -> list[Measured]
     return found
 
 
-def _measure(name, source, progress):
+def _measure(name, bar, source, progress):
     try:
-        yield from BARS[name](source)
+        yield from bar(source)
     except FileNotFoundError as error:
         progress.write(f"{name} left out: {error}")
 

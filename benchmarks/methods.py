@@ -57,10 +57,15 @@ def fit(name: str, X, latent_dim: int, seed: int) -> Fit:
     if method.max_train_rows is not None and X.shape[0] > method.max_train_rows:
         rows = np.random.default_rng(seed).permutation(X.shape[0])[: method.max_train_rows]
         X = X[rows]
+    return timed(method.build(X, latent_dim, seed), X)
+
+
+def timed(model, X) -> Fit:
+    """Fit a model on all the rows and time it."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         start = perf_counter()
-        model = method.build(X, latent_dim, seed).fit(X)
+        model.fit(X)
         seconds = perf_counter() - start
     return Fit(model, seconds, sorted({w.category.__name__ for w in caught}))
 

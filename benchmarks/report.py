@@ -18,7 +18,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmarks import experiments, figures, table_report, tables, trials
+from benchmarks import (
+    experiments,
+    figures,
+    strategies,
+    strategy_report,
+    table_report,
+    tables,
+    trials,
+)
 from benchmarks.metrics import METRICS
 
 # What the project promises for every single trial.
@@ -43,12 +51,17 @@ class Results(NamedTuple):
     bars: pd.DataFrame
     experiments: dict[str, dict[str, dict]]  # name -> variant -> task -> line
     tables: list[dict]
+    strategies: strategy_report.Lines
 
 
 def write(paths: list[Path], root: Path) -> list[Path]:
     """Fill the markers of the pages below root and draw the figures; return what was written."""
     results = Results(
-        load(paths), load_bars(paths), load_experiments(paths), list(tables.read(paths).values())
+        load(paths),
+        load_bars(paths),
+        load_experiments(paths),
+        list(tables.read(paths).values()),
+        strategies.read(paths),
     )
     pages = [root / page for page in PAGES]
     for page, fragments in zip(pages, PAGES.values(), strict=True):
@@ -56,7 +69,8 @@ def write(paths: list[Path], root: Path) -> list[Path]:
         for marker, fragment in fragments.items():
             text = fill(text, marker, fragment(results))
         page.write_text(text)
-    return [*pages, *_draw(results.trials, root / "docs" / "images")]
+    folder = root / "docs" / "images"
+    return [*pages, *_draw(results.trials, folder), *_draw_strategies(results.strategies, folder)]
 
 
 def fill(text: str, marker: str, content: str | None) -> str:
@@ -288,6 +302,19 @@ def _tables_fragment(results):
     return "\n".join(parts) or None
 
 
+def _strategies_fragment(results):
+    table = strategy_report.summary(results.strategies)
+    if table.empty:
+        return None
+    parts = [markdown(table)]
+    if len(strategy_report.pairs(results.strategies)):
+        parts.append("![Every strategy against the default](images/strategies.png)\n")
+    failed = strategy_report.failures(results.strategies)
+    if len(failed):
+        parts.append(f"Fits that failed:\n\n{markdown(failed)}")
+    return "\n".join(parts)
+
+
 def _readme_fragment(results):
     return markdown(_readme_table(results.trials)) if len(results.trials) else None
 
@@ -309,6 +336,13 @@ def _draw(frame, folder):
         figures.save(figures.mse_ratios(mine), folder / "mse_ratio.png"),
         figures.save(figures.log_likelihood_gains(mine), folder / "log_likelihood_gain.png"),
     ]
+
+
+def _draw_strategies(lines, folder):
+    if strategy_report.pairs(lines).empty:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    return [figures.save(strategy_report.figure(lines), folder / "strategies.png")]
 
 
 def _environments(frame):
@@ -348,6 +382,7 @@ PAGES: dict[str, dict[str, Callable[[Results], str | None]]] = {
         "benchmark:bars": _bars_fragment,
         "benchmark:environment": _environment_fragment,
         "benchmark-tables": _tables_fragment,
+        "benchmark-strategies": _strategies_fragment,
     },
     "docs/theory.md": {"benchmark:experiments": _experiments_fragment},
 }

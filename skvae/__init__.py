@@ -1,6 +1,14 @@
 """skvae: a variational autoencoder that stands where PCA stands in a scikit-learn Pipeline."""
 
-from skvae.estimator import VERSION, VAETransformer
+from skvae.annealing import Langevin, Metropolis, RandomWalk
+from skvae.displays import (
+    LatentDisplay,
+    LatentUsageDisplay,
+    LossCurveDisplay,
+    ReconstructionDisplay,
+    TraversalDisplay,
+)
+from skvae.estimator import VERSION, CollapseWarning, VAETransformer
 from skvae.held_out import DivergenceError
 from skvae.likelihoods import (
     Bernoulli,
@@ -14,23 +22,69 @@ from skvae.likelihoods import (
     Poisson,
     StudentT,
 )
-from skvae.networks import MLP, Linear
+from skvae.networks import MLP, Conv, Linear
+from skvae.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
+from skvae.optimizers import SGD, Adam, AdamW, Muon, RMSprop
+from skvae.priors import ExPost, Mixture, Normal, Vamp
+from skvae.schedules import (
+    Constant,
+    Cosine,
+    Cyclical,
+    LinearWarmUp,
+    OneCycle,
+    Plateau,
+    Settle,
+    Sigmoid,
+)
 
 __version__ = VERSION
 
 __all__ = [
     "MLP",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Autoencoder",
     "Bernoulli",
     "Categorical",
+    "CollapseWarning",
+    "Constant",
     "ContinuousBernoulli",
+    "Conv",
+    "Cosine",
+    "Cyclical",
+    "Denoising",
     "DivergenceError",
+    "Elbo",
+    "ExPost",
     "Gaussian",
     "GaussianDiag",
+    "Iwae",
+    "Langevin",
+    "LatentDisplay",
+    "LatentUsageDisplay",
     "Linear",
+    "LinearWarmUp",
     "LogNormal",
+    "LossCurveDisplay",
+    "Metropolis",
+    "Mixture",
+    "Mmd",
+    "Muon",
     "NegativeBinomial",
+    "Normal",
+    "OneCycle",
     "Ordinal",
+    "Plateau",
     "Poisson",
+    "RMSprop",
+    "RandomWalk",
+    "ReconstructionDisplay",
+    "Settle",
+    "Sigmoid",
     "StudentT",
+    "TotalCorrelation",
+    "TraversalDisplay",
     "VAETransformer",
+    "Vamp",
 ]

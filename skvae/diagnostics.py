@@ -3,13 +3,18 @@
 All take rows as their model does; a few hundred rows are enough.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from skvae.objective import log_weight
+
 ACTIVE_VARIANCE = 0.01  # a unit is active if its posterior mean varies more (Burda et al., 2016)
+COLLAPSED = 0.01  # nats of KL below which a unit says nothing
+START_USE = 0.1  # nats above which a unit of the linear start is of use
 _DERIVATIVE_STEP = 1e-4
 
 
@@ -65,3 +70,51 @@ def _spread(vae: Any, codes: Tensor) -> Tensor:
         change = vae.reconstruct(codes + step) - vae.reconstruct(codes - step)
         spread.append(change.square().sum(-1).mean().sqrt() / (2 * _DERIVATIVE_STEP))
     return torch.stack(spread)
+
+
+class Diagnosis(NamedTuple):
+    """What rows say of the posterior; nats per row, of the model without the linear start."""
+
+    kl: np.ndarray  # of each unit from a standard normal, shape (q,)
+    is_active: np.ndarray  # whether its posterior mean varies, shape (q,)
+    mutual_information: float  # of rows and codes
+    bound: float  # the evidence lower bound
+    log_likelihood: float  # importance-weighted
+
+    def in_users_units(self, order: np.ndarray, log_jacobian: float) -> "Diagnosis":
+        """Units in the order of the codes, densities in units of the data."""
+        return Diagnosis(
+            self.kl[order],
+            self.is_active[order],
+            self.mutual_information,
+            self.bound + log_jacobian,
+            self.log_likelihood + log_jacobian,
+        )
+
+
+@torch.no_grad()
+def diagnose(vae: Any, rows: Any, draws: Tensor) -> Diagnosis:
+    """Measure the posterior on rows by draws (n_draws, q) that they share.
+
+    The mutual information is E[log q(z|x) - log q(z)], with the mean of the rows' posteriors for
+    q(z); it cannot exceed the logarithm of the number of rows (Hoffman & Johnson, 2016).
+    """
+    q = vae.encode(rows)
+    weights = torch.stack([log_weight(vae, rows, q, draw) for draw in draws])
+    z = q.sample(draws[torch.arange(rows.n_rows) % len(draws)])
+    pairs = torch.stack([q.log_prob(point) for point in z])
+    aggregate = pairs.logsumexp(1) - math.log(rows.n_rows)
+    return Diagnosis(
+        q.kl().mean(0).numpy(force=True),
+        (q.mean.var(0) > ACTIVE_VARIANCE).numpy(force=True),
+        float((pairs.diagonal() - aggregate).mean()),
+        float(weights.mean()),
+        float((weights.logsumexp(0) - math.log(len(draws))).mean()),
+    )
+
+
+def linear_r2(codes: Tensor, target: Tensor) -> float:
+    """Share of the variance of target (n, q) that is linear in codes (n, q)."""
+    x, y = (values.double() - values.double().mean(0) for values in (codes, target))
+    left = y - x @ torch.linalg.lstsq(x, y).solution
+    return float(1.0 - left.square().sum() / y.square().sum())

@@ -7,6 +7,7 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
+import pandas as pd
 import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -29,8 +30,10 @@ from skvae._sklearn import (
     output_container,
     to_numpy,
 )
+from skvae.annealing import ANNEALING, Annealing
 from skvae.columns import Columns, has_missing, refuse_empty
 from skvae.devices import PRECISIONS, is_available, resolve_device
+from skvae.diagnostics import COLLAPSED
 from skvae.filled import FilledModel
 from skvae.fitting import Options, fit_model, fit_online
 from skvae.heads import features_of
@@ -39,9 +42,13 @@ from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.linear import choose_latent_dim, farthest_cell
 from skvae.mixed import Table
 from skvae.mixed_model import MixedModel
-from skvae.model import Model
+from skvae.model import N_DRAWS, Model
 from skvae.networks import ARCHITECTURES, MLP, TABLE_WIDTHS
+from skvae.objective import OBJECTIVES, Objective
+from skvae.optimizers import OPTIMIZERS, Optimizer
+from skvae.priors import PRIORS, Prior
 from skvae.progress import progress_bar
+from skvae.schedules import KL_SCHEDULES, Schedule
 from skvae.table import (
     Schema,
     container_of,
@@ -51,8 +58,14 @@ from skvae.table import (
     with_cells_of,
     with_nan,
 )
+from skvae.training import Recipe
 
 VERSION = "0.1.0"
+_N_LOADINGS = 1000  # rows that derivatives and diagnostics are averaged over
+
+
+class CollapseWarning(UserWarning):
+    """Codes have ended up saying nothing that the linear start's codes said."""
 
 
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -80,9 +93,27 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         `StudentT(df=4)`) is for all columns; a dict from columns (names of a frame, positions of
         an array) to names or components leaves the others to "auto". The other names are
         "student_t", "lognormal", "continuous_bernoulli", "poisson" and "negative_binomial".
-    architecture : {"mlp", "linear"}, component or callable, default="mlp"
-        Body of the nonlinear branches: a name, an `MLP` with options of its own, or a callable
-        `(n_in, n_out) -> torch.nn.Module` whose module ends in a linear layer.
+    architecture : {"mlp", "conv", "linear"}, component or callable, default="mlp"
+        Body of the nonlinear branches: a name, an `MLP` or `Conv` with options of its own, or a
+        callable `(n_in, n_out) -> torch.nn.Module` whose module ends in a linear layer.
+    prior : {"normal", "mixture", "vamp", "ex_post"} or component, default="normal"
+        Where codes come from: a standard normal, a mixture of normals or of posteriors that is
+        trained with the model, or a mixture that is fitted to the codes afterwards and kept if
+        held-out rows are likelier under it.
+    objective : str or component, default="elbo"
+        What training makes large: "elbo", "iwae", "tc", "mmd", "autoencoder", "denoising", or one
+        of these with options of its own, such as `Iwae(n_draws=10)`.
+    beta : float, default=1.0
+        Weight of the KL term in training. Scores are of the model as it is, whatever the weight.
+    kl_schedule : {"constant", "linear", "sigmoid", "cyclical"} or component, default="constant"
+        How that weight changes with the share of `max_iter` that is used up.
+    optimizer : {"adamw", "adam", "sgd", "rmsprop", "muon"} or component, default="adamw"
+        How weights move; its options are learning rate and schedule, weight decay, clipping and
+        averaging.
+    annealing : {"metropolis", "langevin", "randomwalk"}, component or None, default=None
+        Simulated annealing after, during or instead of training by gradients.
+    n_init : int, default=1
+        Number of restarts from other first weights; the one whose held-out bound is best is kept.
     init : {"pca", "random"}, default="pca"
         Where training begins. With "random" it begins as other VAEs do, and PCA remains what the
         result has to beat.
@@ -130,6 +161,16 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     validation_scores_ : list of float
         The bound on held-out rows each time it was looked at, nats per row; the first is the
         linear start's.
+    history_ : dict of ndarray
+        One value per look at the held-out rows, for a DataFrame: `step`, `n_pass`, `bound`, its
+        parts `reconstruction` and `kl` (of the model without the linear start), `gradient_norm`,
+        `learning_rate`, `noise` (variance of the decoder), `temperature` and share `accepted` of
+        an annealing, `seconds` since training began; NaN where there is nothing to tell. The
+        first value is the linear start's.
+    restarts_ : dict of ndarray
+        One value per restart: `bound`, its best, and `agreement`, the share of the variance of
+        the kept model's codes on held-out rows that is linear in the codes of the restart; near
+        1 they found the same optimum.
     kept_ : float
         How much of the training was kept: 0 for PCA, 1 for all of it.
     start_weight_ : float
@@ -189,6 +230,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         "latent_dim": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, dict],
         "architecture": [StrOptions(set(ARCHITECTURES)), callable],
+        "prior": [StrOptions(set(PRIORS)), Prior],
+        "objective": [StrOptions(set(OBJECTIVES)), Objective],
+        "beta": [Interval(Real, 0.0, None, closed="left")],
+        "kl_schedule": [StrOptions(set(KL_SCHEDULES)), Schedule],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer],
+        "annealing": [StrOptions(set(ANNEALING)), Annealing, None],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
         "init": [StrOptions({"pca", "random"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
@@ -211,6 +259,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         *,
         likelihood="auto",
         architecture="mlp",
+        prior="normal",
+        objective="elbo",
+        beta=1.0,
+        kl_schedule="constant",
+        optimizer="adamw",
+        annealing=None,
+        n_init=1,
         init="pca",
         batch_size="auto",
         max_iter="auto",
@@ -226,6 +281,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.latent_dim = latent_dim
         self.likelihood = likelihood
         self.architecture = architecture
+        self.prior = prior
+        self.objective = objective
+        self.beta = beta
+        self.kl_schedule = kl_schedule
+        self.optimizer = optimizer
+        self.annealing = annealing
+        self.n_init = n_init
         self.init = init
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -267,7 +329,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         self._validate_params()
         previous = self._model if self.warm_start and self.__sklearn_is_fitted__() else None
-        curves = ([], []) if previous is None else (self.loss_curve_, self.validation_scores_)
+        curves = ([], [], []) if previous is None else self._curves()
         if previous is None:
             self._forget()
         X_in, X, weight = self._validate(X, sample_weight, reset=previous is None)
@@ -314,10 +376,11 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         first = not self.__sklearn_is_fitted__()
         self._validate_params()
         X_in, X, weight = self._validate(X, sample_weight, reset=first)
-        curves = ([], []) if first else (self.loss_curve_, self.validation_scores_)
+        curves = ([], [], []) if first else self._curves()
         n_seen = 0 if first else self.n_samples_
         previous = None if first else (self._model, getattr(self, "_online", None))
         options = self._options(X, weight, None if first else self._model)
+        options.check_online()
         try:
             model, record, self._online = fit_online(X, weight, options, previous)
         except DivergenceError as error:
@@ -467,7 +530,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         drawn = model.draw_missing(values, int(n_draws), check_random_state(random_state))
         return [self._filled(X, X_in, values, rows) for rows in drawn]
 
-    def score_samples(self, X):
+    def score_samples(self, X, *, n_draws=32):
         """Log-likelihood of each row, as an importance-weighted lower bound.
 
         The density is a mixture of the trained model and the linear start, so that on any row
@@ -477,6 +540,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows.
+        n_draws : int, default=32
+            Draws from each row's posterior: with more the bound is closer to the likelihood, and
+            takes as much longer.
 
         Returns
         -------
@@ -484,8 +550,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Nats, for densities in the units of the data; comparable with
             `sklearn.decomposition.PCA.score_samples`.
         """
+        if not isinstance(n_draws, Integral) or n_draws < 1:
+            raise ValueError(f"n_draws={n_draws!r} must be a whole number from 1 up.")
         X_in, X = self._check_rows(X, "score_samples")
-        return like(X_in, self._log_prob(X))
+        return like(X_in, self._log_prob(X, int(n_draws)))
 
     def score(self, X, y=None):
         """Mean log-likelihood per row; see `score_samples`.
@@ -504,6 +572,86 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         X = self._check_rows(X, "score")[1]
         return float(self._log_prob(X).mean(dtype=np.float64))
+
+    def loadings(self, X=None):
+        """What moving along a code does to the columns: the mean Jacobian of the decoder.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features), default=None
+            Rows at whose codes the derivatives are taken, at most the first 1000. None: 1000
+            draws from the prior.
+
+        Returns
+        -------
+        loadings : DataFrame of shape (latent_dim_, n_cells)
+            Change of the expected value of a column, in its units, per unit of a code as
+            `transform` returns it. A column with levels has a cell for each, named
+            "column=level": the change of its probability. Where the linear start was kept and
+            all columns are numbers without missing cells, these are PCA's `components_`.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be used.
+        """
+        check_is_fitted(self)
+        if X is None:
+            codes = self._model.prior_codes(_N_LOADINGS, np.random.RandomState(0), self.whiten)
+        else:
+            values = self._check_rows(X, "loadings")[1][:_N_LOADINGS]
+            (codes,) = self._ask(values, lambda model, rows: (model.codes(rows, self.whiten),))
+        cells = []
+        for j, (name, n) in enumerate(zip(self._labels(), self._columns.n_levels, strict=True)):
+            levels = self._columns.schema.columns[j].levels if n else ()
+            cells += [f"{name}={level}" for level in levels] or [name]
+        values = self._model.loadings(codes, self.whiten, self._columns.n_levels)
+        return pd.DataFrame(values, index=self.get_feature_names_out(), columns=cells)
+
+    def diagnostics(self, X, *, n_draws=32):
+        """What rows say of the posterior: which codes carry something, how loose the bound is.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+            Rows, best such as training has not seen; at most the first 1000 are used.
+        n_draws : int, default=32
+            Draws from each row's posterior.
+
+        Returns
+        -------
+        diagnostics : dict
+            `kl_per_dim`, ndarray of shape (latent_dim_,): mean KL of each code's posterior from a
+            standard normal, nats. `active`, ndarray of bool: whether the posterior mean of the
+            code varies. `mutual_information`: of rows and codes, nats, at most the logarithm of
+            the number of rows. `bound`, `log_likelihood`: evidence lower bound and
+            importance-weighted likelihood of the model without the linear start, nats per row;
+            `gap`: their difference, what the posterior's shape costs. `restart_spread`: standard
+            deviation of the restarts' best held-out bounds; `restart_agreement`: least share of
+            the variance of the kept model's codes that a restart's codes tell.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be used.
+        """
+        if not isinstance(n_draws, Integral) or n_draws < 1:
+            raise ValueError(f"n_draws={n_draws!r} must be a whole number from 1 up.")
+        values = self._check_rows(X, "diagnostics")[1][:_N_LOADINGS]
+        model = self._model_with_missing() if has_missing(values) else self._model
+        found = model.diagnose(values, int(n_draws))
+        padding = np.zeros(self.latent_dim_ - len(found.kl))
+        bounds, agreement = self.restarts_["bound"], self.restarts_["agreement"]
+        return {
+            "kl_per_dim": np.concatenate([found.kl, padding]),
+            "active": np.concatenate([found.is_active, padding]).astype(bool),
+            "mutual_information": found.mutual_information,
+            "bound": found.bound,
+            "log_likelihood": found.log_likelihood,
+            "gap": found.log_likelihood - found.bound,
+            "restart_spread": float(bounds.std()) if len(bounds) else 0.0,
+            "restart_agreement": float(agreement.min(initial=1.0)),
+        }
 
     def _validate(self, X, sample_weight, reset):
         """X as it came, the matrix or table to fit, weights; rows of weight 0 left out."""
@@ -592,8 +740,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 answers.append(answer)
         return [answer.astype(X.dtype, copy=False) for answer in answers]
 
-    def _log_prob(self, X):
-        return self._ask(X, lambda model, rows: (model.log_prob(rows),))[0]
+    def _log_prob(self, X, n_draws=N_DRAWS):
+        return self._ask(X, lambda model, rows: (model.log_prob(rows, n_draws),))[0]
 
     def _model_with_missing(self):
         is_mixed = isinstance(self._model, MixedModel)
@@ -653,14 +801,22 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         elif latent_dim == "auto":
             rows = features_of(X, weight) if isinstance(X, Table) else X
             latent_dim = choose_latent_dim(rows, weight, np.random.RandomState(seed))
-        architecture = self.architecture
-        if architecture == "mlp" and isinstance(X, Table):
-            architecture = MLP(hidden_layer_sizes=TABLE_WIDTHS)
-        elif isinstance(architecture, str):
-            architecture = ARCHITECTURES[architecture]()
-        return Options(
+        architecture = _component(self.architecture, ARCHITECTURES)
+        if isinstance(X, Table) and isinstance(architecture, MLP):
+            architecture = architecture.with_auto_sizes(TABLE_WIDTHS)
+        recipe = Recipe(
+            _component(self.objective, OBJECTIVES),
+            _component(self.optimizer, OPTIMIZERS),
+            _component(self.kl_schedule, KL_SCHEDULES),
+            float(self.beta),
+        )
+        options = Options(
             latent_dim=int(latent_dim),
             architecture=architecture,
+            prior=_component(self.prior, PRIORS),
+            recipe=recipe,
+            annealing=_component(self.annealing, ANNEALING),
+            n_init=self.n_init,
             init=self.init,
             batch_size=_unless_auto(self.batch_size),
             max_iter=_unless_auto(self.max_iter),
@@ -670,6 +826,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             precision=self.precision,
             seed=seed,
         )
+        options.check()
+        return options
 
     def _forget(self):
         learned = [name for name in vars(self) if name.endswith("_") and name[0] != "_"]
@@ -686,6 +844,12 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.n_samples_ = n_seen + rows[0].shape[0]
         self.loss_curve_ = curves[0] + [float(loss) - jacobian for loss in record.losses]
         self.validation_scores_ = curves[1] + [bound + jacobian for bound in record.bounds]
+        self.history_ = _history(curves[2] + [_in_users_units(h, start) for h in record.history])
+        bounds, agreement = zip(*record.restarts, strict=True) if record.restarts else ([], [])
+        self.restarts_ = {
+            "bound": np.array(bounds, dtype=float) + jacobian,
+            "agreement": np.array(agreement, dtype=float),
+        }
         self.n_iter_ = len(self.loss_curve_)
         self.kept_ = model.kept
         self.start_weight_ = model.reported_start_weight
@@ -701,6 +865,12 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.n_active_ = int(use.is_active.sum())
         self.device_ = model.device
 
+    def _curves(self):
+        """What a fit that goes on adds to."""
+        rows = zip(*self.history_.values(), strict=True)
+        history = [dict(zip(self.history_, row, strict=True)) for row in rows]
+        return self.loss_curve_, self.validation_scores_, history
+
     def _warn(self, model, record):
         rank = model.start.latent_dim
         if rank < model.latent_dim:
@@ -708,6 +878,17 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 f"latent_dim={model.latent_dim} is above the rank of the data, {rank}: the last "
                 f"{model.latent_dim - rank} codes are always 0. Use latent_dim={rank} or less.",
                 UserWarning,
+                stacklevel=3,
+            )
+        collapsed = model.collapsed
+        if len(collapsed):
+            warnings.warn(
+                f"codes {collapsed.tolist()} carry nothing any more (KL below {COLLAPSED} nats), "
+                f"though the linear start had a use for {model.start.latent_dim} codes: posterior "
+                "collapse. Begin at PCA (init='pca'), lower beta, raise the KL slowly "
+                "(kl_schedule='linear'), or use latent_dim="
+                f"{model.latent_dim - len(collapsed)}.",
+                CollapseWarning,
                 stacklevel=3,
             )
         if record.interrupted:
@@ -764,6 +945,32 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         tags.input_tags.allow_nan = True
         tags.array_api_support = True
         return tags
+
+
+_HISTORY = (
+    "step", "n_pass", "bound", "reconstruction", "kl", "gradient_norm", "learning_rate", "noise",
+    "temperature", "accepted", "seconds",
+)  # fmt: skip
+
+
+def _history(looks):
+    """Looks at the held-out rows, by column."""
+    return {name: np.array([look.get(name, np.nan) for look in looks]) for name in _HISTORY}
+
+
+def _in_users_units(look, start):
+    """A look whose densities and noise are in units of the data."""
+    jacobian = start.log_jacobian
+    return look | {
+        "bound": look["bound"] + jacobian,
+        "reconstruction": look["reconstruction"] + jacobian,
+        "noise": look["noise"] * start.scale**2,
+    }
+
+
+def _component(value, table):
+    """A component, or the one that a name stands for."""
+    return table[value]() if isinstance(value, str) else value
 
 
 def _unless_auto(value):

@@ -44,6 +44,12 @@ class FilledVAE(MixedVAE):
     def decode(self, z: Tensor) -> Tensor:
         return self.vae.decode(z) @ self.components
 
+    def log_prior(self, z: Tensor) -> Tensor:
+        return self.vae.log_prior(z)
+
+    def sample_prior(self, n: int, generator: torch.Generator) -> Tensor:
+        return self.vae.sample_prior(n, generator)
+
     def codes(self, rows: Cells) -> Tensor:
         return self.encode(rows).mean * self.vae.code_scale
 
@@ -62,6 +68,7 @@ class FilledModel(MixedModel):
             start,
             fitted.latent_dim,
             fitted.architecture,
+            fitted.prior,
             fitted.weights,
             fitted.use,
             fitted.start_weight,

@@ -2,33 +2,40 @@
 
 import copy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from skvae.annealing import Annealing
 from skvae.devices import resolve_precision
-from skvae.diagnostics import CodeUse, code_use
-from skvae.held_out import FEWEST_ROWS, HeldOut, Kept
+from skvae.diagnostics import CodeUse, code_use, linear_r2
+from skvae.held_out import FEWEST_ROWS, START_WEIGHT_MIN, HeldOut, Kept
 from skvae.mixed import Table
 from skvae.mixed_model import MixedModel
 from skvae.model import Model
 from skvae.networks import Architecture, build, start_at_zero
+from skvae.objective import Autoencoder, Elbo
+from skvae.priors import Prior
+from skvae.schedules import Constant
 from skvae.training import (
     Budget,
     Learner,
     Plan,
     Progress,
+    Recipe,
     Record,
     one_pass,
     train,
 )
-from skvae.vae import VAE, Rows
+from skvae.vae import LatentModel, Rows, of_columns
 
 # Fewer rows than this cannot show on held-out rows that anything beats the linear start.
 MIN_TRAINING_ROWS = 30
+_PRIOR_ROWS = 10_000  # to which a prior is fitted afterwards
 _SEEN_ROWS = 1000  # of the training, by which units are scaled and measured
 _FLOPS = 3e12  # of a whole training run, about half a minute on two cores
 _STEPS = (2000, 6000)
@@ -41,6 +48,10 @@ class Options:
 
     latent_dim: int
     architecture: Architecture
+    prior: Prior
+    recipe: Recipe
+    annealing: Annealing | None
+    n_init: int
     init: str
     batch_size: int | None
     max_iter: int | None
@@ -49,6 +60,80 @@ class Options:
     device: torch.device
     precision: str
     seed: int
+
+    def check(self) -> None:
+        """Refuse options that make no sense, alone or together.
+
+        Raises
+        ------
+        ValueError
+            If a component's option is out of range, or one choice leaves another nothing to do.
+        """
+        parts = (self.recipe.objective, self.recipe.optimizer, self.recipe.kl_schedule)
+        for part in (*parts, self.prior, self.annealing):
+            if part is not None:
+                part.check()
+        for is_wrong, why in self._contradictions():
+            if is_wrong:
+                raise ValueError(why)
+
+    def _contradictions(self) -> Iterator[tuple[bool, str]]:
+        objective, prior = self.recipe.objective, self.prior
+        weighs = self.recipe.beta != 1.0 or not isinstance(self.recipe.kl_schedule, Constant)
+        walks = self.annealing is not None and not self.annealing.follows_training
+        yield (
+            objective.is_deterministic and weighs,
+            "objective='autoencoder' has no KL term for beta or kl_schedule to weigh: leave them "
+            "at 1.0 and 'constant', or use objective='elbo'.",
+        )
+        yield (
+            objective.is_deterministic and prior.is_trained,
+            f"objective='autoencoder' has no KL term that would train prior={prior}: use "
+            "prior='ex_post', which is fitted to the codes afterwards.",
+        )
+        yield (
+            prior.is_trained and not objective.has_plain_kl,
+            f"{objective} takes the KL to a standard normal apart, which prior={prior} is not: "
+            "use prior='normal' or 'ex_post'.",
+        )
+        yield (
+            walks and not isinstance(self.recipe.kl_schedule, Constant),
+            "annealing='randomwalk' takes no steps of training, so kl_schedule has no course to "
+            "follow: leave it at 'constant'.",
+        )
+        yield (
+            walks and not (objective.has_plain_kl and type(objective) in (Elbo, Autoencoder)),
+            "annealing='randomwalk' judges by the bound or by the autoencoder's likelihood, not "
+            f"by {objective}: use objective='elbo' or 'autoencoder'.",
+        )
+
+    def check_online(self) -> None:
+        """Refuse what needs all rows at once.
+
+        Raises
+        ------
+        ValueError
+            If a choice needs a budget of passes, or rows to go back to.
+        """
+        courses = (self.recipe.kl_schedule, self.recipe.optimizer.course())
+        for is_wrong, what in (
+            (any(course.end > 0 for course in courses), "a schedule with a fixed course"),
+            (self.annealing is not None, "annealing"),
+            (self.n_init > 1, "n_init above 1"),
+            (self.prior.is_fitted_after, f"prior={self.prior}"),
+        ):
+            if is_wrong:
+                raise ValueError(
+                    f"partial_fit sees rows once and knows no end, which {what} needs; use fit."
+                )
+
+
+class Trial(NamedTuple):
+    """One training from one set of first weights."""
+
+    vae: LatentModel
+    origin: dict[str, Tensor]  # its state before the first step
+    record: Record
 
 
 @torch.inference_mode(False)
@@ -69,24 +154,99 @@ def fit_model(
         return linear_model(kind, start, X, options), linear_record(kind, start, X, weight)
     rows = make_rows(kind, start, X, weight, options)
     held_out, training = split(rows.n_rows, options.validation_fraction, rng, options.device)
-    vae = initial_vae(kind, start, options, previous)
     generator = torch.Generator(options.device).manual_seed(options.seed)
-    origin = {name: value.clone() for name, value in vae.state_dict().items()}
-    seen = rows.take(training[:_SEEN_ROWS])
-    judge = HeldOut.of(rows.take(held_out), seen, start_vae(kind, start, options), generator)
-    plan = Plan(make_budget(len(training), vae, options), len(training), rows.n_inputs)
-    learner = make_learner(vae, generator, options)
+    seen = rows.take(training[:_SEEN_ROWS]).drawn(generator)
+    judge = HeldOut.of(
+        rows.take(held_out).drawn(generator),
+        seen,
+        start_vae(kind, start, options),
+        generator,
+        options.recipe.objective.is_deterministic,
+    )
 
     def report_in_users_units(progress: Progress) -> None:
         bounds = [bound + start.log_jacobian for bound in progress.bounds]
         if report is not None:
             report(progress._replace(bounds=bounds))
 
-    record = train(learner, rows, training, judge, plan, report_in_users_units)
+    def attempt(number: int) -> Trial:
+        vae = initial_vae(kind, start, seen, options, number, previous)
+        return run_trial(vae, rows, training, judge, options, report_in_users_units)
+
+    trials = [attempt(number) for number in range(options.n_init)]
+    vae, origin, record = max(trials, key=lambda trial: max(trial.record.bounds[1:]))
+    bounds = [max(trial.record.bounds[1:]) for trial in trials]
+    agreement = compare([trial.vae for trial in trials], vae, judge.rows)
+    record.restarts = list(zip(bounds, agreement, strict=True))
     kept = judge.keep(vae, origin if options.init == "pca" else None)
     if kept.share == 0.0:
         return linear_model(kind, start, X, options), record
+    kept = fit_prior(vae, rows, training, judge, kept, options)
     return trained_model(kind, vae, start, kept, use_of(vae, seen), options), record
+
+
+def run_trial(
+    vae: LatentModel,
+    rows: Rows,
+    training: Tensor,
+    judge: HeldOut,
+    options: Options,
+    report: Callable[[Progress], None],
+) -> Trial:
+    """Train from these weights, with annealing where it is asked for."""
+    origin = {name: value.clone() for name, value in vae.state_dict().items()}
+    plan = Plan(
+        make_budget(len(training), vae, options), options.recipe, len(training), rows.n_inputs
+    )
+    learner = make_learner(vae, judge.generator, options)
+    annealing = options.annealing
+    if annealing is not None:
+        learner.disturb = annealing.disturbance(learner)
+    if annealing is None or annealing.follows_training:
+        record = train(learner, rows, training, judge, plan, report)
+    else:
+        record = Record.of(judge)
+    if annealing is not None and not record.interrupted:
+        annealing.refine(learner, rows, training, judge, plan, record)
+    return Trial(vae.eval(), origin, record)
+
+
+@torch.no_grad()
+def compare(vaes: list[LatentModel], best: LatentModel, rows: Rows) -> list[float]:
+    """Share of the variance of the best restart's codes that those of each predict linearly.
+
+    Near 1 restarts found one optimum, up to rotation; far below they found different ones.
+    """
+    target = best.codes(rows)
+    return [linear_r2(vae.codes(rows), target) for vae in vaes]
+
+
+def fit_prior(
+    vae: LatentModel,
+    rows: Rows,
+    training: Tensor,
+    judge: HeldOut,
+    kept: Kept,
+    options: Options,
+) -> Kept:
+    """Fit a prior to the codes, where one is to be fitted afterwards; keep it if it helps."""
+    if not options.prior.is_fitted_after:
+        return kept
+    some = rows.take(training[:_PRIOR_ROWS]).drawn(judge_generator(options))
+    with torch.no_grad():
+        q = vae.encode(some)
+        draws = q.sample(some.draw_noise(vae.latent_dim, judge_generator(options)))
+    weight = None if some.weight is None else some.weight.numpy(force=True)
+    module = options.prior.fit(draws.numpy(force=True).astype(np.float64), options.seed, weight)
+    start_weight = judge.prefer(vae, module.to(draws))
+    if start_weight is None:
+        return kept
+    return kept._replace(start_weight=max(start_weight.item(), START_WEIGHT_MIN))
+
+
+def judge_generator(options: Options) -> torch.Generator:
+    """Draws that do not depend on how long training took."""
+    return torch.Generator(options.device).manual_seed(options.seed)
 
 
 def kind_of(X) -> type[Model]:
@@ -125,34 +285,64 @@ def split(
     return order[:n_held_out], order[n_held_out:]
 
 
-def initial_vae(kind: type[Model], start, options: Options, previous: Model | None = None) -> VAE:
+def initial_vae(
+    kind: type[Model],
+    start,
+    seen: Rows,
+    options: Options,
+    number: int = 0,
+    previous: Model | None = None,
+) -> LatentModel:
     """The model before the first step: at the linear start, at random, or where it was left."""
     dtype = torch.float64 if options.precision == "float64" else torch.float32
     if previous is not None and previous.architecture is not None:
-        return previous.vae(dtype).to(options.device).requires_grad_(True)
-    sizes = kind.branch_sizes(start)
-    encoder, decoder = build(options.architecture, sizes, options.seed)
+        vae = previous.vae(dtype).to(options.device)
+        if options.prior.is_fitted_after:
+            vae.prior = None
+        return vae.requires_grad_(True)
+    architecture = options.architecture
+    sizes = kind.branch_sizes(start, architecture)
+    encoder, decoder = build(architecture, sizes, options.seed + number)
     if options.init == "pca":
         start_at_zero(encoder, sizes[0][0])
         start_at_zero(decoder, sizes[1][0])
-    vae = kind.module(start, encoder, decoder)
+    vae = kind.module(start, encoder, decoder, of_columns=of_columns(architecture))
     if options.init == "random":
         vae.forget_start()
-    return vae.to(options.device, dtype)
+    vae.to(options.device, dtype)
+    if options.recipe.objective.needs_columns:
+        vae.know_columns(start)
+    if options.recipe.objective.is_deterministic:
+        vae.undo_shrinkage()
+    if options.prior.is_trained:
+        vae.prior = initial_prior(vae, seen, options, number)
+    return vae
 
 
-def make_learner(vae: VAE, generator: torch.Generator, options: Options) -> Learner:
+@torch.no_grad()
+def initial_prior(vae: LatentModel, seen: Rows, options: Options, number: int) -> nn.Module | None:
+    """The prior before the first step."""
+    inputs = vae.inputs(seen)
+    module = options.prior.module(vae.latent_dim, inputs.shape[1])
+    if module is not None:
+        module.to(inputs)
+        generator = torch.Generator(options.device).manual_seed(options.seed + number)
+        options.prior.start(module, inputs, generator)
+    return module
+
+
+def make_learner(vae: LatentModel, generator: torch.Generator, options: Options) -> Learner:
     """The model with its optimiser, in the precision that fits its size."""
     precision = resolve_precision(options.precision, options.device, count_parameters(vae))
-    return Learner.of(vae, generator, precision)
+    return Learner.of(vae, options.recipe, generator, precision)
 
 
-def count_parameters(vae: VAE) -> int:
+def count_parameters(vae: LatentModel) -> int:
     """Numbers that training moves."""
     return sum(parameter.numel() for parameter in vae.parameters())
 
 
-def make_budget(n_rows: int, vae: VAE, options: Options) -> Budget:
+def make_budget(n_rows: int, vae: LatentModel, options: Options) -> Budget:
     """Batch size and passes: as many steps as a fixed amount of arithmetic pays for."""
     batch_size = options.batch_size
     if batch_size is None:
@@ -171,7 +361,7 @@ def linear_model(kind: type[Model], start, X, options: Options) -> Model:
     """The linear start as it stands."""
     weights, use = arrays(kind.module(start)), kind.start_use(start, X)
     device = str(options.device)
-    return kind(start, options.latent_dim, None, weights, use, 1.0, 0.0, device)
+    return kind(start, options.latent_dim, None, None, weights, use, 1.0, 0.0, device)
 
 
 def linear_record(kind: type[Model], start, X, weight: np.ndarray | None) -> Record:
@@ -182,7 +372,7 @@ def linear_record(kind: type[Model], start, X, weight: np.ndarray | None) -> Rec
 
 def trained_model(
     kind: type[Model],
-    vae: VAE,
+    vae: LatentModel,
     start,
     kept: Kept,
     use: CodeUse,
@@ -193,6 +383,7 @@ def trained_model(
         start,
         options.latent_dim,
         options.architecture,
+        None if vae.prior is None else options.prior,
         arrays(vae),
         use,
         kept.start_weight,
@@ -201,12 +392,12 @@ def trained_model(
     )
 
 
-def use_of(vae: VAE, rows: Rows) -> CodeUse:
+def use_of(vae: LatentModel, rows: Rows) -> CodeUse:
     """What the codes hold, measured in double precision."""
     return code_use(copy.deepcopy(vae).double(), rows.double())
 
 
-def arrays(vae: VAE) -> dict[str, np.ndarray]:
+def arrays(vae: LatentModel) -> dict[str, np.ndarray]:
     """The state of a model as numpy arrays of its own."""
     return {name: value.numpy(force=True).copy() for name, value in vae.state_dict().items()}
 
@@ -217,7 +408,7 @@ class Online:
 
     weights: dict[str, np.ndarray]
     averaged: dict[str, np.ndarray]
-    moments: list[np.ndarray]  # of the gradient, mean and mean square
+    moments: list[np.ndarray]  # what the optimiser remembers of past gradients
     step: int
 
 
@@ -240,23 +431,30 @@ def fit_online(
         return linear_model(kind, start, X, options), linear_record(kind, start, X, weight), None
     rows = make_rows(kind, start, X, weight, options)
     generator = torch.Generator(options.device).manual_seed(options.seed)
-    learner = make_learner(initial_vae(kind, start, options, model), generator, options)
+    everything = torch.arange(rows.n_rows, device=options.device)
+    seen = rows.take(everything[:_SEEN_ROWS]).drawn(generator)
+    vae = initial_vae(kind, start, seen, options, previous=model)
+    learner = make_learner(vae, generator, options)
     budget = make_budget(rows.n_rows, learner.vae, options)
-    plan = Plan(budget._replace(max_passes=sys.maxsize), rows.n_rows, rows.n_inputs)
+    plan = Plan(budget._replace(max_passes=sys.maxsize), options.recipe, rows.n_rows, rows.n_inputs)
     if online is not None:
         _resume(learner, online)
-    everything = torch.arange(rows.n_rows, device=options.device)
-    seen = rows.take(everything[:_SEEN_ROWS])
-    judge = HeldOut.of(rows.take(everything), seen, start_vae(kind, start, options), generator)
+    judge = HeldOut.of(
+        rows.take(everything).drawn(generator),
+        seen,
+        start_vae(kind, start, options),
+        generator,
+        options.recipe.objective.is_deterministic,
+    )
     record = Record(n_passes=1)
     kept = Kept(model.kept, model.start_weight) if model else Kept(0.0, 1.0)
     can_judge = rows.n_rows >= FEWEST_ROWS
     if can_judge:
-        record.bounds.append(judge.look(learner.averaged))
+        record.add(judge.look(learner.averaged), step=learner.step)
         kept = judge.keep(learner.averaged, None) if model else kept
     record.losses.append(one_pass(learner, rows, everything, plan))
     if can_judge:
-        judge.look(learner.averaged)
+        judge.look(learner.show())
     online = _snapshot(learner)
     if kept.share == 0.0:
         return linear_model(kind, start, X, options), record, online
@@ -266,17 +464,15 @@ def fit_online(
 
 
 def _snapshot(learner: Learner) -> Online:
-    optimizer = learner.optimizer
-    moments = [m.numpy(force=True).copy() for m in (optimizer.mean, optimizer.square)]
+    moments = [moment.numpy(force=True).copy() for moment in learner.weights.moments]
     return Online(arrays(learner.vae), arrays(learner.averaged), moments, learner.step)
 
 
 def _resume(learner: Learner, online: Online) -> None:
-    optimizer = learner.optimizer
     for module, state in ((learner.vae, online.weights), (learner.averaged, online.averaged)):
         module.load_state_dict({name: torch.tensor(array) for name, array in state.items()})
-    for moment, array in zip((optimizer.mean, optimizer.square), online.moments, strict=True):
+    for moment, array in zip(learner.weights.moments, online.moments, strict=True):
         moment.copy_(torch.tensor(array))
-    for step in optimizer.steps:
-        step.fill_(online.step)
+    for part in learner.weights.parts:
+        part.step.fill_(online.step)
     learner.step = online.step

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from skvae.objective import importance_bound, log_weight, mixture, shrinkage_undone
-from skvae.vae import VAE, Posterior, Rows
+from skvae.objective import explained, importance_bound, log_weight, mixture, shrinkage_undone
+from skvae.vae import LatentModel, Posterior, Rows
 
 START_WEIGHT_MIN = 0.01
 WIDEST_NOISE = 3.0  # times the start's median error, per column
@@ -22,6 +22,7 @@ FEWEST_ROWS = 20  # that can say anything of a model
 N_DRAWS = 16
 KEEP_SHARES = (1.0, 0.75, 0.5, 0.25)
 N_STANDARD_ERRORS = 3.0
+_WIDTH_STEPS, _WIDTH_RATE = 100, 0.1  # of the fit of an autoencoder's posterior
 
 
 class DivergenceError(FloatingPointError, ValueError):
@@ -35,41 +36,71 @@ class Kept(NamedTuple):
     start_weight: float  # of the linear start in the reported density
 
 
+class Look(NamedTuple):
+    """What one look at the held-out rows saw: means over them, in nats."""
+
+    bound: float  # of the mixture with the linear start
+    reconstruction: float  # of the model alone
+    kl: float
+    noise: float  # variance that all columns share; NaN where they do not
+
+
 @dataclass(frozen=True)
 class HeldOut:
     """Held-out rows, what the linear start makes of them, and the noise they are judged with."""
 
     rows: Rows
     seen: Rows  # some of the training rows
-    start: VAE  # the linear start, without branches
-    start_bound: float  # mean evidence lower bound of the linear start
+    start: LatentModel  # the linear start, without branches
+    first_look: Look  # at the linear start
     start_log_prob: Tensor  # (n,), importance-weighted bound, nats
     start_error: Tensor  # (n,), squared error of the reconstruction
     noise: Tensor  # (n, q), one draw from each row's posterior
     draws: Tensor  # (N_DRAWS, q), shared by the rows
+    is_deterministic: bool  # rows are decoded from their codes, and there is no KL
+    generator: torch.Generator  # that the training goes on with
 
     @classmethod
     @torch.no_grad()
-    def of(cls, rows: Rows, seen: Rows, start: VAE, generator: torch.Generator) -> "HeldOut":
+    def of(
+        cls,
+        rows: Rows,
+        seen: Rows,
+        start: LatentModel,
+        generator: torch.Generator,
+        is_deterministic: bool = False,
+    ) -> "HeldOut":
         """Judge by these rows against this start; seen are rows of the training."""
         noise = rows.draw_noise(start.latent_dim, generator)
         draws = noise.new_empty(N_DRAWS, start.latent_dim).normal_(generator=generator)
-        q = start.encode(rows)
+        codes = start.codes(rows)
+        q, decoded = start.encode(rows), start.decode(codes)
         weights = torch.stack([log_weight(start, rows, q, draw) for draw in draws])
+        if is_deterministic:
+            bound, kl = rows.mean(start.log_likelihood(rows, decoded)).item(), 0.0
+        else:
+            bound, kl = rows.mean(weights.mean(0)).item(), rows.mean(q.kl().sum(-1)).item()
         return cls(
             rows,
             seen,
             start,
-            rows.mean(weights.mean(0)).item(),
+            Look(bound, bound + kl, kl, _shared_noise(start)),
             torch.logsumexp(weights, 0) - math.log(N_DRAWS),
-            start.squared_error(rows, start.reconstruct(start.codes(rows))),
+            start.squared_error(rows, start.reconstruct(codes)),
             noise,
             draws,
+            is_deterministic,
+            generator,
         )
 
+    @property
+    def start_bound(self) -> float:
+        """Mean evidence lower bound of the linear start."""
+        return self.first_look.bound
+
     @torch.no_grad()
-    def look(self, vae: VAE) -> float:
-        """Set the model's units, noise and code scale from rows; the mean held-out bound in nats.
+    def look(self, vae: LatentModel) -> Look:
+        """Set the model's units, noise and code scale from rows; see what it is worth.
 
         Noise and mixture weight follow from EM on two numbers. The start is drawn with the same
         noise as the model, so that luck in the draws favours neither.
@@ -77,7 +108,8 @@ class HeldOut:
         if self.seen.n_rows >= FEWEST_ROWS:
             vae.follow_prior(self.seen)
         q, decoded, kl = self._terms(vae)
-        vae.code_scale.copy_(shrinkage_undone(self.rows.mean(q.variance)))
+        if not self.is_deterministic:
+            vae.code_scale.copy_(shrinkage_undone(self.rows.mean(q.variance)))
         _, start_decoded, start_kl = self._terms(self.start)
         start_bound = self.start.log_likelihood(self.rows, start_decoded) - start_kl
         # One row far out could claim the model for itself, with noise to match.
@@ -93,7 +125,9 @@ class HeldOut:
         gain = self.rows.mean(mixture(bound, start_bound, weight) - start_bound).item()
         if not math.isfinite(gain):
             raise DivergenceError(f"the held-out bound became {gain}")
-        return self.start_bound + gain
+        mean_kl = self.rows.mean(kl).item()
+        reconstruction = self.rows.mean(bound).item() + mean_kl
+        return Look(self.start_bound + gain, reconstruction, mean_kl, _shared_noise(vae))
 
     def _median(self, values: Tensor) -> Tensor:
         """Weighted median over the rows."""
@@ -103,12 +137,11 @@ class HeldOut:
         up_to = self.rows.weight[order].cumsum(0)
         return ordered[torch.searchsorted(up_to, 0.5 * up_to[-1])]
 
-    def _terms(self, vae: VAE) -> tuple[Posterior, Tensor, Tensor]:
-        q = vae.encode(self.rows)
-        return q, vae.decode(q.sample(self.noise)), q.kl().sum(-1)
+    def _terms(self, vae: LatentModel) -> tuple[Posterior, Tensor, Tensor]:
+        return explained(vae, self.rows, None if self.is_deterministic else self.noise)
 
     @torch.no_grad()
-    def keep(self, vae: VAE, origin: dict[str, Tensor] | None) -> Kept:
+    def keep(self, vae: LatentModel, origin: dict[str, Tensor] | None) -> Kept:
         """Keep as much of the training as beats the linear start.
 
         Weights go back toward origin's, where training began at the linear start, until the
@@ -122,20 +155,67 @@ class HeldOut:
                     break
                 vae.load_state_dict({k: _between(origin[k], w, share) for k, w in trained.items()})
                 self.look(vae)
+            if self.is_deterministic:
+                self.fit_width(vae)
             error = vae.squared_error(self.rows, vae.reconstruct(vae.codes(self.rows)))
             log_prob = importance_bound(vae, self.rows, self.draws)
             weight = self.start_weight(log_prob)
             density_gain = mixture(log_prob, self.start_log_prob, weight) - self.start_log_prob
-            gain = vae.gain(self.start_error - error, density_gain)
-            if self.exceeds(gain) and self.rows.mean(density_gain) > 0:
+            gain = self._point_gain(vae) if self.is_deterministic else density_gain
+            gain = vae.gain(self.start_error - error, gain)
+            if self.exceeds(gain) and (self.is_deterministic or self.rows.mean(density_gain) > 0):
                 return Kept(share, max(weight.item(), START_WEIGHT_MIN))
         return Kept(0.0, 1.0)
 
+    def _point_gain(self, vae: LatentModel) -> Tensor:
+        """By how much rows are likelier than under the start, each decoded from its code."""
+        ours, theirs = (
+            model.log_likelihood(self.rows, self._terms(model)[1]) for model in (vae, self.start)
+        )
+        return ours - theirs
+
+    @torch.enable_grad()
+    def fit_width(self, vae: LatentModel) -> None:
+        """Give a posterior to an autoencoder, whose training asked for none.
+
+        One number per unit, added to the logarithm of its variance, maximises the bound of rows
+        of the training by Adam with the same noise at every step.
+        """
+        rows, noise = self.seen, self.noise[: self.seen.n_rows]
+        rows = rows.take(torch.arange(len(noise), device=noise.device))
+        with torch.no_grad():
+            q = vae.encode(rows)
+        width = torch.zeros_like(vae.width, requires_grad=True)
+        adam = torch.optim.Adam([width], lr=_WIDTH_RATE)
+        for _ in range(_WIDTH_STEPS):
+            wider = q._replace(log_variance=q.log_variance + width)
+            z = wider.sample(noise)
+            bound = vae.log_likelihood(rows, vae.decode(z)) - vae.kl(wider, z, noise)
+            (width.grad,) = torch.autograd.grad(-rows.mean(bound), width)
+            adam.step()
+        vae.width += width.detach()
+
+    @torch.no_grad()
+    def prefer(self, vae: LatentModel, prior: nn.Module) -> Tensor | None:
+        """Give the model another prior where held-out rows are likelier under it.
+
+        Returns the start's weight in the mixture with the new density, or None.
+        """
+        before = importance_bound(vae, self.rows, self.draws)
+        vae.prior = prior
+        after = importance_bound(vae, self.rows, self.draws)
+        if not self.rows.mean(after - before) > self._standard_error(after - before):
+            vae.prior = None
+            return None
+        return self.start_weight(after)
+
     def exceeds(self, gain: Tensor) -> bool:
         """Whether the mean of a paired gain is more than its standard error above zero."""
-        mean = self.rows.mean(gain)
-        error = (self.rows.mean((gain - mean).square()) / max(len(gain) - 1, 1)).sqrt()
-        return bool(mean > N_STANDARD_ERRORS * error)
+        return bool(self.rows.mean(gain) > N_STANDARD_ERRORS * self._standard_error(gain))
+
+    def _standard_error(self, values: Tensor) -> Tensor:
+        deviation = values - self.rows.mean(values)
+        return (self.rows.mean(deviation.square()) / max(len(values) - 1, 1)).sqrt()
 
     def start_weight(self, log_prob: Tensor) -> Tensor:
         """The start's weight of greatest likelihood in the mixture, by EM on one number."""
@@ -145,6 +225,11 @@ class HeldOut:
             share = self.rows.mean(torch.sigmoid(odds + self.start_log_prob - log_prob))
             weight = share.clamp(START_WEIGHT_MIN, 1.0 - START_WEIGHT_MIN)
         return weight
+
+
+def _shared_noise(vae: LatentModel) -> float:
+    noise = getattr(vae, "noise_variance", None)
+    return math.nan if noise is None else float(noise)
 
 
 def _between(origin: Tensor, trained: Tensor, share: float) -> Tensor:

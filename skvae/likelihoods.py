@@ -92,7 +92,13 @@ class Likelihood(BaseEstimator):
     shares_noise = True  # in the linear start, with the other columns that do
     takes_sparse = False  # whether its features are 0 where values are
     is_gaussian = False  # given features: the linear start's own density
+    takes_noise = True  # whether a value with noise added is still one that its features know
     takes_missing = False  # whether NaN means something to it beside the cell itself
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether values are probabilities, of which training draws."""
+        return False
 
     def check(self, values, names) -> None:
         """Raise a ValueError that names the first value which cannot be."""
@@ -226,6 +232,7 @@ class LogNormal(GaussianDiag):
     was added to all.
     """
 
+    takes_noise = False
     is_gaussian = False
 
     def check(self, values, names):
@@ -313,12 +320,32 @@ class StudentT(GaussianDiag):
 
 
 class Bernoulli(Likelihood):
-    """Yes or no: booleans, and numbers that are 0 or 1."""
+    """Yes or no: booleans, and numbers that are 0 or 1.
+
+    Parameters
+    ----------
+    stochastic : bool, default=False
+        Whether numbers from 0 to 1 are probabilities, such as the pixels of a grey image, of
+        which every step of the training draws anew (stochastic binarisation: Salakhutdinov &
+        Murray, 2008). Scores of such numbers are expectations over the draws.
+    """
 
     kinds: tuple[str, ...] = ("number", "boolean")
     takes_sparse = True
 
+    def __init__(self, *, stochastic=False):
+        self.stochastic = stochastic
+
+    @property
+    def is_stochastic(self):
+        return self.stochastic
+
     def check(self, values, names):
+        if self.stochastic and not sparse.issparse(values):
+            wrong = (values < 0) | (values > 1)
+            what = "'bernoulli' needs probabilities from 0 to 1"
+            _refuse(wrong, values, names, what, "divide the column by its largest value")
+            return
         if sparse.issparse(values):
             cells = sparse.coo_array(values)
             _refuse_cell(cells, cells.data != 1, names, "'bernoulli' needs 0 or 1", "use 'poisson'")
@@ -362,6 +389,11 @@ class ContinuousBernoulli(Bernoulli):
 
     kinds = ("number",)
     takes_sparse = False
+
+    stochastic = False
+
+    def __init__(self):
+        """Nothing to choose."""
 
     def check(self, values, names):
         wrong = (values < 0) | (values > 1)
@@ -416,6 +448,7 @@ class Categorical(Likelihood):
     """
 
     kinds = ("number", "boolean", "category", "ordered")
+    takes_noise = False
     is_coded = True
 
     def __init__(self, *, max_levels=64):
@@ -543,6 +576,7 @@ class Ordinal(Likelihood):
     """One of several levels in an order: thresholds on one number (McCullagh, 1980)."""
 
     kinds = ("number", "ordered")
+    takes_noise = False
     is_coded = True
 
     def fit(self, values, weight=None, n_levels=None, scale=None):
@@ -639,6 +673,7 @@ class Poisson(Likelihood):
         at least 20.
     """
 
+    takes_noise = False
     takes_missing = True
     takes_sparse = True
 

@@ -66,6 +66,11 @@ class ProbabilisticPCA:
         return np.sqrt(self.variances[: self.latent_dim] - self.noise_variance)
 
     @property
+    def unit_kl(self) -> np.ndarray:
+        """Mean KL of each unit's posterior from the prior, in nats, shape (q,)."""
+        return 0.5 * np.log(self.variances[: self.latent_dim] / self.noise_variance)
+
+    @property
     def noise_variances(self) -> tuple[float, ...]:
         """Noise variances of the density, mixed in equal parts.
 

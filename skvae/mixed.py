@@ -19,10 +19,18 @@ from torch.nn import functional as F
 from skvae.factors import FactorModel
 from skvae.likelihoods import Block, Constants, Likelihood
 from skvae.networks import Architecture
-from skvae.vae import LINEAR_RATE, Posterior, aggregate, branch_parameters, weighted_mean
+from skvae.priors import Prior
+from skvae.vae import (
+    LINEAR_RATE,
+    LatentModel,
+    Posterior,
+    branch_parameters,
+    of_columns,
+    prior_parameters,
+    weighted_mean,
+)
 
 _BEND = 6.0  # standard deviations toward which inputs of the encoder's branch bend
-_LOG_VARIANCE_RANGE = 4.0
 _CELL_COST = 20_000
 DISPERSION_RATE = 1.0  # share of the learning rate
 # Share of the batches in training that have cells hidden: of complete rows, what a share of
@@ -42,6 +50,24 @@ class Table(NamedTuple):
     def shape(self) -> tuple[int, int]:
         return self.values.shape
 
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Columns whose values are probabilities, of which training draws."""
+        found = [columns for likelihood, columns in self.likelihoods if likelihood.is_stochastic]
+        return np.concatenate([np.zeros(0, int), *found])
+
+    def drawn(self, rng: np.random.RandomState) -> "Table":
+        """The same table with 0 or 1 drawn for every probability."""
+        columns = self.probabilities
+        if not len(columns):
+            return self
+        values = self.values.copy()
+        share = values[:, columns]
+        values[:, columns] = np.where(
+            np.isnan(share), share, rng.random_sample(share.shape) < share
+        )
+        return self._replace(values=values)
+
 
 class Cells(NamedTuple):
     """Rows of a table: values (n, c), dense or CSR, and weights (n,) or None.
@@ -54,6 +80,7 @@ class Cells(NamedTuple):
     weight: Tensor | None = None
     targets: Tensor | None = None
     masked_share: float = 0.0
+    probabilities: Tensor | None = None  # columns of which training draws
 
     @property
     def n_rows(self) -> int:
@@ -72,13 +99,25 @@ class Cells(NamedTuple):
         """Some of the rows, dense."""
         weight = None if self.weight is None else self.weight[index]
         if isinstance(self.values, Tensor):
-            return Cells(self.values[index], weight)
-        rows = self.values[index.numpy(force=True)].toarray()
-        return Cells(torch.from_numpy(rows).to(index.device), weight)
+            values = self.values[index]
+        else:
+            rows = self.values[index.numpy(force=True)].toarray()
+            values = torch.from_numpy(rows).to(index.device)
+        return Cells(values, weight, probabilities=self.probabilities)
+
+    def drawn(self, generator: torch.Generator) -> "Cells":
+        """The same rows with 0 or 1 drawn for every probability."""
+        if self.probabilities is None:
+            return self
+        values = self.values.clone()
+        share = values[:, self.probabilities]
+        draw = torch.empty_like(share).uniform_(generator=generator) < share
+        values[:, self.probabilities] = torch.where(share.isnan(), share, draw.to(share))
+        return self._replace(values=values, probabilities=None)
 
     def batch(self, index: Tensor, generator: torch.Generator) -> "Cells":
         """Rows as a step of the training sees them: in some batches with cells hidden."""
-        rows = self.take(index)
+        rows = self.take(index).drawn(generator)
         rate, luck = torch.rand(2, generator=generator, device=index.device)
         if luck >= self.masked_share:
             return rows
@@ -135,8 +174,13 @@ class MixedStart:
         """That a model can be fitted to, at most."""
         return self.rank
 
+    @property
+    def unit_kl(self) -> np.ndarray:
+        """Mean KL of each unit's posterior from the prior, in nats, shape (q,)."""
+        return 0.5 * np.log1p(_gain(self.factors))
 
-class MixedVAE(nn.Module):
+
+class MixedVAE(LatentModel):
     """Encoder, decoder and likelihoods of a table; a branch of None adds nothing."""
 
     blocks: Any  # a list of Block
@@ -144,9 +188,7 @@ class MixedVAE(nn.Module):
     factor_loadings: Tensor
     factor_noise: Tensor
     precision_parts: Tensor
-    code_scale: Tensor
-    center: Tensor
-    spread: Tensor
+    linear_gain: Tensor
     basis: Tensor
     owner: Tensor
     mask_inputs: Tensor
@@ -156,10 +198,11 @@ class MixedVAE(nn.Module):
         start: MixedStart,
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
+        prior: nn.Module | None = None,
+        of_columns: bool = False,
     ) -> None:
-        super().__init__()
         factors, q = start.factors, start.latent_dim
-        self.encoder, self.decoder = encoder, decoder
+        super().__init__(q, encoder, decoder, prior)
         self.blocks = nn.ModuleList(Block(*part) for part in start.parts)
         self.decoder_path = nn.Parameter(_tensor(start.loadings))
         self.decoder_bias = nn.Parameter(_tensor(start.bias))
@@ -169,24 +212,32 @@ class MixedVAE(nn.Module):
             "factor_noise": factors.noise,
             "precision_parts": factors.precision_parts.reshape(start.n_features, q * q),
             "code_scale": _code_scale(factors),
-            "center": np.zeros(q),
-            "spread": np.ones(q),
+            "linear_gain": np.ones(q),
         }
-        if start.basis is not None:
+        self.has_basis = start.basis is not None and not of_columns
+        if start.basis is not None and not of_columns:
             constants["basis"] = start.basis
         for name, value in constants.items():
             self.register_buffer(name, _tensor(value))
         self.register_buffer("owner", torch.tensor(factors.owner))
         self.register_buffer("mask_inputs", torch.tensor(np.flatnonzero(start.masked)))
-        self.has_basis = start.basis is not None
-        self.latent_dim = q
 
     @classmethod
-    def from_architecture(cls, start: MixedStart, architecture: Architecture | None) -> "MixedVAE":
+    def from_architecture(
+        cls,
+        start: MixedStart,
+        architecture: Architecture | None,
+        prior: Prior | None = None,
+    ) -> "MixedVAE":
         """The model with branches of an architecture, or with none."""
         if architecture is None:
             return cls(start)
-        return cls(start, *(architecture(*sizes) for sizes in branch_sizes(start)))
+        encoder, decoder = (architecture(*sizes) for sizes in branch_sizes(start, architecture))
+        module = prior.module(start.latent_dim, len(start.factors.owner)) if prior else None
+        return cls(start, encoder, decoder, module, of_columns(architecture))
+
+    def know_columns(self, start: MixedStart) -> None:
+        """Nothing: cells are columns."""
 
     @torch.no_grad()
     def forget_start(self) -> None:
@@ -194,39 +245,44 @@ class MixedVAE(nn.Module):
         self.decoder_path.zero_()
 
     @torch.no_grad()
-    def follow_prior(self, rows: Cells) -> None:
-        """Give the units, over rows, the prior's mean and variance; as in vae.py."""
-        center, spread = aggregate(self.encode(rows), rows)
-        self.center += self.spread * center
-        self.spread *= spread
+    def undo_shrinkage(self) -> None:
+        """Make the posterior mean the point code; as in vae.py."""
+        self.linear_gain.copy_(self.code_scale)
+        self.code_scale.fill_(1.0)
+
+    def inputs(self, rows: Cells) -> Tensor:
+        """What `encode_inputs` takes, of rows: centred features, missing ones as expected."""
+        return self._linear_posterior(rows.values)[1]
+
+    def encode_inputs(self, inputs: Tensor) -> Posterior:
+        """The posterior of complete features, shape (n, f), that need not be those of a row."""
+        return self._with_branch(self._complete_posterior(inputs), inputs, None)
 
     def encode(self, rows: Cells) -> Posterior:
         """The posterior of rows given their observed cells."""
         with torch.no_grad():
             linear, features, observed = self._linear_posterior(rows.values)
+        return self._with_branch(linear, features, observed)
+
+    def _with_branch(
+        self, linear: Posterior, features: Tensor, observed: Tensor | None
+    ) -> Posterior:
         if self.encoder is None:
             return linear
         change = self.encoder(self._inputs(features, observed))
-        shift, log_factor = change.split(self.latent_dim, -1)
-        log_factor = _LOG_VARIANCE_RANGE * torch.tanh(log_factor / _LOG_VARIANCE_RANGE)
-        mean = (linear.mean + shift - self.center) / self.spread
-        log_variance = linear.log_variance + log_factor
+        q = self._changed(change, linear.mean * self.linear_gain, linear.log_variance)
         if linear.root is None:
-            return Posterior(mean, log_variance - 2.0 * self.spread.log())
-        return Posterior(mean, log_variance, linear.root / self.spread[:, None])
+            return q._replace(log_variance=q.log_variance - 2.0 * self.spread.log())
+        return q._replace(root=linear.root / self.spread[:, None])
 
     def _linear_posterior(self, values: Tensor) -> tuple[Posterior, Tensor, Tensor | None]:
         """Of the factor model; features with missing ones at their conditional mean."""
         observed = self._observed(values)
         features = self._features(values) - self.factor_center
+        if observed is None:
+            return self._complete_posterior(features), features, None
         scaled = self.factor_loadings / self.factor_noise[:, None]
         q = self.latent_dim
-        if observed is None:
-            precision = (
-                1.0 + self.precision_parts.view(len(self.precision_parts), q, q).sum(0).diagonal()
-            )
-            mean = features @ scaled / precision
-            return Posterior(mean, -precision.log().expand_as(mean)), features, None
         there = observed[:, self.owner]
         features = features.masked_fill(~there, 0.0)
         precision = (observed.to(features) @ self.precision_parts).view(len(features), q, q)
@@ -237,6 +293,14 @@ class MixedVAE(nn.Module):
         root = torch.linalg.solve_triangular(factor, identity, upper=False).mT
         features = torch.where(there, features, mean @ self.factor_loadings.T)
         return Posterior(mean, torch.zeros_like(mean), root), features, observed
+
+    def _complete_posterior(self, features: Tensor) -> Posterior:
+        """Of the factor model, for centred features without missing ones."""
+        scaled = self.factor_loadings / self.factor_noise[:, None]
+        parts = self.precision_parts.view(-1, self.latent_dim, self.latent_dim)
+        precision = 1.0 + parts.sum(0).diagonal()
+        mean = features @ scaled / precision
+        return Posterior(mean, -precision.log().expand_as(mean))
 
     def _inputs(self, features: Tensor, observed: Tensor | None) -> Tensor:
         """What the encoder's branch sees: bent features, and which cells are there."""
@@ -255,9 +319,25 @@ class MixedVAE(nn.Module):
         z = self.center + self.spread * z
         return F.linear(z, self.decoder_path, self.decoder_bias) + self.decoder(z)
 
-    def codes(self, rows: Cells) -> Tensor:
-        """Point codes, as in vae.py."""
-        return self.encode(rows).mean * self.code_scale
+    def corrupt(
+        self, rows: Cells, noise: float, masking: float, generator: torch.Generator
+    ) -> Cells:
+        """Rows with noise on their numbers, in standard deviations, and a share of cells missing.
+
+        The cells as they were are the targets.
+        """
+        values = rows.values
+        if noise:
+            values = values.clone()
+            for block in self.blocks:
+                if block.likelihood.takes_noise:
+                    draw = torch.empty_like(values[:, block.columns]).normal_(generator=generator)
+                    values[:, block.columns] += noise * block.scale * draw
+        if masking:
+            hidden = torch.empty_like(values).uniform_(generator=generator) < masking
+            values = values.masked_fill(hidden, torch.nan)
+        targets = rows.values if rows.targets is None else rows.targets
+        return rows._replace(values=values, targets=targets)
 
     def log_likelihood(self, rows: Cells, eta: Tensor) -> Tensor:
         """Log p(observed cells | z) per row, nats of the user's units."""
@@ -311,6 +391,7 @@ class MixedVAE(nn.Module):
         return [
             (linear, LINEAR_RATE, False),
             (dispersions, DISPERSION_RATE, False),
+            (prior_parameters(self), 1.0, False),
             (branch_parameters(self), 1.0, True),
         ]
 
@@ -338,16 +419,24 @@ class MixedVAE(nn.Module):
         return ~missing if missing.any() else None
 
 
-def branch_sizes(start: MixedStart) -> list[tuple[int, int]]:
+def branch_sizes(
+    start: MixedStart, architecture: Architecture | None = None
+) -> list[tuple[int, int]]:
     """Columns in and out of the encoder's branch and of the decoder's."""
     q, width = start.latent_dim, len(start.bias)
-    n_inputs = len(start.factors.owner) if start.basis is None else len(start.basis)
+    n_inputs = len(start.factors.owner)
+    if start.basis is not None and not of_columns(architecture):
+        n_inputs = len(start.basis)
     return [(n_inputs + int(start.masked.sum()), 2 * q), (q, width)]
 
 
+def _gain(factors: FactorModel) -> np.ndarray:
+    """By how much each unit raises the features above their noise, in variances, shape (q,)."""
+    return np.square(factors.loadings / np.sqrt(factors.noise)[:, None]).sum(0)
+
+
 def _code_scale(factors: FactorModel) -> np.ndarray:
-    gain = np.square(factors.loadings / np.sqrt(factors.noise)[:, None]).sum(0)
-    return 1.0 + 1.0 / np.maximum(gain, 1e-6)
+    return 1.0 + 1.0 / np.maximum(_gain(factors), 1e-6)
 
 
 def _tensor(array: np.ndarray) -> Tensor:

@@ -14,12 +14,12 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from skvae.diagnostics import CodeUse, code_use
+from skvae.diagnostics import CodeUse, Diagnosis, code_use, diagnose
 from skvae.heads import fit_mixed
 from skvae.likelihoods import Gaussian, noise_variance
 from skvae.linear import batches
 from skvae.mixed import MASKED_SHARE, Cells, MixedVAE, Table, branch_sizes
-from skvae.model import DRAWS_SEED, HIDDEN_CELLS, N_DRAWS, Model, to_numpy
+from skvae.model import HIDDEN_CELLS, N_DRAWS, Model, shared_draws, to_numpy
 from skvae.objective import importance_bound, log_weight, mixture
 
 N_RESAMPLING_DRAWS = 128  # from each component, of which multiple imputations are chosen
@@ -41,7 +41,7 @@ class MixedModel(Model):
     @staticmethod
     def fit_start(X: Table, latent_dim: int, weight: np.ndarray | None, rng) -> Any:
         """The linear start of a table."""
-        return fit_mixed(X, latent_dim, weight, rng)
+        return fit_mixed(X.drawn(rng), latent_dim, weight, rng)
 
     @staticmethod
     def rows(start: Any, X: Table, weight: np.ndarray | None, dtype, device) -> Any:
@@ -52,7 +52,8 @@ class MixedModel(Model):
         share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
         fewest, slope, most = MASKED_SHARE
         masked_share = min(fewest + slope * missing_share(X.values), most)
-        return Cells(values, share, masked_share=masked_share)
+        drawn = torch.from_numpy(X.probabilities).to(device) if len(X.probabilities) else None
+        return Cells(values, share, masked_share=masked_share, probabilities=drawn)
 
     @staticmethod
     def start_use(start: Any, X: Table) -> CodeUse:
@@ -68,7 +69,7 @@ class MixedModel(Model):
         rows, vae = X.values[:few], MixedVAE(start)
         w = None if weight is None else weight[:few]
         bounds = [
-            importance_bound(vae, Cells(_dense(rows[part], "cpu")), _draws(start.latent_dim))
+            importance_bound(vae, Cells(_dense(rows[part], "cpu")), shared_draws(start.latent_dim))
             for part in batches(rows.shape[0], rows.shape[1] + HIDDEN_CELLS)
         ]
         return float(np.average(to_numpy(bounds), weights=w))
@@ -86,9 +87,36 @@ class MixedModel(Model):
         return x
 
     @torch.inference_mode()
-    def log_prob(self, X) -> np.ndarray:
+    def expected(self, z: np.ndarray, n_levels: np.ndarray) -> np.ndarray:
+        """Expected cells of latent points; of columns with levels their probabilities."""
+        vae = self.vae(torch.float64)
+        units = np.zeros((len(z), self.start.latent_dim))
+        units[:, self.order] = z
+        eta = vae.decode(torch.as_tensor(units, device=self.device))
+        cells: list[Any] = [None] * len(n_levels)
+        for block, part in vae.split(eta):
+            if not block.likelihood.is_coded:
+                values = block.expectation(part)
+                for i, j in enumerate(block.columns):
+                    cells[j] = values[:, i : i + 1]
+                continue
+            like = part.new_zeros(len(z), len(block.columns))
+            levels = [block.log_prob(like + k, part) for k in range(max(n_levels[block.columns]))]
+            for i, j in enumerate(block.columns):
+                cells[j] = torch.stack([p[:, i] for p in levels[: n_levels[j]]], -1).exp()
+        return to_numpy([torch.cat(cells, -1)])
+
+    @torch.inference_mode()
+    def diagnose(self, X, n_draws: int = N_DRAWS) -> Diagnosis:
+        """What rows say of the posterior, by units in the order of the codes."""
+        draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
+        found = diagnose(self.vae(torch.float64), Cells(_dense(X, self.device)), draws)
+        return found.in_users_units(self.order, 0.0)
+
+    @torch.inference_mode()
+    def log_prob(self, X, n_draws: int = N_DRAWS) -> np.ndarray:
         """Importance-weighted bound on the log-density of the observed cells, in nats."""
-        draws = _draws(self.start.latent_dim).to(self.device)
+        draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
         bounds = []
         for components, rows in self._components(X):
             each = [importance_bound(vae, rows, draws) for vae, _ in components]
@@ -104,8 +132,9 @@ class MixedModel(Model):
         generator = _generator(rng, self.device)
         z, from_start = z.to(self.device), from_start.to(self.device)
         components = self._modules()
+        ours = z if self.prior is None else components[0].sample_prior(n_samples, generator)
         for rows in batches(n_samples, len(self.start.bias) + HIDDEN_CELLS):
-            eta = components[0].decode(z[rows])
+            eta = components[0].decode(ours[rows])
             if len(components) == 2:
                 linear = components[1].decode(z[rows])
                 eta = torch.where(from_start[rows, None], linear, eta)
@@ -314,11 +343,6 @@ def _assembled(vae: MixedVAE, parts: list[Tensor]) -> np.ndarray:
 def missing_share(values) -> float:
     """Share of the cells that are missing."""
     return 0.0 if sparse.issparse(values) else float(np.isnan(values).mean())
-
-
-def _draws(latent_dim: int, n_draws: int = N_DRAWS) -> Tensor:
-    generator = torch.Generator().manual_seed(DRAWS_SEED)
-    return torch.randn(n_draws, latent_dim, generator=generator).double()
 
 
 def _generator(rng: np.random.RandomState, device: str) -> torch.Generator:

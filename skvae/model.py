@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae.diagnostics import CodeUse
+from skvae.diagnostics import COLLAPSED, START_USE, CodeUse, Diagnosis, diagnose
 from skvae.linear import batches, fit_linear
 from skvae.objective import importance_bound, mixture
+from skvae.priors import Prior
 from skvae.vae import VAE, Rows, branch_sizes
 
 N_DRAWS = 32  # of the importance-weighted bound that scores report
 DRAWS_SEED = 0  # scores of two models differ by the models alone
+_DERIVATIVE_STEP = 1e-4  # in the prior's coordinates
 HIDDEN_CELLS = 1024  # columns that a row may take inside the networks, at a guess
 
 
@@ -30,6 +32,7 @@ class Model:
     start: Any  # ProbabilisticPCA; of tables a MixedStart
     latent_dim: int  # as asked for, inactive units included
     architecture: Callable | None  # None: the linear start was kept
+    prior: Prior | None  # None: standard normal
     weights: dict[str, np.ndarray]
     use: CodeUse
     start_weight: float
@@ -63,7 +66,7 @@ class Model:
             spread=start.weights,
             deviation=np.sqrt(variances) / start.weights,
             explained_variance_ratio=variances / (start.total_variance or 1.0),
-            kl=0.5 * np.log(variances / start.noise_variance),
+            kl=start.unit_kl,
             is_active=(variances - start.noise_variance) / variances > 0.01,
         )
 
@@ -104,16 +107,52 @@ class Model:
             x[rows] = self.start.restore(scores.numpy(force=True))
         return x
 
+    def prior_codes(self, n: int, rng: np.random.RandomState, whiten: bool) -> np.ndarray:
+        """Codes drawn from the prior, shape (n, latent_dim)."""
+        z = self._draw_prior(rng, np.zeros(n, bool))
+        q = self.start.latent_dim
+        return self._padded(z[:, :q] * self._unit(whiten))
+
+    def loadings(self, codes: np.ndarray, whiten: bool, n_levels: np.ndarray) -> np.ndarray:
+        """Mean change of the expected cells per unit of each code, shape (latent_dim, cells).
+
+        A column with levels has as many cells: their probabilities. Central differences, in
+        double precision.
+        """
+        unit = self._unit(whiten)
+        z = codes[:, : len(unit)].astype(np.float64) / unit
+        changes = []
+        for step in _DERIVATIVE_STEP * np.eye(len(unit)):
+            rise = self.expected(z + step, n_levels) - self.expected(z - step, n_levels)
+            changes.append(rise.mean(0) / (2 * _DERIVATIVE_STEP))
+        padded = np.zeros((self.latent_dim, len(changes[0])))
+        padded[: len(unit)] = np.array(changes) / unit[:, None]
+        return padded
+
+    def expected(self, z: np.ndarray, n_levels: np.ndarray) -> np.ndarray:
+        """Expected cells of latent points, shape (n, cells)."""
+        return self.decode(z)
+
     @torch.inference_mode()
-    def log_prob(self, X) -> np.ndarray:
+    def diagnose(self, X, n_draws: int = N_DRAWS) -> Diagnosis:
+        """What rows say of the posterior, by units in the order of the codes."""
+        dtype = np.dtype(np.float64)
+        scores, residual = self.start.project(X, dtype.type)
+        rows = Rows(*(torch.as_tensor(a, device=self.device) for a in (scores, residual)))
+        found = diagnose(
+            self.vae(torch.float64), rows, shared_draws(self.start.latent_dim, n_draws)
+        )
+        return found.in_users_units(self.order, self.start.log_jacobian)
+
+    @torch.inference_mode()
+    def log_prob(self, X, n_draws: int = N_DRAWS) -> np.ndarray:
         """Importance-weighted bound on the log-density of the mixture with the start, in nats."""
         dtype = np.dtype(X.dtype)
         scores, residual = self.start.project(X)
         log_prob = torch.from_numpy(self.start.log_prob(scores, residual))
         if self.architecture is not None:
-            generator = torch.Generator().manual_seed(DRAWS_SEED)
-            draws = torch.randn(N_DRAWS, self.start.latent_dim, generator=generator).double()
-            vae, draws = self.vae(torch.float64), draws.to(self.device)
+            draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
+            vae = self.vae(torch.float64)
             bounds = []
             for rows in batches(len(scores), scores.shape[1] + HIDDEN_CELLS):
                 x, r = (torch.as_tensor(a[rows], device=self.device) for a in (scores, residual))
@@ -125,7 +164,7 @@ class Model:
     def sample(self, n_samples: int, rng: np.random.RandomState, dtype: np.dtype) -> np.ndarray:
         """Draws from the mixture, noise included, shape (n_samples, d)."""
         from_start = rng.random_sample(n_samples) < self.start_weight
-        z = rng.standard_normal((n_samples, self.latent_dim))
+        z = self._draw_prior(rng, from_start)
         start_noise = rng.choice(self.start.noise_variances, n_samples)
         noise_variance = np.where(from_start, start_noise, self.noise_variance)
         x = self.decode(z)
@@ -139,6 +178,18 @@ class Model:
         noise *= self.start.scale * np.sqrt(noise_variance)[:, None]
         x += noise
         return x.astype(dtype, copy=False)
+
+    @torch.inference_mode()
+    def _draw_prior(self, rng: np.random.RandomState, from_start: np.ndarray) -> np.ndarray:
+        """Draws of z, in the order of the codes; those for the start are standard normal."""
+        z = rng.standard_normal((len(from_start), self.latent_dim))
+        if self.prior is not None:
+            vae = self.vae(torch.float64)
+            seed = int(rng.randint(np.iinfo(np.int32).max))
+            generator = torch.Generator(self.device).manual_seed(seed)
+            units = vae.sample_prior(len(z), generator).numpy(force=True)[:, self.order]
+            z[~from_start, : units.shape[1]] = units[~from_start]
+        return z
 
     @property
     def mean(self) -> np.ndarray:
@@ -161,6 +212,15 @@ class Model:
         return self.start_weight / len(self.start.noise_variances)
 
     @property
+    def collapsed(self) -> np.ndarray:
+        """Codes that say nothing, where the linear start had a use for more than are left."""
+        silent = np.flatnonzero(self.use.kl < COLLAPSED)
+        n_used = (self.start.unit_kl > START_USE).sum()
+        if self.architecture is None or len(self.use.kl) - len(silent) >= n_used:
+            return np.zeros(0, int)
+        return silent
+
+    @property
     def order(self) -> np.ndarray:
         return self.use.order
 
@@ -181,7 +241,7 @@ class Model:
     def vae(self, dtype: torch.dtype) -> Any:
         """The module, rebuilt in a dtype, on the device."""
         with torch.device("meta"):
-            vae = self.module.from_architecture(self.start, self.architecture)
+            vae = self.module.from_architecture(self.start, self.architecture, self.prior)
         state = {
             name: torch.tensor(
                 array, dtype=dtype if array.dtype.kind == "f" else None, device=self.device
@@ -203,6 +263,12 @@ class Model:
         padded = np.full((len(values), self.latent_dim), fill, values.dtype)
         padded[:, : values.shape[1]] = values
         return padded
+
+
+def shared_draws(latent_dim: int, n_draws: int = N_DRAWS) -> Tensor:
+    """Standard normal draws that all rows and all models share, shape (n_draws, q)."""
+    generator = torch.Generator().manual_seed(DRAWS_SEED)
+    return torch.randn(n_draws, latent_dim, generator=generator).double()
 
 
 def to_numpy(tensors: list[Tensor]) -> np.ndarray:

@@ -1,26 +1,40 @@
 """Bodies of the nonlinear branches: what stands beside the linear path of encoder and decoder.
 
 An architecture is a component, or any callable, called with (n_in, n_out): it returns a module
-that maps (batch, n_in) to (batch, n_out) and treats every row on its own. Its last layer must be
-linear, because a branch starts at zero. To add one: a component here, a row in ARCHITECTURES.
+that maps (batch, n_in) to (batch, n_out) and, in evaluation mode, treats every row on its own. Its
+last layer must be linear, because a branch starts at zero. Where its attribute `of_columns` is
+true, it sees and makes columns, such as pixels; otherwise their principal scores. To add one: a
+component here, a row in ARCHITECTURES.
 """
 
+import math
 import threading
 from collections.abc import Callable, Iterable
-from numbers import Integral
+from functools import partial
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any
 
 import torch
-from sklearn.base import BaseEstimator
-from torch import nn
+from sklearn.base import BaseEstimator, clone
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
     "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
     "gelu": nn.GELU,
     "elu": nn.ELU,
+    "selu": nn.SELU,
     "tanh": nn.Tanh,
+}
+
+# Of units, and of maps of units.
+NORMALIZATIONS: dict[str, tuple[Callable[[int], nn.Module], Callable[[int], nn.Module]]] = {
+    "batch": (nn.BatchNorm1d, nn.BatchNorm2d),
+    "layer": (nn.LayerNorm, partial(nn.GroupNorm, 1)),
 }
 
 _NARROW = 128
@@ -29,10 +43,98 @@ TABLE_WIDTHS = (256, 256)  # a level of a category is less than a column of numb
 
 Architecture = Callable[[int, int], nn.Module]
 
+_Size = tuple[int, int]  # height and width
+
 _global_generator = threading.Lock()
 
 
-class MLP(BaseEstimator):
+class Dropout(nn.Module):
+    """Dropout that draws from a generator of its own, which `draw_with` sets.
+
+    Parameters
+    ----------
+    p : float
+        Share of numbers that training sets to zero.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        if self.generator is None:
+            raise RuntimeError("Dropout has no generator to draw from; call draw_with first.")
+        # In single precision always: a half's uniform numbers are too coarse for a share.
+        uniform = torch.empty_like(x, dtype=torch.float32).uniform_(generator=self.generator)
+        return x * (uniform >= self.p) / (1.0 - self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Not every generator can be copied, and two modules that draw alike would be no use.
+        return self.__dict__ | {"generator": None}
+
+
+def draw_with(module: nn.Module, generator: torch.Generator) -> None:
+    """Let every `Dropout` inside draw from the generator, which is on the module's device."""
+    for part in module.modules():
+        if isinstance(part, Dropout):
+            part.generator = generator
+
+
+class Residual(nn.Module):
+    """A layer that adds to its input."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layer(x)
+
+
+class _Body(BaseEstimator):
+    """Hidden layers and the options that they share."""
+
+    of_columns = False
+    activation: str
+    dropout: float
+    normalization: str | None
+
+    def _check_hidden(self) -> None:
+        _check_name("activation", self.activation, ACTIVATIONS)
+        if self.normalization is not None:
+            _check_name("normalization", self.normalization, NORMALIZATIONS, " or None")
+        if not isinstance(self.dropout, Real) or not 0 <= self.dropout < 1:
+            raise ValueError(
+                f"dropout={self.dropout!r} must be a share from 0 up to, not including, 1, "
+                "such as 0.1."
+            )
+
+    @property
+    def _bias(self) -> bool:
+        """Whether a hidden layer needs one: normalization of batches would take it away."""
+        return self.normalization != "batch"
+
+    def _dense(self, n_in: int, n_out: int) -> list[nn.Module]:
+        return [nn.Linear(n_in, n_out, bias=self._bias), *self._after(n_out)]
+
+    def _after(self, n_units: int, of_maps: bool = False) -> list[nn.Module]:
+        """What follows the linear part of a hidden layer."""
+        layers: list[nn.Module] = []
+        if self.normalization is not None:
+            layers.append(NORMALIZATIONS[self.normalization][of_maps](n_units))
+        layers.append(ACTIVATIONS[self.activation]())
+        if self.dropout:
+            layers.append(Dropout(self.dropout))
+        return layers
+
+
+class MLP(_Body):
     """Options of a fully connected body.
 
     Parameters
@@ -41,8 +143,15 @@ class MLP(BaseEstimator):
         Units of each hidden layer, for encoder and decoder alike; "auto" is (256, 256), and
         (512, 512) where more than 128 columns go in or come out; (256, 256) for tables, which
         are anything but numbers without gaps.
-    activation : {"silu", "relu", "gelu", "elu", "tanh"}, default="silu"
+    activation : {"silu", "relu", "leaky_relu", "gelu", "elu", "selu", "tanh"}, default="silu"
         Nonlinearity after each hidden layer.
+    dropout : float, default=0.0
+        Share of each hidden layer's units that training sets to zero, others at every step.
+    normalization : {"batch", "layer"} or None, default=None
+        What brings the units of each hidden layer to mean 0 and variance 1 before the
+        nonlinearity: each unit over the rows of a batch, or each row over its units.
+    residual : bool, default=False
+        Whether each hidden layer adds to its input, where it has as many units.
 
     Examples
     --------
@@ -51,9 +160,20 @@ class MLP(BaseEstimator):
     VAETransformer(architecture=MLP(hidden_layer_sizes=(64,)))
     """
 
-    def __init__(self, *, hidden_layer_sizes="auto", activation="silu"):
+    def __init__(
+        self,
+        *,
+        hidden_layer_sizes="auto",
+        activation="silu",
+        dropout=0.0,
+        normalization=None,
+        residual=False,
+    ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.dropout = dropout
+        self.normalization = normalization
+        self.residual = residual
 
     def __call__(self, n_in: int, n_out: int) -> nn.Module:
         """Build the module.
@@ -71,32 +191,256 @@ class MLP(BaseEstimator):
         Raises
         ------
         ValueError
-            If the activation is unknown or a layer has no units.
+            If an option cannot be.
         """
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation={self.activation!r} is unknown; known: {sorted(ACTIVATIONS)}."
-            )
+        self._check_hidden()
         sizes = self.hidden_layer_sizes
         if isinstance(sizes, str) and sizes == "auto":
             sizes = (_WIDTHS[max(n_in, n_out) > _NARROW],) * 2
-        if isinstance(sizes, str) or not isinstance(sizes, Iterable):
-            raise ValueError(
-                f"hidden_layer_sizes={sizes!r} must be 'auto' or a tuple of whole numbers, "
-                "such as (256, 256)."
-            )
-        sizes = tuple(sizes)
-        if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
-            raise ValueError(f"hidden_layer_sizes={sizes} must be whole numbers from 1 up.")
         layers: list[nn.Module] = []
-        for size in sizes:
-            layers += [nn.Linear(n_in, size), ACTIVATIONS[self.activation]()]
+        for size in _whole_numbers("hidden_layer_sizes", sizes, "'auto' or ", "(256, 256)"):
+            layer = self._dense(n_in, size)
+            skips = self.residual and size == n_in
+            layers += [Residual(nn.Sequential(*layer))] if skips else layer
             n_in = size
         return nn.Sequential(*layers, nn.Linear(n_in, n_out))
+
+    def with_auto_sizes(self, sizes: tuple[int, ...]) -> "MLP":
+        """The same body; hidden layers have these sizes where they were left to "auto"."""
+        if self.hidden_layer_sizes != "auto":
+            return self
+        return clone(self).set_params(hidden_layer_sizes=sizes)
+
+
+class Conv(_Body):
+    """Options of a convolutional body, for rows that are images.
+
+    A row is an image's pixels, flattened with the colours first: all of the first colour, line by
+    line, then all of the second. Each entry of `channels` halves height and width in the encoder,
+    by a convolution of stride 2; the decoder mirrors it with transposed convolutions.
+
+    Parameters
+    ----------
+    image_shape : "auto", (height, width) or (colours, height, width), default="auto"
+        Shape of a row's image; "auto" is a square one, grey or of three colours.
+    channels : tuple of int, default=(32, 64)
+        Maps after each halving.
+    kernel_size : int, default=3
+        Height and width of the convolutions, odd.
+    hidden_units : int or None, default=None
+        Units of a dense layer between the smallest maps and the codes; None leaves it out.
+    activation : {"silu", "relu", "leaky_relu", "gelu", "elu", "selu", "tanh"}, default="silu"
+        Nonlinearity after each hidden layer.
+    dropout : float, default=0.0
+        Share of each hidden layer's numbers that training sets to zero, others at every step.
+    normalization : {"batch", "layer"} or None, default=None
+        What brings each hidden layer to mean 0 and variance 1 before the nonlinearity: each map
+        over the rows of a batch, or each row over all its maps.
+
+    Examples
+    --------
+    >>> from skvae import Conv, VAETransformer
+    >>> VAETransformer(latent_dim=16, architecture=Conv(image_shape=(13, 21)))
+    VAETransformer(architecture=Conv(image_shape=(13, 21)), latent_dim=16)
+    """
+
+    of_columns = True
+
+    def __init__(
+        self,
+        *,
+        image_shape="auto",
+        channels=(32, 64),
+        kernel_size=3,
+        hidden_units=None,
+        activation="silu",
+        dropout=0.0,
+        normalization=None,
+    ):
+        self.image_shape = image_shape
+        self.channels = channels
+        self.kernel_size = kernel_size
+        self.hidden_units = hidden_units
+        self.activation = activation
+        self.dropout = dropout
+        self.normalization = normalization
+
+    def __call__(self, n_in: int, n_out: int) -> nn.Module:
+        """Build the module: the encoder where an image fits in, otherwise the decoder.
+
+        Parameters
+        ----------
+        n_in, n_out : int
+            Columns in and columns out. Columns in after those of the image, such as flags of
+            missing cells, go past the convolutions.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps (batch, n_in) to (batch, n_out).
+
+        Raises
+        ------
+        ValueError
+            If an option cannot be, or an image neither fits in nor comes out.
+        """
+        self._check_hidden()
+        self._check_sizes()
+        shape = self._shape(n_in, n_out)
+        n_pixels = math.prod(shape)
+        if n_in >= n_pixels:
+            return self._encoder(shape, n_in - n_pixels, n_out)
+        if n_out == n_pixels:
+            return self._decoder(shape, n_in)
+        raise ValueError(
+            f"Conv takes or makes one number per pixel, {n_pixels} for images of shape {shape}, "
+            f"but {n_in} columns go in and {n_out} come out; give the image_shape of the rows, "
+            "and a likelihood of one parameter per pixel."
+        )
+
+    def _check_sizes(self) -> None:
+        if not _is_count(self.kernel_size) or self.kernel_size < 3 or self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size={self.kernel_size!r} must be odd, from 3 up.")
+        if self.hidden_units is not None and not _is_count(self.hidden_units):
+            raise ValueError(
+                f"hidden_units={self.hidden_units!r} must be a whole number from 1 up, or None."
+            )
+
+    def _shape(self, n_in: int, n_out: int) -> tuple[int, ...]:
+        """Colours, height and width."""
+        if isinstance(self.image_shape, str) and self.image_shape == "auto":
+            return _guess_shape(n_in, n_out)
+        example = "(height, width) or (colours, height, width)"
+        shape = _whole_numbers("image_shape", self.image_shape, "'auto' or ", example)
+        if len(shape) not in (2, 3):
+            raise ValueError(f"image_shape={shape} must be 'auto', {example}.")
+        return (1, *shape)[-3:]
+
+    def _widths(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Colours of the image, and maps after each halving."""
+        channels = _whole_numbers("channels", self.channels, "", "(32, 64)")
+        if not channels:
+            raise ValueError("channels=() must hold a number for each halving, such as (32, 64).")
+        return (shape[0], *channels)
+
+    def _encoder(self, shape: tuple[int, ...], n_others: int, n_out: int) -> nn.Module:
+        k, widths = self.kernel_size, self._widths(shape)
+        layers: list[nn.Module] = [_Maps(1, shape)]
+        for n, n_maps in pairwise(widths):
+            layers.append(nn.Conv2d(n, n_maps, k, stride=2, padding=k // 2, bias=self._bias))
+            layers += self._after(n_maps, of_maps=True)
+        n_units = widths[-1] * math.prod(self._sizes(shape)[-1]) + n_others
+        dense: list[nn.Module] = []
+        if self.hidden_units is not None:
+            dense = self._dense(n_units, self.hidden_units)
+            n_units = self.hidden_units
+        maps = nn.Sequential(*layers, nn.Flatten())
+        return _ImageEncoder(maps, nn.Sequential(*dense, nn.Linear(n_units, n_out)), shape)
+
+    def _decoder(self, shape: tuple[int, ...], n_in: int) -> nn.Module:
+        widths, sizes = self._widths(shape), self._sizes(shape)
+        layers: list[nn.Module] = []
+        if self.hidden_units is not None:
+            layers = self._dense(n_in, self.hidden_units)
+            n_in = self.hidden_units
+        smallest = (widths[-1], *sizes[-1])
+        layers += [nn.Linear(n_in, math.prod(smallest)), _Maps(1, smallest)]
+        for n in reversed(range(len(self.channels))):
+            layers += self._after(widths[n + 1], of_maps=True)
+            bias = n == 0 or self._bias
+            layers.append(self._up(widths[n + 1], widths[n], sizes[n + 1], sizes[n], bias))
+        return nn.Sequential(*layers, nn.Flatten())
+
+    def _up(self, n_in: int, n_out: int, size: _Size, to: _Size, bias: bool) -> nn.Module:
+        """From maps of a size to those of twice that size, or of one less."""
+        padding = (to[0] - 2 * size[0] + 1, to[1] - 2 * size[1] + 1)
+        return nn.ConvTranspose2d(
+            n_in,
+            n_out,
+            self.kernel_size,
+            stride=2,
+            padding=self.kernel_size // 2,
+            output_padding=padding,
+            bias=bias,
+        )
+
+    def _sizes(self, shape: tuple[int, ...]) -> list[_Size]:
+        """Height and width of the image and after each halving."""
+        sizes = [(shape[1], shape[2])]
+        for _ in self.channels:
+            height, width = sizes[-1]
+            sizes.append(((height + 1) // 2, (width + 1) // 2))
+        return sizes
+
+
+class _Maps(nn.Unflatten):
+    """Rows as maps, in the order of memory in which convolutions are fastest."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).contiguous(memory_format=torch.channels_last)
+
+
+class _ImageEncoder(nn.Module):
+    """Convolutions of a row's image; dense layers of the maps and of the row's other columns."""
+
+    def __init__(self, maps: nn.Module, dense: nn.Module, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.maps, self.dense, self.n_pixels = maps, dense, math.prod(shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        image, others = x[:, : self.n_pixels], x[:, self.n_pixels :]
+        return self.dense(torch.cat([self.maps(image), others], 1))
+
+
+def _guess_shape(n_in: int, n_out: int) -> tuple[int, int, int]:
+    """The square image, grey or of three colours, of the wider side."""
+    n_pixels = max(n_in, n_out)
+    shape = _square(n_pixels)
+    if shape is None:
+        raise ValueError(
+            f"image_shape='auto' is a square image, grey or of three colours, and {n_pixels} "
+            "numbers are none; give Conv(image_shape=(height, width)) or (colours, height, width)."
+        )
+    if n_in < n_out <= 2 * n_in and _square(n_in):
+        raise ValueError(
+            f"image_shape='auto' cannot tell whether {n_in} or {n_out} columns are the image; "
+            "give Conv(image_shape=(height, width)) or (colours, height, width)."
+        )
+    return shape
+
+
+def _square(n_pixels: int) -> tuple[int, int, int] | None:
+    for n_colours in (1, 3):
+        side = math.isqrt(n_pixels // n_colours)
+        if n_colours * side**2 == n_pixels:
+            return n_colours, side, side
+    return None
+
+
+def _check_name(option: str, name: object, table: dict, more: str = "") -> None:
+    if not isinstance(name, str) or name not in table:
+        raise ValueError(f"{option}={name!r} is unknown; known: {sorted(table)}{more}.")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, Integral) and int(value) >= 1
+
+
+def _whole_numbers(option: str, values: Any, alternative: str, example: str) -> tuple[int, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ValueError(
+            f"{option}={values!r} must be {alternative}a tuple of whole numbers, such as {example}."
+        )
+    values = tuple(values)
+    if not all(map(_is_count, values)):
+        raise ValueError(f"{option}={values} must be whole numbers from 1 up, such as {example}.")
+    return tuple(map(int, values))
 
 
 class Linear(BaseEstimator):
     """A body of one linear layer: the linear VAE, whose optimum is probabilistic PCA."""
+
+    of_columns = False
 
     def __call__(self, n_in: int, n_out: int) -> nn.Module:
         """Build the module.
@@ -130,15 +474,13 @@ def build(architecture: Architecture, sizes: list[tuple[int, int]], seed: int) -
     for module, (n_in, n_out) in zip(modules, sizes, strict=True):
         if not isinstance(module, nn.Module):
             raise TypeError(f"architecture must return a torch.nn.Module, got {type(module)!r}.")
-        unfit = [m for m in module.modules() if isinstance(m, (_DropoutNd, _BatchNorm))]
+        unfit = [m for m in module.modules() if isinstance(m, _DropoutNd)]
         if unfit:
             raise ValueError(
-                f"the architecture's module holds {unfit[0]}: rows must be treated each on its "
-                "own and without draws from torch's global generator; remove it (LayerNorm is "
-                "possible)."
+                f"the architecture's module holds {unfit[0]}, which draws from torch's global "
+                "generator; remove it, or use skvae.MLP(dropout=...) or skvae.networks.Dropout."
             )
-        with torch.no_grad():
-            shape = tuple(module.eval()(torch.zeros(2, n_in)).shape)
+        shape = tuple(_evaluate(module, torch.zeros(2, n_in)).shape)
         if shape != (2, n_out):
             raise ValueError(
                 f"architecture({n_in}, {n_out}) must map rows of {n_in} to rows of {n_out} "
@@ -149,15 +491,29 @@ def build(architecture: Architecture, sizes: list[tuple[int, int]], seed: int) -
 
 def start_at_zero(module: nn.Module, n_in: int) -> None:
     """Zero the last layer, so that the branch adds nothing before the first step."""
-    last = [m for m in module.modules() if isinstance(getattr(m, "weight", None), nn.Parameter)]
+    layers = [m for m in module.modules() if _has_weight(m) or isinstance(m, _BatchNorm)]
+    is_normalized = bool(layers) and isinstance(layers[-1], _BatchNorm)
     with torch.no_grad():
-        for parameter in last[-1].parameters(recurse=False) if last else ():
+        for parameter in layers[-1].parameters(recurse=False) if layers else ():
             parameter.zero_()
-        if module(torch.ones(2, n_in)).any():
-            raise ValueError(
-                "the last layer of the architecture's module must be linear, so that its "
-                "output can start at zero; remove what follows it or use init='random'."
-            )
+    if is_normalized or _evaluate(module, torch.ones(2, n_in)).any():
+        raise ValueError(
+            "the last layer of the architecture's module must be linear, so that its "
+            "output can start at zero; remove what follows it or use init='random'."
+        )
 
 
-ARCHITECTURES: dict[str, type[BaseEstimator]] = {"mlp": MLP, "linear": Linear}
+def _has_weight(module: nn.Module) -> bool:
+    return isinstance(getattr(module, "weight", None), nn.Parameter)
+
+
+def _evaluate(module: nn.Module, x: Tensor) -> Tensor:
+    """Outputs in evaluation mode; the module's own mode comes back."""
+    was_training = module.training
+    with torch.no_grad():
+        y = module.eval()(x)
+    module.train(was_training)
+    return y
+
+
+ARCHITECTURES: dict[str, type[BaseEstimator]] = {"mlp": MLP, "conv": Conv, "linear": Linear}

@@ -1,4 +1,4 @@
-"""What training maximises and what scoring reports: the evidence lower bound and its limit.
+"""What training maximises and what scoring reports: the evidence lower bound and its relatives.
 
 All in nats per row, summed over columns. A model is anything that encodes rows, decodes latent
 points and knows the log-likelihood of rows given what was decoded: VAE (vae.py) in scaled units,
@@ -6,16 +6,17 @@ MixedVAE (mixed.py) in the user's.
 """
 
 import math
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
 
 import torch
+from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skvae.vae import Posterior
 
-# Rows of a batch that are decoded from their point codes, and the weight of their likelihood.
-POINT_SHARE = 0.25
-POINT_WEIGHT = 0.5
+POINT_WEIGHT = 0.5  # of the likelihood of rows that are decoded from their point codes
+_PAIRED_ROWS = 256  # of a batch, between which every pair is compared
 
 
 class Terms(NamedTuple):
@@ -26,28 +27,320 @@ class Terms(NamedTuple):
     log_likelihood: Tensor  # of rows given draws from their posteriors
 
 
-def elbo(vae: Any, rows: Any, noise: Tensor) -> Terms:
-    """The evidence lower bound (Kingma & Welling, 2014) and the loss that trains it.
+class Objective(BaseEstimator):
+    """What a step of the training makes small."""
+
+    is_deterministic: ClassVar[bool] = False  # no noise and no KL: codes are posterior means
+
+    @property
+    def has_plain_kl(self) -> bool:
+        """Whether any prior will do, not only the normal one of independent units."""
+        return True
+
+    @property
+    def needs_columns(self) -> bool:
+        """Whether a model of scores has to know its columns."""
+        return False
+
+    def __call__(
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+    ) -> Terms:
+        """Loss and bound of a batch.
+
+        Parameters
+        ----------
+        vae : VAE or MixedVAE
+            The model.
+        rows : Rows or Cells
+            The batch.
+        generator : torch.Generator
+            Source of the noise.
+        kl_weight : float, default=1.0
+            Of the KL term.
+
+        Returns
+        -------
+        terms : Terms
+            Scalars, on the device.
+        """
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Refuse options that make no sense.
+
+        Raises
+        ------
+        ValueError
+            If an option is out of range.
+        """
+
+
+class Elbo(Objective):
+    """The evidence lower bound (Kingma & Welling, 2014): E_q[log p(x|z)] - KL(q(z|x) || p(z)).
 
     Some rows are decoded from their point codes instead of a draw, which no bound asks for and
     every user of `inverse_transform` does; it costs nothing, as each row is decoded once. Where
     cells are hidden, their point codes, shrunk as they are, have to say what was hidden: that is
     what `impute` asks for. To the bound of the other rows hidden cells are missing ones.
+
+    Parameters
+    ----------
+    free_bits : float, default=0.0
+        Nats of KL per unit, in the mean over the batch, that cost nothing (Kingma et al., 2016):
+        sum_j max(free_bits, KL_j).
+    point_share : float, default=0.25
+        Share of a batch that is decoded from point codes; 0 is the bound and nothing else.
+    """
+
+    def __init__(self, *, free_bits=0.0, point_share=0.25):
+        self.free_bits = free_bits
+        self.point_share = point_share
+
+    @property
+    def has_plain_kl(self) -> bool:
+        return self.free_bits == 0.0
+
+    def __call__(
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+    ) -> Terms:
+        n_points = int(self.point_share * rows.n_rows)
+        return self._terms(vae, rows, rows.unmasked(n_points), n_points, generator, kl_weight)
+
+    def _terms(self, vae, seen, explained, n_points, generator, kl_weight) -> Terms:
+        """Of rows as the encoder sees them and as the decoder has to explain them."""
+        noise = seen.draw_noise(vae.latent_dim, generator)
+        q = vae.encode(seen)
+        drawn = q.sample(noise)
+        codes = q.mean
+        if not seen.is_masked:
+            codes = codes * shrinkage_undone(q.variance.detach().mean(0))
+        z = torch.cat([codes[:n_points], drawn[n_points:]])
+        log_likelihood = _weighted(seen, vae.log_likelihood(explained, vae.decode(z)))
+        kl = _weighted(seen, vae.kl(q, drawn, noise)).mean()
+        of_draws = log_likelihood[n_points:].mean()
+        points = log_likelihood[:n_points].sum() / max(n_points, 1)
+        penalty = kl
+        if self.free_bits:
+            penalty = _mean(seen, q.kl()).clamp(min=self.free_bits).sum()
+        loss = kl_weight * penalty - of_draws - POINT_WEIGHT * points
+        return Terms(loss, (of_draws - kl).detach(), of_draws.detach())
+
+    def check(self) -> None:
+        _at_least("free_bits", self.free_bits, 0.0)
+        if not 0.0 <= self.point_share < 1.0:
+            raise ValueError(f"point_share={self.point_share!r} must be at least 0 and below 1.")
+
+
+class Denoising(Elbo):
+    """The bound of whole rows by an encoder that sees spoilt ones (Im et al., 2017).
+
+    Parameters
+    ----------
+    noise : float, default=0.1
+        Standard deviation of normal noise on the numbers, in standard deviations of the columns.
+    masking : float, default=0.1
+        Share of the cells that are hidden: at their mean in a model of complete numbers,
+        otherwise missing.
+    point_share : float, default=0.25
+        As of `Elbo`.
+    """
+
+    def __init__(self, *, noise=0.1, masking=0.1, point_share=0.25):
+        super().__init__(point_share=point_share)
+        self.noise = noise
+        self.masking = masking
+
+    @property
+    def needs_columns(self) -> bool:
+        return self.masking > 0
+
+    def __call__(
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+    ) -> Terms:
+        n_points = int(self.point_share * rows.n_rows)
+        spoilt = vae.corrupt(rows, self.noise, self.masking, generator)
+        return self._terms(vae, spoilt, rows.unmasked(rows.n_rows), n_points, generator, kl_weight)
+
+    def check(self) -> None:
+        super().check()
+        _at_least("noise", self.noise, 0.0)
+        if not 0.0 <= self.masking < 1.0:
+            raise ValueError(f"masking={self.masking!r} must be at least 0 and below 1.")
+
+
+class Iwae(Objective):
+    """The importance-weighted bound (Burda, Grosse & Salakhutdinov, 2016): E log mean_k p / q.
+
+    The encoder's gradient is doubly reparametrised (Tucker et al., 2019): draws count by their
+    squared share of the weight, and nothing flows through the density of q.
+
+    Parameters
+    ----------
+    n_draws : int, default=5
+        Draws from each row's posterior. The bound rises with them, and so does the work.
+    """
+
+    def __init__(self, *, n_draws=5):
+        self.n_draws = n_draws
+
+    def __call__(
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+    ) -> Terms:
+        k, n = self.n_draws, rows.n_rows
+        q = vae.encode(rows)
+        z = q.sample(q.mean.new_empty(k, n, vae.latent_dim).normal_(generator=generator))
+        again = rows.take(torch.arange(n, device=z.device).repeat(k))
+        flat = z.flatten(0, 1)
+        log_likelihood = vae.log_likelihood(again, vae.decode(flat)).view(k, n)
+        log_ratio = vae.log_prior(flat).view(k, n) - q.detach().log_prob(z)
+        log_weight = log_likelihood + kl_weight * log_ratio
+        share = log_weight.detach().softmax(0)
+        if z.requires_grad:
+            z.register_hook(partial(torch.mul, share[..., None]))
+        # What is watched is the plain bound, as of the held-out rows.
+        return Terms(
+            -_weighted(rows, (share * log_weight).sum(0)).mean(),
+            _weighted(rows, (log_likelihood + log_ratio).detach().mean(0)).mean(),
+            _weighted(rows, (share * log_likelihood.detach()).sum(0)).mean(),
+        )
+
+    def check(self) -> None:
+        if self.n_draws != int(self.n_draws) or self.n_draws < 1:
+            raise ValueError(f"n_draws={self.n_draws!r} must be a whole number from 1 up.")
+
+
+class TotalCorrelation(Objective):
+    """beta-TC (Chen et al., 2018): the total correlation of the codes counts more than the rest.
+
+    KL(q(z|x) || p(z)) holds the total correlation KL(q(z) || prod_j q(z_j)), estimated between
+    the rows of a batch; codes that share less say different things. Where rows have missing
+    cells, the units of a posterior are taken as independent in it.
+
+    Parameters
+    ----------
+    weight : float, default=4.0
+        Of the total correlation, where 1 is the plain bound.
+    """
+
+    def __init__(self, *, weight=4.0):
+        self.weight = weight
+
+    @property
+    def has_plain_kl(self) -> bool:
+        return False
+
+    def __call__(
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+    ) -> Terms:
+        q, z, log_likelihood, kl = _plain(vae, rows, generator)
+        correlation = total_correlation(q, z)
+        loss = kl_weight * (kl + (self.weight - 1.0) * correlation) - log_likelihood
+        return Terms(loss, (log_likelihood - kl).detach(), log_likelihood.detach())
+
+    def check(self) -> None:
+        _at_least("weight", self.weight, 0.0)
+
+
+class Mmd(Objective):
+    """InfoVAE (Zhao, Song & Ermon, 2019): the codes of all rows together follow the prior.
+
+    Minimises -E_q[log p(x|z)] + (1 - alpha) KL(q(z|x) || p(z)) + (alpha + weight - 1) MMD, where
+    MMD is the maximum mean discrepancy between codes and prior under a normal kernel.
+
+    Parameters
+    ----------
+    alpha : float, default=0.0
+        What is taken from the KL of single rows; 1 takes all of it.
+    weight : float, default=10.0
+        Of the discrepancy.
+    """
+
+    def __init__(self, *, alpha=0.0, weight=10.0):
+        self.alpha = alpha
+        self.weight = weight
+
+    def __call__(
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+    ) -> Terms:
+        _, z, log_likelihood, kl = _plain(vae, rows, generator)
+        z = z[:_PAIRED_ROWS]
+        discrepancy = mmd(z, vae.sample_prior(len(z), generator).to(z))
+        penalty = (1.0 - self.alpha) * kl + (self.alpha + self.weight - 1.0) * discrepancy
+        loss = kl_weight * penalty - log_likelihood
+        return Terms(loss, (log_likelihood - kl).detach(), log_likelihood.detach())
+
+    def check(self) -> None:
+        if not self.alpha <= 1.0:
+            raise ValueError(f"alpha={self.alpha!r} must be at most 1.")
+        if not self.alpha + self.weight >= 1.0:
+            raise ValueError(
+                f"weight={self.weight!r} must be at least 1 - alpha = {1.0 - self.alpha:g}."
+            )
+
+
+class Autoencoder(Objective):
+    """No noise, no KL: the likelihood of rows decoded from their codes, and nothing else.
+
+    Codes are free to lie where they like. A mixture fitted to them afterwards makes it a model
+    that samples and has a likelihood (Ghosh et al., 2020).
+    """
+
+    is_deterministic: ClassVar[bool] = True
+
+    def __call__(
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+    ) -> Terms:
+        decoded = vae.decode(vae.codes(rows))
+        log_likelihood = vae.log_likelihood(rows.unmasked(rows.n_rows), decoded)
+        log_likelihood = _weighted(rows, log_likelihood).mean()
+        return Terms(-log_likelihood, log_likelihood.detach(), log_likelihood.detach())
+
+
+def _plain(vae, rows, generator) -> tuple[Posterior, Tensor, Tensor, Tensor]:
+    """Posterior, a draw from it, mean log-likelihood of rows given that, mean KL."""
+    noise = rows.draw_noise(vae.latent_dim, generator)
+    q = vae.encode(rows)
+    z = q.sample(noise)
+    log_likelihood = _weighted(rows, vae.log_likelihood(rows, vae.decode(z))).mean()
+    return q, z, log_likelihood, _weighted(rows, vae.kl(q, z, noise)).mean()
+
+
+def explained(vae: Any, rows: Any, noise: Tensor | None) -> tuple[Posterior, Tensor, Tensor]:
+    """Posterior of rows, one draw from it decoded, KL per row.
+
+    Without noise rows are decoded from their codes, and there is no KL: as of an autoencoder.
     """
     q = vae.encode(rows)
-    codes = q.mean
-    if not rows.is_masked:
-        codes = codes * shrinkage_undone(q.variance.detach().mean(0))
-    n_points = int(POINT_SHARE * rows.n_rows)
-    z = torch.cat([codes[:n_points], q.sample(noise)[n_points:]])
-    log_likelihood = vae.log_likelihood(rows.unmasked(n_points), vae.decode(z))
-    kl = q.kl().sum(-1)
-    if rows.weight is not None:
-        log_likelihood, kl = rows.weight * log_likelihood, rows.weight * kl
-    drawn = log_likelihood[n_points:].mean()
-    points = log_likelihood[:n_points].sum() / max(n_points, 1)
-    bound = drawn - kl.mean()
-    return Terms(-bound - POINT_WEIGHT * points, bound.detach(), drawn.detach())
+    if noise is None:
+        return q, vae.decode(q.mean * vae.code_scale), torch.zeros_like(q.mean[:, 0])
+    z = q.sample(noise)
+    return q, vae.decode(z), vae.kl(q, z, noise)
+
+
+def total_correlation(q: Posterior, z: Tensor) -> Tensor:
+    """KL(q(z) || prod_j q(z_j)) from a batch of draws z, up to a constant (Chen et al., 2018).
+
+    The aggregate posterior at a row's draw is taken as the mean over the posteriors of the batch.
+    """
+    z, mean, variance = (x[:_PAIRED_ROWS] for x in (z, q.mean, q.variance))
+    away = (z[:, None] - mean).square() / variance + variance.log()
+    pairs = -0.5 * (away + math.log(2 * math.pi))  # (batch, batch, q)
+    return (torch.logsumexp(pairs.sum(-1), 1) - torch.logsumexp(pairs, 1).sum(-1)).mean()
+
+
+def mmd(a: Tensor, b: Tensor) -> Tensor:
+    """Squared maximum mean discrepancy of two sets of points (Gretton et al., 2012), unbiased.
+
+    The kernel is exp(-|a - b|^2 / 2q), for q coordinates.
+    """
+
+    def kernel(x: Tensor, y: Tensor) -> Tensor:
+        return torch.exp(-0.5 * (x[:, None] - y).square().sum(-1) / a.shape[1])
+
+    n, m = len(a), len(b)
+    within_a = (kernel(a, a).sum() - n) / max(n * (n - 1), 1)
+    within_b = (kernel(b, b).sum() - m) / max(m * (m - 1), 1)
+    return within_a + within_b - 2.0 * kernel(a, b).mean()
 
 
 def shrinkage_undone(mean_variance: Tensor) -> Tensor:
@@ -66,14 +359,16 @@ def importance_bound(vae: Any, rows: Any, noise: Tensor) -> Tensor:
     on the rows beside it. The bound rises with n_draws; one draw gives the ELBO.
     """
     q = vae.encode(rows)
-    weights = torch.stack([log_weight(vae, rows, q, draw) for draw in noise])
-    return torch.logsumexp(weights, 0) - math.log(len(noise))
+    total = log_weight(vae, rows, q, noise[0])
+    for draw in noise[1:]:
+        total = torch.logaddexp(total, log_weight(vae, rows, q, draw))
+    return total - math.log(len(noise))
 
 
 def log_weight(vae: Any, rows: Any, q: Posterior, draw: Tensor) -> Tensor:
     """Log p(x, z) - log q(z|x) per row for z of one draw."""
     z = q.sample(draw)
-    return vae.log_likelihood(rows, vae.decode(z)) + q.log_ratio(z, draw)
+    return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z) - q.log_density(draw)
 
 
 def mixture(log_prob: Tensor, start_log_prob: Tensor, start_weight: Tensor) -> Tensor:
@@ -81,3 +376,28 @@ def mixture(log_prob: Tensor, start_log_prob: Tensor, start_weight: Tensor) -> T
     return torch.logaddexp(
         log_prob + torch.log1p(-start_weight), start_log_prob + torch.log(start_weight)
     )
+
+
+def _weighted(rows: Any, values: Tensor) -> Tensor:
+    """Values per row times the rows' weights, whose mean over all rows is 1."""
+    return values if rows.weight is None else rows.weight * values
+
+
+def _mean(rows: Any, values: Tensor) -> Tensor:
+    """Mean over rows of values (n, q) times the rows' weights."""
+    return values.mean(0) if rows.weight is None else (rows.weight[:, None] * values).mean(0)
+
+
+def _at_least(name: str, value, least: float) -> None:
+    if not value >= least:
+        raise ValueError(f"{name}={value!r} must be {least:g} or more.")
+
+
+OBJECTIVES: dict[str, type[Objective]] = {
+    "elbo": Elbo,
+    "iwae": Iwae,
+    "tc": TotalCorrelation,
+    "mmd": Mmd,
+    "autoencoder": Autoencoder,
+    "denoising": Denoising,
+}

@@ -1,32 +1,32 @@
-"""From the linear start to the fitted model: batches, the step, stopping, acceptance.
+"""From the linear start to the fitted model: batches, the step, stopping.
 
-The learning rate warms up, stays while the held-out bound of the averaged weights rises, then
-falls to zero from the best state so far. On the way `Plan` sets weight decay against overfitting
-and larger batches against standstill. docs/theory.md has the experiments behind the numbers.
+By default the learning rate warms up, stays while the held-out bound of the averaged weights
+rises, then falls to zero from the best state so far. On the way `Plan` sets weight decay against
+overfitting and larger batches against standstill. docs/theory.md has the experiments behind the
+numbers.
 """
 
 import copy
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adamw import adamw
 
-from skvae.held_out import HeldOut
-from skvae.objective import Terms, elbo
-from skvae.vae import VAE, Rows
+from skvae.held_out import HeldOut, Look
+from skvae.networks import draw_with
+from skvae.objective import Objective, Terms
+from skvae.optimizers import Optimizer, Part
+from skvae.schedules import Plateau, Schedule
+from skvae.vae import LatentModel, Rows
 
-LEARNING_RATE = 4e-3
-WEIGHT_DECAYS = (1e-4, 0.05, 0.2, 1.0)  # of the branches: the next at every look that overfits
 # The training bound may exceed the held-out one by this share of what that has gained since its
 # first look, and by as many nats per number of a row besides, which are noise.
 OVERFIT = (0.3, 0.05)
-CLIP_NORM = 1.0
 WARM_UP = 50  # steps
-AVERAGING = 0.99  # of the weights that are evaluated and kept
 NOISE_RATE = 0.1  # share of a batch's squared error in the running noise variance
 CHECK_STEPS = 25  # about as many lie between two looks at the held-out rows, or one pass
 MIN_STEPS = 300  # before the bound can have settled
@@ -34,6 +34,9 @@ PATIENCE = 4  # looks without a gain of TOLERANCE before the rate falls
 TOLERANCE = 0.01
 ENLARGEMENT = 4  # of batches, once the bound has settled without overfitting
 FALL_SHARE = 0.3  # length of the fall, as a share of the passes before it
+
+# What moves the gradient besides the loss: called with it and the share of the budget used up.
+Disturbance = Callable[[Tensor, float], None]
 
 
 class Budget(NamedTuple):
@@ -43,6 +46,15 @@ class Budget(NamedTuple):
     may_grow: bool  # the batch, once the bound has settled
     max_passes: int
     early_stopping: bool
+
+
+class Recipe(NamedTuple):
+    """What to make small, and how."""
+
+    objective: Objective
+    optimizer: Optimizer
+    kl_schedule: Schedule
+    beta: float = 1.0
 
 
 class Progress(NamedTuple):
@@ -59,68 +71,100 @@ class Record:
 
     losses: list[Tensor] = field(default_factory=list)  # minus the bound, one per pass
     bounds: list[float] = field(default_factory=list)  # held out; the first is the start's
+    history: list[dict[str, float]] = field(default_factory=list)  # a row per bound
     n_passes: int = 0
     converged: bool = False
     interrupted: bool = False
+    # Of every restart its best bound, and how far its codes agree with those of the best.
+    restarts: list[tuple[float, float]] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+
+    @classmethod
+    def of(cls, held_out: HeldOut) -> "Record":
+        """That of a training which begins at what the held-out rows saw first."""
+        record = cls()
+        record.add(held_out.first_look, step=0)
+        return record
+
+    def add(self, look: Look, **state: float) -> None:
+        """Note what a look at the held-out rows saw, and how things stood."""
+        self.bounds.append(look.bound)
+        seconds = time.perf_counter() - self.began
+        seen = {"n_pass": self.n_passes, "seconds": seconds}
+        self.history.append(seen | look._asdict() | state)
 
 
-class AdamW:
-    """AdamW (Loshchilov & Hutter, 2019) on one tensor that holds all weights of a model.
+class Weights:
+    """All weights of a model in one tensor, with what the optimiser remembers of them.
 
     Each part of the model has its share of the rate (`rates`): branches decay toward zero, the
-    linear path moves slowly and never decays. torch's functional form, because its class takes a
-    second to import a compiler.
+    linear path moves slowly and never decays.
     """
 
-    def __init__(self, vae: VAE) -> None:
-        self.weights, self.gradient = as_one_tensor(vae)
-        self.mean, self.square = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
-        self.groups, first = [], 0
+    def __init__(self, vae: LatentModel, optimizer: Optimizer) -> None:
+        self.values, self.gradient = as_one_tensor(vae)
+        self.optimizer = optimizer
+        self.moments = [torch.zeros_like(self.values) for _ in range(optimizer.n_moments)]
+        self.parts: list[Part] = []
+        first = 0
         for parameters, share, decays in vae.rates:
-            last = first + sum(parameter.numel() for parameter in parameters)
-            if last > first:
-                self.groups.append((slice(first, last), share, float(decays)))
-            first = last
-        self.steps = [self.weights.new_zeros((), dtype=torch.float32) for _ in self.groups]
+            pieces: list[tuple[int, tuple[int, ...] | None]] = [
+                (sum(p.numel() for p in parameters), None)
+            ]
+            if decays and optimizer.by_matrix:
+                pieces = [(p.numel(), tuple(p.shape)) for p in parameters]
+            for size, shape in pieces:
+                if size:
+                    self._add(slice(first, first + size), share, decays, shape)
+                first += size
+
+    def _add(self, where: slice, share: float, decays: bool, shape: tuple | None) -> None:
+        values, gradient, *moments = (
+            tensor[where] for tensor in (self.values, self.gradient, *self.moments)
+        )
+        step = values.new_zeros((), dtype=torch.float32)
+        self.parts.append(Part(values, gradient, moments, step, share, decays, shape))
 
     def step(self, rate: float, weight_decay: float) -> None:
-        """Move the weights against the gradient."""
-        for (part, share, decays), step in zip(self.groups, self.steps, strict=True):
-            adamw(
-                params=[self.weights[part]],
-                grads=[self.gradient[part]],
-                exp_avgs=[self.mean[part]],
-                exp_avg_sqs=[self.square[part]],
-                max_exp_avg_sqs=[],
-                state_steps=[step],
-                fused=True,
-                lr=rate * share,
-                weight_decay=decays * weight_decay,
-                beta1=0.9,
-                beta2=0.99,
-                eps=1e-8,
-                amsgrad=False,
-                maximize=False,
-            )
+        """Move against the gradient."""
+        for part in self.parts:
+            self.optimizer.move(part, rate, weight_decay)
+
+    def forget(self) -> None:
+        """Begin again with no memory of past gradients."""
+        for moment in (*self.moments, *(part.step for part in self.parts)):
+            moment.zero_()
 
 
 @dataclass
 class Learner:
     """A model in training: its weights, their running average, what moves them."""
 
-    vae: VAE
-    averaged: VAE
+    vae: LatentModel
+    averaged: LatentModel
     averaged_weights: Tensor  # all of averaged's
-    optimizer: AdamW
+    weights: Weights
+    recipe: Recipe
     generator: torch.Generator
     precision: torch.dtype
+    disturb: Disturbance | None = None
     step: int = 0
+    gradient_norm: Tensor | float = math.nan  # of the last step
+    temperature: float = math.nan  # of the disturbance
 
     @classmethod
-    def of(cls, vae: VAE, generator: torch.Generator, precision: torch.dtype) -> "Learner":
-        averaged = copy.deepcopy(vae)
-        weights, _ = as_one_tensor(averaged)
-        return cls(vae, averaged, weights, AdamW(vae), generator, precision)
+    def of(
+        cls,
+        vae: LatentModel,
+        recipe: Recipe,
+        generator: torch.Generator,
+        precision: torch.dtype,
+    ) -> "Learner":
+        averaged = copy.deepcopy(vae).eval()
+        averaged_weights, _ = as_one_tensor(averaged)
+        weights = Weights(vae.train(), recipe.optimizer)
+        draw_with(vae, generator)
+        return cls(vae, averaged, averaged_weights, weights, recipe, generator, precision)
 
     def go_back(self, state: dict[str, Tensor]) -> None:
         """Go on from other weights."""
@@ -131,11 +175,23 @@ class Learner:
     def follow(self, terms: Terms) -> None:
         """Let the noise follow the batch's squared error, and the average the weights."""
         self.vae.follow_noise(terms.log_likelihood, NOISE_RATE)
-        share = 1.0 - min(AVERAGING, (1 + self.step) / (10 + self.step))
-        self.averaged_weights.lerp_(self.optimizer.weights, share)
+        share = 1.0 - min(self.recipe.optimizer.averaging, (1 + self.step) / (10 + self.step))
+        self.averaged_weights.lerp_(self.weights.values, share)
+
+    @torch.no_grad()
+    def show(self) -> LatentModel:
+        """The averaged model; running statistics of layers are the trained model's own."""
+        for mine, theirs in zip(_bodies(self.averaged), _bodies(self.vae), strict=True):
+            for buffer, value in zip(mine.buffers(), theirs.buffers(), strict=True):
+                buffer.copy_(value)
+        return self.averaged
 
 
-def as_one_tensor(vae: VAE) -> tuple[Tensor, Tensor]:
+def _bodies(vae: LatentModel) -> list[nn.Module]:
+    return [body for body in (vae.encoder, vae.decoder) if body is not None]
+
+
+def as_one_tensor(vae: LatentModel) -> tuple[Tensor, Tensor]:
     """All weights, in the order of `rates`, and their gradient; the parameters become views.
 
     What treats every weight alike then takes one operation instead of one per layer.
@@ -160,7 +216,7 @@ def train(
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Record:
     """Train on rows[training]; leave the weights of the best look at the held-out rows."""
-    record = Record(bounds=[held_out.start_bound])
+    record = Record.of(held_out)
     best, best_pass = copy.deepcopy(learner.averaged.state_dict()), 0
     try:
         while record.n_passes < plan.last_pass:
@@ -168,8 +224,9 @@ def train(
             record.n_passes += 1
             if not plan.is_due(record.n_passes):
                 continue
-            record.bounds.append(held_out.look(learner.averaged))
-            if record.bounds[-1] == max(record.bounds[1:]):
+            look = held_out.look(learner.show())
+            record.add(look, step=learner.step, **plan.state(learner))
+            if look.bound == max(record.bounds[1:]):
                 best, best_pass = copy.deepcopy(learner.averaged.state_dict()), record.n_passes
             if plan.adapt(record, learner.step, best_pass):
                 learner.go_back(best)
@@ -179,53 +236,66 @@ def train(
             raise
         record.interrupted = True
     learner.go_back(best)
-    record.converged = plan.has_settled
+    record.converged = plan.has_settled or plan.is_flat(record)
     return record
 
 
 def one_pass(learner: Learner, rows: Rows, training: Tensor, plan: "Plan") -> Tensor:
     """One pass over rows[training] in random order; minus the mean bound, left on the device."""
-    vae, optimizer, generator = learner.vae, learner.optimizer, learner.generator
-    autocast = torch.autocast(
-        training.device.type, torch.bfloat16, learner.precision == torch.bfloat16
-    )
-    order = torch.randperm(len(training), generator=generator, device=training.device)
+    device = training.device
+    order = torch.randperm(len(training), generator=learner.generator, device=device)
     bounds = []
     for index in training[order].split(plan.batch_size)[: plan.pass_steps]:
-        batch = rows.batch(index, generator)
-        noise = batch.draw_noise(vae.latent_dim, generator)
-
-        with autocast:
-            terms = elbo(vae, batch, noise)
-        optimizer.gradient.zero_()
-        terms.loss.backward()
-        nn.utils.clip_grad_norm_([optimizer.weights], CLIP_NORM)
-        optimizer.step(plan.rate(learner.step), plan.weight_decay)
-        learner.follow(terms)
-
-        learner.step += 1
+        batch = rows.batch(index, learner.generator)
+        terms = take_step(learner, batch, plan)
         bounds.append((batch.is_masked, terms.elbo))
     # The bound of fewer cells is no measure of the bound of all.
     whole = [bound for is_masked, bound in bounds if not is_masked]
     return -torch.stack(whole or [bound for _, bound in bounds]).mean()
 
 
+def take_step(learner: Learner, batch: Rows, plan: "Plan") -> Terms:
+    """Move the weights once."""
+    recipe, weights = learner.recipe, learner.weights
+    use_bfloat16 = learner.precision == torch.bfloat16
+    with torch.autocast(learner.generator.device.type, torch.bfloat16, use_bfloat16):
+        terms = recipe.objective(learner.vae, batch, learner.generator, plan.kl_weight)
+    weights.gradient.zero_()
+    terms.loss.backward()
+    if recipe.optimizer.clip_norm is not None:
+        learner.gradient_norm = nn.utils.clip_grad_norm_(
+            [weights.values], recipe.optimizer.clip_norm
+        )
+    if learner.disturb is not None:
+        learner.disturb(weights.gradient, plan.share)
+    weights.step(plan.rate(learner.step), plan.weight_decay)
+    learner.follow(terms)
+    learner.step += 1
+    plan.share += 1.0 / (plan.pass_steps * plan.max_passes)
+    return terms
+
+
 class Plan:
     """How training goes on, as the looks at the held-out rows have it, and when it ends.
 
     Rows that are learnt by heart call for weight decay. Where the bound has settled without, the
-    noise of the gradient holds it back: batches grow. Once it settles again the rate falls to zero.
+    noise of the gradient holds it back: batches grow. Once it settles again the rate falls to zero,
+    or by a step, as the schedule has it. Other schedules have a fixed course, to the last pass.
     """
 
-    def __init__(self, budget: Budget, n_rows: int, n_inputs: int) -> None:
+    def __init__(self, budget: Budget, recipe: Recipe, n_rows: int, n_inputs: int) -> None:
         self.n_rows, self.n_inputs = n_rows, n_inputs
         self.batch_size = min(budget.batch_size, n_rows)
         growth = ENLARGEMENT if budget.may_grow else 1
         self.largest_batch = min(growth * self.batch_size, n_rows // 2)
         self.early_stopping = budget.early_stopping
         self.last_pass = budget.max_passes
+        self.max_passes: float = budget.max_passes  # that shares of the budget refer to
+        self.recipe, self.course = recipe, recipe.optimizer.course()
         self.decay_level = 0
+        self.n_drops = 0
         self.n_looks_before = 0  # those before the last change say nothing of its effect
+        self.share = 0.0  # of the passes that are done
         self.fall_steps: range | None = None
         self.has_settled = False
 
@@ -240,7 +310,29 @@ class Plan:
 
     @property
     def weight_decay(self) -> float:
-        return WEIGHT_DECAYS[self.decay_level]
+        return self.recipe.optimizer.weight_decays[self.decay_level]
+
+    @property
+    def kl_weight(self) -> float:
+        return self.recipe.beta * self.recipe.kl_schedule.factor(self.share)
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        rate = self.recipe.optimizer.learning_rate
+        if self.fall_steps is not None:
+            return rate * (1.0 - (step - self.fall_steps.start) / len(self.fall_steps))
+        if isinstance(self.course, Plateau):
+            rate *= self.course.drop**self.n_drops
+        return rate * self.course.factor(self.share) * min(1.0, (step + 1) / WARM_UP)
+
+    def state(self, learner: Learner) -> dict[str, float]:
+        """What the history keeps of the training beside the bound."""
+        rate = self.rate(learner.step - 1)
+        return {
+            "gradient_norm": float(learner.gradient_norm),
+            "learning_rate": rate,
+            "temperature": learner.temperature,
+        }
 
     def is_due(self, n_passes: int) -> bool:
         return n_passes % self.check_passes == 0 or n_passes == self.last_pass
@@ -249,40 +341,56 @@ class Plan:
         """Change what the last look calls for; whether to go back to the best weights for it."""
         if self.fall_steps is not None:
             return False
-        n_looks, last_level = len(record.bounds) - 1, len(WEIGHT_DECAYS) - 1
+        n_looks, last_level = len(record.bounds) - 1, len(self.recipe.optimizer.weight_decays) - 1
         if self.decay_level < last_level and overfits(record, self.check_passes, self.n_inputs):
             self.decay_level += 1
             self.n_looks_before = n_looks
-        next_look = record.n_passes + self.check_passes
-        if next_look + self.fall_length(next_look) > self.last_pass:
+        if self.share < self.recipe.kl_schedule.end:
+            self.n_looks_before = n_looks
+        if not self.course.waits:
+            return False
+        if self._must_fall(record):
             self.fall(record.n_passes, self.last_pass, step)
             return True
         waited = step >= MIN_STEPS and n_looks >= self.n_looks_before + PATIENCE
         if not (self.early_stopping and waited and has_settled(record.bounds)):
             return False
+        self.n_looks_before = n_looks
+        self._settle(record, step, best_pass)
+        return True
+
+    def _must_fall(self, record: Record) -> bool:
+        """Whether the passes that are left are just those that a fall takes."""
+        if isinstance(self.course, Plateau):
+            return False
+        next_look = record.n_passes + self.check_passes
+        return next_look + self.fall_length(next_look) > self.last_pass
+
+    def _settle(self, record: Record, step: int, best_pass: int) -> None:
+        """Do what comes next once the bound has settled."""
         if self.decay_level == 0 and self.batch_size < self.largest_batch:
             self.batch_size = self.largest_batch
-            self.n_looks_before = n_looks
-            return True
-        self.has_settled = True
-        length = self.fall_length(best_pass)
-        self.fall(record.n_passes, min(self.last_pass, record.n_passes + length), step)
-        return True
+        elif isinstance(self.course, Plateau) and self.n_drops < self.course.n_drops:
+            self.n_drops += 1
+        else:
+            self.has_settled = True
+            length = self.fall_length(best_pass)
+            self.fall(record.n_passes, min(self.last_pass, record.n_passes + length), step)
+
+    def is_flat(self, record: Record) -> bool:
+        """Whether a fixed course ended where the bound had stopped to rise."""
+        return not self.course.waits and has_settled(record.bounds)
 
     def fall_length(self, n_passes: int) -> int:
         """Passes that the fall takes after so many passes at the full rate."""
+        if isinstance(self.course, Plateau):
+            return 0
         return math.ceil(FALL_SHARE * n_passes + WARM_UP / self.pass_steps)
 
     def fall(self, n_passes: int, last_pass: int, step: int) -> None:
         """Let the learning rate fall to zero from here to the last pass."""
         self.last_pass = last_pass
         self.fall_steps = range(step, step + (last_pass - n_passes) * self.pass_steps)
-
-    def rate(self, step: int) -> float:
-        """Learning rate of a step."""
-        if self.fall_steps is None:
-            return LEARNING_RATE * min(1.0, (step + 1) / WARM_UP)
-        return LEARNING_RATE * (1.0 - (step - self.fall_steps.start) / len(self.fall_steps))
 
 
 def overfits(record: Record, check_passes: int, n_inputs: int) -> bool:

@@ -6,7 +6,8 @@ but has to pay for. With zero branches it is the probabilistic PCA that it was b
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 
 from skvae.linear import ProbabilisticPCA
 from skvae.networks import Architecture
+from skvae.priors import Prior
 
 # Inputs of the branches bend toward this many standard deviations: far rows see the linear path.
 _BEND = 6.0
@@ -22,6 +24,7 @@ NOISE_FLOOR = 1e-7  # float32 cannot tell rows apart below it
 LINEAR_RATE = 0.1  # share of the learning rate that the linear path gets
 # Largest factor, as a logarithm, by which a branch may change a posterior variance.
 _LOG_VARIANCE_RANGE = 4.0
+_LOG_2PI = math.log(2 * math.pi)
 
 
 class Rows(NamedTuple):
@@ -30,6 +33,10 @@ class Rows(NamedTuple):
     scores: Tensor
     residual: Tensor
     weight: Tensor | None = None
+
+    def drawn(self, generator: torch.Generator) -> "Rows":
+        """The same rows: none of their values are probabilities."""
+        return self
 
     @property
     def is_masked(self) -> bool:
@@ -108,9 +115,21 @@ class Posterior(NamedTuple):
         """KL(q || N(0, I)) per row and unit, in nats, shape (batch, q)."""
         return 0.5 * (self.mean.square() + self.variance - 1.0 - self._log_determinants())
 
-    def log_ratio(self, z: Tensor, noise: Tensor) -> Tensor:
-        """Log N(z; 0, I) - log q(z|x) summed over units, for z = sample(noise)."""
-        return 0.5 * (noise.square() - z.square() + self._log_determinants()).sum(-1)
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log q(z|x) per row, for z of shape (..., batch, q)."""
+        away = z - self.mean
+        if self.root is not None:
+            away = torch.linalg.solve_triangular(self.root, away[..., None], upper=False)[..., 0]
+        return self.log_density(away * torch.exp(-0.5 * self.log_variance))
+
+    def log_density(self, noise: Tensor) -> Tensor:
+        """Log q(z|x) per row for z = sample(noise)."""
+        return -0.5 * (noise.square() + self._log_determinants() + _LOG_2PI).sum(-1)
+
+    def detach(self) -> "Posterior":
+        """The same posterior, from which no gradient reaches the encoder."""
+        root = None if self.root is None else self.root.detach()
+        return Posterior(self.mean.detach(), self.log_variance.detach(), root)
 
     def _log_determinants(self) -> Tensor:
         """Of the covariance, a part per unit."""
@@ -119,45 +138,149 @@ class Posterior(NamedTuple):
         return self.log_variance + 2.0 * self.root.diagonal(dim1=-2, dim2=-1).log()
 
 
-class VAE(nn.Module):
-    """Encoder, decoder and noise of a Gaussian model; a branch of None adds nothing."""
+class LatentModel(nn.Module):
+    """What a model of scores (VAE) and one of tables (MixedVAE) have in common.
 
-    likelihood_cost = 0  # arithmetic of a row beside that of the networks
+    center and spread place the prior's coordinates among those of the networks; width is added to
+    the logarithm of the posterior's variances.
+    """
 
-    noise_variance: Tensor
     code_scale: Tensor
-    log_variance: Tensor
-    bend: Tensor
     center: Tensor
     spread: Tensor
+    width: Tensor
+
+    # What the models do each in its own way.
+    encode: Callable[[Any], Posterior]
+    decode: Callable[[Tensor], Tensor]
+    inputs: Callable[[Any], Tensor]
+    reconstruct: Callable[[Tensor], Tensor]
+    squared_error: Callable[[Any, Tensor], Tensor]
+    log_likelihood: Callable[[Any, Tensor], Tensor]
+    follow_noise: Callable[[Tensor, float], None]
+    fit_noise: Callable[[Any, Tensor, Tensor, Tensor], bool]
+    gain: Callable[[Tensor, Tensor], Tensor]
+    know_columns: Callable[[Any], None]
+    forget_start: Callable[[], None]
+    undo_shrinkage: Callable[[], None]
+
+    def __init__(
+        self,
+        latent_dim: int,
+        encoder: nn.Module | None,
+        decoder: nn.Module | None,
+        prior: nn.Module | None,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.prior: Any = prior
+        self.register_buffer("center", torch.zeros(latent_dim, dtype=torch.float64))
+        self.register_buffer("spread", torch.ones(latent_dim, dtype=torch.float64))
+        self.register_buffer("width", torch.zeros(latent_dim, dtype=torch.float64))
+        self.latent_dim = latent_dim
+
+    @property
+    def rates(self) -> list[tuple[list[nn.Parameter], float, bool]]:
+        """Parameters with their share of the learning rate, and whether they decay to zero."""
+        raise NotImplementedError
+
+    @property
+    def likelihood_cost(self) -> int:
+        """Arithmetic of a row beside that of the networks."""
+        return 0
+
+    @torch.no_grad()
+    def follow_prior(self, rows: Any) -> None:
+        """Move and stretch the coordinates: over rows, they get the prior's mean and variance.
+
+        Of all priors with independent normal units, that of the aggregate posterior has the
+        greatest bound (Tomczak & Welling, 2018); here the prior stays and the units change. A
+        trained prior goes where the codes are by itself.
+        """
+        if self.prior is not None:
+            return
+        center, spread = aggregate(self.encode(rows), rows)
+        self.center += self.spread * center
+        self.spread *= spread
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """Log p(z) of points, shape (n,)."""
+        if self.prior is not None:
+            return self.prior.log_prob(z, self)
+        return -0.5 * (z.square() + _LOG_2PI).sum(-1)
+
+    def sample_prior(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draws of z, shape (n, q)."""
+        if self.prior is not None:
+            return self.prior.sample(n, self, generator)
+        return self.center.new_empty(n, self.latent_dim).normal_(generator=generator)
+
+    def kl(self, q: Posterior, z: Tensor, noise: Tensor) -> Tensor:
+        """KL(q(z|x) || p(z)) per row, in nats; by the one draw z where it has no closed form."""
+        if self.prior is None:
+            return q.kl().sum(-1)
+        return q.log_density(noise) - self.log_prior(z)
+
+    def codes(self, rows: Any) -> Tensor:
+        """Point codes: the posterior mean with its shrinkage undone (Tipping & Bishop, 1999)."""
+        return self.encode(rows).mean * self.code_scale
+
+    def _changed(self, change: Tensor, mean: Tensor, log_variance: Tensor) -> Posterior:
+        """A linear posterior with what the encoder's branch adds, in the prior's coordinates."""
+        shift, log_factor = change.split(self.latent_dim, -1)
+        log_factor = _LOG_VARIANCE_RANGE * torch.tanh(log_factor / _LOG_VARIANCE_RANGE)
+        mean = (mean + shift - self.center) / self.spread
+        return Posterior(mean, log_variance + self.width + log_factor)
+
+
+class VAE(LatentModel):
+    """Encoder, decoder and noise of a Gaussian model; a branch of None adds nothing."""
+
+    noise_variance: Tensor
+    log_variance: Tensor
+    bend: Tensor
+    components: Tensor
 
     def __init__(
         self,
         start: ProbabilisticPCA,
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
+        prior: nn.Module | None = None,
+        of_columns: bool = False,
     ) -> None:
-        super().__init__()
         q, k = start.latent_dim, len(start.variances)
+        super().__init__(q, encoder, decoder, prior)
         variances, noise = start.variances, start.noise_variance
-        self.encoder, self.decoder = encoder, decoder
         self.register_buffer("bend", _tensor(_BEND * np.sqrt(variances)))
         self.encoder_path = nn.Parameter(_diagonal(start.weights / variances[:q], (q, k)))
         self.decoder_path = nn.Parameter(_diagonal(start.weights, (k, q)))
         self.register_buffer("log_variance", _tensor(np.log(noise / variances[:q])))
         self.register_buffer("noise_variance", _tensor(noise))
         self.register_buffer("code_scale", _tensor(variances[:q] / start.weights**2))
-        self.register_buffer("center", torch.zeros(q, dtype=torch.float64))
-        self.register_buffer("spread", torch.ones(q, dtype=torch.float64))
         self.n_features = start.n_features
-        self.latent_dim = q
+        self.of_columns = of_columns
+        if of_columns:
+            self.know_columns(start)
 
     @classmethod
-    def from_architecture(cls, start: ProbabilisticPCA, architecture: Architecture | None) -> "VAE":
+    def from_architecture(
+        cls,
+        start: ProbabilisticPCA,
+        architecture: Architecture | None,
+        prior: Prior | None = None,
+    ) -> "VAE":
         """The model with branches of an architecture, or with none."""
         if architecture is None:
             return cls(start)
-        return cls(start, *(architecture(*sizes) for sizes in branch_sizes(start)))
+        encoder, decoder = (architecture(*sizes) for sizes in branch_sizes(start, architecture))
+        module = prior.module(start.latent_dim, len(start.variances)) if prior else None
+        return cls(start, encoder, decoder, module, of_columns(architecture))
+
+    def know_columns(self, start: ProbabilisticPCA) -> None:
+        """Keep the way from scores to columns and back; as state, if the branches need it."""
+        components = _tensor(start.components).to(self.bend)
+        self.register_buffer("components", components, persistent=self.of_columns)
 
     @torch.no_grad()
     def forget_start(self) -> None:
@@ -168,15 +291,18 @@ class VAE(nn.Module):
             getattr(self, name).fill_(1.0)
 
     @torch.no_grad()
-    def follow_prior(self, rows: Rows) -> None:
-        """Move and stretch the coordinates: over rows, they get the prior's mean and variance.
+    def undo_shrinkage(self) -> None:
+        """Make the posterior mean the point code: the linear start is then PCA without noise."""
+        self.encoder_path.mul_(self.code_scale[:, None])
+        self.code_scale.fill_(1.0)
 
-        Of all priors with independent normal units, that of the aggregate posterior has the
-        greatest bound (Tomczak & Welling, 2018); here the prior stays and the units change.
-        """
-        center, spread = aggregate(self.encode(rows), rows)
-        self.center += self.spread * center
-        self.spread *= spread
+    def inputs(self, rows: Rows) -> Tensor:
+        """What `encode_inputs` takes, of rows."""
+        return rows.scores
+
+    def encode_inputs(self, inputs: Tensor) -> Posterior:
+        """The posterior of inputs, shape (n, k), that need not be those of a row."""
+        return self.encode(Rows(inputs, inputs.new_zeros(len(inputs))))
 
     def encode(self, rows: Rows) -> Posterior:
         """The posterior of rows."""
@@ -185,25 +311,33 @@ class VAE(nn.Module):
         if self.encoder is None:
             return Posterior(mean, self.log_variance.expand_as(mean))
         bent = x / torch.sqrt(1.0 + (x / self.bend).square())
-        shift, log_factor = self.encoder(bent).split(self.latent_dim, -1)
-        log_factor = _LOG_VARIANCE_RANGE * torch.tanh(log_factor / _LOG_VARIANCE_RANGE)
-        log_variance = self.log_variance - 2.0 * self.spread.log()
-        return Posterior((mean + shift - self.center) / self.spread, log_variance + log_factor)
+        change = self.encoder(bent @ self.components if self.of_columns else bent)
+        return self._changed(change, mean, self.log_variance - 2.0 * self.spread.log())
 
     def decode(self, z: Tensor) -> Tensor:
         """The mean scores of latent points."""
         if self.decoder is None:
             return F.linear(z, self.decoder_path)
         z = self.center + self.spread * z
-        return F.linear(z, self.decoder_path) + self.decoder(z)
+        change = self.decoder(z)
+        if self.of_columns:
+            change = F.linear(change, self.components)
+        return F.linear(z, self.decoder_path) + change
+
+    def corrupt(self, rows: Rows, noise: float, masking: float, generator: torch.Generator) -> Rows:
+        """Rows with noise, in standard deviations, and a share of their columns set to the mean."""
+        x = rows.scores
+        if masking:
+            columns = x @ self.components
+            there = torch.empty_like(columns).uniform_(generator=generator) >= masking
+            x = F.linear(columns * there, self.components)
+        if noise:
+            x = x + noise * torch.empty_like(x).normal_(generator=generator)
+        return rows._replace(scores=x)
 
     def reconstruct(self, z: Tensor) -> Tensor:
         """What `squared_error` compares with rows."""
         return self.decode(z)
-
-    def codes(self, rows: Rows) -> Tensor:
-        """Point codes: the posterior mean with its shrinkage undone (Tipping & Bishop, 1999)."""
-        return self.encode(rows).mean * self.code_scale
 
     def squared_error(self, rows: Rows, mean: Tensor) -> Tensor:
         """Squared distance between rows and their reconstruction over all d columns, per row."""
@@ -240,22 +374,39 @@ class VAE(nn.Module):
     def rates(self) -> list[tuple[list[nn.Parameter], float, bool]]:
         """Parameters with their share of the learning rate, and whether they decay to zero."""
         linear = [self.encoder_path, self.decoder_path]
-        return [(linear, LINEAR_RATE, False), (branch_parameters(self), 1.0, True)]
+        return [
+            (linear, LINEAR_RATE, False),
+            (prior_parameters(self), 1.0, False),
+            (branch_parameters(self), 1.0, True),
+        ]
 
     def _log_noise(self) -> Tensor:
-        return self.n_features * (math.log(2 * math.pi) + torch.log(self.noise_variance))
+        return self.n_features * (_LOG_2PI + torch.log(self.noise_variance))
 
 
-def branch_sizes(start: ProbabilisticPCA) -> list[tuple[int, int]]:
+def of_columns(architecture: Architecture | None) -> bool:
+    """Whether branches see and make columns, such as pixels, and not their principal scores."""
+    return getattr(architecture, "of_columns", False)
+
+
+def branch_sizes(
+    start: ProbabilisticPCA, architecture: Architecture | None = None
+) -> list[tuple[int, int]]:
     """Columns in and out of the encoder's branch and of the decoder's."""
     q, k = start.latent_dim, len(start.variances)
-    return [(k, 2 * q), (q, k)]
+    width = start.n_features if of_columns(architecture) else k
+    return [(width, 2 * q), (q, width)]
 
 
 def branch_parameters(vae) -> list[nn.Parameter]:
     """Trained parameters of both branches."""
     branches = [branch for branch in (vae.encoder, vae.decoder) if branch is not None]
     return [p for branch in branches for p in branch.parameters() if p.requires_grad]
+
+
+def prior_parameters(vae) -> list[nn.Parameter]:
+    """Trained parameters of the prior."""
+    return [] if vae.prior is None else list(vae.prior.parameters())
 
 
 def aggregate(q: Posterior, rows) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,202 @@
+"""Published: figures that papers report, measured in their setting and held to theirs.
+
+The table ``PUBLISHED`` ends the module: name -> function of a ``Source`` and ``Settings`` that
+yields ``bars.Measured``; the lines are those of ``bars`` and stand in its table. Test rows that
+have to be binary are drawn once, by a seed of their own, for all models.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.neighbors import KNeighborsClassifier
+
+import skvae
+from benchmarks import bars, datasets
+from benchmarks.bars import Measured
+from benchmarks.metrics import squared_error
+
+ROWS_PER_CHUNK = 1000  # of those that are scored by thousands of draws
+BINARISED_BY = 20160901  # the seed of the binary test rows
+
+# Draws in training -> nats (Burda et al., 2016, table 1: one stochastic layer of 50).
+IWAE_LIMITS = {1: 86.76, 5: 85.54, 50: 84.78}
+# latent_dim -> nats (Davidson et al., 2018, table 1: N-VAE).
+LOW_DIM_LIMITS = {2: -135.73, 5: -110.21}
+# objective -> squared error per pixel in [0, 1] (Sainburg et al., 2021), latent_dim 64.
+CONV_LIMITS = {"autoencoder": 0.0016, "elbo": 0.0024}
+LINEAR_LIMIT = 1e-3  # of the log-likelihood
+SHAPES = {"cifar10": (3, 32, 32), "spoken_digits": (1, 32, 32), "mnist": (1, 28, 28)}
+
+
+class Settings(NamedTuple):
+    """What can be asked for: passes over the rows, None for the estimator's own, and seeds."""
+
+    passes: int | None = None
+    seeds: tuple[int, ...] = (0,)
+
+    @property
+    def max_iter(self) -> int | str:
+        """What the estimator is told."""
+        return "auto" if self.passes is None else self.passes
+
+
+def run(
+    names: list[str], source: datasets.Source, path: Path, settings: Settings
+) -> list[Measured]:
+    """Measure the named figures, append a line for each to the file, and return them."""
+    table = {name: partial(PUBLISHED[name], settings=settings) for name in names}
+    return bars.run(names, source, path, table)
+
+
+def iwae(source, settings: Settings, draws: tuple[int, ...] = (1, 5)) -> Iterator[Measured]:
+    """Yield the negative log-likelihood of MNIST, binarised anew in every pass."""
+    split = datasets.split("mnist", source, seed=0)
+    for n_draws in draws:
+        model = skvae.VAETransformer(
+            50,
+            likelihood=skvae.Bernoulli(stochastic=True),
+            architecture=skvae.MLP(hidden_layer_sizes=(200, 200), activation="tanh"),
+            objective=importance_objective(n_draws),
+            optimizer=skvae.Adam(learning_rate=1e-3, schedule="cosine"),
+            max_iter=settings.max_iter,
+            random_state=0,
+        ).fit(split.X_train)
+        value = -log_likelihood(model, binarised(split.X_test), n_draws=5000)
+        name = f"MNIST, binarised, 50 codes, {n_draws} draws: -log p"
+        yield Measured(name, value, "<=", IWAE_LIMITS.get(n_draws), "nats")
+
+
+def low_dim(source, settings: Settings) -> Iterator[Measured]:
+    """Yield the log-likelihood of binarised MNIST with few codes."""
+    split = datasets.split("mnist", source, seed=0)
+    for latent_dim, limit in LOW_DIM_LIMITS.items():
+        model = skvae.VAETransformer(
+            latent_dim,
+            likelihood=skvae.Bernoulli(stochastic=True),
+            max_iter=settings.max_iter,
+            random_state=0,
+        ).fit(split.X_train)
+        value = log_likelihood(model, binarised(split.X_test), n_draws=500)
+        yield Measured(f"MNIST, binarised, {latent_dim} codes: log p", value, ">=", limit, "nats")
+
+
+def conv(source, settings: Settings) -> Iterator[Measured]:
+    """Yield the squared error of convolutional bodies on MNIST."""
+    split = datasets.split("mnist", source, seed=0)
+    for objective, limit in CONV_LIMITS.items():
+        model = skvae.VAETransformer(
+            64,
+            architecture=skvae.Conv(image_shape=SHAPES["mnist"]),
+            objective=objective,
+            max_iter=settings.max_iter,
+            random_state=0,
+        ).fit(split.X_train)
+        value = squared_error(model, split.X_test)
+        yield Measured(f"MNIST, 64 codes, Conv, {objective}: MSE", value, "<=", limit)
+
+
+def images(source, settings: Settings) -> Iterator[Measured]:
+    """Yield error and accuracy of convolutional bodies against MLP and PCA on images."""
+    for name in ("cifar10", "spoken_digits"):
+        for latent_dim in (16, 64):
+            yield from compared(name, latent_dim, source, settings)
+
+
+def compared(name: str, latent_dim: int, source, settings: Settings) -> Iterator[Measured]:
+    """Yield the figures of the bodies on one data set, means over the seeds; PCA's are the bar."""
+    bodies = {"PCA": None, "MLP": "mlp", "Conv": skvae.Conv(image_shape=SHAPES[name])}
+    limits: tuple[float | None, ...] = (None, None)
+    for body, architecture in bodies.items():
+        found = [
+            _error_and_accuracy(name, latent_dim, seed, architecture, source, settings)
+            for seed in settings.seeds
+        ]
+        error, accuracy = np.mean(found, axis=0).tolist()
+        title = f"{name}, {latent_dim} codes, {body}"
+        yield Measured(f"{title}: MSE", error, "<=", limits[0])
+        yield Measured(f"{title}: 5-NN accuracy", accuracy, ">=", limits[1])
+        limits = (error, accuracy)  # Conv is held to MLP, which is held to PCA
+
+
+def linear(source, settings: Settings) -> Iterator[Measured]:
+    """Yield how far a linear VAE from random weights stays behind probabilistic PCA.
+
+    What ``score`` reports can fall back on PCA, so the bound that training reached is held to
+    that of the same rows where training began at PCA.
+    """
+    for name in ("digits", "wine", "breast_cancer", "diabetes"):
+        for latent_dim in (2, 8):
+            X = datasets.split(name, source, seed=0).X_train
+            ours, theirs = (linear_vae(X, latent_dim, init, settings) for init in ("random", "pca"))
+            title = f"linear VAE, random start: {name}, {latent_dim} codes"
+            score = PCA(latent_dim).fit(X).score(X)
+            behind = _shortfall(ours.score(X), score)
+            yield Measured(f"{title}: score behind PCA's", behind, "<=", LINEAR_LIMIT)
+            behind = _shortfall(trained_bound(ours), trained_bound(theirs))
+            yield Measured(f"{title}: bound behind PCA's", behind, "<=", LINEAR_LIMIT)
+
+
+def linear_vae(X, latent_dim: int, init: str, settings: Settings):
+    """Return a fitted linear VAE that is trained by the bound alone."""
+    return skvae.VAETransformer(
+        latent_dim,
+        architecture="linear",
+        init=init,
+        objective=skvae.Elbo(point_share=0.0),
+        max_iter=settings.max_iter,
+        random_state=0,
+    ).fit(X)
+
+
+def trained_bound(model, n_passes: int = 10) -> float:
+    """Return the bound of the training rows at the end of training, nats per row."""
+    return -float(np.mean(model.loss_curve_[-n_passes:]))
+
+
+def importance_objective(n_draws: int) -> Any:
+    """Return the objective of so many draws: the evidence lower bound of one, without more."""
+    return skvae.Elbo(point_share=0.0) if n_draws == 1 else skvae.Iwae(n_draws=n_draws)
+
+
+def binarised(X) -> np.ndarray:
+    """Return pixels in [0, 1] as draws of zeros and ones, always the same."""
+    drawn = np.random.default_rng(BINARISED_BY).random(X.shape) < X
+    return drawn.astype(X.dtype)
+
+
+def log_likelihood(model, X, n_draws: int) -> float:
+    """Return the mean log-likelihood of rows by many importance samples, nats."""
+    chunks = np.array_split(X, -(-len(X) // ROWS_PER_CHUNK))
+    return float(np.mean(np.concatenate([model.score_samples(c, n_draws=n_draws) for c in chunks])))
+
+
+def _error_and_accuracy(name, latent_dim, seed, architecture, source, settings):
+    split = datasets.split(name, source, seed)
+    if architecture is None:
+        model = PCA(latent_dim, random_state=seed)
+    else:
+        model = skvae.VAETransformer(
+            latent_dim, architecture=architecture, max_iter=settings.max_iter, random_state=seed
+        )
+    model.fit(split.X_train)
+    neighbours = KNeighborsClassifier(5).fit(model.transform(split.X_train), split.y_train)
+    accuracy = neighbours.score(model.transform(split.X_test), split.y_test)
+    return squared_error(model, split.X_test), accuracy
+
+
+def _shortfall(value, goal):
+    return max(0.0, goal - value) / abs(goal)
+
+
+PUBLISHED: dict[str, Callable[..., Iterator[Measured]]] = {
+    "iwae": iwae,
+    "iwae_50": partial(iwae, draws=(50,)),
+    "low_dim": low_dim,
+    "conv": conv,
+    "images": images,
+    "linear": linear,
+}

@@ -1,0 +1,228 @@
+"""What changes while training goes on: the weight of the KL term, the learning rate.
+
+A schedule is a factor from 0 to 1 as a function of the share of the budget that is used up,
+where the budget is what `max_iter` passes come to. Two schedules of the learning rate have no
+fixed course: they wait until the bound of the held-out rows settles.
+"""
+
+import math
+from typing import ClassVar
+
+from sklearn.base import BaseEstimator
+
+
+class Schedule(BaseEstimator):
+    """A factor that changes with the share of the budget that is used up."""
+
+    waits: ClassVar[bool] = False  # for the held-out bound to settle
+
+    def factor(self, share: float) -> float:
+        """The factor.
+
+        Parameters
+        ----------
+        share : float
+            Share of the passes that are done, from 0 to 1.
+
+        Returns
+        -------
+        factor : float
+            From 0 to 1.
+        """
+        return 1.0
+
+    @property
+    def end(self) -> float:
+        """Share of the budget after which the factor stays as it is."""
+        return 0.0
+
+    def check(self) -> None:
+        """Refuse options that make no sense.
+
+        Raises
+        ------
+        ValueError
+            If an option is out of range.
+        """
+
+
+class Constant(Schedule):
+    """The same all the time."""
+
+
+class LinearWarmUp(Schedule):
+    """From 0 to 1 along a line (Bowman et al., 2016; Sonderby et al., 2016).
+
+    Parameters
+    ----------
+    warm_up : float, default=0.2
+        Share of the budget that it takes.
+    """
+
+    def __init__(self, *, warm_up=0.2):
+        self.warm_up = warm_up
+
+    def factor(self, share: float) -> float:
+        return min(1.0, share / self.warm_up)
+
+    @property
+    def end(self) -> float:
+        return self.warm_up
+
+    def check(self) -> None:
+        _check_share("warm_up", self.warm_up)
+
+
+class Sigmoid(Schedule):
+    """From 0 to 1 along a logistic curve, rescaled to begin at 0 and to end at 1.
+
+    Parameters
+    ----------
+    warm_up : float, default=0.2
+        Share of the budget that it takes.
+    steepness : float, default=10
+        Of the curve: its slope in the middle is a quarter of this per `warm_up`.
+    """
+
+    def __init__(self, *, warm_up=0.2, steepness=10.0):
+        self.warm_up = warm_up
+        self.steepness = steepness
+
+    def factor(self, share: float) -> float:
+        if share >= self.warm_up:
+            return 1.0
+        low, here = (
+            1.0 / (1.0 + math.exp(-self.steepness * (x - 0.5))) for x in (0.0, share / self.warm_up)
+        )
+        return (here - low) / (1.0 - 2.0 * low)
+
+    @property
+    def end(self) -> float:
+        return self.warm_up
+
+    def check(self) -> None:
+        _check_share("warm_up", self.warm_up)
+        if not self.steepness > 0:
+            raise ValueError(f"steepness={self.steepness!r} must be above 0.")
+
+
+class Cyclical(Schedule):
+    """Several times from 0 to 1, each time along a line (Fu et al., 2019).
+
+    Parameters
+    ----------
+    n_cycles : int, default=4
+        How often.
+    ramp : float, default=0.5
+        Share of a cycle on the line; the factor is 1 in the rest.
+    """
+
+    def __init__(self, *, n_cycles=4, ramp=0.5):
+        self.n_cycles = n_cycles
+        self.ramp = ramp
+
+    def factor(self, share: float) -> float:
+        if share >= self.end:
+            return 1.0
+        return min(1.0, (share * self.n_cycles) % 1.0 / self.ramp)
+
+    @property
+    def end(self) -> float:
+        return (self.n_cycles - 1 + self.ramp) / self.n_cycles
+
+    def check(self) -> None:
+        _check_share("ramp", self.ramp)
+        _check_count("n_cycles", self.n_cycles)
+
+
+class OneCycle(Schedule):
+    """Up along a cosine, then down to zero along another (Smith & Topin, 2019).
+
+    Parameters
+    ----------
+    warm_up : float, default=0.15
+        Share of the budget until the peak.
+    """
+
+    def __init__(self, *, warm_up=0.15):
+        self.warm_up = warm_up
+
+    def factor(self, share: float) -> float:
+        if share < self.warm_up:
+            return _fall(1.0 - share / self.warm_up)
+        return _fall((share - self.warm_up) / (1.0 - self.warm_up))
+
+    @property
+    def end(self) -> float:
+        return 1.0
+
+    def check(self) -> None:
+        _check_share("warm_up", self.warm_up)
+
+
+class Cosine(Schedule):
+    """Down to zero along a cosine (Loshchilov & Hutter, 2017)."""
+
+    def factor(self, share: float) -> float:
+        return _fall(share)
+
+    @property
+    def end(self) -> float:
+        return 1.0
+
+
+class Settle(Schedule):
+    """Full rate until the held-out bound settles, then along a line to zero: the default."""
+
+    waits: ClassVar[bool] = True
+
+
+class Plateau(Schedule):
+    """Lower by a factor each time the held-out bound settles, and end after the last time.
+
+    Parameters
+    ----------
+    drop : float, default=0.3
+        The factor.
+    n_drops : int, default=3
+        How often.
+    """
+
+    waits: ClassVar[bool] = True
+
+    def __init__(self, *, drop=0.3, n_drops=3):
+        self.drop = drop
+        self.n_drops = n_drops
+
+    def check(self) -> None:
+        _check_share("drop", self.drop)
+        _check_count("n_drops", self.n_drops)
+
+
+def _fall(share: float) -> float:
+    return 0.5 * (1.0 + math.cos(math.pi * min(max(share, 0.0), 1.0)))
+
+
+def _check_share(name: str, value) -> None:
+    if not 0.0 < value < 1.0:
+        raise ValueError(f"{name}={value!r} must lie between 0 and 1.")
+
+
+def _check_count(name: str, value) -> None:
+    if value != int(value) or value < 1:
+        raise ValueError(f"{name}={value!r} must be a whole number from 1 up.")
+
+
+KL_SCHEDULES: dict[str, type[Schedule]] = {
+    "constant": Constant,
+    "linear": LinearWarmUp,
+    "sigmoid": Sigmoid,
+    "cyclical": Cyclical,
+}
+RATE_SCHEDULES: dict[str, type[Schedule]] = {
+    "settle": Settle,
+    "one_cycle": OneCycle,
+    "cosine": Cosine,
+    "constant": Constant,
+    "plateau": Plateau,
+}
