@@ -80,7 +80,7 @@ class Cells(NamedTuple):
     weight: Tensor | None = None
     targets: Tensor | None = None
     masked_share: float = 0.0
-    probabilities: Tensor | None = None  # columns of which training draws
+    probabilities: Tensor | None = None  # (c,) of which columns training draws
 
     @property
     def n_rows(self) -> int:
@@ -109,10 +109,9 @@ class Cells(NamedTuple):
         """The same rows with 0 or 1 drawn for every probability."""
         if self.probabilities is None:
             return self
-        values = self.values.clone()
-        share = values[:, self.probabilities]
-        draw = torch.empty_like(share).uniform_(generator=generator) < share
-        values[:, self.probabilities] = torch.where(share.isnan(), share, draw.to(share))
+        values = self.values
+        draw = torch.empty_like(values).uniform_(generator=generator) < values
+        values = torch.where(self.probabilities & ~values.isnan(), draw.to(values), values)
         return self._replace(values=values, probabilities=None)
 
     def batch(self, index: Tensor, generator: torch.Generator) -> "Cells":
@@ -297,8 +296,7 @@ class MixedVAE(LatentModel):
     def _complete_posterior(self, features: Tensor) -> Posterior:
         """Of the factor model, for centred features without missing ones."""
         scaled = self.factor_loadings / self.factor_noise[:, None]
-        parts = self.precision_parts.view(-1, self.latent_dim, self.latent_dim)
-        precision = 1.0 + parts.sum(0).diagonal()
+        precision = 1.0 + (self.factor_loadings * scaled).sum(0)
         mean = features @ scaled / precision
         return Posterior(mean, -precision.log().expand_as(mean))
 

@@ -52,8 +52,10 @@ class MixedModel(Model):
         share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
         fewest, slope, most = MASKED_SHARE
         masked_share = min(fewest + slope * missing_share(X.values), most)
-        drawn = torch.from_numpy(X.probabilities).to(device) if len(X.probabilities) else None
-        return Cells(values, share, masked_share=masked_share, probabilities=drawn)
+        drawn = torch.zeros(X.shape[1], dtype=torch.bool)
+        drawn[X.probabilities] = True
+        probabilities = drawn.to(device) if drawn.any() else None
+        return Cells(values, share, masked_share=masked_share, probabilities=probabilities)
 
     @staticmethod
     def start_use(start: Any, X: Table) -> CodeUse:

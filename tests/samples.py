@@ -8,9 +8,15 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skvae.fitting import Options, fit_model
 from skvae.networks import MLP
+from skvae.objective import Elbo
+from skvae.optimizers import AdamW
+from skvae.priors import Normal
+from skvae.schedules import Constant
+from skvae.training import Recipe
 from skvae.vae import Rows
 
 SMALL = MLP(hidden_layer_sizes=(32, 32))
+RECIPE = Recipe(Elbo(), AdamW(), Constant())
 
 
 def gaussian(n_rows, n_columns, seed=0):
@@ -49,6 +55,10 @@ def options(**changes):
     chosen = {
         "latent_dim": 1,
         "architecture": SMALL,
+        "prior": Normal(),
+        "recipe": RECIPE,
+        "annealing": None,
+        "n_init": 1,
         "init": "pca",
         "batch_size": 32,
         "max_iter": 30,
