@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from benchmarks import datasets
 from benchmarks.metrics import squared_error
-from skvae import MLP, VAETransformer
+from skvae import MLP, AdamW, Elbo, VAETransformer
 
 CASES = (
     ("iris", 2), ("wine", 2), ("diabetes", 4), ("breast_cancer", 4), ("digits", 8),
@@ -127,18 +127,18 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "gelu": {"architecture": MLP(activation="gelu")},
     },
     "learning rate": {
-        "0.001": {"training.LEARNING_RATE": 1e-3},
-        "0.002": {"training.LEARNING_RATE": 2e-3},
-        "0.008": {"training.LEARNING_RATE": 8e-3},
+        "0.001": {"optimizer": AdamW(learning_rate=1e-3)},
+        "0.002": {"optimizer": AdamW(learning_rate=2e-3)},
+        "0.008": {"optimizer": AdamW(learning_rate=8e-3)},
     },
     "linear path": {
         "frozen": {"vae.LINEAR_RATE": 0.0},
         "full rate": {"vae.LINEAR_RATE": 1.0},
     },
     "point codes": {
-        "none": {"objective.POINT_SHARE": 0.0},
-        "an eighth of the rows": {"objective.POINT_SHARE": 0.125},
-        "half of the rows": {"objective.POINT_SHARE": 0.5},
+        "none": {"objective": Elbo(point_share=0.0)},
+        "an eighth of the rows": {"objective": Elbo(point_share=0.125)},
+        "half of the rows": {"objective": Elbo(point_share=0.5)},
         "weight of 1": {"objective.POINT_WEIGHT": 1.0},
     },
     "units": {"left where training put them": {"vae.VAE.follow_prior": lambda vae, rows: None}},
@@ -148,14 +148,14 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "512": {"batch_size": 512},
     },
     "decay": {
-        "none": {"training.WEIGHT_DECAYS": (1e-4,)},
-        "up to 3": {"training.WEIGHT_DECAYS": (1e-4, 0.05, 0.2, 0.8, 3.0)},
-        "1 throughout": {"training.WEIGHT_DECAYS": (1.0,)},
+        "none": {"optimizer": AdamW(weight_decay=1e-4)},
+        "up to 3": {"optimizers.WEIGHT_DECAYS": (1e-4, 0.05, 0.2, 0.8, 3.0)},
+        "1 throughout": {"optimizer": AdamW(weight_decay=1.0)},
         "overfitting at (0.5, 0.03)": {"training.OVERFIT": (0.5, 0.03)},
     },
     "averaging": {
-        "none": {"training.AVERAGING": 0.0},
-        "0.998": {"training.AVERAGING": 0.998},
+        "none": {"optimizer": AdamW(averaging=0.0)},
+        "0.998": {"optimizer": AdamW(averaging=0.998)},
     },
     "patience": {
         "2 looks": {"training.PATIENCE": 2},

@@ -133,7 +133,7 @@ class Metropolis(Annealing):
             some_training()
             proposed = judge.losses(learner)
             accepted = _accept(proposed - loss, temperature, learner.generator)
-            best.look(accepted, temperature)
+            best.look(accepted, temperature, 1, float(accepted))
             if accepted:
                 here, loss = _State.of(learner), proposed
             else:
@@ -228,7 +228,7 @@ class RandomWalk(Annealing):
             if (k + 1) % every == 0:
                 with torch.no_grad():
                     learner.weights.values.copy_(here)
-                best.look(True, temperature, accepted=n_accepted / every)
+                best.look(True, temperature, every, n_accepted / every)
                 loss, n_accepted = judge.losses(learner), 0
             learner.step += 1
         best.restore(learner)
@@ -311,7 +311,7 @@ class _Best:
         self.state = copy.deepcopy(learner.averaged.state_dict())
         self.bound = held_out.look(learner.averaged).bound
 
-    def look(self, may_keep: bool, temperature: float, accepted: float | None = None) -> None:
+    def look(self, may_keep: bool, temperature: float, n_proposals: int, accepted: float) -> None:
         """Look at the state of the learner; keep it if it is the best so far."""
         learner = self.learner
         learner.averaged.load_state_dict(learner.vae.state_dict())
@@ -321,7 +321,8 @@ class _Best:
             step=learner.step,
             gradient_norm=float(learner.gradient_norm),
             temperature=temperature,
-            accepted=float(may_keep) if accepted is None else accepted,
+            proposals=n_proposals,
+            accepted=accepted,
         )
         if may_keep and look.bound > self.bound:
             self.state, self.bound = copy.deepcopy(learner.averaged.state_dict()), look.bound

@@ -113,8 +113,9 @@ def diagnose(vae: Any, rows: Any, draws: Tensor) -> Diagnosis:
     )
 
 
-def linear_r2(codes: Tensor, target: Tensor) -> float:
-    """Share of the variance of target (n, q) that is linear in codes (n, q)."""
+def linear_r2(codes: Tensor, target: Tensor, weight: Tensor) -> float:
+    """Share of the variance of target (n, q) that is linear in codes (n, q), units weighed (q,)."""
     x, y = (values.double() - values.double().mean(0) for values in (codes, target))
-    left = y - x @ torch.linalg.lstsq(x, y).solution
-    return float(1.0 - left.square().sum() / y.square().sum())
+    left = (y - x @ torch.linalg.lstsq(x, y).solution).square().sum(0)
+    share = 1.0 - left / y.square().sum(0).clamp(min=1e-12)
+    return float((weight * share).sum() / weight.sum().clamp(min=1e-12))

@@ -99,7 +99,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     prior : {"normal", "mixture", "vamp", "ex_post"} or component, default="normal"
         Where codes come from: a standard normal, a mixture of normals or of posteriors that is
         trained with the model, or a mixture that is fitted to the codes afterwards and kept if
-        held-out rows are likelier under it.
+        held-out rows are likelier under it. "normal" is "ex_post" for an autoencoder, whose
+        training does not ask for normal codes.
     objective : str or component, default="elbo"
         What training makes large: "elbo", "iwae", "tc", "mmd", "autoencoder", "denoising", or one
         of these with options of its own, such as `Iwae(n_draws=10)`.
@@ -164,13 +165,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     history_ : dict of ndarray
         One value per look at the held-out rows, for a DataFrame: `step`, `n_pass`, `bound`, its
         parts `reconstruction` and `kl` (of the model without the linear start), `gradient_norm`,
-        `learning_rate`, `noise` (variance of the decoder), `temperature` and share `accepted` of
-        an annealing, `seconds` since training began; NaN where there is nothing to tell. The
-        first value is the linear start's.
+        `learning_rate`, `noise` (variance of the decoder), of an annealing `temperature`,
+        `proposals` since the last look and the share `accepted` of them, `seconds` since training
+        began; NaN where there is nothing to tell. The first value is the linear start's.
     restarts_ : dict of ndarray
         One value per restart: `bound`, its best, and `agreement`, the share of the variance of
-        the kept model's codes on held-out rows that is linear in the codes of the restart; near
-        1 they found the same optimum.
+        the kept model's codes on held-out rows, each counted by its KL, that is linear in the
+        codes of the restart; near 1 they found the same optimum.
     kept_ : float
         How much of the training was kept: 0 for PCA, 1 for all of it.
     start_weight_ : float
@@ -334,6 +335,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             self._forget()
         X_in, X, weight = self._validate(X, sample_weight, reset=previous is None)
         options = self._options(X, weight, previous)
+        if options.recipe.objective.is_deterministic and self.prior == "normal":
+            # Nothing has made its codes normal.
+            options = replace(options, prior=PRIORS["ex_post"]())
         with progress_bar(self.verbose) as report:
             try:
                 model, record = fit_model(X, weight, options, previous, report)
@@ -802,6 +806,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             rows = features_of(X, weight) if isinstance(X, Table) else X
             latent_dim = choose_latent_dim(rows, weight, np.random.RandomState(seed))
         architecture = _component(self.architecture, ARCHITECTURES)
+        if previous is not None and previous.architecture is not None:
+            architecture = previous.architecture
         if isinstance(X, Table) and isinstance(architecture, MLP):
             architecture = architecture.with_auto_sizes(TABLE_WIDTHS)
         recipe = Recipe(
@@ -949,7 +955,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
 _HISTORY = (
     "step", "n_pass", "bound", "reconstruction", "kl", "gradient_norm", "learning_rate", "noise",
-    "temperature", "accepted", "seconds",
+    "temperature", "proposals", "accepted", "seconds",
 )  # fmt: skip
 
 

@@ -215,10 +215,11 @@ def run_trial(
 def compare(vaes: list[LatentModel], best: LatentModel, rows: Rows) -> list[float]:
     """Share of the variance of the best restart's codes that those of each predict linearly.
 
-    Near 1 restarts found one optimum, up to rotation; far below they found different ones.
+    Codes count by the nats that they carry. Near 1 restarts found one optimum, up to rotation; far
+    below they found different ones.
     """
-    target = best.codes(rows)
-    return [linear_r2(vae.codes(rows), target) for vae in vaes]
+    q, target = best.encode(rows), best.codes(rows)
+    return [linear_r2(vae.codes(rows), target, q.kl().mean(0)) for vae in vaes]
 
 
 def fit_prior(
@@ -296,10 +297,22 @@ def initial_vae(
     """The model before the first step: at the linear start, at random, or where it was left."""
     dtype = torch.float64 if options.precision == "float64" else torch.float32
     if previous is not None and previous.architecture is not None:
-        vae = previous.vae(dtype).to(options.device)
-        if options.prior.is_fitted_after:
-            vae.prior = None
-        return vae.requires_grad_(True)
+        vae = previous.vae(dtype).to(options.device).requires_grad_(True)
+    else:
+        vae = new_vae(kind, start, options, number).to(options.device, dtype)
+    if options.recipe.objective.needs_columns:
+        vae.know_columns(start)
+    if options.recipe.objective.is_deterministic:
+        vae.undo_shrinkage()
+    if not options.prior.is_trained:
+        vae.prior = None
+    elif vae.prior is None:
+        vae.prior = initial_prior(vae, seen, options, number)
+    return vae
+
+
+def new_vae(kind: type[Model], start, options: Options, number: int) -> LatentModel:
+    """A model with branches of its own, number of a restart."""
     architecture = options.architecture
     sizes = kind.branch_sizes(start, architecture)
     encoder, decoder = build(architecture, sizes, options.seed + number)
@@ -309,13 +322,6 @@ def initial_vae(
     vae = kind.module(start, encoder, decoder, of_columns=of_columns(architecture))
     if options.init == "random":
         vae.forget_start()
-    vae.to(options.device, dtype)
-    if options.recipe.objective.needs_columns:
-        vae.know_columns(start)
-    if options.recipe.objective.is_deterministic:
-        vae.undo_shrinkage()
-    if options.prior.is_trained:
-        vae.prior = initial_prior(vae, seen, options, number)
     return vae
 
 
@@ -323,7 +329,7 @@ def initial_vae(
 def initial_prior(vae: LatentModel, seen: Rows, options: Options, number: int) -> nn.Module | None:
     """The prior before the first step."""
     inputs = vae.inputs(seen)
-    module = options.prior.module(vae.latent_dim, inputs.shape[1])
+    module = options.prior.module(vae.latent_dim, vae.n_inputs)
     if module is not None:
         module.to(inputs)
         generator = torch.Generator(options.device).manual_seed(options.seed + number)
@@ -350,7 +356,9 @@ def make_budget(n_rows: int, vae: LatentModel, options: Options) -> Budget:
     batch_size = min(batch_size, n_rows)
     max_passes = options.max_iter
     if max_passes is None:
-        affordable = _FLOPS / (batch_size * (6 * count_parameters(vae) + vae.likelihood_cost))
+        # A parameter of a dense layer is a product per row; those of a convolution are many.
+        products = max(count_parameters(vae), vae.products())
+        affordable = _FLOPS / (batch_size * (6 * products + vae.likelihood_cost))
         steps = np.clip(affordable, min(_STEPS[0], affordable * _EXTENSION), _STEPS[1])
         steps *= 1 + vae.latent_dim / 64  # the more codes, the more there is to learn
         max_passes = max(1, int(np.ceil(steps / (n_rows // batch_size))))

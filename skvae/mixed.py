@@ -249,6 +249,10 @@ class MixedVAE(LatentModel):
         self.linear_gain.copy_(self.code_scale)
         self.code_scale.fill_(1.0)
 
+    @property
+    def n_inputs(self) -> int:
+        return len(self.owner)
+
     def inputs(self, rows: Cells) -> Tensor:
         """What `encode_inputs` takes, of rows: centred features, missing ones as expected."""
         return self._linear_posterior(rows.values)[1]

@@ -9,7 +9,8 @@ component here, a row in ARCHITECTURES.
 
 import math
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from numbers import Integral, Real
@@ -206,7 +207,18 @@ class MLP(_Body):
         return nn.Sequential(*layers, nn.Linear(n_in, n_out))
 
     def with_auto_sizes(self, sizes: tuple[int, ...]) -> "MLP":
-        """The same body; hidden layers have these sizes where they were left to "auto"."""
+        """Settle the sizes of hidden layers where they were left to "auto".
+
+        Parameters
+        ----------
+        sizes : tuple of int
+            Sizes.
+
+        Returns
+        -------
+        MLP
+            A body with these sizes, or this one.
+        """
         if self.hidden_layer_sizes != "auto":
             return self
         return clone(self).set_params(hidden_layer_sizes=sizes)
@@ -487,6 +499,28 @@ def build(architecture: Architecture, sizes: list[tuple[int, int]], seed: int) -
                 f"columns; it maps 2 rows to shape {shape}."
             )
     return modules
+
+
+@contextmanager
+def counted_products(module: nn.Module) -> Iterator[list[int]]:
+    """Multiplications per row that the layers inside do while this lasts."""
+    found: list[int] = []
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        # Every number of a layer's output, or of its input where that spreads, takes a kernel.
+        spreads = isinstance(layer, nn.ConvTranspose2d)
+        per_kernel = inputs[0] if spreads else output
+        kernel: Any = layer.weight
+        found.append(per_kernel[0].numel() * kernel[0].numel())
+
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)
+    layers = [layer for layer in module.modules() if isinstance(layer, kinds)]
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def start_at_zero(module: nn.Module, n_in: int) -> None:

@@ -145,10 +145,12 @@ class Denoising(Elbo):
         As of `Elbo`.
     """
 
+    free_bits = 0.0  # no option of this one
+
     def __init__(self, *, noise=0.1, masking=0.1, point_share=0.25):
-        super().__init__(point_share=point_share)
         self.noise = noise
         self.masking = masking
+        self.point_share = point_share
 
     @property
     def needs_columns(self) -> bool:
@@ -210,7 +212,7 @@ class Iwae(Objective):
 
 
 class TotalCorrelation(Objective):
-    """beta-TC (Chen et al., 2018): the total correlation of the codes counts more than the rest.
+    """Beta-TC (Chen et al., 2018): the total correlation of the codes counts more than the rest.
 
     KL(q(z|x) || p(z)) holds the total correlation KL(q(z) || prod_j q(z_j)), estimated between
     the rows of a batch; codes that share less say different things. Where rows have missing

@@ -191,11 +191,11 @@ class SGD(Optimizer):
         self,
         *,
         learning_rate=0.1,
-        momentum=0.9,
         schedule="settle",
         weight_decay="auto",
         clip_norm=1.0,
         averaging=0.99,
+        momentum=0.9,
     ):
         super().__init__(
             learning_rate=learning_rate,

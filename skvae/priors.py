@@ -125,7 +125,7 @@ class Mixture(_OfComponents):
 
     @torch.no_grad()
     def start(self, module: nn.Module, inputs: Tensor, generator: torch.Generator) -> None:
-        """Give the components different means, and the mixture mean 0 and variance 1."""
+        # Components get different means, and the mixture mean 0 and variance 1.
         assert isinstance(module, MixturePrior)
         means = _START_SPREAD * torch.empty_like(module.means).normal_(generator=generator)
         means -= means.mean(0)

@@ -80,7 +80,7 @@ class Sigmoid(Schedule):
     ----------
     warm_up : float, default=0.2
         Share of the budget that it takes.
-    steepness : float, default=10
+    steepness : float, default=10.0
         Of the curve: its slope in the middle is a quarter of this per `warm_up`.
     """
 

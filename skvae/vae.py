@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skvae.linear import ProbabilisticPCA
-from skvae.networks import Architecture
+from skvae.networks import Architecture, counted_products
 from skvae.priors import Prior
 
 # Inputs of the branches bend toward this many standard deviations: far rows see the linear path.
@@ -87,7 +87,8 @@ def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
 class Posterior(NamedTuple):
     """q(z|x): normal, mean + root @ (deviation * noise); without a root, units are independent.
 
-    mean, log_variance (of the deviations) have shape (batch, q); root (batch, q, q) is triangular.
+    mean, log_variance (of the deviations) have shape (batch, q); root, (batch, q, q), is upper
+    triangular.
     """
 
     mean: Tensor
@@ -119,7 +120,7 @@ class Posterior(NamedTuple):
         """Log q(z|x) per row, for z of shape (..., batch, q)."""
         away = z - self.mean
         if self.root is not None:
-            away = torch.linalg.solve_triangular(self.root, away[..., None], upper=False)[..., 0]
+            away = torch.linalg.solve_triangular(self.root, away[..., None], upper=True)[..., 0]
         return self.log_density(away * torch.exp(-0.5 * self.log_variance))
 
     def log_density(self, noise: Tensor) -> Tensor:
@@ -152,6 +153,7 @@ class LatentModel(nn.Module):
 
     # What the models do each in its own way.
     encode: Callable[[Any], Posterior]
+    encode_inputs: Callable[[Tensor], Posterior]
     decode: Callable[[Tensor], Tensor]
     inputs: Callable[[Any], Tensor]
     reconstruct: Callable[[Tensor], Tensor]
@@ -188,6 +190,21 @@ class LatentModel(nn.Module):
     def likelihood_cost(self) -> int:
         """Arithmetic of a row beside that of the networks."""
         return 0
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers per row that `encode_inputs` takes."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def products(self) -> int:
+        """Multiplications of a row on its way through the branches."""
+        was_training = self.training
+        with counted_products(self.eval()) as found:
+            z = self.encode_inputs(self.center.new_zeros(1, self.n_inputs)).mean
+            self.decode(z)
+        self.train(was_training)
+        return sum(found)
 
     @torch.no_grad()
     def follow_prior(self, rows: Any) -> None:
@@ -295,6 +312,10 @@ class VAE(LatentModel):
         """Make the posterior mean the point code: the linear start is then PCA without noise."""
         self.encoder_path.mul_(self.code_scale[:, None])
         self.code_scale.fill_(1.0)
+
+    @property
+    def n_inputs(self) -> int:
+        return len(self.bend)
 
     def inputs(self, rows: Rows) -> Tensor:
         """What `encode_inputs` takes, of rows."""

@@ -1,22 +1,27 @@
 """Rows, options and fits that several test modules share."""
 
+import copy
 import warnings
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skvae.fitting import Options, fit_model
+from skvae.fitting import Options, fit_model, initial_vae, make_learner, make_rows, start_vae
+from skvae.held_out import HeldOut
+from skvae.linear import fit_linear
+from skvae.model import Model
 from skvae.networks import MLP
 from skvae.objective import Elbo
 from skvae.optimizers import AdamW
 from skvae.priors import Normal
 from skvae.schedules import Constant
-from skvae.training import Recipe
+from skvae.training import Budget, Plan, Recipe, train
 from skvae.vae import Rows
 
 SMALL = MLP(hidden_layer_sizes=(32, 32))
 RECIPE = Recipe(Elbo(), AdamW(), Constant())
+N_ROWS, N_SCORES = 300, 5  # of a training
 
 
 def gaussian(n_rows, n_columns, seed=0):
@@ -51,12 +56,13 @@ def projected(start, X, weight=None):
 
 
 def options(**changes):
-    """Options of a short fit on the CPU."""
+    """Options of a short fit on the CPU; parts of the recipe go by their own names."""
+    recipe = RECIPE._replace(**{k: changes.pop(k) for k in RECIPE._fields if k in changes})
     chosen = {
         "latent_dim": 1,
         "architecture": SMALL,
         "prior": Normal(),
-        "recipe": RECIPE,
+        "recipe": recipe,
         "annealing": None,
         "n_init": 1,
         "init": "pca",
@@ -81,3 +87,59 @@ def fit_quietly(estimator, X, **kwargs):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return estimator.fit(X, **kwargs)
+
+
+def small_vae(latent_dim=1, **changes):
+    """The model of a curve before the first step."""
+    chosen, X = options(latent_dim=latent_dim, **changes), curve(100, 5)
+    return started(fit_linear(X, latent_dim), chosen, X)
+
+
+def started(start, chosen, X):
+    """The model of rows before the first step."""
+    return initial_vae(Model, start, make_rows(Model, start, X, None, chosen), chosen)
+
+
+def plan_of(
+    max_passes=40,
+    batch_size=30,
+    n_rows=N_ROWS,
+    early_stopping=True,
+    may_grow=True,
+    recipe=RECIPE,
+):
+    """Plan of a training of N_ROWS rows."""
+    budget = Budget(batch_size, may_grow, max_passes, early_stopping)
+    return Plan(budget, recipe, n_rows, N_SCORES)
+
+
+class Setting:
+    """All that `train` takes."""
+
+    def __init__(self, seed=0, **changes):
+        self.options = chosen = options(**changes)
+        X = curve(N_ROWS + 100, 5)
+        start = fit_linear(X, chosen.latent_dim)
+        self.rows = make_rows(Model, start, X, None, chosen)
+        self.training = torch.arange(100, len(X))
+        self.vae = started(start, chosen, X)
+        generator = torch.Generator().manual_seed(seed)
+        held_out, linear = self.rows.take(torch.arange(100)), start_vae(Model, start, chosen)
+        is_deterministic = chosen.recipe.objective.is_deterministic
+        self.judge = HeldOut.of(held_out, self.rows, linear, generator, is_deterministic)
+        self.learner = make_learner(self.vae, generator, chosen)
+
+    def train(self, plan=None, *report):
+        plan = plan or plan_of(recipe=self.learner.recipe)
+        return train(self.learner, self.rows, self.training, self.judge, plan, *report)
+
+    def refine(self, annealing, record, plan=None):
+        plan = plan or plan_of(recipe=self.learner.recipe)
+        annealing.refine(self.learner, self.rows, self.training, self.judge, plan, record)
+
+    def bound(self):
+        """Held-out bound of the model as it is, which stays as it is."""
+        return self.judge.look(copy.deepcopy(self.vae).eval()).bound
+
+    def state(self):
+        return copy.deepcopy(self.vae.state_dict())

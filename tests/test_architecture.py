@@ -11,13 +11,25 @@ import skvae
 from skvae import VAETransformer
 
 FLOORS = (
-    ("linear", "factors", "likelihoods", "networks", "table", "devices", "_sklearn"),
-    ("vae",),
-    ("mixed", "objective", "diagnostics"),
-    ("columns", "heads", "held_out", "model"),
-    ("mixed_model", "training"),
-    ("filled", "fitting", "progress"),
+    (
+        "linear",
+        "factors",
+        "likelihoods",
+        "networks",
+        "priors",
+        "schedules",
+        "table",
+        "devices",
+        "_sklearn",
+    ),
+    ("vae", "optimizers"),
+    ("mixed", "objective"),
+    ("columns", "heads", "held_out", "diagnostics"),
+    ("model", "training"),
+    ("mixed_model", "annealing", "progress"),
+    ("filled", "fitting"),
     ("estimator",),
+    ("displays",),
     ("__init__",),
 )
 FLOOR_OF = {module: n for n, modules in enumerate(FLOORS) for module in modules}
@@ -27,6 +39,9 @@ PACKAGES = {
     "linear": {"numpy", "scipy"},
     "factors": {"numpy"},
     "likelihoods": {"numpy", "scipy", "sklearn", "torch"},
+    "priors": {"numpy", "sklearn", "torch"},
+    "schedules": {"sklearn"},
+    "optimizers": {"sklearn", "torch"},
     "columns": {"numpy", "scipy", "sklearn"},
     "mixed": {"numpy", "scipy", "torch"},
     "heads": {"numpy", "scipy", "torch"},
@@ -35,12 +50,18 @@ PACKAGES = {
     "table": {"narwhals", "numpy", "scipy"},
     "devices": {"torch"},
     "vae": {"numpy", "torch"},
-    "objective": {"torch"},
+    "objective": {"sklearn", "torch"},
     "held_out": {"torch"},
     "training": {"torch"},
+    "annealing": {"sklearn", "torch"},
+    "model": {"numpy", "torch"},
+    "fitting": {"numpy", "torch"},
+    "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
     "progress": {"tqdm"},
 }
-THIRD_PARTY = {"narwhals", "numpy", "pandas", "scipy", "sklearn", "torch", "tqdm"}
+THIRD_PARTY = {
+    "matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn", "torch", "tqdm"
+}  # fmt: skip
 
 PACKAGE = Path(skvae.__file__).parent
 DOCS = PACKAGE.parent / "docs"
@@ -67,6 +88,13 @@ def test_imports_come_from_lower_floors(module):
         if name.split(".")[0] == "skvae":
             lower = name.removeprefix("skvae.")
             assert FLOOR_OF[lower] < FLOOR_OF[module], f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_stands_higher_than_it_has_to(module):
+    skvaes = [name.removeprefix("skvae.") for name, _ in imports(module) if "skvae" in name]
+    below = [FLOOR_OF[name] for name in skvaes]
+    assert FLOOR_OF[module] == max(below, default=-1) + 1
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -1,12 +1,14 @@
 """What the codes hold: known in closed form at the linear start."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
 from sklearn.decomposition import PCA
 
-from skvae.diagnostics import code_use
+from skvae.diagnostics import code_use, diagnose
 from skvae.linear import fit_linear
 from skvae.networks import build
 from skvae.vae import VAE, branch_sizes
@@ -84,3 +86,48 @@ def test_a_collapsed_unit_comes_last(start, X):
     assert use.order.tolist() == [1, 2, 0]
     assert use.is_active.tolist() == [True, True, False]
     assert_allclose([use.kl[-1], use.spread[-1], use.explained_variance_ratio[-1]], 0, atol=1e-12)
+
+
+# The posterior.
+
+
+def draws_of(n_draws, q=3):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(n_draws, q, generator=generator, dtype=torch.float64)
+
+
+def test_at_the_start_the_bounds_are_the_log_likelihood(start, X):
+    """The posterior is exact: every draw has the weight p(x)."""
+    rows = projected(start, X)
+    found = diagnose(VAE(start), rows, draws_of(8))
+    exact = start.log_prob(rows.scores.numpy(), rows.residual.numpy()).mean()
+    assert found.bound == pytest.approx(exact)
+    assert found.log_likelihood == pytest.approx(exact)
+    assert_allclose(found.kl, start.unit_kl, rtol=5 / N_ROWS)
+    assert found.is_active.all()
+
+
+def test_elsewhere_the_bounds_are_in_order(nonlinear, start, X):
+    found = diagnose(nonlinear, projected(start, X), draws_of(64))
+    assert found.bound < found.log_likelihood
+
+
+def test_mutual_information_at_the_start(X):
+    """Of normal rows: half the logarithm of the prior's over the posterior's variance."""
+    start = fit_linear(X, 1)
+    vae, rows = VAE(start), projected(start, X)
+    exact = -0.5 * vae.log_variance.sum().item()
+    found = diagnose(vae, rows, draws_of(32, 1)).mutual_information
+    assert found == pytest.approx(exact, abs=0.15)
+    few = diagnose(vae, rows.take(slice(5)), draws_of(32, 1)).mutual_information
+    assert few <= math.log(5)
+
+
+def test_units_that_say_nothing_are_inactive(start, X):
+    vae = VAE(start)
+    with torch.no_grad():
+        vae.encoder_path[1].zero_()
+        vae.log_variance[1] = 0.0
+    found = diagnose(vae, projected(start, X), draws_of(8))
+    assert found.is_active.tolist() == [True, False, True]
+    assert found.kl[1] == pytest.approx(0.0, abs=1e-12)

@@ -302,10 +302,10 @@ def test_global_generators_are_left_alone(curve, params):
 
 
 # checklist 24, 27
-@pytest.mark.parametrize("layer", [lambda: nn.Dropout(0.2), lambda: nn.BatchNorm1d(64)])
+@pytest.mark.parametrize("layer", [lambda: nn.Dropout(0.2), lambda: nn.AlphaDropout(0.2)])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.parametrize("init", ["pca", "random"])
-def test_modules_that_draw_or_mix_rows_are_refused(curve, monkeypatch, layer, method, init):
+def test_modules_that_draw_for_themselves_are_refused(curve, monkeypatch, layer, method, init):
     monkeypatch.setattr(Normed, "inner", staticmethod(layer))
     before = generators()
     vae = quick(architecture=Normed, init=init)
@@ -314,6 +314,27 @@ def test_modules_that_draw_or_mix_rows_are_refused(curve, monkeypatch, layer, me
     assert generators() == before
     with pytest.raises(NotFittedError):
         check_is_fitted(vae)
+
+
+# checklist 24, 27
+@pytest.mark.parametrize(
+    "architecture",
+    [MLP(dropout=0.2), MLP(normalization="batch"), Normed],
+    ids=["dropout", "batch normalization", "a module with batch normalization"],
+)
+def test_modules_that_draw_or_mix_rows_in_training_answer_row_by_row(
+    curve, monkeypatch, architecture
+):
+    """Running statistics stand for the rows of a batch, and nothing is dropped."""
+    monkeypatch.setattr(Normed, "inner", staticmethod(lambda: nn.BatchNorm1d(64)))
+    before = generators()
+    vae = quick(architecture=architecture, max_iter=10).fit(curve)
+    assert vae.kept_ > 0
+    codes = vae.transform(curve)
+    np.testing.assert_allclose(vae.transform(curve[:3]), codes[:3], rtol=1e-5, atol=1e-5)
+    again = quick(architecture=architecture, max_iter=10).fit_transform(curve)
+    np.testing.assert_array_equal(again, codes)
+    assert generators() == before
 
 
 # checklist 27

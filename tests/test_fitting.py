@@ -5,13 +5,18 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skvae.annealing import Langevin, Metropolis, RandomWalk
 from skvae.devices import PRECISIONS
-from skvae.fitting import fit_model, fit_online, initial_vae, make_budget, make_rows, split
+from skvae.fitting import fit_model, fit_online, make_budget, make_rows, split
 from skvae.linear import fit_linear
 from skvae.model import Model
 from skvae.networks import MLP
+from skvae.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
+from skvae.optimizers import SGD, AdamW
+from skvae.priors import ExPost, Mixture, Vamp
+from skvae.schedules import Cyclical, LinearWarmUp, OneCycle
 from skvae.vae import VAE
-from tests.samples import curve, fitted, gaussian, options
+from tests.samples import curve, fitted, gaussian, options, started
 
 CPU = torch.device("cpu")
 
@@ -42,9 +47,10 @@ def test_split_takes_the_fraction():
 
 @pytest.mark.parametrize("n_rows", [20, 100, 3000, 100_000])
 def test_budget_of_auto(n_rows):
-    start = fit_linear(gaussian(100, 8), 2)
+    X = gaussian(100, 8)
+    start = fit_linear(X, 2)
     chosen = options(latent_dim=2, batch_size=None, max_iter=None)
-    budget = make_budget(n_rows, initial_vae(Model, start, chosen), chosen)
+    budget = make_budget(n_rows, started(start, chosen, X), chosen)
     assert 1 <= budget.batch_size <= min(1024, n_rows)
     assert budget.max_passes >= 1
     # A wider network gets fewer steps, not more.
@@ -54,23 +60,22 @@ def test_budget_of_auto(n_rows):
         max_iter=None,
         architecture=MLP(hidden_layer_sizes=(2048,) * 2),
     )
-    assert (
-        make_budget(n_rows, initial_vae(Model, start, wide), wide).max_passes <= budget.max_passes
-    )
+    assert make_budget(n_rows, started(start, wide, X), wide).max_passes <= budget.max_passes
 
 
 def test_budget_as_chosen():
-    start = fit_linear(gaussian(100, 8), 2)
+    X = gaussian(100, 8)
+    start = fit_linear(X, 2)
     chosen = options(latent_dim=2, batch_size=17, max_iter=5, early_stopping=False)
-    assert make_budget(100, initial_vae(Model, start, chosen), chosen) == (17, False, 5, False)
-    assert make_budget(10, initial_vae(Model, start, chosen), chosen).batch_size == 10
+    assert make_budget(100, started(start, chosen, X), chosen) == (17, False, 5, False)
+    assert make_budget(10, started(start, chosen, X), chosen).batch_size == 10
 
 
 def test_it_starts_at_pca():
     X = gaussian(100, 8)
     start = fit_linear(X, 2)
     chosen = options(latent_dim=2, precision="float64")
-    vae, linear = initial_vae(Model, start, chosen), VAE(start)
+    vae, linear = started(start, chosen, X), VAE(start)
     x = make_rows(Model, start, X, None, chosen)
     for ours, theirs in zip(vae.encode(x)[:2], linear.encode(x)[:2], strict=True):
         assert torch.equal(ours, theirs)
@@ -82,7 +87,7 @@ def test_it_starts_at_pca():
 def test_a_random_start_knows_nothing_of_pca():
     X = gaussian(100, 8)
     start = fit_linear(X, 2)
-    vae = initial_vae(Model, start, options(latent_dim=2, init="random"))
+    vae = started(start, options(latent_dim=2, init="random"), X)
     assert not vae.encoder_path.any()
     assert not vae.decoder_path.any()
     assert vae.decoder[-1].weight.any()
@@ -203,3 +208,148 @@ def test_online_without_anything_to_gain(X):
     assert model.architecture is None
     assert online is None
     assert record.n_passes == 1
+
+
+# What goes together.
+
+CONTRADICTIONS = [
+    ({"objective": Autoencoder(), "beta": 2.0}, "beta"),
+    ({"objective": Autoencoder(), "kl_schedule": LinearWarmUp()}, "kl_schedule"),
+    ({"objective": Autoencoder(), "prior": Mixture()}, "prior=Mixture"),
+    ({"objective": Autoencoder(), "prior": Vamp()}, "prior=Vamp"),
+    ({"objective": Elbo(free_bits=0.1), "prior": Mixture()}, "prior=Mixture"),
+    ({"objective": TotalCorrelation(), "prior": Vamp()}, "prior=Vamp"),
+    ({"annealing": RandomWalk(), "kl_schedule": Cyclical()}, "kl_schedule"),
+    ({"annealing": RandomWalk(), "objective": Iwae()}, "objective"),
+    ({"annealing": RandomWalk(), "objective": Denoising()}, "objective"),
+    ({"annealing": RandomWalk(), "objective": Elbo(free_bits=0.1)}, "objective"),
+]
+
+
+@pytest.mark.parametrize(("changes", "name"), CONTRADICTIONS, ids=str)
+def test_choices_that_leave_another_nothing_to_do_are_refused(changes, name):
+    with pytest.raises(ValueError, match=name) as caught:
+        options(**changes).check()
+    assert ": leave" in str(caught.value) or ": use" in str(caught.value)  # the remedy
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"objective": Iwae(n_draws=0)}, "n_draws"),
+        ({"optimizer": SGD(momentum=2.0)}, "momentum"),
+        ({"optimizer": AdamW(schedule=OneCycle(warm_up=0.0))}, "warm_up"),
+        ({"kl_schedule": Cyclical(n_cycles=0)}, "n_cycles"),
+        ({"prior": Mixture(n_components=0)}, "n_components"),
+        ({"annealing": Metropolis(cooling=2.0)}, "cooling"),
+    ],
+    ids=str,
+)
+def test_every_part_is_asked_for_its_options(changes, name):
+    with pytest.raises(ValueError, match=f"^{name}="):
+        options(**changes).check()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"objective": Autoencoder(), "prior": ExPost()},
+        {"objective": Iwae(), "prior": Vamp(), "beta": 0.5, "kl_schedule": LinearWarmUp()},
+        {"objective": Mmd(), "prior": Mixture()},
+        {"objective": TotalCorrelation(), "prior": ExPost(), "annealing": Metropolis()},
+        {"objective": Elbo(free_bits=0.1), "annealing": Langevin(), "n_init": 3},
+        {"annealing": RandomWalk(), "objective": Autoencoder()},
+        {"annealing": RandomWalk(), "prior": Mixture(), "beta": 2.0},
+    ],
+    ids=str,
+)
+def test_choices_that_go_together(changes):
+    options(**changes).check()
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"kl_schedule": LinearWarmUp()}, "a schedule with a fixed course"),
+        ({"optimizer": AdamW(schedule="one_cycle")}, "a schedule with a fixed course"),
+        ({"annealing": Langevin()}, "annealing"),
+        ({"n_init": 2}, "n_init above 1"),
+        ({"prior": ExPost()}, "prior=ExPost"),
+    ],
+    ids=str,
+)
+def test_rows_that_are_seen_once_do_not_allow_everything(changes, what):
+    with pytest.raises(ValueError, match=rf"partial_fit sees rows once.*{what}.*use fit"):
+        options(**changes).check_online()
+    options().check_online()
+    options(optimizer=AdamW(schedule="plateau"), prior=Vamp()).check_online()
+
+
+# Restarts, priors, annealing.
+
+
+def test_the_best_restart_is_kept(X):
+    alone = fit_model(X, None, options(init="random"))[1]
+    model, record = fit_model(X, None, options(n_init=3, init="random"))
+    bounds, agreement = zip(*record.restarts, strict=True)
+    assert len(bounds) == 3
+    assert len(set(bounds)) == 3
+    assert max(record.bounds[1:]) == max(bounds)
+    assert bounds[0] == max(alone.bounds[1:])
+    assert agreement[bounds.index(max(bounds))] == pytest.approx(1.0, abs=1e-4)
+    assert all(0.0 <= share <= 1.0 + 1e-6 for share in agreement)
+    assert model.kept > 0
+
+
+def test_one_training_is_one_restart(X):
+    record = fit_model(X, None, options())[1]
+    ((bound, agreement),) = record.restarts
+    assert bound == max(record.bounds[1:])
+    assert agreement == pytest.approx(1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("component", [Metropolis(n_proposals=3, n_steps=20), Langevin()])
+def test_annealing_goes_with_the_training(X, component):
+    model, record = fit_model(X, None, options(annealing=component))
+    assert model.kept > 0
+    found = [row.get("temperature", np.nan) for row in record.history]
+    assert np.isfinite(found).any()
+    assert len(record.losses) == record.n_passes
+
+
+def test_a_random_walk_goes_without_it(X):
+    tiny = MLP(hidden_layer_sizes=(4,))
+    component = RandomWalk(n_proposals=80)
+    record = fit_model(X, None, options(annealing=component, architecture=tiny))[1]
+    assert record.n_passes == 0
+    assert record.losses == []
+    assert len(record.bounds) == 41
+
+
+@pytest.mark.parametrize("prior", [Mixture(n_components=3), Vamp(n_components=5)], ids=str)
+def test_a_trained_prior_is_part_of_the_model(X, prior):
+    model = fitted(X, prior=prior)
+    assert model.prior is prior
+    assert any(name.startswith("prior.") for name in model.weights)
+    drawn = model.sample(200, rng(), np.float64)
+    assert np.isfinite(drawn).all()
+    assert np.isfinite(model.log_prob(X)).all()
+
+
+def test_a_prior_that_is_fitted_afterwards_leaves_the_codes_alone(X, model):
+    """Codes that follow the normal prior as it is have no use for another: nothing changes."""
+    after = fitted(X, max_iter=40, prior=ExPost(n_components=5))
+    assert_array_equal(after.codes(X, False), model.codes(X, False))
+    assert after.prior is None
+    assert_array_equal(after.log_prob(X), model.log_prob(X))
+
+
+def test_an_autoencoder_gets_a_density_afterwards(X):
+    model = fitted(X, objective=Autoencoder(), prior=ExPost(n_components=5), max_iter=40)
+    assert model.kept > 0
+    assert model.prior is not None
+    error = np.square(X - model.reconstruct(model.codes(X, False), False)).mean()
+    pca = fitted(X, max_iter=0)
+    assert error < 0.3 * np.square(X - pca.reconstruct(pca.codes(X, False), False)).mean()
+    assert model.log_prob(X).mean() > pca.log_prob(X).mean()

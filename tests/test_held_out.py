@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from skvae.fitting import initial_vae, make_rows, start_vae
+from skvae.fitting import make_rows, start_vae
 from skvae.held_out import N_STANDARD_ERRORS, DivergenceError, HeldOut, Kept
 from skvae.linear import fit_linear
 from skvae.model import Model
-from skvae.objective import mixture
+from skvae.objective import Autoencoder, mixture
+from skvae.priors import ExPost
 from skvae.training import Budget, Learner, Plan, train
 from skvae.vae import NOISE_FLOOR, VAE
-from tests.samples import curve, gaussian, options
+from tests.samples import RECIPE, curve, gaussian, options, started
 
 
 def generator():
@@ -24,8 +25,10 @@ def set_up(X, n_held_out=100, weight=None, **changes):
     start = fit_linear(X, chosen.latent_dim)
     rows = make_rows(Model, start, X, weight, chosen)
     linear = start_vae(Model, start, chosen)
-    judge = HeldOut.of(rows.take(torch.arange(n_held_out)), rows, linear, generator())
-    return start, initial_vae(Model, start, chosen), rows, judge
+    is_deterministic = chosen.recipe.objective.is_deterministic
+    held_out = rows.take(torch.arange(n_held_out))
+    judge = HeldOut.of(held_out, rows, linear, generator(), is_deterministic)
+    return start, started(start, chosen, X), rows, judge
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +37,9 @@ def trained():
     _, vae, rows, judge = set_up(curve(500, 5))
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
     training = torch.arange(100, 500)
-    plan = Plan(Budget(32, False, 60, early_stopping=True), len(training), rows.n_inputs)
-    train(Learner.of(vae, generator(), torch.float32), rows, training, judge, plan)
+    budget = Budget(32, False, 60, early_stopping=True)
+    plan = Plan(budget, RECIPE, len(training), rows.n_inputs)
+    train(Learner.of(vae, RECIPE, generator(), torch.float32), rows, training, judge, plan)
     return vae, origin, judge
 
 
@@ -69,7 +73,7 @@ def test_the_starts_own_figures():
 
 def test_a_look_at_the_start_gives_the_starts_bound():
     start, vae, _, judge = set_up(gaussian(4000, 6), n_held_out=2000, latent_dim=2)
-    bound = judge.look(vae)
+    bound = judge.look(vae).bound
     assert bound == pytest.approx(judge.start_bound, abs=0.05)
     assert vae.noise_variance.item() == pytest.approx(start.noise_variance, rel=0.1)
 
@@ -79,7 +83,7 @@ def test_look_calibrates_the_noise(better):
     """No other noise gives the mixture a greater bound on these rows."""
     vae, _, judge = better
     vae.noise_variance.mul_(10)
-    bound = judge.look(vae)
+    bound = judge.look(vae).bound
     calibrated = vae.noise_variance.clone()
     q = vae.encode(judge.rows)
     decoded = vae.decode(q.sample(judge.noise))
@@ -107,7 +111,7 @@ def test_look_has_a_floor_for_the_noise():
     X = rng.standard_normal((200, 2)) @ rng.standard_normal((2, 5))
     X[:, 4] += 1e-6 * rng.standard_normal(200)
     _, vae, _, judge = set_up(X, latent_dim=2, precision="float64")
-    assert np.isfinite(judge.look(vae))
+    assert np.isfinite(judge.look(vae).bound)
     assert vae.noise_variance.item() >= NOISE_FLOOR
 
 
@@ -217,7 +221,7 @@ def test_weights_are_repetitions_of_rows():
     with torch.no_grad():
         vae.encoder[-1].weight.normal_(0, 0.1, generator=generator())
     bounds, scales = zip(
-        *((judge.look(vae), vae.code_scale.clone()) for judge in judges), strict=True
+        *((judge.look(vae).bound, vae.code_scale.clone()) for judge in judges), strict=True
     )
     assert bounds[0] == pytest.approx(bounds[1])
     torch.testing.assert_close(*scales)
@@ -239,3 +243,123 @@ def test_far_rows_do_not_decide(better, factor):
 def test_the_start_as_a_model_is_kept_for_nothing():
     start, _, _, judge = set_up(curve(500, 5))
     assert judge.keep(VAE(start).float(), None) == Kept(0.0, 1.0)
+
+
+# What a look tells.
+
+
+@torch.no_grad()
+def test_a_look_tells_the_parts_of_the_bound(better):
+    vae, _, judge = better
+    look = judge.look(vae)
+    q = vae.encode(judge.rows)
+    likelihood = vae.log_likelihood(judge.rows, vae.decode(q.sample(judge.noise)))
+    assert look.kl == pytest.approx(q.kl().sum(-1).mean().item(), rel=1e-5)
+    assert look.reconstruction == pytest.approx(likelihood.mean().item(), rel=1e-4)
+    assert look.noise == vae.noise_variance.item()
+    assert look.bound >= look.reconstruction - look.kl - 0.02
+
+
+def test_the_first_look_is_at_the_start():
+    start, _, _, judge = set_up(gaussian(200, 6), latent_dim=2)
+    look = judge.first_look
+    assert look.bound == judge.start_bound
+    assert look.reconstruction - look.kl == pytest.approx(look.bound, rel=1e-6)
+    assert look.noise == pytest.approx(start.noise_variance, rel=1e-6)
+    kl = judge.start.encode(judge.rows).kl().sum(-1).mean().item()
+    assert look.kl == pytest.approx(kl, rel=1e-5)
+
+
+# An autoencoder.
+
+
+def test_an_autoencoder_is_judged_by_its_codes():
+    """No draw and no KL: the start is PCA, and its bound the likelihood of what PCA restores."""
+    _, vae, _, judge = set_up(gaussian(400, 6), latent_dim=2, objective=Autoencoder())
+    codes = judge.start.codes(judge.rows)
+    likelihood = judge.start.log_likelihood(judge.rows, judge.start.decode(codes))
+    assert judge.first_look.kl == 0.0
+    assert judge.start_bound == pytest.approx(likelihood.mean().item(), rel=1e-6)
+    torch.testing.assert_close(vae.codes(judge.rows), codes)
+    assert (vae.code_scale == 1).all()
+    look = judge.look(vae)
+    assert look.kl == 0.0
+    assert look.bound >= judge.start_bound - 1e-3
+    torch.testing.assert_close(vae.code_scale, torch.ones(2))
+
+
+@pytest.mark.parametrize("spoilt", [(1.5, -1.0), (0.0, 0.0), (-2.0, 0.5)], ids=str)
+def test_fit_width_finds_the_exact_posterior(spoilt):
+    """Of the linear model, whose posterior variance is known."""
+    X = gaussian(3000, 6)
+    vae, judge = set_up(X, 2000, latent_dim=2, precision="float64")[1::2]
+    exact = vae.encode(judge.rows).variance[0].detach()
+    vae.width.copy_(torch.tensor(spoilt))
+    before = [p.clone() for p in vae.parameters()]
+    judge.fit_width(vae)
+    found = vae.encode(judge.rows).variance[0].detach()
+    torch.testing.assert_close(found, exact, rtol=0.1, atol=0)
+    assert all(map(torch.equal, vae.parameters(), before))
+    assert not vae.width.requires_grad
+
+
+def test_fit_width_gives_an_autoencoder_a_bound():
+    _, vae, _, judge = set_up(gaussian(1000, 6), 500, latent_dim=2, objective=Autoencoder())
+
+    @torch.no_grad()
+    def bound():
+        q = vae.encode(judge.rows)
+        likelihood = vae.log_likelihood(judge.rows, vae.decode(q.sample(judge.noise)))
+        return (likelihood - q.kl().sum(-1)).mean().item()
+
+    vae.width.fill_(3.0)
+    before = bound()
+    judge.fit_width(vae)
+    assert bound() > before + 1
+
+
+# Another prior.
+
+
+def clustered(n_rows=600, seed=0):
+    """Rows in three clusters of a plane, with noise in five columns."""
+    rng = np.random.RandomState(seed)
+    centers = np.array([[4.0, 0.0], [-3.0, 3.0], [-3.0, -3.0]])
+    points = centers[rng.randint(3, size=n_rows)] + 0.3 * rng.standard_normal((n_rows, 2))
+    turn = np.linalg.qr(np.random.RandomState(1).standard_normal((5, 2)))[0]
+    return points @ turn.T + 0.2 * rng.standard_normal((n_rows, 5))
+
+
+def mixture_of_codes(vae, rows, n_components=3):
+    """A mixture fitted to draws from the aggregate posterior."""
+    with torch.no_grad():
+        q = vae.encode(rows)
+        draws = q.sample(rows.draw_noise(vae.latent_dim, generator()))
+    return ExPost(n_components=n_components).fit(draws.double().numpy(), 0).to(draws)
+
+
+def test_a_mixture_is_preferred_where_codes_have_clusters():
+    _, vae, rows, judge = set_up(clustered(), 200, latent_dim=2)
+    prior = mixture_of_codes(vae, rows)
+    weight = judge.prefer(vae, prior)
+    assert vae.prior is prior
+    assert 0.0099 < weight.item() < 0.2
+    q = vae.encode(judge.rows)
+    kl = vae.kl(q, q.sample(judge.noise), judge.noise).mean()
+    assert kl < q.kl().sum(-1).mean() - 0.5
+
+
+@pytest.mark.parametrize("away", [1.0, 30.0])
+def test_a_prior_that_does_not_help_is_not_taken(away):
+    _, vae, rows, judge = set_up(gaussian(600, 6), 200, latent_dim=2)
+    prior = mixture_of_codes(vae, rows, n_components=1)
+    with torch.no_grad():
+        prior.means.add_(away)
+    assert judge.prefer(vae, prior) is None
+    assert vae.prior is None
+    # One that is as good as the normal gains nothing that chance would not.
+    same_again = mixture_of_codes(vae, rows, n_components=1)
+    with torch.no_grad():
+        for parameter in (same_again.means, same_again.factors):
+            parameter.zero_()
+    assert judge.prefer(vae, same_again) is None

@@ -9,13 +9,15 @@ from sklearn.decomposition import PCA
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from skvae.columns import Columns
+from skvae.diagnostics import diagnose
 from skvae.fitting import fit_model
 from skvae.heads import fit_mixed
 from skvae.likelihoods import LIKELIHOODS
 from skvae.mixed import Cells, MixedVAE, branch_sizes
 from skvae.mixed_model import MixedModel
 from skvae.networks import build, start_at_zero
-from skvae.objective import elbo, importance_bound
+from skvae.objective import OBJECTIVES, Denoising, Elbo, Iwae, importance_bound
+from skvae.priors import Mixture, Vamp
 from skvae.vae import Posterior
 from tests.samples import SMALL, gaussian, options
 
@@ -159,10 +161,11 @@ def test_kl_of_a_posterior_with_a_root_is_the_mean_log_ratio_of_its_draws(poster
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(100_000, 4, 3, generator=generator, dtype=torch.float64)
     z = posterior.sample(noise)
-    log_ratio = posterior.log_ratio(z, noise)
     prior = MultivariateNormal(torch.zeros(3).double(), torch.eye(3).double())
-    exact = prior.log_prob(z) - normal(posterior).log_prob(z)
-    torch.testing.assert_close(log_ratio, exact)
+    exact = normal(posterior).log_prob(z)
+    torch.testing.assert_close(posterior.log_prob(z), exact)
+    torch.testing.assert_close(posterior.log_density(noise), exact)
+    log_ratio = prior.log_prob(z) - posterior.log_density(noise)
     error = 5 * (log_ratio.std(0) / len(noise) ** 0.5).max().item()
     torch.testing.assert_close(-log_ratio.mean(0), posterior.kl().sum(-1), rtol=0, atol=error)
     covariance = torch.cov(z[:, 0].T)
@@ -275,10 +278,9 @@ def test_a_step_trains_every_parameter(likelihood, share):
     rows = cells(X, likelihood)
     hidden = torch.rand(rows.values.shape, generator=torch.Generator().manual_seed(0)) < 0.2
     masked = Cells(rows.values.masked_fill(hidden, torch.nan), None, rows.values)
-    noise = torch.randn(N, Q, generator=torch.Generator().manual_seed(0)).double()
     for batch in (rows, masked):
         vae.zero_grad()
-        elbo(vae, batch, noise).loss.backward()
+        Elbo()(vae, batch, torch.Generator().manual_seed(0)).loss.backward()
         for name, parameter in vae.named_parameters():
             if parameter.numel():
                 assert torch.isfinite(parameter.grad).all(), name
@@ -296,8 +298,7 @@ def test_gradients_are_finite_far_from_the_data(name):
         far[:3] = np.round(far[:3] * 1e3)
     values = torch.from_numpy(far if not LIKELIHOODS[name].is_coded else table(X, name).values)
     rows = Cells(values.float())
-    noise = torch.randn(N, Q, generator=torch.Generator().manual_seed(0))
-    elbo(vae, rows, noise).loss.backward()
+    Elbo()(vae, rows, torch.Generator().manual_seed(0)).loss.backward()
     for parameter in vae.parameters():
         assert parameter.grad is None or torch.isfinite(parameter.grad).all()
 
@@ -332,3 +333,92 @@ def test_without_its_start_the_decoder_says_the_mean_row():
     vae.forget_start()
     eta = vae.decode(torch.randn(3, Q).double())
     torch.testing.assert_close(eta, vae.decoder_bias.detach().expand_as(eta))
+
+
+def test_mutual_information_where_cells_are_missing():
+    """By the densities that torch has for it."""
+    X = rows_of("gaussian_diag", share=0.25)
+    vae = with_branches(started(X, "gaussian_diag"), seed=1).requires_grad_(False)
+    rows = cells(X, "gaussian_diag")
+    draws = torch.randn(16, Q, generator=torch.Generator().manual_seed(0)).double()
+    q = vae.encode(rows)
+    z = q.sample(draws[torch.arange(N) % 16])
+    log_prob = normal(q).log_prob(z[:, None])
+    expected = (log_prob.diagonal() - (log_prob.logsumexp(1) - np.log(N))).mean()
+    found = diagnose(vae, rows, draws).mutual_information
+    assert found == pytest.approx(expected.item())
+    assert 0 < found < np.log(N)
+
+
+# Other objectives and priors
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_takes_tables(name, share):
+    X = rows_of(MIXED, share=share)
+    vae, rows = with_branches(started(X, MIXED), seed=1), cells(X, MIXED)
+    hidden = torch.rand(rows.values.shape, generator=torch.Generator().manual_seed(0)) < 0.2
+    masked = Cells(rows.values.masked_fill(hidden, torch.nan), None, rows.values)
+    for batch in (rows, masked):
+        vae.zero_grad()
+        terms = OBJECTIVES[name]()(vae, batch, torch.Generator().manual_seed(0))
+        terms.loss.backward()
+        assert terms.elbo <= terms.log_likelihood
+        for part, parameter in vae.named_parameters():
+            if parameter.numel():
+                assert torch.isfinite(parameter.grad).all(), part
+                assert parameter.grad.any(), part
+
+
+@pytest.mark.parametrize("name", ["gaussian", "gaussian_diag"])
+def test_iwae_leaves_the_exact_posterior_of_observed_cells_alone(name):
+    """All draws have the same weight, whatever they are, and the encoder learns nothing."""
+    X = rows_of(name, share=0.25)
+    vae, rows = with_branches(started(X, name), zero=True), cells(X, name)
+    assert vae.encode(rows).root is not None
+    losses = [Iwae(n_draws=3)(vae, rows, torch.Generator().manual_seed(i)).loss for i in range(3)]
+    torch.testing.assert_close(losses[1], losses[0])
+    torch.testing.assert_close(losses[2], losses[0])
+    vae.zero_grad()
+    losses[0].backward()
+    largest = max(p.grad.abs().max() for p in vae.decoder.parameters())
+    assert all(p.grad.abs().max() < 1e-9 * largest for p in vae.encoder.parameters())
+
+
+@pytest.mark.parametrize("prior", [Mixture(n_components=3), Vamp(n_components=4)], ids=str)
+def test_a_prior_of_a_table_is_trained(prior, share):
+    X = rows_of(MIXED, share=share)
+    vae, rows = with_branches(started(X, MIXED), seed=1), cells(X, MIXED)
+    inputs = vae.inputs(rows)
+    assert inputs.shape == (N, vae.n_inputs)
+    assert torch.isfinite(inputs).all()
+    vae.prior, generator = prior.module(Q, vae.n_inputs).double(), torch.Generator().manual_seed(0)
+    prior.start(vae.prior, inputs, generator)
+    for objective in (Elbo(), Iwae()):
+        vae.zero_grad()
+        objective(vae, rows, generator).loss.backward()
+        assert all(torch.isfinite(p.grad).all() for p in vae.prior.parameters())
+        assert any(p.grad.any() for p in vae.prior.parameters())
+    assert vae.sample_prior(7, generator).shape == (7, Q)
+
+
+def test_spoilt_cells_keep_what_they_were():
+    X = rows_of(MIXED, share=0.1)
+    vae, rows = with_branches(started(X, MIXED)), cells(X, MIXED)
+    spoilt = vae.corrupt(rows, 0.5, 0.3, torch.Generator().manual_seed(0))
+    assert spoilt.is_masked
+    torch.testing.assert_close(spoilt.targets, rows.values, equal_nan=True)
+    torch.testing.assert_close(cells(X, MIXED).values, rows.values, equal_nan=True)
+    there = ~rows.values.isnan()
+    hidden = spoilt.values.isnan() & there
+    assert hidden.sum().item() / there.sum().item() == pytest.approx(0.3, abs=0.05)
+    for block in vae.blocks:
+        left = (there & ~hidden)[:, block.columns]
+        away = (spoilt.values - rows.values)[:, block.columns]
+        if not block.likelihood.takes_noise:
+            assert not away[left].any()
+            continue
+        away = (away / block.scale)[left]
+        assert away.std().item() == pytest.approx(0.5, rel=0.3)
+    terms = Denoising()(vae, rows, torch.Generator().manual_seed(0))
+    assert terms.elbo < Elbo()(vae, rows, torch.Generator().manual_seed(0)).elbo

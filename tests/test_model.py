@@ -1,5 +1,6 @@
 """What fit leaves behind: a density that is one, samples that follow it, and the guarantee."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -292,3 +293,58 @@ def test_the_module_is_rebuilt_without_touching_the_model(bent):
         tensor.zero_()
     assert all(np.array_equal(model.weights[name], before[name]) for name in before)
     assert model.architecture == SMALL or model.architecture is SMALL
+
+
+# What the codes do.
+
+
+def test_loadings_of_the_start_are_the_axes_of_pca():
+    X = gaussian(200, 6)
+    model = fitted(X, latent_dim=2, max_iter=0)
+    levels = np.zeros(6, int)
+    pca = PCA(2, svd_solver="full").fit(X)
+    axes = model.loadings(model.codes(X, False), False, levels)
+    signs = np.sign((axes * pca.components_).sum(1))[:, None]
+    assert_allclose(axes, signs * pca.components_, atol=1e-6)
+    whitened = model.loadings(model.codes(X, True), True, levels)
+    deviation = np.sqrt(pca.explained_variance_)[:, None]
+    assert_allclose(whitened, signs * deviation * pca.components_, atol=1e-6)
+
+
+def test_loadings_of_units_past_the_rank_are_zero():
+    X = rows_of("above the rank")
+    model = fitted(X, latent_dim=7, max_iter=0)
+    loadings = model.loadings(model.codes(X, False), False, np.zeros(7, int))
+    assert loadings.shape == (7, 7)
+    assert not loadings[4:].any()
+    assert loadings[:4].any(1).all()
+
+
+def test_loadings_are_the_mean_change_of_rows(bent):
+    X, model = bent
+    codes = model.codes(X, False)
+    step = 1e-3
+    change = model.reconstruct(codes + step, False) - model.reconstruct(codes - step, False)
+    found = model.loadings(codes, False, np.zeros(2, int))
+    assert_allclose(found[0], change.mean(0) / (2 * step), rtol=1e-2, atol=1e-4)
+
+
+def test_diagnoses_are_in_the_users_units(bent):
+    X, model = bent
+    found = model.diagnose(X, 64)
+    assert found.bound < found.log_likelihood < model.log_prob(X).mean() + 0.02
+    assert found.kl.shape == found.is_active.shape == (1,)
+    assert 0 < found.mutual_information <= math.log(len(X))
+    linear = fitted(X, max_iter=0)
+    exact = linear.log_prob(X).mean()
+    assert linear.diagnose(X).bound == pytest.approx(exact)
+    in_other_units = fitted(3.0 * X, max_iter=0).diagnose(3.0 * X).bound
+    assert in_other_units == pytest.approx(exact - 2 * math.log(3.0))
+
+
+def test_codes_that_say_nothing_are_told(bent):
+    X, model = bent
+    assert model.collapsed.tolist() == []
+    assert fitted(X, max_iter=0).collapsed.tolist() == []
+    silent = dataclasses.replace(model, use=model.use._replace(kl=np.zeros(1)))
+    assert silent.collapsed.tolist() == [0]

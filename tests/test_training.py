@@ -1,49 +1,23 @@
 """The plan of the learning rate, the step, the best state, and what stops a fit."""
 
 import copy
+import math
 
 import pytest
 import torch
 
 from skvae import training
 from skvae.devices import PRECISIONS
-from skvae.fitting import initial_vae, make_learner, make_rows, start_vae
 from skvae.held_out import DivergenceError, HeldOut
-from skvae.linear import fit_linear
-from skvae.model import Model
-from skvae.objective import Terms
-from skvae.training import Budget, Plan, Record, has_settled, one_pass, train
+from skvae.networks import MLP, Dropout
+from skvae.objective import OBJECTIVES, Terms
+from skvae.optimizers import OPTIMIZERS, WEIGHT_DECAYS, AdamW
+from skvae.schedules import KL_SCHEDULES, RATE_SCHEDULES, LinearWarmUp, Plateau
+from skvae.training import Record, has_settled, one_pass, take_step
 from skvae.vae import LINEAR_RATE, NOISE_FLOOR
-from tests.samples import curve, options
+from tests.samples import N_SCORES, RECIPE, Setting, plan_of
 
-N_ROWS, N_SCORES = 300, 5
-
-
-def plan_of(max_passes=40, batch_size=30, n_rows=N_ROWS, early_stopping=True, may_grow=True):
-    return Plan(Budget(batch_size, may_grow, max_passes, early_stopping), n_rows, N_SCORES)
-
-
-class Setting:
-    """All that `train` takes."""
-
-    def __init__(self, seed=0, **changes):
-        chosen = options(**changes)
-        X = curve(N_ROWS + 100, 5)
-        start = fit_linear(X, chosen.latent_dim)
-        self.rows = make_rows(Model, start, X, None, chosen)
-        self.training = torch.arange(100, len(X))
-        self.vae = initial_vae(Model, start, chosen)
-        generator = torch.Generator().manual_seed(seed)
-        held_out, linear = self.rows.take(torch.arange(100)), start_vae(Model, start, chosen)
-        self.judge = HeldOut.of(held_out, self.rows, linear, generator)
-        self.learner = make_learner(self.vae, generator, chosen)
-
-    def train(self, plan=None, *report):
-        plan = plan or plan_of()
-        return train(self.learner, self.rows, self.training, self.judge, plan, *report)
-
-    def state(self):
-        return copy.deepcopy(self.vae.state_dict())
+RATE = RECIPE.optimizer.learning_rate
 
 
 def same(a, b):
@@ -58,8 +32,8 @@ def test_the_rate_warms_up_and_stays():
     rates = [plan.rate(step) for step in range(3 * training.WARM_UP)]
     warm_up = rates[: training.WARM_UP]
     assert warm_up == sorted(warm_up)
-    assert 0 < rates[0] <= 2 * training.LEARNING_RATE / training.WARM_UP
-    assert set(rates[training.WARM_UP :]) == {training.LEARNING_RATE}
+    assert 0 < rates[0] <= 2 * RATE / training.WARM_UP
+    assert set(rates[training.WARM_UP :]) == {RATE}
 
 
 def test_the_rate_falls_to_zero():
@@ -67,9 +41,9 @@ def test_the_rate_falls_to_zero():
     steps = range(40 * plan.pass_steps, 60 * plan.pass_steps)
     plan.fall(40, 60, steps.start)
     rates = [plan.rate(step) for step in steps]
-    assert rates[0] == training.LEARNING_RATE
+    assert rates[0] == RATE
     assert rates == sorted(rates, reverse=True)
-    assert 0 < rates[-1] <= 1.5 * training.LEARNING_RATE / len(rates)
+    assert 0 < rates[-1] <= 1.5 * RATE / len(rates)
     assert plan.rate(steps.stop) == pytest.approx(0, abs=1e-12)
 
 
@@ -77,8 +51,10 @@ def run(plan, bounds, training_bounds=None):
     """Go through a plan on bounds that are known; the record and the rates of all steps."""
     record, rates, step = Record(bounds=[0.0]), [], 0
     while record.n_passes < plan.last_pass:
-        rates += [plan.rate(step + i) for i in range(plan.pass_steps)]
-        step += plan.pass_steps
+        for _ in range(plan.pass_steps):
+            rates.append(plan.rate(step))
+            plan.share += 1.0 / (plan.pass_steps * plan.max_passes)
+            step += 1
         record.n_passes += 1
         record.losses.append(-torch.tensor(float((training_bounds or bounds)(record.n_passes))))
         if plan.is_due(record.n_passes):
@@ -99,10 +75,10 @@ def test_the_budget_is_used_while_the_bound_rises(max_passes, n_rows, early_stop
         record.n_passes >= max_passes - plan.check_passes - training.WARM_UP / plan.pass_steps - 1
     )
     assert not plan.has_settled
-    assert all(0 < rate <= training.LEARNING_RATE for rate in rates)
+    assert all(0 < rate <= RATE for rate in rates)
     # What is left of the budget after the warm-up ends in a fall, which begins between passes.
     if max_passes > 1 and max_passes * plan.pass_steps > 10 * training.WARM_UP:
-        assert rates[-1] < 0.1 * training.LEARNING_RATE
+        assert rates[-1] < 0.1 * RATE
 
 
 @pytest.mark.parametrize("max_passes", [400, 10_000])
@@ -112,14 +88,14 @@ def test_a_settled_bound_ends_the_training(max_passes):
     assert plan.has_settled
     assert plan.fall_steps.start >= training.MIN_STEPS
     assert record.n_passes == plan.last_pass < 200
-    assert rates[-1] < 0.1 * training.LEARNING_RATE
+    assert rates[-1] < 0.1 * RATE
 
 
 def test_batches_grow_where_the_bound_settles_without_overfitting():
     plan = plan_of(10_000)
     run(plan, lambda n: min(n, 20.0))
     assert plan.batch_size == plan.largest_batch == training.ENLARGEMENT * 30
-    assert plan.weight_decay == training.WEIGHT_DECAYS[0]
+    assert plan.weight_decay == WEIGHT_DECAYS[0]
 
 
 def test_batches_stay_where_rows_are_few_or_a_person_chose_them():
@@ -132,7 +108,7 @@ def test_batches_stay_where_rows_are_few_or_a_person_chose_them():
 def test_overfitting_is_met_by_weight_decay():
     plan = plan_of(10_000)
     run(plan, lambda n: min(n, 20.0), lambda n: float(n))
-    assert plan.weight_decay == training.WEIGHT_DECAYS[-1]
+    assert plan.weight_decay == WEIGHT_DECAYS[-1]
     assert plan.batch_size == 30
     assert plan.has_settled
 
@@ -284,27 +260,27 @@ def test_frozen_weights_stay():
     assert len(weights) == sum(p.numel() for p in vae.parameters()) - frozen.numel()
 
 
-def optimizer_with_gradient(value):
-    """An optimiser of a model whose weights are all 1, and its number of linear weights."""
+def weights_with_gradient(value):
+    """Weights of a model that are all 1, and how many of them are linear."""
     vae = Setting().vae
-    optimizer = training.AdamW(vae)
-    optimizer.weights.fill_(1.0)
-    optimizer.gradient.fill_(value)
-    return optimizer, vae.encoder_path.numel() + vae.decoder_path.numel()
+    weights = training.Weights(vae, AdamW())
+    weights.values.fill_(1.0)
+    weights.gradient.fill_(value)
+    return weights, vae.encoder_path.numel() + vae.decoder_path.numel()
 
 
 def test_decay_spares_the_linear_path():
-    optimizer, n_linear = optimizer_with_gradient(0.0)
-    optimizer.step(0.1, 0.5)
-    assert (optimizer.weights[:n_linear] == 1.0).all()
-    expected = torch.full_like(optimizer.weights[n_linear:], 1 - 0.1 * 0.5)
-    torch.testing.assert_close(optimizer.weights[n_linear:], expected, rtol=0, atol=1e-7)
+    weights, n_linear = weights_with_gradient(0.0)
+    weights.step(0.1, 0.5)
+    assert (weights.values[:n_linear] == 1.0).all()
+    expected = torch.full_like(weights.values[n_linear:], 1 - 0.1 * 0.5)
+    torch.testing.assert_close(weights.values[n_linear:], expected, rtol=0, atol=1e-7)
 
 
 def test_the_linear_path_moves_slowly():
-    optimizer, n_linear = optimizer_with_gradient(1.0)
-    optimizer.step(0.1, 0.0)
-    moved = 1.0 - optimizer.weights
+    weights, n_linear = weights_with_gradient(1.0)
+    weights.step(0.1, 0.0)
+    moved = 1.0 - weights.values
     assert moved[:n_linear].mean().item() == pytest.approx(0.1 * LINEAR_RATE, rel=1e-3)
     assert moved[n_linear:].mean().item() == pytest.approx(0.1, rel=1e-3)
     assert LINEAR_RATE < 1
@@ -312,8 +288,8 @@ def test_the_linear_path_moves_slowly():
 
 def test_the_step_is_that_of_the_optimizer_class():
     """torch's own class, with the same groups, as the judge."""
-    optimizer, n_linear = optimizer_with_gradient(0.0)
-    parts = optimizer.weights.clone().split([n_linear, len(optimizer.weights) - n_linear])
+    weights, n_linear = weights_with_gradient(0.0)
+    parts = weights.values.clone().split([n_linear, len(weights.values) - n_linear])
     linear, branches = (torch.nn.Parameter(part) for part in parts)
     groups = [
         {"params": [linear], "lr": 0.1 * LINEAR_RATE, "weight_decay": 0.0},
@@ -322,12 +298,12 @@ def test_the_step_is_that_of_the_optimizer_class():
     judge = torch.optim.AdamW(groups, betas=(0.9, 0.99))
     for seed in range(5):
         noise = torch.Generator().manual_seed(seed)
-        gradient = torch.randn(len(optimizer.weights), generator=noise)
-        optimizer.gradient.copy_(gradient)
+        gradient = torch.randn(len(weights.values), generator=noise)
+        weights.gradient.copy_(gradient)
         linear.grad, branches.grad = gradient[:n_linear], gradient[n_linear:]
-        optimizer.step(0.1, 0.5)
+        weights.step(0.1, 0.5)
         judge.step()
-    torch.testing.assert_close(optimizer.weights, torch.cat([linear, branches]).detach())
+    torch.testing.assert_close(weights.values, torch.cat([linear, branches]).detach())
 
 
 # The training.
@@ -339,10 +315,9 @@ def test_training_leaves_the_best_look(monkeypatch):
     look = HeldOut.look
 
     def remember(judge, vae):
-        look(judge, vae)
-        bound = -float(abs(len(looks) - 2))
-        looks.append((bound, copy.deepcopy(vae.state_dict())))
-        return bound
+        seen = look(judge, vae)._replace(bound=-float(abs(len(looks) - 2)))
+        looks.append((seen.bound, copy.deepcopy(vae.state_dict())))
+        return seen
 
     monkeypatch.setattr(HeldOut, "look", remember)
     record = setting.train(plan_of(60))
@@ -388,7 +363,7 @@ def test_an_interrupted_training_keeps_the_best_so_far():
     assert record.interrupted
     assert record.n_passes < 100
     assert not record.converged
-    assert setting.judge.look(setting.vae) == pytest.approx(max(looks), rel=1e-6)
+    assert setting.judge.look(setting.vae).bound == pytest.approx(max(looks), rel=1e-6)
 
 
 def test_an_interruption_before_the_first_pass_ends_is_one(monkeypatch):
@@ -400,10 +375,9 @@ def test_an_interruption_before_the_first_pass_ends_is_one(monkeypatch):
         Setting().train()
 
 
-def test_divergence_raises(monkeypatch):
-    monkeypatch.setattr(training, "LEARNING_RATE", float("inf"))
+def test_divergence_raises():
     with pytest.raises(DivergenceError, match="bound became"):
-        Setting().train()
+        Setting(optimizer=AdamW(learning_rate=float("inf"))).train()
 
 
 def test_going_on_does_not_change_what_was_taken():
@@ -414,3 +388,185 @@ def test_going_on_does_not_change_what_was_taken():
     setting.train(plan_of(5))
     assert all((averaged[name].numpy() == taken[name]).all() for name in taken)
     assert not same(averaged, setting.state())
+
+
+# Schedules.
+
+
+def recipe_of(**changes):
+    return RECIPE._replace(optimizer=AdamW(**changes))
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "constant"])
+def test_fixed_schedules_use_all_passes(schedule, early_stopping):
+    plan = plan_of(120, early_stopping=early_stopping, recipe=recipe_of(schedule=schedule))
+    record, rates = run(plan, lambda n: min(n, 20.0))
+    assert record.n_passes == 120
+    assert plan.fall_steps is None
+    assert plan.batch_size == 30
+    course = RATE_SCHEDULES[schedule]()
+    n = len(rates)
+    for step in (training.WARM_UP, n // 3, n // 2, n - 1):
+        assert rates[step] == pytest.approx(RATE * course.factor(step / n), abs=1e-9)
+    assert max(rates) <= RATE
+    assert plan.is_flat(record)
+
+
+def test_a_fixed_schedule_that_ends_while_the_bound_rises_has_not_settled():
+    plan = plan_of(120, recipe=recipe_of(schedule="cosine"))
+    record, rates = run(plan, lambda n: float(n))
+    assert not plan.is_flat(record)
+    assert rates[-1] < 0.01 * RATE
+
+
+def test_a_plateau_lowers_the_rate_in_steps_and_ends_the_training():
+    schedule = Plateau(drop=0.3, n_drops=2)
+    plan = plan_of(1000, may_grow=False, recipe=recipe_of(schedule=schedule))
+    record, rates = run(plan, lambda n: min(n, 20.0))
+    assert plan.has_settled
+    assert record.n_passes < 200
+    levels = list(dict.fromkeys(rates[training.WARM_UP :]))
+    assert levels == pytest.approx([RATE, 0.3 * RATE, 0.09 * RATE])
+    for level in levels:
+        steps_of_patience = training.PATIENCE * plan.check_passes * plan.pass_steps
+        assert rates.count(level) >= steps_of_patience
+
+
+def test_a_plateau_keeps_its_rate_while_the_bound_rises():
+    plan = plan_of(60, recipe=recipe_of(schedule=Plateau()))
+    record, rates = run(plan, lambda n: float(n))
+    assert record.n_passes == 60
+    assert set(rates[training.WARM_UP :]) == {RATE}
+    assert not plan.has_settled
+
+
+@pytest.mark.parametrize("name", KL_SCHEDULES)
+def test_the_weight_of_the_kl_follows_its_schedule(name):
+    schedule = KL_SCHEDULES[name]()
+    plan = plan_of(recipe=RECIPE._replace(kl_schedule=schedule, beta=3.0))
+    for share in (0.0, 0.05, 0.1, 0.5, 1.0):
+        plan.share = share
+        assert plan.kl_weight == 3.0 * schedule.factor(share)
+
+
+def test_nothing_settles_before_the_kl_has_its_weight():
+    schedule = LinearWarmUp(warm_up=0.5)
+    plan = plan_of(400, recipe=RECIPE._replace(kl_schedule=schedule))
+    run(plan, lambda n: min(n, 20.0))
+    assert plan.has_settled
+    assert plan.fall_steps.start > 0.5 * 400 * 10
+
+
+def test_a_pass_uses_up_its_share_of_the_budget():
+    setting = Setting()
+    plan = plan_of(4)
+    for n in range(1, 5):
+        one_pass(setting.learner, setting.rows, setting.training, plan)
+        assert plan.share == pytest.approx(n / 4)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_trains(name):
+    setting = Setting(optimizer=OPTIMIZERS[name]())
+    record = setting.train(plan_of(10, recipe=setting.learner.recipe))
+    assert max(record.bounds[1:]) > record.bounds[0]
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_trains(name):
+    setting = Setting(objective=OBJECTIVES[name]())
+    record = setting.train(plan_of(10, recipe=setting.learner.recipe))
+    assert max(record.bounds[1:]) > record.bounds[0]
+    assert all(row["kl"] == 0 for row in record.history) == (name == "autoencoder")
+
+
+# The step, once more.
+
+
+def gradient_norms(clip_norm):
+    setting = Setting(optimizer=AdamW(clip_norm=clip_norm), init="random")
+    learner, plan, norms, seen = setting.learner, plan_of(1), [], []
+    learner.disturb = lambda gradient, share: norms.append(gradient.norm().item())
+    for index in setting.training.split(30):
+        terms = take_step(learner, setting.rows.batch(index, learner.generator), plan)
+        assert terms.loss.isfinite()
+        seen.append(float(learner.gradient_norm))
+    return norms, seen
+
+
+def test_gradients_are_clipped_at_their_norm():
+    norms, seen = gradient_norms(0.5)
+    assert max(norms) <= 0.5 + 1e-5
+    assert max(seen) > 0.5  # before they were clipped
+    norms, seen = gradient_norms(None)
+    assert max(norms) > 0.5
+    assert all(math.isnan(norm) for norm in seen)
+
+
+def test_without_averaging_the_last_weights_are_kept():
+    setting = Setting(optimizer=AdamW(averaging=0.0))
+    one_pass(setting.learner, setting.rows, setting.training, plan_of())
+    torch.testing.assert_close(setting.learner.averaged_weights, setting.learner.weights.values)
+
+
+def test_the_history_has_a_row_for_every_bound():
+    record = Setting().train(plan_of(12))
+    assert [row["bound"] for row in record.history] == record.bounds
+    first, *rows = record.history
+    assert first["n_pass"] == first["step"] == 0
+    assert [row["n_pass"] for row in rows] == sorted({row["n_pass"] for row in rows})
+    assert rows[-1]["n_pass"] == 12
+    assert rows[-1]["step"] == 12 * plan_of().pass_steps
+    for row in rows:
+        assert row["gradient_norm"] > 0
+        assert 0 < row["learning_rate"] <= RATE
+        assert math.isnan(row["temperature"])
+        assert row["noise"] > 0
+    seconds = [row["seconds"] for row in record.history]
+    assert seconds == sorted(seconds)
+
+
+def test_dropout_draws_from_the_learners_generator_alone():
+    before, states = torch.get_rng_state(), []
+    for seed in (0, 0, 1):
+        setting = Setting(architecture=MLP(hidden_layer_sizes=(16,), dropout=0.3))
+        drops = [m for m in setting.vae.modules() if isinstance(m, Dropout)]
+        assert drops
+        assert all(drop.generator is setting.learner.generator for drop in drops)
+        setting.learner.generator.manual_seed(seed)
+        one_pass(setting.learner, setting.rows, setting.training, plan_of())
+        states.append(setting.state())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert same(states[0], states[1])
+    assert not same(states[0], states[2])
+
+
+def test_nothing_is_dropped_where_the_model_is_judged():
+    setting = Setting(architecture=MLP(hidden_layer_sizes=(16,), dropout=0.3))
+    one_pass(setting.learner, setting.rows, setting.training, plan_of())
+    shown = setting.learner.show()
+    assert not shown.training
+    assert setting.learner.vae.training
+    state = setting.learner.generator.get_state()
+    assert torch.equal(shown.codes(setting.rows), shown.codes(setting.rows))
+    assert torch.equal(setting.learner.generator.get_state(), state)
+
+
+def statistics(vae):
+    return {name: value for name, value in vae.named_buffers() if "running" in name}
+
+
+def test_statistics_of_batches_reach_the_averaged_model():
+    setting = Setting(architecture=MLP(hidden_layer_sizes=(16,), normalization="batch"))
+    learner = setting.learner
+    before = {name: value.clone() for name, value in statistics(learner.averaged).items()}
+    assert before
+    one_pass(learner, setting.rows, setting.training, plan_of())
+    assert same(statistics(learner.averaged), before)  # until it is looked at
+    assert same(statistics(learner.show()), statistics(learner.vae))
+    assert not any(torch.equal(value, before[k]) for k, value in statistics(learner.vae).items())
+    # But for them and the noise, it is the average that is shown.
+    assert not torch.equal(learner.averaged_weights, learner.weights.values)
+    record = setting.train(plan_of(10))
+    assert setting.bound() == pytest.approx(max(record.bounds[1:]), rel=1e-5)

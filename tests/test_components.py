@@ -1,0 +1,705 @@
+"""Every name of every table of components fits, answers, repeats itself and is refused in the
+same way, alone and beside every other.
+
+A name that is added to a table is tested here without a line of its own.
+"""
+
+import itertools
+import pickle
+import random
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+
+import skvae
+from skvae import MLP, VAETransformer
+from skvae.annealing import ANNEALING
+from skvae.likelihoods import LIKELIHOODS
+from skvae.linear import fit_linear
+from skvae.networks import ARCHITECTURES
+from skvae.objective import OBJECTIVES
+from skvae.optimizers import OPTIMIZERS
+from skvae.priors import PRIORS
+from skvae.schedules import KL_SCHEDULES, RATE_SCHEDULES
+from tests.samples import options, projected, started
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::skvae.CollapseWarning"),
+]
+
+TABLES = {
+    "architecture": ARCHITECTURES,
+    "objective": OBJECTIVES,
+    "prior": PRIORS,
+    "kl_schedule": KL_SCHEDULES,
+    "optimizer": OPTIMIZERS,
+    "schedule": RATE_SCHEDULES,  # of the optimizer
+    "annealing": ANNEALING,
+    "likelihood": LIKELIHOODS,
+}
+SMALL = {
+    "mlp": {"hidden_layer_sizes": (16,)},
+    "conv": {"channels": (4,), "image_shape": (6, 6)},
+    "mixture": {"n_components": 3},
+    "vamp": {"n_components": 5},
+    "ex_post": {"n_components": 3},
+    "metropolis": {"n_proposals": 2, "n_steps": 10},
+    "randomwalk": {"n_proposals": 40},
+    "adamw": {"learning_rate": 0.03},  # few passes have to be enough
+    "adam": {"learning_rate": 0.03},
+    "rmsprop": {"learning_rate": 0.01},
+    "muon": {"learning_rate": 0.03},
+}
+
+N_ROWS, N_COLUMNS, SIDE = 150, 6, 6
+DEFAULTS = {"batch_size": 8, "max_iter": 6, "random_state": 0}
+
+
+# Rows that few passes model better than PCA.
+
+
+def bent(n_rows=N_ROWS, seed=0):
+    """Rows along a line that is bent in 6 columns."""
+    rng = np.random.default_rng(seed)
+    t = rng.uniform(-3, 3, n_rows)
+    X = np.stack([t, 2 * np.sin(2 * t), 2 * np.cos(2 * t), t**2 / 3, np.abs(t), np.sin(t)], 1)
+    return X + 0.05 * rng.normal(size=X.shape)
+
+
+def images(n_rows=N_ROWS, seed=0):
+    """Spots at some place in a square."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.uniform(0, SIDE - 1, (2, n_rows, 1, 1))
+    i, j = np.mgrid[:SIDE, :SIDE]
+    spots = np.exp(-((i - x) ** 2 + (j - y) ** 2) / 4)
+    return spots.reshape(n_rows, -1) + 0.02 * rng.normal(size=(n_rows, SIDE**2))
+
+
+def with_gaps(X, share=0.1, seed=0):
+    X = np.array(X)
+    X[np.random.default_rng(seed).uniform(size=X.shape) < share] = np.nan
+    return X
+
+
+def mixed(n_rows=N_ROWS):
+    """A frame of numbers, text and booleans, with missing cells."""
+    X = bent(n_rows)
+    frame = pd.DataFrame(with_gaps(X[:, :4]), columns=list("abcd"))
+    frame["side"] = pd.Series(np.where(X[:, 0] > 0, "right", "left")).where(X[:, 1] < 1.9)
+    frame["high"] = X[:, 3] > 1
+    return frame
+
+
+def levels(X):
+    return np.clip(np.round(X), -2, 2) + 2
+
+
+SUPPORTS = {
+    "lognormal": lambda X: np.exp(X / 2),
+    "bernoulli": lambda X: (X > np.median(X, 0)).astype(float),
+    "continuous_bernoulli": lambda X: 1 / (1 + np.exp(-X)),
+    "categorical": levels,
+    "ordinal": levels,
+    "poisson": lambda X: np.round(np.abs(X)),
+    "negative_binomial": lambda X: np.round(np.abs(X)),
+}
+
+
+def rows_for(names):
+    """Rows that the chosen components can be fitted to."""
+    is_image = names.get("architecture") == "conv"
+    if names.get("kind") == "table":
+        return with_gaps(images()) if is_image else mixed()
+    X = images() if is_image else bent()
+    return SUPPORTS.get(names.get("likelihood"), np.asarray)(X)
+
+
+# Models.
+
+
+def component(parameter, name):
+    return TABLES[parameter][name](**SMALL.get(name, {}))
+
+
+def model(latent_dim=2, /, **names):
+    """Estimator of these components, by their names in the tables; other parameters as they are."""
+    names.pop("kind", None)
+    names = {"architecture": "mlp", "optimizer": "adamw"} | names
+    chosen = {
+        parameter: component(parameter, name) if name in TABLES.get(parameter, ()) else name
+        for parameter, name in names.items()
+    }
+    if "schedule" in chosen:
+        chosen["optimizer"].set_params(schedule=chosen.pop("schedule"))
+    if "randomwalk" in names.values() and len(names) > 1:
+        chosen["architecture"] = narrow(chosen["architecture"])
+    return VAETransformer(latent_dim, **DEFAULTS | chosen)
+
+
+def narrow(architecture):
+    return MLP(hidden_layer_sizes=(4,)) if isinstance(architecture, MLP) else architecture
+
+
+def is_complete(answer):
+    """Whether numbers are finite and everything else is there."""
+    frame = pd.DataFrame(answer)
+    numbers = frame.select_dtypes("number")
+    return bool(frame.notna().all(None) and np.isfinite(numbers.to_numpy(float)).all())
+
+
+def answers(vae, X):
+    codes = vae.transform(X)
+    return {
+        "transform": codes,
+        "inverse_transform": vae.inverse_transform(codes),
+        "score_samples": vae.score_samples(X),
+        "sample": vae.sample(20, random_state=0),
+    }
+
+
+def assert_answers(vae, X):
+    found = answers(vae, X)
+    for method, answer in found.items():
+        assert is_complete(answer), method
+    assert found["transform"].shape == (len(X), 2)
+    assert found["inverse_transform"].shape == X.shape
+    assert is_complete(vae.loss_curve_)
+    norms = vae.history_["gradient_norm"][1:]
+    is_walk = isinstance(vae.annealing, skvae.RandomWalk)
+    assert np.isnan(norms).all() if is_walk else np.isfinite(norms).all()
+
+
+def gain(vae):
+    """What training gained over the linear start on rows that it has not seen."""
+    bounds = vae.history_["bound"]
+    return bounds[1:].max() - bounds[0]
+
+
+def assert_improves(vae):
+    """The bound of held-out rows ends above that of the first weights."""
+    bounds = vae.history_["bound"]
+    assert np.isfinite(bounds).all()
+    if vae.init == "random":
+        assert bounds[-1] > bounds[1]
+    else:
+        assert gain(vae) > 0
+
+
+def pairs(first, second, *others):
+    """Cases of every name of one table beside every name of another."""
+    choices = [[(p, name) for name in TABLES[p]] for p in (first, second)] + list(others)
+    return [dict(case) for case in itertools.product(*choices)]
+
+
+def label(names):
+    return "-".join(map(str, names.values()))
+
+
+def each(cases):
+    return pytest.mark.parametrize("names", cases, ids=label)
+
+
+def is_refused(names):
+    """Pairs of which one leaves the other nothing to do."""
+    objective, prior = names.get("objective"), names.get("prior")
+    kl_schedule = names.get("kl_schedule", "constant")
+    if objective == "autoencoder":
+        return prior in ("mixture", "vamp") or kl_schedule != "constant"
+    if names.get("annealing") == "randomwalk":
+        return objective not in (None, "elbo") or kl_schedule != "constant"
+    return objective == "tc" and prior in ("mixture", "vamp")
+
+
+def generators():
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return [kind, keys.tolist(), rest, torch.get_rng_state().tolist(), random.getstate()]
+
+
+# One at a time.
+
+ALONE = [{parameter: name} for parameter, table in TABLES.items() for name in table]
+
+
+@each(ALONE)
+def test_it_fits_answers_improves_and_repeats_itself(names):
+    X = rows_for(names)
+    before = generators()
+    vae = model(**names).fit(X)
+    found = answers(vae, X)
+    assert generators() == before
+    assert_answers(vae, X)
+    if names != {"architecture": "linear"}:  # which PCA is the best of
+        assert_improves(vae)
+    for other in (clone(vae).fit(X), pickle.loads(pickle.dumps(vae))):
+        assert other.loss_curve_ == vae.loss_curve_
+        for method, answer in answers(other, X).items():
+            np.testing.assert_array_equal(answer, found[method], err_msg=method)
+
+
+# Side by side.
+
+
+def check(names, **params):
+    """It fits, answers, and ends above its first weights, or above PCA where it began there."""
+    X = rows_for(names)
+    vae = model(**names, **params).fit(X)
+    assert_answers(vae, X)
+    assert_improves(vae)
+
+
+@each(pairs("objective", "architecture"))
+def test_objectives_with_architectures(names):
+    check(names, init="random")
+    if names["architecture"] != "linear":  # of which PCA is the best
+        check(names)
+
+
+@each(pairs("objective", "likelihood"))
+def test_objectives_with_likelihoods(names):
+    check(names)
+
+
+@each([names for names in pairs("prior", "objective") if not is_refused(names)])
+def test_priors_with_objectives(names):
+    check(names)
+
+
+@each(pairs("optimizer", "schedule"))
+def test_optimizers_with_rate_schedules(names):
+    check(names)
+
+
+@each(pairs("annealing", "architecture", [("kind", "numbers"), ("kind", "table")]))
+def test_annealing_with_architectures_and_kinds_of_rows(names):
+    check(names, init="random")
+
+
+@each([names for names in pairs("kl_schedule", "objective") if not is_refused(names)])
+def test_kl_schedules_with_objectives(names):
+    check(names)
+
+
+# What is refused.
+
+
+def remedy(names):
+    named = {"prior": r"prior=", "kl_schedule": "kl_schedule", "annealing": "annealing="}
+    what = [pattern for parameter, pattern in named.items() if parameter in names]
+    objective = names.get("objective")
+    if objective is not None:
+        what.append(rf"(objective='{objective}'|{OBJECTIVES[objective].__name__}\()")
+    return "".join(f"(?=.*{pattern})" for pattern in what) + ".*: (use|leave)"
+
+
+REFUSED = [
+    names
+    for first, second in [
+        ("prior", "objective"),
+        ("kl_schedule", "objective"),
+        ("annealing", "objective"),
+        ("annealing", "kl_schedule"),
+    ]
+    for names in pairs(first, second)
+    if is_refused(names)
+]
+
+
+@each(REFUSED)
+def test_pairs_that_make_no_sense_are_refused_by_both_names(names):
+    with pytest.raises(ValueError, match=remedy(names)):
+        model(**names).fit(bent())
+
+
+@each([names for names in pairs("annealing", "objective") if not is_refused(names)])
+def test_annealing_with_objectives_that_are_left(names):
+    check(names)
+
+
+@pytest.mark.parametrize("prior", ["mixture", "vamp"])
+def test_free_bits_leave_no_room_for_a_trained_prior(prior):
+    with pytest.raises(ValueError, match=r"Elbo\(free_bits=0.5\).*prior="):
+        model(prior=prior, objective=skvae.Elbo(free_bits=0.5)).fit(bent())
+
+
+def test_an_autoencoder_has_no_beta():
+    with pytest.raises(ValueError, match="objective='autoencoder'.*beta"):
+        model(objective="autoencoder", beta=2.0).fit(bent())
+
+
+@pytest.mark.parametrize("architecture", ["conv", skvae.Conv()], ids=str)
+def test_a_convolution_wants_images(architecture):
+    with pytest.raises(ValueError, match="image_shape"):
+        VAETransformer(2, architecture=architecture, **DEFAULTS).fit(bent())
+
+
+def test_an_image_of_another_shape_is_refused():
+    wrong = skvae.Conv(image_shape=(5, 6))
+    with pytest.raises(ValueError, match=r"images of shape \(1, 5, 6\).*36 columns go in"):
+        model(architecture=wrong).fit(images())
+
+
+def test_a_random_walk_refuses_the_default_network():
+    vae = VAETransformer(2, annealing="randomwalk", **DEFAULTS)
+    with pytest.raises(ValueError, match="annealing='randomwalk'.*architecture=MLP"):
+        vae.fit(bent())
+
+
+ONLINE = [
+    *({"kl_schedule": name} for name in KL_SCHEDULES if name != "constant"),
+    {"schedule": "one_cycle"},
+    {"schedule": "cosine"},
+    *({"annealing": name} for name in ANNEALING),
+    {"n_init": 2},
+    {"prior": "ex_post"},
+]
+
+
+@each(ONLINE)
+def test_partial_fit_refuses_what_needs_all_rows(names):
+    with pytest.raises(ValueError, match="partial_fit sees rows once"):
+        model(**names).partial_fit(bent())
+
+
+@each([
+    *({"objective": name} for name in OBJECTIVES),
+    *({"optimizer": name} for name in OPTIMIZERS),
+    *({"architecture": name} for name in ARCHITECTURES),
+    {"prior": "mixture"}, {"prior": "vamp"}, {"schedule": "constant"}, {"schedule": "plateau"},
+])  # fmt: skip
+def test_partial_fit_takes_the_others(names):
+    X = rows_for(names)
+    vae = model(**names)
+    for _ in range(3):
+        vae.partial_fit(X)
+    assert_answers(vae, X)
+    assert vae.n_samples_ == 3 * len(X)
+
+
+OUT_OF_RANGE = [
+    ("architecture", MLP(hidden_layer_sizes=(0,)), r"hidden_layer_sizes=\(0,\)"),
+    ("architecture", MLP(activation="cubic"), "activation='cubic'"),
+    ("architecture", MLP(dropout=1.0), "dropout=1.0"),
+    ("architecture", MLP(normalization="none"), "normalization='none'"),
+    ("architecture", skvae.Conv(kernel_size=4), "kernel_size=4"),
+    ("architecture", skvae.Conv(channels=()), r"channels=\(\)"),
+    ("architecture", skvae.Conv(hidden_units=0), "hidden_units=0"),
+    ("architecture", skvae.Conv(image_shape=(6,)), r"image_shape=\(6,\)"),
+    ("objective", skvae.Elbo(free_bits=-1.0), "free_bits=-1.0"),
+    ("objective", skvae.Elbo(point_share=1.0), "point_share=1.0"),
+    ("objective", skvae.Denoising(noise=-0.1), "noise=-0.1"),
+    ("objective", skvae.Denoising(masking=1.0), "masking=1.0"),
+    ("objective", skvae.Denoising(point_share=-0.5), "point_share=-0.5"),
+    ("objective", skvae.Iwae(n_draws=0), "n_draws=0"),
+    ("objective", skvae.Iwae(n_draws=2.5), "n_draws=2.5"),
+    ("objective", skvae.TotalCorrelation(weight=-1.0), "weight=-1.0"),
+    ("objective", skvae.Mmd(alpha=1.5), "alpha=1.5"),
+    ("objective", skvae.Mmd(weight=0.5), "weight=0.5"),
+    ("prior", skvae.Mixture(n_components=0), "n_components=0"),
+    ("prior", skvae.Vamp(n_components=2.5), "n_components=2.5"),
+    ("prior", skvae.ExPost(n_components="auto"), "n_components='auto'"),
+    ("kl_schedule", skvae.LinearWarmUp(warm_up=0.0), "warm_up=0.0"),
+    ("kl_schedule", skvae.Sigmoid(steepness=0.0), "steepness=0.0"),
+    ("kl_schedule", skvae.Cyclical(n_cycles=0), "n_cycles=0"),
+    ("kl_schedule", skvae.Cyclical(ramp=1.0), "ramp=1.0"),
+    ("optimizer", skvae.Adam(learning_rate=0.0), "learning_rate=0.0"),
+    ("optimizer", skvae.AdamW(schedule="linear"), "schedule='linear'"),
+    ("optimizer", skvae.AdamW(weight_decay=-1.0), "weight_decay=-1.0"),
+    ("optimizer", skvae.RMSprop(clip_norm=0.0), "clip_norm=0.0"),
+    ("optimizer", skvae.Muon(averaging=1.0), "averaging=1.0"),
+    ("optimizer", skvae.SGD(momentum=1.0), "momentum=1.0"),
+    ("optimizer", skvae.SGD(schedule=skvae.OneCycle(warm_up=1.0)), "warm_up=1.0"),
+    ("optimizer", skvae.SGD(schedule=skvae.Plateau(drop=1.0)), "drop=1.0"),
+    ("optimizer", skvae.SGD(schedule=skvae.Plateau(n_drops=0)), "n_drops=0"),
+    ("annealing", skvae.Metropolis(n_proposals=0), "n_proposals=0"),
+    ("annealing", skvae.Metropolis(n_steps=0), "n_steps=0"),
+    ("annealing", skvae.Metropolis(jump=(0.1, 0.0)), r"jump=\(0.1, 0.0\)"),
+    ("annealing", skvae.Metropolis(cooling=0.0), "cooling=0.0"),
+    ("annealing", skvae.Langevin(temperature=0.0), "temperature=0.0"),
+    ("annealing", skvae.RandomWalk(n_proposals=-1), "n_proposals=-1"),
+    ("annealing", skvae.RandomWalk(neighbourhood=(0.1,)), r"neighbourhood=\(0.1,\)"),
+    ("annealing", skvae.RandomWalk(final_temperature=0), "final_temperature=0"),
+    ("likelihood", skvae.StudentT(df=2.0), "df=2.0"),
+    ("likelihood", skvae.Poisson(size_factor="total"), "size_factor='total'"),
+    ("likelihood", skvae.NegativeBinomial(size_factor=3), "size_factor=3"),
+]
+
+
+@pytest.mark.parametrize(("parameter", "wrong", "message"), OUT_OF_RANGE, ids=str)
+def test_options_out_of_range_are_refused_by_name_and_value(parameter, wrong, message):
+    is_image, is_count = isinstance(wrong, skvae.Conv), "size_factor" in message
+    X = images() if is_image else np.round(np.abs(bent())) if is_count else bent()
+    with pytest.raises(ValueError, match=message):
+        model(**{parameter: wrong}).fit(X)
+
+
+@pytest.mark.parametrize("parameter", [p for p in TABLES if p not in ("schedule", "likelihood")])
+def test_unknown_names_are_refused_by_the_parameter(parameter):
+    with pytest.raises(ValueError, match=rf"'{parameter}' parameter .* Got 'best'"):
+        model(**{parameter: "best"}).fit(bent())
+
+
+# Options by their nested names.
+
+NESTED = {
+    "architecture__dropout": (MLP(hidden_layer_sizes=(16,)), [0.0, 0.3]),
+    "objective__n_draws": (skvae.Iwae(), [1, 4]),
+    "prior__n_components": (skvae.Mixture(), [2, 5]),
+    "kl_schedule__warm_up": (skvae.LinearWarmUp(), [0.2, 0.9]),
+    "optimizer__learning_rate": (skvae.AdamW(), [1e-3, 3e-2]),
+    "annealing__n_proposals": (skvae.Metropolis(n_steps=5), [1, 2]),
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_an_option_is_set_by_its_nested_name_and_counts(name):
+    part, values = NESTED[name]
+    parameter, option = name.split("__")
+    vae = model(**{parameter: clone(part)}, max_iter=3)
+    looks = []
+    for value in values:
+        vae.set_params(**{name: value}).fit(bent())
+        assert getattr(getattr(vae, parameter), option) == vae.get_params()[name] == value
+        looks.append(vae.validation_scores_)
+    assert looks[0] != looks[1]
+
+
+def test_a_search_reaches_the_options_of_every_component():
+    parts = {name.split("__")[0]: clone(part) for name, (part, _) in NESTED.items()}
+    before = {parameter: part.get_params() for parameter, part in parts.items()}
+    pipeline = make_pipeline(StandardScaler(), VAETransformer(2, **DEFAULTS | {"max_iter": 2}))
+    pipeline[-1].set_params(**parts)
+    grids = [{f"vaetransformer__{name}": values} for name, (_, values) in NESTED.items()]
+    search = GridSearchCV(pipeline, grids, cv=2, error_score="raise").fit(bent())
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    for name, value in search.best_params_.items():
+        assert search.best_estimator_.get_params()[name] == value
+    assert {parameter: part.get_params() for parameter, part in parts.items()} == before
+
+
+# The start is PCA whatever is chosen.
+
+OF_A_START = ("architecture", "objective", "prior", "optimizer", "annealing")
+START = [{parameter: name} for parameter in OF_A_START for name in TABLES[parameter]]
+
+
+@each(START)
+def test_no_passes_give_pca_whatever_is_chosen(names):
+    X = rows_for(names)
+    vae = model(**names, max_iter=0).fit(X)
+    pca = PCA(2).fit(X)
+    codes = pca.transform(X)
+    np.testing.assert_allclose(vae.transform(X), codes, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(
+        vae.inverse_transform(vae.transform(X)), pca.inverse_transform(codes), rtol=1e-6, atol=1e-8
+    )
+    np.testing.assert_allclose(vae.score_samples(X), pca.score_samples(X), rtol=1e-6)
+
+
+@each([
+    *pairs("objective", "architecture"),
+    *(names for names in pairs("objective", "prior") if not is_refused(names)),
+])  # fmt: skip
+def test_before_the_first_step_points_are_pcas(names):
+    X = rows_for(names)
+    architecture = component("architecture", names.get("architecture", "mlp"))
+    chosen = options(
+        latent_dim=2,
+        architecture=architecture,
+        prior=component("prior", names.get("prior", "normal")),
+        objective=component("objective", names["objective"]),
+        precision="float64",
+    )
+    start = fit_linear(X, 2)
+    vae = started(start, chosen, X)
+    with torch.no_grad():
+        scores = vae.decode(vae.codes(projected(start, X))).numpy()
+    pca = PCA(2).fit(X)
+    expected = pca.inverse_transform(pca.transform(X))
+    np.testing.assert_allclose(start.restore(scores), expected, rtol=1e-6, atol=1e-8)
+
+
+# Weights, missing cells, dtypes.
+
+
+@each([{"objective": name} for name in OBJECTIVES])
+def test_weights_count_by_their_ratios(names):
+    X = bent()
+    weight = np.random.default_rng(0).uniform(0.5, 2.0, len(X))
+    vae = model(**names, max_iter=2)
+    none, equal, weighted, doubled = (
+        clone(vae).fit(X, sample_weight=w).history_["bound"]
+        for w in (None, np.full(len(X), 2.0), weight, 2.0 * weight)
+    )
+    np.testing.assert_array_equal(none, equal)
+    np.testing.assert_array_equal(weighted, doubled)
+    assert (none != weighted).all()
+
+
+@each([{p: name} for p in ("objective", "prior", "optimizer") for name in TABLES[p]])
+def test_missing_cells(names):
+    X = with_gaps(bent())
+    vae = model(**names, init="random", max_iter=3).fit(X)
+    assert_answers(vae, X)
+    assert_improves(vae)
+    filled = vae.impute(X)
+    assert np.isfinite(filled).all()
+    np.testing.assert_array_equal(filled[~np.isnan(X)], X[~np.isnan(X)])
+
+
+@each([{p: name} for p in ("objective", "prior", "architecture") for name in TABLES[p]])
+def test_single_precision_in_and_out(names):
+    X = rows_for(names).astype(np.float32)
+    vae = model(**names, max_iter=3).fit(X)
+    assert_answers(vae, X)
+    for method, answer in answers(vae, X).items():
+        assert answer.dtype == np.float32, method
+    double = vae.score_samples(X.astype(np.float64))
+    np.testing.assert_allclose(vae.score_samples(X), double, rtol=1e-4, atol=1e-3)
+
+
+# Restarts.
+
+
+@each([{}, {"annealing": "metropolis"}, {"annealing": "langevin"}, {"objective": "autoencoder"}])
+def test_the_best_of_three_restarts_is_kept(names):
+    vae = model(**names, init="random", n_init=3).fit(bent())
+    bounds, agreement = vae.restarts_["bound"], vae.restarts_["agreement"]
+    assert len(bounds) == len(agreement) == 3
+    assert len(set(bounds)) == 3
+    assert bounds.max() == vae.history_["bound"][1:].max()
+    assert agreement[bounds.argmax()] == pytest.approx(1.0, abs=1e-6)
+    assert (agreement <= 1.0 + 1e-6).all()
+
+
+@each([{}, {"annealing": "metropolis"}, {"annealing": "langevin"}, {"annealing": "randomwalk"}])
+def test_a_warm_start_goes_on_with_restarts(names):
+    vae = model(**names, n_init=2, warm_start=True).fit(bent())
+    first, n_looks = vae.history_["bound"].max(), len(vae.history_["bound"])
+    vae.fit(bent())
+    second = vae.history_["bound"][n_looks + 1 :]
+    assert len(vae.restarts_["bound"]) == 2
+    assert second.max() == vae.restarts_["bound"].max()
+    assert second.max() > first - 0.5
+    assert_answers(vae, bent())
+
+
+# Densities.
+
+
+def blobs(n_rows, seed=0):
+    """Four clusters on a bent surface in 6 columns."""
+    rng = np.random.default_rng(seed)
+    centers = np.array([[-2, -2], [-2, 2], [2, -2], [2, 2]])
+    a, b = (centers[rng.integers(4, size=n_rows)] + 0.15 * rng.normal(size=(n_rows, 2))).T
+    X = np.stack([a, b, a * b / 2, a**2 / 2, np.sin(b), np.cos(a + b)], 1)
+    return X + 0.05 * rng.normal(size=X.shape)
+
+
+@pytest.fixture(scope="module")
+def clustered():
+    """Models of the same training, by prior."""
+    names = ("normal", "ex_post", "mixture", "vamp")
+    X = blobs(300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return {
+            name: model(prior=PRIORS[name](**{"n_components": 8} if name != "normal" else {}),
+                        max_iter=30).fit(X)
+            for name in names
+        }  # fmt: skip
+
+
+def test_a_prior_fitted_afterwards_is_kept_where_rows_are_likelier(clustered):
+    X = blobs(300, seed=1)
+    plain, prior = clustered["normal"], clustered["ex_post"]
+    assert plain.kept_ == prior.kept_ > 0
+    assert prior._model.prior is not None
+    np.testing.assert_array_equal(prior.transform(X), plain.transform(X))
+    assert prior.score(X) > plain.score(X)
+
+
+def test_a_prior_fitted_afterwards_is_dropped_where_it_does_not_help(monkeypatch):
+    X = bent()
+    plain = model().fit(X)
+    far = skvae.ExPost.fit
+
+    def wrong(self, codes, random_state, weight=None):
+        return far(self, codes + 5.0, random_state, weight)
+
+    monkeypatch.setattr(skvae.ExPost, "fit", wrong)
+    vae = model(prior="ex_post").fit(X)
+    assert vae.kept_ > 0
+    assert vae._model.prior is None
+    np.testing.assert_array_equal(vae.score_samples(X), plain.score_samples(X))
+
+
+@pytest.mark.parametrize("name", ["ex_post", "mixture", "vamp"])
+def test_draws_of_clusters_lie_near_the_data(clustered, name):
+    new = NearestNeighbors(n_neighbors=1).fit(blobs(2000, seed=2))
+
+    def distance(vae):
+        return new.kneighbors(vae.sample(1000, random_state=0))[0].mean()
+
+    assert clustered[name].kept_ > 0
+    assert distance(clustered[name]) < 0.8 * distance(clustered["normal"])
+
+
+DENSITIES = [
+    {"objective": "elbo"},
+    {"objective": "autoencoder"},
+    {"objective": "autoencoder", "prior": "ex_post"},
+    {"prior": "mixture"},
+    {"prior": "vamp"},
+]
+
+
+def arc(n_rows, seed=0):
+    rng = np.random.default_rng(seed)
+    t = rng.uniform(-1.5, 1.5, n_rows)
+    return np.stack([2 * np.sin(t), 2 * np.cos(2 * t)], 1) + 0.2 * rng.normal(size=(n_rows, 2))
+
+
+@pytest.fixture(scope="module", params=DENSITIES, ids=label)
+def density(request):
+    """A model of one code in two columns."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        vae = model(1, **request.param, max_iter=25).fit(arc(200))
+    assert vae.kept_ > 0, "what is tested needs a model that left PCA"
+    return vae
+
+
+def exact(vae, X):
+    """Log-density of rows by the trapezoidal rule over the one code."""
+    z = np.linspace(-9, 9, 2001)[:, None]
+    inside = vae._model.vae(torch.float64)
+    with torch.no_grad():
+        log_prior = inside.log_prior(torch.from_numpy(z)).numpy()
+    noise = np.sqrt(vae.noise_variance_)
+    log_rows = norm.logpdf(X[:, None], vae.decode(z), noise).sum(-1)
+    ours = logsumexp(log_prior + log_rows, axis=1) + np.log(z[1, 0] - z[0, 0])
+    start = PCA(1).fit(arc(200)).score_samples(X)
+    weights = np.log([1 - vae.start_weight_, vae.start_weight_])
+    return np.logaddexp(weights[0] + ours, weights[1] + start)
+
+
+def test_scores_bound_the_exact_density_from_below(density):
+    X = arc(300, seed=1)
+    expected = exact(density, X).mean()
+    few, many = (density.score_samples(X, n_draws=n).mean() for n in (4, 400))
+    assert few < many < expected + 0.02
+    assert many > expected - 0.1
+
+
+def test_densities_integrate_to_one(density):
+    side = np.linspace(-7, 7, 71)
+    grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
+    cell = (side[1] - side[0]) ** 2
+    assert np.exp(exact(density, grid)).sum() * cell == pytest.approx(1.0, abs=0.01)
+    reported = np.exp(density.score_samples(grid, n_draws=100)).sum() * cell
+    assert 0.9 < reported < 1.02
