@@ -382,7 +382,7 @@ PAGES: dict[str, dict[str, Callable[[Results], str | None]]] = {
         "benchmark:bars": _bars_fragment,
         "benchmark:environment": _environment_fragment,
         "benchmark-tables": _tables_fragment,
-        "benchmark-strategies": _strategies_fragment,
     },
+    "docs/strategies.md": {"benchmark-strategies": _strategies_fragment},
     "docs/theory.md": {"benchmark:experiments": _experiments_fragment},
 }

@@ -123,23 +123,22 @@ class Metropolis(Annealing):
         record: Record,
     ) -> None:
         judge = _Judge.of(learner, rows, training, held_out)
-        best = _Best(learner, held_out, record)
-        here = _State.of(learner)
-        loss = judge.losses(learner)
-        some_training = partial(self._train, learner, rows, training, plan)
-        temperature = self._first_temperature(learner, judge, some_training, here, loss)
-        for k in range(self.n_proposals):
-            _jump(learner, _geometric(self.jump, k, self.n_proposals))
-            some_training()
-            proposed = judge.losses(learner)
-            accepted = _accept(proposed - loss, temperature, learner.generator)
-            best.look(accepted, temperature, 1, float(accepted))
-            if accepted:
-                here, loss = _State.of(learner), proposed
-            else:
-                here.restore(learner)
-            temperature *= self.cooling
-        best.restore(learner)
+        with _Best(learner, held_out, record) as best:
+            here = _State.of(learner)
+            loss = judge.losses(learner)
+            some_training = partial(self._train, learner, rows, training, plan)
+            temperature = self._first_temperature(learner, judge, some_training, here, loss)
+            for k in range(self.n_proposals):
+                _jump(learner, _geometric(self.jump, k, self.n_proposals))
+                some_training()
+                proposed = judge.losses(learner)
+                accepted = _accept(proposed - loss, temperature, learner.generator)
+                best.look(temperature, 1, float(accepted))
+                if accepted:
+                    here, loss = _State.of(learner), proposed
+                else:
+                    here.restore(learner)
+                temperature *= self.cooling
 
     def _first_temperature(self, learner, judge, some_training, here, loss) -> float:
         changes = []
@@ -212,26 +211,27 @@ class RandomWalk(Annealing):
     ) -> None:
         _refuse_large(learner)
         judge = _Judge.of(learner, rows, training, held_out)
-        best = _Best(learner, held_out, record)
-        here, loss = learner.weights.values.detach().clone(), judge.losses(learner)
-        sizes = _usual_sizes(learner)
-        first = self._first_temperature(learner, judge, sizes, here, loss)
-        every = max(1, self.n_proposals // _LOOKS)
-        n_accepted = 0
-        for k in range(self.n_proposals):
-            temperature = _geometric((first, first * self.final_temperature), k, self.n_proposals)
-            _walk(learner, sizes, here, _geometric(self.neighbourhood, k, self.n_proposals))
-            proposed = judge.losses(learner)
-            if _accept(proposed - loss, temperature, learner.generator, with_error=False):
-                here, n_accepted = learner.weights.values.detach().clone(), n_accepted + 1
-                loss = judge.follow_noise(learner, proposed)
-            if (k + 1) % every == 0:
-                with torch.no_grad():
-                    learner.weights.values.copy_(here)
-                best.look(True, temperature, every, n_accepted / every)
-                loss, n_accepted = judge.losses(learner), 0
-            learner.step += 1
-        best.restore(learner)
+        with _Best(learner, held_out, record) as best:
+            here, loss = learner.weights.values.detach().clone(), judge.losses(learner)
+            sizes = _usual_sizes(learner)
+            first = self._first_temperature(learner, judge, sizes, here, loss)
+            every = max(1, self.n_proposals // _LOOKS)
+            n_accepted = 0
+            for k in range(self.n_proposals):
+                temperature = _geometric(
+                    (first, first * self.final_temperature), k, self.n_proposals
+                )
+                _walk(learner, sizes, here, _geometric(self.neighbourhood, k, self.n_proposals))
+                proposed = judge.losses(learner)
+                if _accept(proposed - loss, temperature, learner.generator, with_error=False):
+                    here, n_accepted = learner.weights.values.detach().clone(), n_accepted + 1
+                    loss = judge.follow_noise(learner, proposed)
+                if (k + 1) % every == 0:
+                    with torch.no_grad():
+                        learner.weights.values.copy_(here)
+                    best.look(temperature, every, n_accepted / every)
+                    loss, n_accepted = judge.losses(learner), 0
+                learner.step += 1
         record.converged = True
 
     def _first_temperature(self, learner, judge, sizes, here, loss) -> float:
@@ -311,7 +311,7 @@ class _Best:
         self.state = copy.deepcopy(learner.averaged.state_dict())
         self.bound = held_out.look(learner.averaged).bound
 
-    def look(self, may_keep: bool, temperature: float, n_proposals: int, accepted: float) -> None:
+    def look(self, temperature: float, n_proposals: int, accepted: float) -> None:
         """Look at the state of the learner; keep it if it is the best so far."""
         learner = self.learner
         learner.averaged.load_state_dict(learner.vae.state_dict())
@@ -324,11 +324,17 @@ class _Best:
             proposals=n_proposals,
             accepted=accepted,
         )
-        if may_keep and look.bound > self.bound:
+        if look.bound > self.bound:
             self.state, self.bound = copy.deepcopy(learner.averaged.state_dict()), look.bound
 
-    def restore(self, learner: Learner) -> None:
-        learner.go_back(self.state)
+    def __enter__(self) -> "_Best":
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> bool:
+        """Go back to it, also where a person has had enough."""
+        self.learner.go_back(self.state)
+        self.record.interrupted |= kind is KeyboardInterrupt
+        return kind is KeyboardInterrupt
 
 
 @torch.no_grad()

@@ -890,10 +890,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if len(collapsed):
             warnings.warn(
                 f"codes {collapsed.tolist()} carry nothing any more (KL below {COLLAPSED} nats), "
-                f"though the linear start had a use for {model.start.latent_dim} codes: posterior "
+                f"though the linear start had a use for {model.n_used_by_start} codes: posterior "
                 "collapse. Begin at PCA (init='pca'), lower beta, raise the KL slowly "
                 "(kl_schedule='linear'), or use latent_dim="
-                f"{model.latent_dim - len(collapsed)}.",
+                f"{max(1, model.latent_dim - len(collapsed))}.",
                 CollapseWarning,
                 stacklevel=3,
             )

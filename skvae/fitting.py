@@ -173,16 +173,30 @@ def fit_model(
         vae = initial_vae(kind, start, seen, options, number, previous)
         return run_trial(vae, rows, training, judge, options, report_in_users_units)
 
-    trials = [attempt(number) for number in range(options.n_init)]
-    vae, origin, record = max(trials, key=lambda trial: max(trial.record.bounds[1:]))
-    bounds = [max(trial.record.bounds[1:]) for trial in trials]
-    agreement = compare([trial.vae for trial in trials], vae, judge.rows)
-    record.restarts = list(zip(bounds, agreement, strict=True))
+    vae, origin, record = best_of(attempt, options.n_init, judge)
     kept = judge.keep(vae, origin if options.init == "pca" else None)
     if kept.share == 0.0:
         return linear_model(kind, start, X, options), record
     kept = fit_prior(vae, rows, training, judge, kept, options)
     return trained_model(kind, vae, start, kept, use_of(vae, seen), options), record
+
+
+def best_of(attempt: Callable[[int], Trial], n_init: int, judge: HeldOut) -> Trial:
+    """The best of so many trainings by the held-out bound; of those until an interrupt."""
+    trials: list[Trial] = []
+    while len(trials) < n_init and not (trials and trials[-1].record.interrupted):
+        try:
+            trials.append(attempt(len(trials)))
+        except KeyboardInterrupt:  # before its first pass
+            if not trials:
+                raise
+            trials[-1].record.interrupted = True
+    bounds = [max(trial.record.bounds[1:]) for trial in trials]
+    best = trials[int(np.argmax(bounds))]
+    agreement = compare([trial.vae for trial in trials], best.vae, judge.rows)
+    best.record.restarts = list(zip(bounds, agreement, strict=True))
+    best.record.interrupted = trials[-1].record.interrupted
+    return best
 
 
 def run_trial(

@@ -326,7 +326,7 @@ class MixedVAE(LatentModel):
     ) -> Cells:
         """Rows with noise on their numbers, in standard deviations, and a share of cells missing.
 
-        The cells as they were are the targets.
+        Where cells are hidden, those that there were are the targets.
         """
         values = rows.values
         if noise:
@@ -338,7 +338,7 @@ class MixedVAE(LatentModel):
         if masking:
             hidden = torch.empty_like(values).uniform_(generator=generator) < masking
             values = values.masked_fill(hidden, torch.nan)
-        targets = rows.values if rows.targets is None else rows.targets
+        targets = rows.values if masking and rows.targets is None else rows.targets
         return rows._replace(values=values, targets=targets)
 
     def log_likelihood(self, rows: Cells, eta: Tensor) -> Tensor:

@@ -215,10 +215,14 @@ class Model:
     def collapsed(self) -> np.ndarray:
         """Codes that say nothing, where the linear start had a use for more than are left."""
         silent = np.flatnonzero(self.use.kl < COLLAPSED)
-        n_used = (self.start.unit_kl > START_USE).sum()
-        if self.architecture is None or len(self.use.kl) - len(silent) >= n_used:
+        if self.architecture is None or len(self.use.kl) - len(silent) >= self.n_used_by_start:
             return np.zeros(0, int)
         return silent
+
+    @property
+    def n_used_by_start(self) -> int:
+        """Number of codes that the linear start has a use for."""
+        return int((self.start.unit_kl > START_USE).sum())
 
     @property
     def order(self) -> np.ndarray:

@@ -235,7 +235,8 @@ class TotalCorrelation(Objective):
         self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
     ) -> Terms:
         q, z, log_likelihood, kl = _plain(vae, rows, generator)
-        correlation = total_correlation(q, z)
+        some = _some(rows, generator)
+        correlation = total_correlation(q.mean[some], q.variance[some], z[some])
         loss = kl_weight * (kl + (self.weight - 1.0) * correlation) - log_likelihood
         return Terms(loss, (log_likelihood - kl).detach(), log_likelihood.detach())
 
@@ -265,7 +266,7 @@ class Mmd(Objective):
         self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
     ) -> Terms:
         _, z, log_likelihood, kl = _plain(vae, rows, generator)
-        z = z[:_PAIRED_ROWS]
+        z = z[_some(rows, generator)]
         discrepancy = mmd(z, vae.sample_prior(len(z), generator).to(z))
         penalty = (1.0 - self.alpha) * kl + (self.alpha + self.weight - 1.0) * discrepancy
         loss = kl_weight * penalty - log_likelihood
@@ -319,12 +320,20 @@ def explained(vae: Any, rows: Any, noise: Tensor | None) -> tuple[Posterior, Ten
     return q, vae.decode(z), vae.kl(q, z, noise)
 
 
-def total_correlation(q: Posterior, z: Tensor) -> Tensor:
+def _some(rows: Any, generator: torch.Generator) -> Tensor:
+    """Index of the rows between which every pair is compared: by their weights, if they have."""
+    n = min(rows.n_rows, _PAIRED_ROWS)
+    if rows.weight is None:
+        return torch.arange(n, device=generator.device)
+    return torch.multinomial(rows.weight, n, replacement=True, generator=generator)
+
+
+def total_correlation(mean: Tensor, variance: Tensor, z: Tensor) -> Tensor:
     """KL(q(z) || prod_j q(z_j)) from a batch of draws z, up to a constant (Chen et al., 2018).
 
-    The aggregate posterior at a row's draw is taken as the mean over the posteriors of the batch.
+    The aggregate posterior at a row's draw is taken as the mean over the posteriors of the batch,
+    whose means and variances have the shape of z, (n, q).
     """
-    z, mean, variance = (x[:_PAIRED_ROWS] for x in (z, q.mean, q.variance))
     away = (z[:, None] - mean).square() / variance + variance.log()
     pairs = -0.5 * (away + math.log(2 * math.pi))  # (batch, batch, q)
     return (torch.logsumexp(pairs.sum(-1), 1) - torch.logsumexp(pairs, 1).sum(-1)).mean()

@@ -319,7 +319,7 @@ class Plan:
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
         rate = self.recipe.optimizer.learning_rate
-        if self.fall_steps is not None:
+        if self.fall_steps:
             return rate * (1.0 - (step - self.fall_steps.start) / len(self.fall_steps))
         if isinstance(self.course, Plateau):
             rate *= self.course.drop**self.n_drops
@@ -353,11 +353,16 @@ class Plan:
             self.fall(record.n_passes, self.last_pass, step)
             return True
         waited = step >= MIN_STEPS and n_looks >= self.n_looks_before + PATIENCE
-        if not (self.early_stopping and waited and has_settled(record.bounds)):
+        if not ((self.early_stopping or self._can_drop) and waited and has_settled(record.bounds)):
             return False
         self.n_looks_before = n_looks
         self._settle(record, step, best_pass)
         return True
+
+    @property
+    def _can_drop(self) -> bool:
+        """Whether the rate has a step left to fall by."""
+        return isinstance(self.course, Plateau) and self.n_drops < self.course.n_drops
 
     def _must_fall(self, record: Record) -> bool:
         """Whether the passes that are left are just those that a fall takes."""
@@ -370,7 +375,7 @@ class Plan:
         """Do what comes next once the bound has settled."""
         if self.decay_level == 0 and self.batch_size < self.largest_batch:
             self.batch_size = self.largest_batch
-        elif isinstance(self.course, Plateau) and self.n_drops < self.course.n_drops:
+        elif self._can_drop:
             self.n_drops += 1
         else:
             self.has_settled = True

@@ -219,7 +219,7 @@ def test_the_report_holds_strategies(results, tmp_path):
         (tmp_path / page).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / page, tmp_path / page)
     command_line.main(["report", str(results), "--root", str(tmp_path)])
-    text = (tmp_path / "docs" / "benchmarks.md").read_text()
+    text = (tmp_path / "docs" / "strategies.md").read_text()
     assert "| activation | relu | 2 | 2 / 0 / 0 |" in text
     assert "(images/strategies.png)" in text
     assert "| tc | wine | 0 | ValueError: no |" in text
