@@ -92,7 +92,7 @@ class Metropolis(Annealing):
     trains them for some steps whose rate falls along a cosine. It is accepted with probability
     min(1, exp(-dL / T - e^2 / 2 T^2)), where dL is the change of the loss in nats per row on fixed
     rows with fixed noise, and e its standard error (Ceperley & Dewing, 1999). T begins at the
-    median |dL| of such training without a jump and falls by a factor at each proposal. After a
+    median abs(dL) of such training without a jump and falls by a factor at each proposal. After a
     rejection weights and the optimiser's memory are what they were.
 
     Parameters
@@ -190,7 +190,7 @@ class RandomWalk(Annealing):
     neighbourhood : tuple of float, default=(0.1, 0.005)
         Size of the first and of the last move, relative to a layer's usual weights.
     final_temperature : float, default=0.001
-        Of the last proposal, relative to the first, which is the median |dL| of some moves.
+        Of the last proposal, relative to the first, which is the median abs(dL) of some moves.
     """
 
     follows_training: ClassVar[bool] = False

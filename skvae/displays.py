@@ -20,6 +20,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.estimator import VAETransformer
+from skvae.priors import Normal
 from skvae.table import is_frame
 
 INK, GREY, PALE = "#202124", "#80868b", "#d0d3d7"
@@ -943,8 +944,7 @@ def _line(x, y):
 
 
 def _has_normal_prior(vae):
-    prior = vae.prior
-    return prior == "normal" or type(prior).__name__ == "Normal"
+    return isinstance(vae.prior_, Normal)
 
 
 def _units_of_lines(rows, image_shape):

@@ -46,7 +46,7 @@ from skvae.model import N_DRAWS, Model
 from skvae.networks import ARCHITECTURES, MLP, TABLE_WIDTHS
 from skvae.objective import OBJECTIVES, Objective
 from skvae.optimizers import OPTIMIZERS, Optimizer
-from skvae.priors import PRIORS, Prior
+from skvae.priors import PRIORS, Normal, Prior
 from skvae.progress import progress_bar
 from skvae.schedules import KL_SCHEDULES, Schedule
 from skvae.table import (
@@ -196,7 +196,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     explained_variance_ratio_ : ndarray of shape (latent_dim_,)
         Share of the variance that each code adds to the reconstruction by those before it.
     kl_per_dim_ : ndarray of shape (latent_dim_,)
-        Mean KL divergence of each code's posterior from the prior, nats.
+        Mean KL divergence of each code's posterior from a standard normal, nats.
+    prior_ : component
+        The prior of the density that is reported: that asked for, or `Normal()` where the linear
+        start was kept or no mixture fitted afterwards made held-out rows likelier.
     n_active_ : int
         Number of codes whose posterior mean varies (variance above 0.01).
     device_ : str
@@ -437,7 +440,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Returns
         -------
         mean, std : ndarray of shape (n_samples, latent_dim_)
-            Of the normal posterior q(z|x); the prior has mean 0 and standard deviation 1.
+            Of the normal posterior q(z|x). Over the rows of the training its draws have mean 0
+            and standard deviation 1, unless the prior is a trained one.
         """
         X_in, X = self._check_rows(X, "encode")
         mean, std = self._ask(X, lambda model, rows: model.posterior(rows))
@@ -868,6 +872,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         ratio = np.concatenate([use.explained_variance_ratio, padding])
         self.explained_variance_ratio_ = like(X_in, ratio)
         self.kl_per_dim_ = like(X_in, np.concatenate([use.kl, padding]))
+        self.prior_ = Normal() if model.prior is None else model.prior
         self.n_active_ = int(use.is_active.sum())
         self.device_ = model.device
 
@@ -889,7 +894,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         collapsed = model.collapsed
         if len(collapsed):
             warnings.warn(
-                f"codes {collapsed.tolist()} carry nothing any more (KL below {COLLAPSED} nats), "
+                f"codes {collapsed.tolist()} hold next to nothing (KL below {COLLAPSED} nats), "
                 f"though the linear start had a use for {model.n_used_by_start} codes: posterior "
                 "collapse. Begin at PCA (init='pca'), lower beta, raise the KL slowly "
                 "(kl_schedule='linear'), or use latent_dim="

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from skvae.objective import explained, importance_bound, log_weight, mixture, shrinkage_undone
+from skvae.optimizers import AdamW, Part
 from skvae.vae import LatentModel, Posterior, Rows
 
 START_WEIGHT_MIN = 0.01
@@ -185,15 +186,17 @@ class HeldOut:
         rows = rows.take(torch.arange(len(noise), device=noise.device))
         with torch.no_grad():
             q = vae.encode(rows)
-        width = torch.zeros_like(vae.width, requires_grad=True)
-        adam = torch.optim.Adam([width], lr=_WIDTH_RATE)
+        width = torch.zeros_like(vae.width)
+        moments = [torch.zeros_like(width) for _ in range(AdamW.n_moments)]
+        step = torch.zeros((), dtype=torch.float32, device=width.device)
         for _ in range(_WIDTH_STEPS):
-            wider = q._replace(log_variance=q.log_variance + width)
+            free = width.clone().requires_grad_()
+            wider = q._replace(log_variance=q.log_variance + free)
             z = wider.sample(noise)
             bound = vae.log_likelihood(rows, vae.decode(z)) - vae.kl(wider, z, noise)
-            (width.grad,) = torch.autograd.grad(-rows.mean(bound), width)
-            adam.step()
-        vae.width += width.detach()
+            (gradient,) = torch.autograd.grad(-rows.mean(bound), free)
+            AdamW().move(Part(width, gradient, moments, step, 1.0, False, None), _WIDTH_RATE, 0.0)
+        vae.width += width
 
     @torch.no_grad()
     def prefer(self, vae: LatentModel, prior: nn.Module) -> Tensor | None:

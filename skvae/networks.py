@@ -526,11 +526,17 @@ def counted_products(module: nn.Module) -> Iterator[list[int]]:
 def start_at_zero(module: nn.Module, n_in: int) -> None:
     """Zero the last layer, so that the branch adds nothing before the first step."""
     layers = [m for m in module.modules() if _has_weight(m) or isinstance(m, _BatchNorm)]
-    is_normalized = bool(layers) and isinstance(layers[-1], _BatchNorm)
+    is_linear = not (layers and isinstance(layers[-1], _BatchNorm))
+    last = list(layers[-1].parameters(recurse=False)) if layers else []
+    x, outputs = torch.ones(2, n_in), []
     with torch.no_grad():
-        for parameter in layers[-1].parameters(recurse=False) if layers else ():
-            parameter.zero_()
-    if is_normalized or _evaluate(module, torch.ones(2, n_in)).any():
+        for value in (1.0, -1.0, 0.0):
+            for parameter in last:
+                parameter.fill_(value)
+            outputs.append(_evaluate(module, x))
+    # What cuts off one sign, as ReLU does, would hold the branch at zero for ever.
+    is_linear &= torch.equal(outputs[0], -outputs[1])
+    if not is_linear or outputs[2].any():
         raise ValueError(
             "the last layer of the architecture's module must be linear, so that its "
             "output can start at zero; remove what follows it or use init='random'."

@@ -262,10 +262,8 @@ def take_step(learner: Learner, batch: Rows, plan: "Plan") -> Terms:
         terms = recipe.objective(learner.vae, batch, learner.generator, plan.kl_weight)
     weights.gradient.zero_()
     terms.loss.backward()
-    if recipe.optimizer.clip_norm is not None:
-        learner.gradient_norm = nn.utils.clip_grad_norm_(
-            [weights.values], recipe.optimizer.clip_norm
-        )
+    limit = recipe.optimizer.clip_norm or math.inf
+    learner.gradient_norm = nn.utils.clip_grad_norm_([weights.values], limit)
     if learner.disturb is not None:
         learner.disturb(weights.gradient, plan.share)
     weights.step(plan.rate(learner.step), plan.weight_decay)
@@ -383,8 +381,9 @@ class Plan:
             self.fall(record.n_passes, min(self.last_pass, record.n_passes + length), step)
 
     def is_flat(self, record: Record) -> bool:
-        """Whether a fixed course ended where the bound had stopped to rise."""
-        return not self.course.waits and has_settled(record.bounds)
+        """Whether a training of a set length ended where the bound had stopped to rise."""
+        must_run = not (self.course.waits and self.early_stopping)
+        return must_run and has_settled(record.bounds)
 
     def fall_length(self, n_passes: int) -> int:
         """Passes that the fall takes after so many passes at the full rate."""

@@ -107,7 +107,7 @@ def test_a_table_has_no_noise_that_columns_share(curve):
 
 def test_restarts_agree_where_there_is_one_optimum():
     X = factors(400, 6, 2)
-    vae = fit_quietly(short(init="random", n_init=3, max_iter=20, architecture="linear"), X)
+    vae = fit_quietly(short(init="random", n_init=3, max_iter=10, architecture="linear"), X)
     bounds, agreement = vae.restarts_["bound"], vae.restarts_["agreement"]
     assert (agreement > 0.95).all()
     found = vae.diagnostics(X)
@@ -167,14 +167,13 @@ def test_collapse_warns_by_code_and_with_remedies(bowl):
         assert remedy in message
 
 
+@pytest.mark.usefixtures("lenient")
 @pytest.mark.parametrize("latent_dim", [2, 3])
 def test_collapse_names_the_codes_that_fell_silent(bowl, monkeypatch, latent_dim):
     kl = np.array([1.5, 0.2, 0.001])[-latent_dim:]
     use_of = fitting.use_of
     monkeypatch.setattr(fitting, "use_of", lambda *given: use_of(*given)._replace(kl=kl))
-    vae = short(latent_dim, optimizer=AdamW(learning_rate=0.02))
-    found = caught(vae, bowl, CollapseWarning)
-    assert vae.kept_ > 0
+    found = caught(short(latent_dim, max_iter=2), bowl, CollapseWarning)
     if latent_dim == 2:
         (message,) = found
         assert message.startswith("codes [1] carry nothing")
@@ -263,7 +262,9 @@ def test_diagnostics_of_a_trained_model(curve, trained):
     assert found["gap"] == found["log_likelihood"] - found["bound"]
     assert found["active"].sum() == trained.n_active_
     assert 0 < found["mutual_information"] < min(np.log(len(curve)), found["kl_per_dim"].sum())
-    assert trained.diagnostics(curve) == pytest.approx(found)
+    again = trained.diagnostics(curve)
+    for name, value in found.items():
+        np.testing.assert_array_equal(again[name], value)
 
 
 def test_diagnostics_use_the_first_1000_rows(gauss, start):

@@ -78,7 +78,7 @@ def test_the_default_comes_first():
     tasks = list(strategies.plan(["relu"], ["wine", "digits"], [0, 1], Source()))
     assert [task.strategy for task in tasks] == [DEFAULT, "relu"] * 4
     assert [task.rows for task in tasks[2:5]] == [
-        ("wine", 2, 1, 1000), ("wine", 2, 1, 1000), ("digits", 8, 0, 1000),
+        ("digits", 8, 0, 700), ("digits", 8, 0, 700), ("wine", 2, 1, 1000),
     ]  # fmt: skip
     assert next(strategies.plan([], ["wine"], [0], Source(), 60)).max_train_rows == 60
 
