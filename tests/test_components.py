@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 import torch
 from scipy.special import logsumexp
-from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
@@ -65,7 +64,7 @@ SMALL = {
     "vamp": {"n_components": 5},
     "ex_post": {"n_components": 3},
     "metropolis": {"n_proposals": 2, "n_steps": 10},
-    "randomwalk": {"n_proposals": 40},
+    "randomwalk": {"n_proposals": 200},
     "adamw": {"learning_rate": 0.03},  # few passes have to be enough
     "adam": {"learning_rate": 0.03},
     "rmsprop": {"learning_rate": 0.01},
@@ -130,7 +129,7 @@ def rows_for(names):
     """Rows that the chosen components can be fitted to."""
     is_image = names.get("architecture") == "conv"
     if names.get("kind") == "table":
-        return with_gaps(images()) if is_image else mixed()
+        return with_gaps(images(100)) if is_image else mixed(100)
     X = images() if is_image else bent()
     return SUPPORTS.get(names.get("likelihood"), np.asarray)(X)
 
@@ -485,7 +484,7 @@ NESTED = {
     "prior__n_components": (skvae.Mixture(), [2, 5]),
     "kl_schedule__warm_up": (skvae.LinearWarmUp(), [0.2, 0.9]),
     "optimizer__learning_rate": (skvae.AdamW(), [1e-3, 3e-2]),
-    "annealing__n_proposals": (skvae.Metropolis(n_steps=5), [1, 2]),
+    "annealing__n_proposals": (skvae.Metropolis(n_steps=2), [1, 2]),
 }
 
 
@@ -508,7 +507,7 @@ def test_a_search_reaches_the_options_of_every_component():
     pipeline = make_pipeline(StandardScaler(), VAETransformer(2, **DEFAULTS | {"max_iter": 2}))
     pipeline[-1].set_params(**parts)
     grids = [{f"vaetransformer__{name}": values[1:]} for name, (_, values) in NESTED.items()]
-    search = GridSearchCV(pipeline, grids, cv=2, error_score="raise").fit(bent())
+    search = GridSearchCV(pipeline, grids, cv=2, error_score="raise").fit(bent(80))
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     for name, value in search.best_params_.items():
         assert search.best_estimator_.get_params()[name] == value
@@ -644,7 +643,7 @@ def clustered():
         warnings.simplefilter("ignore")
         return {
             name: model(prior=PRIORS[name](**{"n_components": 8} if name != "normal" else {}),
-                        max_iter=20).fit(X)
+                        max_iter=12).fit(X)
             for name in names
         }  # fmt: skip
 
@@ -711,31 +710,35 @@ def density(request):
 
 
 def exact(vae, X):
-    """Log-density of rows by the trapezoidal rule over the one code."""
-    z = np.linspace(-9, 9, 2001)[:, None]
+    """Log-density of rows, summed over a fine grid of the one code."""
+    z = np.linspace(-6, 6, 601)[:, None]
     inside = vae._model.vae(torch.float64)
     with torch.no_grad():
         log_prior = inside.log_prior(torch.from_numpy(z)).numpy()
-    noise = np.sqrt(vae.noise_variance_)
-    log_rows = norm.logpdf(X[:, None], vae.decode(z), noise).sum(-1)
+    points, variance = vae.decode(z), vae.noise_variance_
+    square = np.square(X).sum(1)[:, None] - 2 * X @ points.T + np.square(points).sum(1)
+    log_rows = -0.5 * square / variance - np.log(2 * np.pi * variance)
     ours = logsumexp(log_prior + log_rows, axis=1) + np.log(z[1, 0] - z[0, 0])
-    start = PCA(1).fit(arc(300)).score_samples(X)
     weights = np.log([1 - vae.start_weight_, vae.start_weight_])
+    start = PCA(1).fit(arc(300)).score_samples(X)
     return np.logaddexp(weights[0] + ours, weights[1] + start)
 
 
 def test_scores_bound_the_exact_density_from_below(density):
-    X = arc(300, seed=1)
+    X = arc(100, seed=1)
     expected = exact(density, X).mean()
-    few, many = (density.score_samples(X, n_draws=n).mean() for n in (4, 400))
-    assert few < many < expected + 0.02
-    assert many > expected - 0.1
+    few, many = (density.score_samples(X, n_draws=n).mean() for n in (4, 2000))
+    assert few < expected
+    assert many == pytest.approx(expected, abs=0.03)
 
 
 def test_densities_integrate_to_one(density):
-    side = np.linspace(-7, 7, 141)
-    grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
-    cell = (side[1] - side[0]) ** 2
-    assert np.exp(exact(density, grid)).sum() * cell == pytest.approx(1.0, abs=0.01)
-    reported = np.exp(density.score_samples(grid, n_draws=50)).sum() * cell
-    assert 0.9 < reported < 1.02
+    step = 0.15  # finer than the noise; the decoder goes on beyond the rows
+    x, y = np.meshgrid(np.arange(-8, 10, step), np.arange(-4, 16, step))
+    grid = np.stack([x.ravel(), y.ravel()], 1)
+    exactly, reported = 0.0, 0.0
+    for rows in np.array_split(grid, 10):
+        exactly += np.exp(exact(density, rows)).sum() * step**2
+        reported += np.exp(density.score_samples(rows, n_draws=50)).sum() * step**2
+    assert exactly == pytest.approx(1.0, abs=0.01)
+    assert reported == pytest.approx(1.0, abs=0.1)  # by draws that all rows share

@@ -176,7 +176,9 @@ def test_a_wrong_part_is_refused():
         ([0.0, 0.0, 0.0], "tie"),
         ([0.005, 0.005, 0.005], "tie"),  # below the level
         ([1.0, -0.8, 0.0], "tie"),  # below its standard error
-        ([1.0], "tie"),
+        ([0.05], "win"),  # a single seed, beyond four times the level
+        ([-0.05], "loss"),
+        ([0.03], "tie"),
         ([], "tie"),
     ],
 )

@@ -17,7 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from skvae import LatentDisplay, VAETransformer
 
-N_GRID = 15
+N_GRID = 12
 
 
 def main():
@@ -37,7 +37,7 @@ def main():
         neighbours = KNeighborsClassifier(5).fit(model.transform(X_train), y_train)
         accuracy = neighbours.score(model.transform(X_test), y_test)
         error = np.mean((model.inverse_transform(model.transform(X_test)) - X_test) ** 2)
-        titles[name] = f"{name}: {accuracy:.0%} told by 5 neighbours"
+        titles[name] = f"{name}: 5-neighbour accuracy {accuracy:.0%}"
         print(f"{name}: 5-neighbour accuracy {accuracy:.3f}, squared error {error:.4f},"
               f" log-likelihood {model.score(X_test):.1f} nats per row")  # fmt: skip
 
@@ -55,7 +55,8 @@ def draw_plane(ax, vae, codes):
     (x_low, y_low), (x_high, y_high) = np.quantile(codes, (0.01, 0.99), axis=0)
     x, y = np.meshgrid(np.linspace(x_low, x_high, N_GRID), np.linspace(y_high, y_low, N_GRID))
     images = vae.inverse_transform(np.column_stack([x.ravel(), y.ravel()]))
-    mosaic = images.reshape(N_GRID, N_GRID, 8, 8).swapaxes(1, 2).reshape(8 * N_GRID, 8 * N_GRID)
+    images = np.pad(images.reshape(N_GRID, N_GRID, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    mosaic = np.vstack([np.hstack(line) for line in images])
     extent = (x_low, x_high, y_low, y_high)
     ax.imshow(mosaic, cmap="gray_r", vmin=0, vmax=1, extent=extent, aspect="auto")
     ax.set(title="VAE: the plane, decoded", xlabel="code 0", ylabel="code 1")

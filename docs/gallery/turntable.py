@@ -26,7 +26,9 @@ def main():
     parser.add_argument("--output", type=Path, default=Path("gallery_turntable.png"))
     options = parser.parse_args()
     if not (options.data / FILE).is_file():
-        parser.exit(2, f"needs {FILE} (X: 1440 images of 32 x 32, y: object) in the --data folder\n")
+        parser.exit(
+            2, f"needs {FILE} (X: 1440 images of 32 x 32, y: object) in the --data folder\n"
+        )
 
     views = read(options.data / FILE)
     seen, between = views[:, ::2], views[:, 1::2]
@@ -41,7 +43,7 @@ def main():
     pixels = (seen + np.roll(seen, -1, axis=1)) / 2
     print(f"mean of the two photographs, all pixels kept: {np.mean((pixels - between) ** 2):.4f}")
 
-    figure = plt.figure(figsize=(12.6, 5.6), layout="constrained")
+    figure = plt.figure(figsize=(12.6, 4.7), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.75))
     draw_loops(left, vae, views)
     draw_guesses(right, between, guesses, errors)
@@ -69,7 +71,8 @@ def draw_loops(figure, vae, views):
     for ax, thing in zip(panels.flat, (0, 3, 9, 15), strict=True):
         plane = PCA(2).fit_transform(vae.transform(views[thing]))
         ax.plot(*plane[np.r_[0:N_VIEWS, 0]].T, color="0.8", linewidth=1, zorder=1)
-        points = ax.scatter(*plane.T, c=5 * np.arange(N_VIEWS), cmap="twilight", s=16, zorder=2)
+        points = ax.scatter(*plane.T, c=5 * np.arange(N_VIEWS), cmap="twilight", s=18,
+                            edgecolors="0.4", linewidths=0.4, zorder=2)  # fmt: skip
         ax.set(title=f"object {thing + 1}", xticks=[], yticks=[])
         ax.set_aspect("equal", "datalim")
     bar = figure.colorbar(points, ax=panels, location="bottom", aspect=40, ticks=range(0, 361, 90))
