@@ -51,7 +51,6 @@ CASES = {
     "bike": Case(4, 700),
     "elevators": Case(4, 700),
     "pol": Case(4, 600),
-    "donors": Case(4, 700),
     "mnist": Case(8, 600),
 }
 

@@ -7,9 +7,10 @@ the logarithm of the default's held-out squared error over the strategy's.
 On a data set a strategy wins by a figure if the mean difference over the seeds exceeds its own
 standard error and a level below which nobody would care (``LEVELS``); it loses by the same rule;
 all else is a tie. A single seed has no error of its own and must exceed that level four times,
-which is more than the default differs from itself at equal time. The verdict counts data sets: more wins than losses by
-more than a quarter of them in one figure, and not the reverse in the other, helps. Lines of other
-numbers of rows than those of ``strategies.CASES`` are for trying things out and do not count.
+which is more than the default differs from itself at equal time. The verdict counts data sets: more
+wins than losses by more than a quarter of them in one figure, and not the reverse in the other,
+helps. Lines of other numbers of rows than those of ``strategies.CASES`` are for trying things out
+and do not count.
 """
 
 from collections import Counter
