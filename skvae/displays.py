@@ -179,6 +179,7 @@ class LossCurveDisplay(_Display):
         for panel in panels[:-1]:
             panel.tick_params(labelbottom=False)
         panels[-1].set_xlabel("passes over the rows")
+        panels[-1].xaxis.get_major_locator().set_params(integer=True)
         return self
 
     def _draw_curve(self, panel, title, values, line_kw):

@@ -535,8 +535,8 @@ def start_at_zero(module: nn.Module, n_in: int) -> None:
                 parameter.fill_(value)
             outputs.append(_evaluate(module, x))
     # What cuts off one sign, as ReLU does, would hold the branch at zero for ever.
-    is_linear &= torch.equal(outputs[0], -outputs[1])
-    if not is_linear or outputs[2].any():
+    cuts_off = bool(outputs[0].isfinite().all()) and not torch.equal(outputs[0], -outputs[1])
+    if not is_linear or cuts_off or outputs[2].any():
         raise ValueError(
             "the last layer of the architecture's module must be linear, so that its "
             "output can start at zero; remove what follows it or use init='random'."

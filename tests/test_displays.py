@@ -23,6 +23,7 @@ from skvae import (
     ReconstructionDisplay,
     TraversalDisplay,
     VAETransformer,
+    Vamp,
 )
 from skvae.displays import BESIDE, DISPLAYS, PALETTE
 from tests.samples import fit_quietly
@@ -257,7 +258,8 @@ def test_codes_are_drawn_over_the_prior(trained, curve):
 
 
 def test_a_learned_prior_has_no_rings(trained, curve):
-    vae = copy.copy(trained).set_params(prior="vamp")
+    vae = copy.copy(trained)
+    vae.prior_ = Vamp()
     assert not LatentDisplay.from_estimator(vae, curve).ax_.patches
 
 

@@ -311,7 +311,9 @@ def test_every_objective_says_what_it_watches(start_and_rows, perturbed, name):
     terms.loss.backward()
     assert all(torch.isfinite(p.grad).all() for p in perturbed.parameters())
     ones = objective(perturbed, rows._replace(weight=torch.ones(rows.n_rows).double()), seeded())
-    close(ones, terms)
+    # Where pairs of rows are compared, weights choose the rows.
+    is_paired = name in ("tc", "mmd")
+    close(ones[is_paired:], terms[is_paired:])
     twos = torch.full((rows.n_rows,), 2.0).double()
     heavy = objective(perturbed, rows._replace(weight=twos), seeded())
     torch.testing.assert_close(heavy.elbo, 2.0 * terms.elbo)
