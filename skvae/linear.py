@@ -147,7 +147,8 @@ class ProbabilisticPCA:
         return -self.n_features * float(np.log(self.scale))
 
     def _standardise(self, x, dtype) -> np.ndarray:
-        x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=dtype)
+        # In one order of memory, whose products round alike for a frame and for its array.
+        x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=dtype, order="C")
         return (x - self.mean.astype(dtype, copy=False)) / x.dtype.type(self.scale)
 
 
@@ -267,7 +268,7 @@ class _Rows:
 
     def _batch(self, rows: slice) -> np.ndarray:
         x = self.X[rows]
-        return np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64)
+        return np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64, order="C")
 
     def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
         for rows in batches(*self.X.shape):

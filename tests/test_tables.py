@@ -531,7 +531,7 @@ def test_a_unit_changes_neither_codes_nor_likelihood(max_iter):
 SPARSE = [
     ("poisson", 8, 1e-6),
     ("poisson", 25, 1e-6),
-    ("negative_binomial", 8, 1e-4),
+    ("negative_binomial", 8, 1e-3),  # training amplifies what rounding differs by
     ("negative_binomial", 25, 1e-2),
     ("bernoulli", 8, 1e-6),
     ("gaussian", 8, 1e-6),
