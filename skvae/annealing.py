@@ -9,6 +9,7 @@ the held-out rows have seen, so that none can lose what training had.
 import copy
 import math
 from functools import partial
+from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -171,7 +172,7 @@ class Metropolis(Annealing):
         for name in ("n_proposals", "n_steps"):
             _count(name, getattr(self, name))
         _check_sizes("jump", self.jump)
-        if not 0.0 < self.cooling <= 1.0:
+        if not (isinstance(self.cooling, Real) and 0.0 < float(self.cooling) <= 1.0):
             raise ValueError(f"cooling={self.cooling!r} must be above 0 and at most 1.")
 
 
@@ -390,17 +391,18 @@ def _refuse_large(learner: Learner) -> None:
 
 
 def _above_zero(name: str, value: Any) -> None:
-    if not value > 0:
+    if not (isinstance(value, Real) and 0.0 < float(value) < math.inf):
         raise ValueError(f"{name}={value!r} must be above 0.")
 
 
 def _count(name: str, value: Any) -> None:
-    if value != int(value) or value < 1:
+    if not (isinstance(value, Integral) and int(value) >= 1):
         raise ValueError(f"{name}={value!r} must be a whole number from 1 up.")
 
 
 def _check_sizes(name: str, value: Any) -> None:
-    if len(value) != 2 or not min(value) > 0:
+    is_pair = isinstance(value, (tuple, list)) and len(value) == 2
+    if not (is_pair and all(isinstance(v, Real) and 0.0 < float(v) < math.inf for v in value)):
         raise ValueError(f"{name}={value!r} must be two numbers above 0: the first, the last.")
 
 

@@ -48,7 +48,7 @@ from skvae.objective import OBJECTIVES, Objective
 from skvae.optimizers import OPTIMIZERS, Optimizer
 from skvae.priors import PRIORS, Normal, Prior
 from skvae.progress import progress_bar
-from skvae.schedules import KL_SCHEDULES, Schedule
+from skvae.schedules import KL_SCHEDULES
 from skvae.table import (
     Schema,
     container_of,
@@ -237,7 +237,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         "prior": [StrOptions(set(PRIORS)), Prior],
         "objective": [StrOptions(set(OBJECTIVES)), Objective],
         "beta": [Interval(Real, 0.0, None, closed="left")],
-        "kl_schedule": [StrOptions(set(KL_SCHEDULES)), Schedule],
+        "kl_schedule": [StrOptions(set(KL_SCHEDULES)), *KL_SCHEDULES.values()],
         "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer],
         "annealing": [StrOptions(set(ANNEALING)), Annealing, None],
         "n_init": [Interval(Integral, 1, None, closed="left")],

@@ -7,6 +7,7 @@ MixedVAE (mixed.py) in the user's.
 
 import math
 from functools import partial
+from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -127,7 +128,7 @@ class Elbo(Objective):
 
     def check(self) -> None:
         _at_least("free_bits", self.free_bits, 0.0)
-        if not 0.0 <= self.point_share < 1.0:
+        if not (isinstance(self.point_share, Real) and 0.0 <= float(self.point_share) < 1.0):
             raise ValueError(f"point_share={self.point_share!r} must be at least 0 and below 1.")
 
 
@@ -166,7 +167,7 @@ class Denoising(Elbo):
     def check(self) -> None:
         super().check()
         _at_least("noise", self.noise, 0.0)
-        if not 0.0 <= self.masking < 1.0:
+        if not (isinstance(self.masking, Real) and 0.0 <= float(self.masking) < 1.0):
             raise ValueError(f"masking={self.masking!r} must be at least 0 and below 1.")
 
 
@@ -207,7 +208,7 @@ class Iwae(Objective):
         )
 
     def check(self) -> None:
-        if self.n_draws != int(self.n_draws) or self.n_draws < 1:
+        if not (isinstance(self.n_draws, Integral) and int(self.n_draws) >= 1):
             raise ValueError(f"n_draws={self.n_draws!r} must be a whole number from 1 up.")
 
 
@@ -400,7 +401,7 @@ def _mean(rows: Any, values: Tensor) -> Tensor:
 
 
 def _at_least(name: str, value, least: float) -> None:
-    if not value >= least:
+    if not (isinstance(value, Real) and least <= float(value) < math.inf):
         raise ValueError(f"{name}={value!r} must be {least:g} or more.")
 
 

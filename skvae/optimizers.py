@@ -5,8 +5,9 @@ learning rate. An optimiser moves one part at a time and keeps nothing: its mome
 part. torch's functional forms do the work, because its classes take a second to import a compiler.
 """
 
+import math
 from numbers import Real
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sklearn.base import BaseEstimator
 from torch import Tensor
@@ -92,22 +93,23 @@ class Optimizer(BaseEstimator):
         ValueError
             If an option is unknown or out of range.
         """
-        if not self.learning_rate > 0:
+        if not _is_within(self.learning_rate, 0.0, math.inf) or self.learning_rate == 0:
             raise ValueError(f"learning_rate={self.learning_rate!r} must be above 0.")
-        known = isinstance(self.schedule, Schedule) or self.schedule in RATE_SCHEDULES
+        is_name = isinstance(self.schedule, str) and self.schedule in RATE_SCHEDULES
+        known = is_name or isinstance(self.schedule, tuple(RATE_SCHEDULES.values()))
         if not known:
             raise ValueError(
                 f"schedule={self.schedule!r} is unknown; known: {sorted(RATE_SCHEDULES)}."
             )
         self.course().check()
-        is_number = isinstance(self.weight_decay, Real) and float(self.weight_decay) >= 0
-        if not is_number and self.weight_decay != "auto":
+        if not _is_within(self.weight_decay, 0.0, math.inf) and self.weight_decay != "auto":
             raise ValueError(
                 f"weight_decay={self.weight_decay!r} must be a number from 0 up, or 'auto'."
             )
-        if self.clip_norm is not None and not self.clip_norm > 0:
+        no_norm = not _is_within(self.clip_norm, 0.0, math.inf) or self.clip_norm == 0
+        if self.clip_norm is not None and no_norm:
             raise ValueError(f"clip_norm={self.clip_norm!r} must be above 0, or None.")
-        if not 0.0 <= self.averaging < 1.0:
+        if not _is_within(self.averaging, 0.0, 1.0):
             raise ValueError(f"averaging={self.averaging!r} must be at least 0 and below 1.")
 
 
@@ -224,7 +226,7 @@ class SGD(Optimizer):
 
     def check(self) -> None:
         super().check()
-        if not 0.0 <= self.momentum < 1.0:
+        if not _is_within(self.momentum, 0.0, 1.0):
             raise ValueError(f"momentum={self.momentum!r} must be at least 0 and below 1.")
 
 
@@ -309,6 +311,11 @@ def orthogonal(matrix: Tensor) -> Tensor:
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
     return x if len(matrix) <= matrix.shape[1] else x.T
+
+
+def _is_within(value: Any, low: float, high: float) -> bool:
+    """Whether this is a number from low up and below high."""
+    return isinstance(value, Real) and low <= float(value) < high
 
 
 def _adam(part: Part, rate: float, weight_decay: float) -> None:

@@ -6,6 +6,7 @@ fixed course: they wait until the bound of the held-out rows settles.
 """
 
 import math
+from numbers import Integral, Real
 from typing import ClassVar
 
 from sklearn.base import BaseEstimator
@@ -102,8 +103,8 @@ class Sigmoid(Schedule):
 
     def check(self) -> None:
         _check_share("warm_up", self.warm_up)
-        if not self.steepness > 0:
-            raise ValueError(f"steepness={self.steepness!r} must be above 0.")
+        if not (isinstance(self.steepness, Real) and 0.0 < float(self.steepness) <= 1000.0):
+            raise ValueError(f"steepness={self.steepness!r} must be above 0 and at most 1000.")
 
 
 class Cyclical(Schedule):
@@ -204,12 +205,12 @@ def _fall(share: float) -> float:
 
 
 def _check_share(name: str, value) -> None:
-    if not 0.0 < value < 1.0:
+    if not (isinstance(value, Real) and 0.0 < float(value) < 1.0):
         raise ValueError(f"{name}={value!r} must lie between 0 and 1.")
 
 
 def _check_count(name: str, value) -> None:
-    if value != int(value) or value < 1:
+    if not (isinstance(value, Integral) and int(value) >= 1):
         raise ValueError(f"{name}={value!r} must be a whole number from 1 up.")
 
 
