@@ -28,13 +28,28 @@ def peak_memory_mb(task) -> float:
     return peak_growth_mb(_fit_of, task)
 
 
-def peak_growth_mb(prepare: Callable[..., Callable[[], Any]], task) -> float:
+def resident_mb(process: psutil.Process) -> float:
+    """Return the memory that a process holds, pages of mapped files included."""
+    return process.memory_info().rss / MEGABYTE
+
+
+def anonymous_mb(process: psutil.Process) -> float:
+    """Return the same without pages of files, where the system tells them apart (Linux)."""
+    info = process.memory_info()
+    return (info.rss - getattr(info, "shared", 0)) / MEGABYTE
+
+
+def peak_growth_mb(
+    prepare: Callable[..., Callable[[], Any]],
+    task,
+    held: Callable[[psutil.Process], float] = resident_mb,
+) -> float:
     """Return by how many megabytes a fresh process grows in the action that ``prepare`` returns.
 
     ``prepare(task)`` reads the data; what it needs does not count.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_growth_mb, prepare, task).result()
+        return pool.submit(_growth_mb, prepare, task, held).result()
 
 
 def _fit_of(task):
@@ -44,18 +59,18 @@ def _fit_of(task):
     return lambda: methods.fit(task.method, X, task.latent_dim, task.seed)
 
 
-def _growth_mb(prepare, task):
+def _growth_mb(prepare, task, held):
     action = prepare(task)
     process, done, sizes = psutil.Process(), Event(), []
 
     def watch():
         while not done.wait(0.005):
-            sizes.append(process.memory_info().rss)
+            sizes.append(held(process))
 
-    before = process.memory_info().rss
+    before = held(process)
     watcher = Thread(target=watch)
     watcher.start()
     action()
     done.set()
     watcher.join()
-    return (max([*sizes, before]) - before) / MEGABYTE
+    return max([*sizes, before]) - before

@@ -1,0 +1,328 @@
+"""Peers: what people fit in the place of ``VAETransformer``, each as its own documentation has it.
+
+The table ``PEERS`` ends the module: name -> ``Peer``, whose ``build(latent_dim, seed)`` returns
+an object with ``fit(X)`` and ``reconstruct(X)``, the latter in the units of X. A peer is silent
+and leaves no files behind. Where the documentation cannot do the job, the docstring or the comment
+beside it says what is done instead, and the choice is the one that is kinder to the peer:
+reconstructions, for instance, are made of posterior means, not of draws.
+
+pythae and pyod come with the extra ``peers`` and are imported when they are first fitted.
+"""
+
+import contextlib
+import importlib
+import io
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.neural_network import MLPRegressor
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+from benchmarks import methods
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One line of the table; neural peers are the ones whose time ours is held to."""
+
+    build: Callable[[int, int], Any]
+    is_neural: bool = False
+
+
+class Reducer:
+    """A transformer of scikit-learn's kind that reconstructs."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def fit(self, X):
+        self.model.fit(X)
+        return self
+
+    def reconstruct(self, X):
+        return self.model.inverse_transform(self.model.transform(X))
+
+
+class ThinnedKernelPCA:
+    """KernelPCA as in ``methods``: its kernel is rows x rows, so there are 2000 of them at most."""
+
+    def __init__(self, latent_dim, seed):
+        self.latent_dim, self.seed = latent_dim, seed
+
+    def fit(self, X):
+        self.model = methods.fit("kernel_pca", X, self.latent_dim, self.seed).model
+        return self
+
+    def reconstruct(self, X):
+        return self.model.inverse_transform(self.model.transform(X))
+
+
+class RegressorAutoencoder:
+    """MLPRegressor from the rows to themselves through a narrow layer, defaults otherwise.
+
+    The defaults (``help(MLPRegressor)``) are ReLU, Adam at 1e-3, batches of 200, and 200 passes
+    or until the loss of the training rows has settled. Columns are standardised, as the user guide
+    asks ("Tips on Practical Use" of supervised neural networks), or left as they are in [0, 1].
+    """
+
+    def __init__(self, latent_dim, seed):
+        self.model = MLPRegressor(hidden_layer_sizes=(256, latent_dim, 256), random_state=seed)
+
+    def fit(self, X):
+        self.scale = Scale.of(X)
+        x = self.scale.there(X)
+        self.model.fit(x, x)
+        return self
+
+    def reconstruct(self, X):
+        return self.scale.back(self.model.predict(self.scale.there(X)))
+
+
+class TutorialLoop:
+    """The loop of PyTorch's own VAE example (pytorch/examples, vae), written anew.
+
+    One hidden layer of 400 units on either side, ReLU, Adam at 1e-3, batches of 128 from a
+    DataLoader, 10 passes. The loss is cross-entropy + KL divergence where values lie in [0, 1];
+    other columns are standardised, and the loss is squared error + KL divergence; all are summed
+    over columns. What the example does after each pass, a test and two pictures, is left out.
+    """
+
+    n_passes = 10
+    n_hidden = 400
+
+    def __init__(self, latent_dim, seed):
+        self.latent_dim, self.seed = latent_dim, seed
+
+    def fit(self, X):
+        self.scale = Scale.of(X)
+        x = torch.from_numpy(self.scale.there(X))
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            self.encoder = self._body(x.shape[1], 2 * self.latent_dim)
+            self.decoder = self._body(self.latent_dim, x.shape[1])
+            self._train(DataLoader(TensorDataset(x), batch_size=128, shuffle=True))
+        return self
+
+    def _body(self, n_in, n_out):
+        return nn.Sequential(
+            nn.Linear(n_in, self.n_hidden), nn.ReLU(), nn.Linear(self.n_hidden, n_out)
+        )
+
+    def _train(self, loader):
+        parameters = [*self.encoder.parameters(), *self.decoder.parameters()]
+        optimizer = torch.optim.Adam(parameters, lr=1e-3)
+        for _ in range(self.n_passes):
+            for (batch,) in loader:
+                optimizer.zero_grad()
+                self._loss(batch).backward()
+                optimizer.step()
+
+    def _loss(self, x):
+        mean, log_variance = self.encoder(x).chunk(2, dim=1)
+        z = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
+        distance = F.binary_cross_entropy_with_logits if self.scale.is_unit else F.mse_loss
+        error = distance(self.decoder(z), x, reduction="sum")
+        return error - 0.5 * torch.sum(1 + log_variance - mean**2 - log_variance.exp())
+
+    @torch.no_grad()
+    def reconstruct(self, X):
+        codes = self.encoder(torch.from_numpy(self.scale.there(X)))[:, : self.latent_dim]
+        x = self.decoder(codes)
+        return self.scale.back((torch.sigmoid(x) if self.scale.is_unit else x).numpy())
+
+
+class PythaeVAE:
+    """The VAE of pythae, trained as in "Launching a model training" of its README (0.1.2).
+
+    Its default networks have one hidden layer of 512 units; 50 passes in batches of 200, AdamW at
+    1e-3 with the README's weight decay and betas, the rate halved on plateaus, a checkpoint every
+    20 passes. Two things differ. There are no worker processes for loading rows (the README has
+    two), which is the class's default and quicker for rows that are in memory already. And the
+    rows are all for training, as its documentation allows.
+
+    The default decoder ends in a sigmoid. Where values lie outside [0, 1] columns are
+    standardised and that sigmoid goes: squeezed into [0, 1], a table's columns have a variance so
+    far below the one of the loss that all codes would collapse.
+    """
+
+    def __init__(self, latent_dim, seed):
+        self.latent_dim, self.seed = latent_dim, seed
+
+    def fit(self, X):
+        pipelines, trainers = _imported("pythae.pipelines"), _imported("pythae.trainers")
+        self.scale = Scale.of(X)
+        x = self.scale.there(X)
+        with quiet(), tempfile.TemporaryDirectory() as folder, torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            self.model = self._network(x.shape[1])
+            config = trainers.BaseTrainerConfig(
+                output_dir=folder,
+                num_epochs=50,
+                learning_rate=1e-3,
+                per_device_train_batch_size=200,
+                steps_saving=20,
+                optimizer_cls="AdamW",
+                optimizer_params={"weight_decay": 0.05, "betas": (0.91, 0.995)},
+                scheduler_cls="ReduceLROnPlateau",
+                scheduler_params={"patience": 5, "factor": 0.5},
+                seed=self.seed,
+                no_cuda=True,
+            )
+            pipelines.TrainingPipeline(training_config=config, model=self.model)(train_data=x)
+        return self
+
+    def _network(self, n_columns):
+        models = _imported("pythae.models")
+        config = models.VAEConfig(input_dim=(n_columns,), latent_dim=self.latent_dim)
+        model = models.VAE(model_config=config)
+        if not self.scale.is_unit:
+            model.decoder.layers[-1] = model.decoder.layers[-1][:-1]
+        return model
+
+    @torch.no_grad()
+    def reconstruct(self, X):
+        model = self.model.eval()
+        codes = model.encoder(torch.from_numpy(self.scale.there(X))).embedding
+        return self.scale.back(model.decoder(codes).reconstruction.numpy())
+
+
+class PyodVAE:
+    """The VAE of pyod with its defaults (docstring of ``pyod.models.vae.VAE``).
+
+    Hidden layers of 128, 64 and 32 units, dropout 0.2, batches of 32, 30 passes, columns
+    standardised inside. By default ``capacity`` is 0, which takes the KL divergence out of its
+    loss. ``fit`` ends with the outlier scores of the training rows: that is what it is for.
+    """
+
+    module, name = "pyod.models.vae", "VAE"
+
+    def __init__(self, latent_dim, seed):
+        self.latent_dim, self.seed = latent_dim, seed
+
+    def fit(self, X):
+        detector = getattr(_imported(self.module), self.name)
+        with quiet(), torch.random.fork_rng():
+            self.model = detector(verbose=0, random_state=self.seed, device="cpu", **self.sizes())
+            self.model.fit(X)
+        return self
+
+    def sizes(self):
+        """Return the arguments that set the number of codes."""
+        return {"latent_dim": self.latent_dim}
+
+    @torch.no_grad()
+    def reconstruct(self, X):
+        # It divides by a spread of 1e-8 where a column is constant, so that a test row which
+        # differs there would come out at random: leave such columns as they are.
+        mean, spread = self.model.X_mean, self.model.X_std
+        scale = Scale(mean, np.where(spread > 0, spread, 1.0))
+        x = torch.from_numpy(scale.there(X))
+        return scale.back(self.through(self.model.model.eval(), x).numpy())
+
+    def through(self, network, x):
+        """Return standardised rows after their way through the network."""
+        return network.decode(network.encode(x)[0])
+
+
+class PyodAutoEncoder(PyodVAE):
+    """The AutoEncoder of pyod with its defaults (``pyod.models.auto_encoder.AutoEncoder``).
+
+    Hidden layers of 64 and 32 units, to which one of ``latent_dim`` is added; batch
+    normalisation and dropout 0.2, in that layer too; batches of 32, 10 passes.
+    """
+
+    module, name = "pyod.models.auto_encoder", "AutoEncoder"
+
+    def sizes(self):
+        return {"hidden_neuron_list": [64, 32, self.latent_dim]}
+
+    def through(self, network, x):
+        return network(x)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Columns as a network likes them, float32: minus mean, over spread."""
+
+    mean: Any = 0.0
+    spread: Any = 1.0
+    is_unit: bool = False
+
+    @classmethod
+    def of(cls, X) -> "Scale":
+        """Return the scale that leaves values in [0, 1] alone and standardises others."""
+        if X.min() >= 0 and X.max() <= 1:
+            return cls(is_unit=True)
+        mean, spread = X.mean(axis=0, dtype="float64"), X.std(axis=0, dtype="float64")
+        return cls(mean, np.where(spread > 0, spread, 1.0))
+
+    def there(self, X) -> np.ndarray:
+        """Return rows of X on this scale."""
+        return ((X - self.mean) / self.spread).astype("float32")
+
+    def back(self, x) -> np.ndarray:
+        """Return rows in the units of X."""
+        return x * self.spread + self.mean
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Swallow what is logged and what goes to the terminal, progress bars included."""
+    level, out = logging.root.manager.disable, io.StringIO()
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            yield
+    finally:
+        logging.disable(level)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that come with the extra."""
+    found = {}
+    for package in ("pythae", "pyod"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def _imported(name):
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = name.partition(".")[0]
+        raise ImportError(f"{package} is missing: pip install 'skvae[peers]'") from error
+
+
+def _pca(latent_dim, seed):
+    return Reducer(PCA(latent_dim, random_state=seed))
+
+
+def _incremental_pca(latent_dim, seed):
+    return Reducer(IncrementalPCA(latent_dim))
+
+
+def _factor_analysis(latent_dim, seed):
+    return Reducer(methods.InvertibleFactorAnalysis(latent_dim, random_state=seed))
+
+
+PEERS = {
+    "pythae VAE": Peer(PythaeVAE, is_neural=True),
+    "pyod VAE": Peer(PyodVAE, is_neural=True),
+    "pyod AutoEncoder": Peer(PyodAutoEncoder, is_neural=True),
+    "tutorial loop": Peer(TutorialLoop, is_neural=True),
+    "MLPRegressor": Peer(RegressorAutoencoder, is_neural=True),
+    "PCA": Peer(_pca),
+    "IncrementalPCA": Peer(_incremental_pca),
+    "KernelPCA": Peer(ThinnedKernelPCA),
+    "FactorAnalysis": Peer(_factor_analysis),
+}
