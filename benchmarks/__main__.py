@@ -4,12 +4,23 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import bars, experiments, published, report, strategies, tables, trials
+from benchmarks import (
+    bars,
+    experiments,
+    published,
+    report,
+    speed,
+    speed_bars,
+    strategies,
+    tables,
+    trials,
+)
 from benchmarks.datasets import DATASETS, LATENT_DIMS, Source, available
 from benchmarks.frames import FRAMES
 from benchmarks.measures import MEASURES
 from benchmarks.methods import METHODS
 from benchmarks.metrics import DEFAULT_METRICS, METRICS
+from benchmarks.peers import PEERS
 
 RESULTS = Path("benchmarks") / "results"
 
@@ -93,6 +104,20 @@ def run_strategies(options) -> None:
     print(f"results: {options.output}")
 
 
+def run_speed(options) -> None:
+    """Time VAETransformer beside its peers, and measure the single figures of speed."""
+    source = _source(options)
+    names, figures = _chosen(options.only)
+    if names:
+        tasks = speed.plan(_cases(options, source), options.seeds, source, options.max_train_rows)
+        speed.run(tasks, names, options.output)
+    if figures:
+        path = options.output.with_name(f"{options.output.stem}_figures.jsonl")
+        settings = speed_bars.Settings(options.folder)
+        for measured in speed_bars.run(figures, source, path, settings):
+            print(measured)
+
+
 def run_published(options) -> None:
     """Measure what papers report, in their setting, and print each figure beside theirs."""
     settings = published.Settings(options.passes, tuple(options.seeds))
@@ -107,8 +132,12 @@ COMMANDS = {
     "experiments": run_experiments,
     "tables": run_tables,
     "strategies": run_strategies,
+    "speed": run_speed,
     "published": run_published,
 }
+
+
+SPEED_GROUPS = ["peers", "figures"]
 
 
 def _parser():
@@ -123,6 +152,7 @@ def _parser():
     _add_experiments(commands.add_parser("experiments", help=run_experiments.__doc__))
     _add_tables(commands.add_parser("tables", help=run_tables.__doc__))
     _add_strategies(commands.add_parser("strategies", help=run_strategies.__doc__))
+    _add_speed(commands.add_parser("speed", help=run_speed.__doc__))
     _add_published(commands.add_parser("published", help=run_published.__doc__))
     return parser
 
@@ -192,6 +222,37 @@ def _add_strategies(parser):
     add("--part", default="1/1", metavar="I/N", help="every N-th data set from the I-th on")
     add("--output", type=Path, default=RESULTS / "strategies.jsonl")
     _add_source(parser)
+
+
+def _add_speed(parser):
+    add = parser.add_argument
+    known = [*SPEED_GROUPS, *PEERS, *speed.CASES, *speed_bars.SPEED]
+    help = f"peers, cases or figures, or groups of them: {', '.join(known)}"
+    add("--only", nargs="+", choices=known, default=SPEED_GROUPS, metavar="NAME", help=help)
+    names = sorted({case.dataset for case in speed.CASES.values()})
+    add("--datasets", nargs="+", choices=names, metavar="NAME", help=f"of {', '.join(names)}")
+    add("--seeds", nargs="+", type=int, default=[0])
+    add("--max-train-rows", type=int, help="for trying out: the report leaves such lines out")
+    add("--folder", type=Path, help="for a temporary file of 4 GB; the system's without")
+    add("--output", type=Path, default=RESULTS / "speed.jsonl",
+        help="of the fits; figures go beside it, to a name that ends in _figures")  # fmt: skip
+    _add_source(parser)
+
+
+def _chosen(only):
+    """Return the peers and the figures that --only names; a case without peers is for all."""
+    names = [name for name in PEERS if name in only]
+    if "peers" in only or (not names and set(only) & set(speed.CASES)):
+        names = [*PEERS]
+    figures = [name for name in speed_bars.SPEED if name in only or "figures" in only]
+    return names, figures
+
+
+def _cases(options, source):
+    """Return the cases that are named, by themselves or by their data set; else what is there."""
+    wanted = {*options.only, *(options.datasets or [])}
+    named = [name for name, case in speed.CASES.items() if wanted & {name, case.dataset}]
+    return named or speed.available(source)
 
 
 def _add_published(parser):

@@ -21,6 +21,9 @@ import pandas as pd
 from benchmarks import (
     experiments,
     figures,
+    speed,
+    speed_bars,
+    speed_report,
     strategies,
     strategy_report,
     table_report,
@@ -52,16 +55,21 @@ class Results(NamedTuple):
     experiments: dict[str, dict[str, dict]]  # name -> variant -> task -> line
     tables: list[dict]
     strategies: strategy_report.Lines
+    speed: speed.Lines
+    speed_bars: pd.DataFrame
 
 
 def write(paths: list[Path], root: Path) -> list[Path]:
     """Fill the markers of the pages below root and draw the figures; return what was written."""
+    bars = load_bars(paths)
     results = Results(
         load(paths),
-        load_bars(paths),
+        _part(bars, of_speed=False),
         load_experiments(paths),
         list(tables.read(paths).values()),
         strategies.read(paths),
+        speed.read(paths),
+        _part(bars, of_speed=True),
     )
     pages = [root / page for page in PAGES]
     for page, fragments in zip(pages, PAGES.values(), strict=True):
@@ -70,7 +78,12 @@ def write(paths: list[Path], root: Path) -> list[Path]:
             text = fill(text, marker, fragment(results))
         page.write_text(text)
     folder = root / "docs" / "images"
-    return [*pages, *_draw(results.trials, folder), *_draw_strategies(results.strategies, folder)]
+    drawn = [
+        *_draw(results.trials, folder),
+        *_draw_strategies(results.strategies, folder),
+        *_draw_speed(results, folder),
+    ]
+    return [*pages, *drawn]
 
 
 def fill(text: str, marker: str, content: str | None) -> str:
@@ -116,6 +129,13 @@ def load_experiments(paths: list[Path]) -> dict[str, dict[str, dict]]:
         for name, tasks in variants.items():
             variants[name] = {task: line for task, line in tasks.items() if task in default}
     return found
+
+
+def _part(bars, of_speed):
+    """Return the bars of speed, which have a page of their own, or the others."""
+    if bars.empty:
+        return bars
+    return bars[bars["bar"].str.startswith(speed_bars.PREFIX) == of_speed]
 
 
 def _lines(paths):
@@ -315,6 +335,38 @@ def _strategies_fragment(results):
     return "\n".join(parts)
 
 
+def _speed_peers_fragment(results):
+    table = speed_report.summary(results.speed)
+    if table.empty:
+        return None
+    return f"{markdown(table)}\n![Held-out R2 against seconds of fit](images/speed.png)\n"
+
+
+def _speed_cases_fragment(results):
+    table = speed_report.cases(results.speed)
+    if table.empty:
+        return None
+    failed = speed_report.failures(results.speed)
+    text = markdown(table)
+    return f"{text}\nFits that failed:\n\n{markdown(failed)}" if len(failed) else text
+
+
+def _speed_bars_fragment(results):
+    if results.speed_bars.empty:
+        return None
+    names = results.speed_bars["bar"].str.removeprefix(speed_bars.PREFIX)
+    text = bars_table(results.speed_bars.assign(bar=names))
+    if not speed_report.growths(results.speed_bars):
+        return text
+    return f"{text}\n![Seconds against rows and columns](images/growth.png)\n"
+
+
+def _speed_environment_fragment(results):
+    lines = [line for line in results.speed.values() if "seconds" in line]
+    lines += results.speed_bars.to_dict("records")
+    return _environments(pd.DataFrame(lines)) if lines else None
+
+
 def _readme_fragment(results):
     return markdown(_readme_table(results.trials)) if len(results.trials) else None
 
@@ -343,6 +395,17 @@ def _draw_strategies(lines, folder):
         return []
     folder.mkdir(parents=True, exist_ok=True)
     return [figures.save(strategy_report.figure(lines), folder / "strategies.png")]
+
+
+def _draw_speed(results, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = []
+    if len(speed_report.pairs(results.speed)):
+        drawn.append(figures.save(speed_report.figure(results.speed), folder / "speed.png"))
+    if speed_report.growths(results.speed_bars):
+        growth = speed_report.growth_figure(results.speed_bars)
+        drawn.append(figures.save(growth, folder / "growth.png"))
+    return drawn
 
 
 def _environments(frame):
@@ -382,6 +445,12 @@ PAGES: dict[str, dict[str, Callable[[Results], str | None]]] = {
         "benchmark:bars": _bars_fragment,
         "benchmark:environment": _environment_fragment,
         "benchmark-tables": _tables_fragment,
+    },
+    "docs/speed.md": {
+        "benchmark-speed:peers": _speed_peers_fragment,
+        "benchmark-speed:cases": _speed_cases_fragment,
+        "benchmark-speed:figures": _speed_bars_fragment,
+        "benchmark-speed:environment": _speed_environment_fragment,
     },
     "docs/strategies.md": {"benchmark-strategies": _strategies_fragment},
     "docs/theory.md": {"benchmark:experiments": _experiments_fragment},

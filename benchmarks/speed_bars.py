@@ -1,0 +1,360 @@
+"""Speed bars: single figures of speed, each a ratio or an amount that is held to a bar.
+
+The table ``SPEED`` ends the module: name -> function of a ``Source`` and ``Settings`` that yields
+``bars.Measured``. What is compared is measured in turns, and of several turns the median counts,
+so that a busy moment of the machine falls on both sides. The names of the lines begin with
+``PREFIX``: they have a table of their own.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV
+
+from benchmarks import bars, datasets, memory, methods
+from benchmarks.bars import Measured
+from benchmarks.metrics import squared_error
+from skvae import MLP, VAETransformer
+
+PREFIX = "speed: "
+TIMES = 5  # turns of a median
+WIDTH = 512  # units of a hidden layer where it matters
+ROWS_PER_CHUNK = 10_000  # of a file that is written
+LIBRARIES = "import torch, sklearn, pandas, narwhals"  # all of them would be there anyway
+
+
+class Settings(NamedTuple):
+    """What can be asked for: a folder for big temporary files, None for the system's."""
+
+    folder: Path | None = None
+
+
+class Shape(NamedTuple):
+    """Columns, codes, rows of a step and of all training, and how often the rows are passed."""
+
+    n_columns: int = 784
+    latent_dim: int = 16
+    batch_size: int = 512
+    n_rows: int = 16384
+    n_passes: int = 2
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of a pass: a batch of rows is held out."""
+        return self.n_rows // self.batch_size - 1
+
+
+SHAPE = Shape()
+
+
+def run(
+    names: list[str], source: datasets.Source, path: Path, settings: Settings
+) -> list[Measured]:
+    """Measure the named figures, append a line for each to the file, and return them."""
+    table = {name: partial(_named, SPEED[name], settings=settings) for name in names}
+    return bars.run(names, source, path, table)
+
+
+def step(
+    source, settings: Settings, shape: Shape = SHAPE, times: int = TIMES
+) -> Iterator[Measured]:
+    """Yield the time of a training step over that of its matrix products alone.
+
+    A step is the difference between two complete fits, one of twice as many passes, over the
+    steps that it has more: what a fit does once drops out, what it does per pass is in it.
+    """
+    X = np.random.default_rng(0).standard_normal((shape.n_rows, shape.n_columns), "float32")
+    for precision in ("float32", "bfloat16"):
+        pairs = [
+            (_step_seconds(X, shape, precision), _product_seconds(shape, precision))
+            for _ in range(times)
+        ]
+        steps, products = map(statistics.median, zip(*pairs, strict=True))
+        ratio = statistics.median(step / product for step, product in pairs)
+        yield Measured(f"step over its products, {precision}", ratio, "<=", 1.5)
+        yield Measured(f"step, {precision}", 1e3 * steps, "<=", None, "ms")
+        yield Measured(f"products of a step, {precision}", 1e3 * products, "<=", None, "ms")
+
+
+def small_fit(source, settings: Settings, times: int = TIMES) -> Iterator[Measured]:
+    """Yield the time of a fit of 200 rows of 10 columns."""
+    for name, X in (("curved", curved(200, 10)), ("normal", normal(200, 10))):
+        seconds = [_fit_seconds(X, 2, random_state=seed) for seed in range(times + 1)]
+        value = statistics.median(seconds[1:])  # the first pays for what is loaded late
+        yield Measured(f"fit, 200 {name} rows of 10 columns", value, "<=", 0.5, "s")
+
+
+def mnist_fit(source, settings: Settings) -> Iterator[Measured]:
+    """Yield error and time of a fit on MNIST, 60000 training rows."""
+    split = datasets.split("mnist", source, seed=0)
+    _fit_seconds(split.X_train[:500], 16, max_iter=1)
+    model, seconds, _ = methods.fit("skvae", split.X_train, 16, seed=0)
+    yield Measured("MNIST, 16 codes: MSE", squared_error(model, split.X_test), "<=", 0.0090)
+    yield Measured("MNIST, 16 codes: fit", seconds, "<=", 30, "s")
+
+
+def transform(
+    source,
+    settings: Settings,
+    columns: Iterable[int] = (784, 64),
+    n_rows: int = 10_000,
+    times: int = TIMES,
+) -> Iterator[Measured]:
+    """Yield how fast a fitted model answers, beside PCA with as many codes.
+
+    For transform and inverse_transform rates are multiply-adds per second: those of a network
+    are counted for its linear layers and the path beside them, from columns to codes or back.
+    """
+    for n_columns in columns:
+        # Of more dimensions than a few passes could do without the networks.
+        X = curved(n_rows, n_columns, n_dims=3).astype("float32")
+        latent_dim = min(16, n_columns // 2)
+        body = MLP(hidden_layer_sizes=(WIDTH, WIDTH))
+        ours = VAETransformer(latent_dim, architecture=body, max_iter=10, random_state=0).fit(X)
+        pca = PCA(latent_dim).fit(X)
+        codes = pca.transform(X)
+        there, back = _products(ours, n_columns, latent_dim)
+        for name, rows, products, limit in (
+            ("transform", X, there, 0.7),
+            ("inverse_transform", codes, back, None),
+            ("score_samples", X, None, None),
+        ):
+            title = f"{name}, {n_columns} columns"
+            pairs = _paired(getattr(ours, name), getattr(pca, name), rows, times)
+            ratio = statistics.median(theirs / mine for mine, theirs in pairs)
+            more = 1 if products is None else products / (n_columns * latent_dim)
+            what = "rows/s" if products is None else "multiply-adds/s"
+            yield Measured(f"{title}: {what} over PCA's", ratio * more, ">=", limit)
+            rate = n_rows / statistics.median(mine for mine, _ in pairs)
+            yield Measured(f"{title}: rows/s", rate, ">=", None)
+
+
+def growth_rows(
+    source, settings: Settings, sizes: Iterable[int] = (10**4, 3 * 10**4, 10**5, 3 * 10**5, 10**6)
+) -> Iterator[Measured]:
+    """Yield how the time of two passes grows with the rows: donors, repeated with noise."""
+    table = datasets.split("donors", source, seed=0).X_train
+    rng, seconds = np.random.default_rng(0), {}
+    _fit_seconds(table[:500].astype("float32"), 4, max_iter=1)
+    for n_rows in sizes:
+        X = table[rng.integers(len(table), size=n_rows)].astype("float32")
+        X += 0.01 * X.std(axis=0) * rng.standard_normal(X.shape, "float32")
+        seconds[n_rows] = _fit_seconds(X, 4, max_iter=2)
+        yield Measured(f"two passes, n = {n_rows}", seconds[n_rows], "<=", None, "s")
+    yield Measured("two passes: power of n", slope(seconds), "<=", 1.05)
+
+
+def growth_columns(
+    source,
+    settings: Settings,
+    sizes: Iterable[int] = (1000, 3000, 10_000, 30_000),
+    n_rows: int = 2000,
+) -> Iterator[Measured]:
+    """Yield how the time of twenty passes grows with the columns, the linear start apart."""
+    training = []
+    for n_columns in sizes:
+        X = low_rank(n_rows, n_columns, np.random.default_rng(0))
+        _fit_seconds(X[:200, :500], 4, max_iter=1)
+        start = _fit_seconds(X, 4, max_iter=0)
+        training.append(_fit_seconds(X, 4, max_iter=20) - start)
+        yield Measured(f"linear start, d = {n_columns}", start, "<=", None, "s")
+        yield Measured(f"twenty passes, d = {n_columns}", training[-1], "<=", None, "s")
+    growth = training[-1] / training[0]
+    yield Measured("twenty passes: most columns over fewest", growth, "<=", 1.3)
+
+
+def mapped_memory(
+    source, settings: Settings, n_rows: int = 10**6, n_columns: int = 1000
+) -> Iterator[Measured]:
+    """Yield by how much a process grows that fits a file of 4 GB, mapped into memory.
+
+    Only anonymous memory counts. Pages of the file are the system's to drop; the resident size
+    would count them, and so would the unique set size, for no other process maps the file.
+    """
+    with tempfile.TemporaryDirectory(dir=settings.folder) as folder:
+        path = Path(folder) / "rows.npy"
+        write_rows(path, n_rows, n_columns)
+        value = memory.peak_growth_mb(_mapped_fit, path, memory.anonymous_mb)
+    size = n_rows * n_columns * 4 / 1e9
+    yield Measured(f"memory of a fit, file of {size:.2g} GB", value / 1e3, "<=", 1, "GB")
+
+
+def grid_search(
+    source,
+    settings: Settings,
+    latent_dims: Iterable[int] = (2, 4, 8, 16, 32),
+    n_folds: int = 5,
+    max_iter: int | str = "auto",
+) -> Iterator[Measured]:
+    """Yield the time of a search over latent_dim on all digits, in one process and in two."""
+    X = datasets.read("digits", source).X / 16
+    latent_dims, seconds = list(latent_dims), []
+    for n_jobs in (None, 2):
+        model = VAETransformer(max_iter=max_iter, random_state=0)
+        search = GridSearchCV(model, {"latent_dim": latent_dims}, cv=n_folds, n_jobs=n_jobs)
+        start = perf_counter()
+        search.fit(X)
+        seconds.append(perf_counter() - start)
+        yield Measured(f"GridSearchCV on digits, n_jobs={n_jobs}", seconds[-1], "<=", None, "s")
+    yield Measured("GridSearchCV on digits, the better", min(seconds), "<=", 20, "s")
+
+
+def importing(source, settings: Settings, times: int = TIMES) -> Iterator[Measured]:
+    """Yield what importing skvae takes beyond the libraries it needs, each in fresh processes."""
+    pairs = [(_import_seconds("import skvae"), _import_seconds(LIBRARIES)) for _ in range(times)]
+    ours, libraries = map(statistics.median, zip(*pairs, strict=True))
+    yield Measured("import skvae, beyond its libraries", ours - libraries, "<=", 0.1, "s")
+    yield Measured("import skvae", ours, "<=", None, "s")
+
+
+def curved(n_rows: int, n_columns: int, n_dims: int = 2) -> np.ndarray:
+    """Return rows on a bent surface of so many dimensions, with noise."""
+    rng = np.random.default_rng(0)
+    place = rng.uniform(-1, 1, (n_rows, n_dims))
+    turns = rng.standard_normal((n_dims, n_columns))
+    rows = np.sin(2 * place @ turns + rng.uniform(0, 2 * np.pi, n_columns))
+    return rows + 0.1 * rng.standard_normal(rows.shape)
+
+
+def normal(n_rows: int, n_columns: int) -> np.ndarray:
+    """Return correlated normal rows: data on which nothing beats PCA."""
+    rng = np.random.default_rng(0)
+    mixing = rng.standard_normal((n_columns, n_columns)) * 0.7 ** np.arange(n_columns)[:, None]
+    return rng.standard_normal((n_rows, n_columns)) @ mixing
+
+
+def low_rank(n_rows: int, n_columns: int, rng: np.random.Generator) -> np.ndarray:
+    """Return rows of ten strong directions with noise in every column, float32."""
+    loadings = np.random.default_rng(1).standard_normal((10, n_columns), "float32")
+    rows = rng.standard_normal((n_rows, 10), "float32") @ loadings
+    rows += rng.standard_normal(rows.shape, "float32")
+    return rows
+
+
+def write_rows(path: Path, n_rows: int, n_columns: int) -> None:
+    """Write such rows to a file, a chunk at a time."""
+    rng = np.random.default_rng(0)
+    rows = np.lib.format.open_memmap(path, "w+", "float32", (n_rows, n_columns))
+    for start in range(0, n_rows, ROWS_PER_CHUNK):
+        chunk = rows[start : start + ROWS_PER_CHUNK]
+        chunk[:] = low_rank(len(chunk), n_columns, rng)
+    rows.flush()
+
+
+def slope(seconds: dict[int, float]) -> float:
+    """Return the power with which time grows: of log time on log size."""
+    sizes, times = np.log([*seconds.keys()]), np.log([*seconds.values()])
+    return float(np.polyfit(sizes, times, 1)[0])
+
+
+def _named(figure, source, settings):
+    for measured in figure(source, settings):
+        yield replace(measured, bar=PREFIX + measured.bar)
+
+
+def _fit_seconds(X, latent_dim, **arguments):
+    model = VAETransformer(latent_dim, **{"random_state": 0} | arguments)
+    return methods.timed(model, X).seconds
+
+
+def _step_seconds(X, shape, precision):
+    few, many = (
+        _fit_seconds(
+            X,
+            shape.latent_dim,
+            architecture=MLP(hidden_layer_sizes=(WIDTH, WIDTH)),
+            batch_size=shape.batch_size,
+            validation_fraction=shape.batch_size / shape.n_rows,
+            early_stopping=False,
+            precision=precision,
+            max_iter=n_passes,
+        )
+        for n_passes in (shape.n_passes, 2 * shape.n_passes)
+    )
+    return (many - few) / (shape.n_passes * shape.n_steps)
+
+
+@torch.inference_mode()
+def _product_seconds(shape, precision):
+    """Return the time of the products of one step, forward and backward, as a median."""
+    layers = [_layer(*sizes, shape.batch_size, precision) for sizes in _layers(shape)]
+    seconds = []
+    for _ in range(shape.n_passes * shape.n_steps + 1):
+        start = perf_counter()
+        for x, weight, gradient, is_first in layers:
+            x @ weight.T
+            gradient.T @ x
+            if not is_first:  # nothing asks for the gradient of the rows themselves
+                gradient @ weight
+        seconds.append(perf_counter() - start)
+    return statistics.median(seconds[1:])
+
+
+def _layers(shape):
+    """Yield numbers of inputs and outputs of every layer, and whether it takes the rows."""
+    n, k = shape.n_columns, shape.latent_dim
+    yield from ((n, WIDTH, True), (WIDTH, WIDTH, False), (WIDTH, 2 * k, False), (n, k, True))
+    yield from ((k, WIDTH, False), (WIDTH, WIDTH, False), (WIDTH, n, False), (k, n, False))
+
+
+def _layer(n_in, n_out, is_first, n_rows, precision):
+    dtype = getattr(torch, precision)
+    sizes = ((n_rows, n_in), (n_out, n_in), (n_rows, n_out))
+    return *(torch.randn(size).to(dtype) for size in sizes), is_first
+
+
+def _products(model, n_columns, latent_dim):
+    """Return the multiply-adds of a row on its way to the codes, and of one on its way back."""
+    path = n_columns * latent_dim
+    if model.kept_ == 0:  # the linear start stayed, and is all there is
+        return path, path
+    body = n_columns * WIDTH + WIDTH * WIDTH
+    return path + body + WIDTH * 2 * latent_dim, path + body + WIDTH * latent_dim
+
+
+def _paired(ours, theirs, rows, times):
+    """Return seconds of two functions of the same rows, in turns, after a turn that is dropped."""
+    pairs = [(_seconds(ours, rows), _seconds(theirs, rows)) for _ in range(times + 1)]
+    return pairs[1:]
+
+
+def _seconds(function, rows):
+    start = perf_counter()
+    function(rows)
+    return perf_counter() - start
+
+
+def _mapped_fit(path):
+    _fit_seconds(low_rank(500, 20, np.random.default_rng(0)), 4, max_iter=1)
+    X = np.load(path, mmap_mode="r")
+    return lambda: _fit_seconds(X, 4, max_iter=1)
+
+
+def _import_seconds(statement):
+    code = f"from time import perf_counter as c; s = c(); {statement}; print(c() - s)"
+    command = [sys.executable, "-c", code]
+    return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+
+SPEED: dict[str, Callable[..., Iterator[Measured]]] = {
+    "step": step,
+    "small_fit": small_fit,
+    "mnist_fit": mnist_fit,
+    "transform": transform,
+    "growth_rows": growth_rows,
+    "growth_columns": growth_columns,
+    "mapped_memory": mapped_memory,
+    "grid_search": grid_search,
+    "import": importing,
+}
