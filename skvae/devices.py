@@ -2,8 +2,8 @@
 
 import torch
 
-# Parameters from which halving the width of numbers pays for casting them.
-_LARGE_MODEL = 400_000
+# Multiplications of a step from which halving the width of numbers pays for casting them.
+_LARGE_STEP = 60_000_000
 
 PRECISIONS: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -36,11 +36,11 @@ def is_available(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
-def resolve_precision(name: str, device: torch.device, n_parameters: int) -> torch.dtype:
-    """Arithmetic of the training; "auto" is bfloat16 where it is native and the model is large."""
+def resolve_precision(name: str, device: torch.device, n_products: int) -> torch.dtype:
+    """Arithmetic of the training; "auto" is bfloat16 where it is native and a step is large."""
     if name != "auto":
         return PRECISIONS[name]
-    fast = n_parameters >= _LARGE_MODEL and has_bfloat16(device)
+    fast = n_products >= _LARGE_STEP and has_bfloat16(device)
     return torch.bfloat16 if fast else torch.float32
 
 

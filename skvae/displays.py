@@ -14,7 +14,6 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -491,7 +490,7 @@ class ReconstructionDisplay(_Display):
         before, vae = _split(estimator)
         X = before(X)
         rows = _complete(X, cls.__name__)
-        pca = PCA(min(vae.latent_dim_, *rows.shape)).fit(rows) if pca is None else pca
+        pca = _fitted_pca(rows, vae.latent_dim_) if pca is None else pca
         tables = {"original": rows} | {
             name: _numbers(model.inverse_transform(model.transform(given)), cls.__name__)
             for name, model, given in (("VAE", vae, X), ("PCA", pca, rows))
@@ -802,7 +801,7 @@ class LatentUsageDisplay(_Display):
                     "columns (likelihood 'gaussian'); leave X out to draw the codes alone."
                 )
             rows = _complete(before(X), cls.__name__)
-            ratio = PCA(min(vae.latent_dim_, *rows.shape)).fit(rows).explained_variance_ratio_
+            ratio = _fitted_pca(rows, vae.latent_dim_).explained_variance_ratio_
         kl = np.asarray(vae.kl_per_dim_)
         # A code is inactive if its posterior mean hardly varies: those of least divergence.
         is_active = np.argsort(np.argsort(-kl, kind="stable")) < vae.n_active_
@@ -877,6 +876,13 @@ def _pyplot():
             "displays are drawn with matplotlib, which is not installed: pip install matplotlib"
         ) from error
     return plt
+
+
+def _fitted_pca(rows, latent_dim):
+    """PCA of rows, with as many components as there are codes if it can have them."""
+    from sklearn.decomposition import PCA  # takes as long to import as a module of its own
+
+    return PCA(min(latent_dim, *rows.shape)).fit(rows)
 
 
 def _split(estimator):

@@ -1,9 +1,10 @@
 """From rows to a fitted model: start, split, train, keep what is better, measure the codes."""
 
 import copy
+import math
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from skvae.held_out import FEWEST_ROWS, START_WEIGHT_MIN, HeldOut, Kept
 from skvae.mixed import Table
 from skvae.mixed_model import MixedModel
 from skvae.model import Model
-from skvae.networks import Architecture, build, start_at_zero
+from skvae.networks import FEW_CELLS, FEW_CELLS_WIDTHS, MLP, Architecture, build, start_at_zero
 from skvae.objective import Autoencoder, Elbo
 from skvae.priors import Prior
 from skvae.schedules import Constant
@@ -28,6 +29,7 @@ from skvae.training import (
     Progress,
     Recipe,
     Record,
+    n_parts,
     one_pass,
     train,
 )
@@ -152,6 +154,8 @@ def fit_model(
     if not _is_trainable(start, X.shape[0], options):
         # The closed form counts as a pass: it has seen all the rows.
         return linear_model(kind, start, X, options), linear_record(kind, start, X, weight)
+    if previous is None:
+        options = suited(options, X)
     rows = make_rows(kind, start, X, weight, options)
     held_out, training = split(rows.n_rows, options.validation_fraction, rng, options.device)
     generator = torch.Generator(options.device).manual_seed(options.seed)
@@ -179,6 +183,14 @@ def fit_model(
         return linear_model(kind, start, X, options), record
     kept = fit_prior(vae, rows, training, judge, kept, options)
     return trained_model(kind, vae, start, kept, use_of(vae, seen), options), record
+
+
+def suited(options: Options, X) -> Options:
+    """The options, with hidden layers for a matrix of few cells where it is one."""
+    architecture, is_small = options.architecture, math.prod(X.shape) < FEW_CELLS
+    if isinstance(X, Table) or not (isinstance(architecture, MLP) and is_small):
+        return options
+    return replace(options, architecture=architecture.with_auto_sizes(FEW_CELLS_WIDTHS))
 
 
 def best_of(attempt: Callable[[int], Trial], n_init: int, judge: HeldOut) -> Trial:
@@ -209,10 +221,9 @@ def run_trial(
 ) -> Trial:
     """Train from these weights, with annealing where it is asked for."""
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
-    plan = Plan(
-        make_budget(len(training), vae, options), options.recipe, len(training), rows.n_inputs
-    )
-    learner = make_learner(vae, judge.generator, options)
+    budget = make_budget(len(training), vae, options)
+    plan = Plan(budget, options.recipe, len(training), rows.n_inputs)
+    learner = make_learner(vae, judge.generator, options, budget.batch_size)
     annealing = options.annealing
     if annealing is not None:
         learner.disturb = annealing.disturbance(learner)
@@ -351,15 +362,21 @@ def initial_prior(vae: LatentModel, seen: Rows, options: Options, number: int) -
     return module
 
 
-def make_learner(vae: LatentModel, generator: torch.Generator, options: Options) -> Learner:
+def make_learner(
+    vae: LatentModel, generator: torch.Generator, options: Options, batch_size: int
+) -> Learner:
     """The model with its optimiser, in the precision that fits its size."""
-    precision = resolve_precision(options.precision, options.device, count_parameters(vae))
+    n_products = batch_size * count_products(vae)
+    precision = resolve_precision(options.precision, options.device, n_products)
     return Learner.of(vae, options.recipe, generator, precision)
 
 
-def count_parameters(vae: LatentModel) -> int:
-    """Numbers that training moves."""
-    return sum(parameter.numel() for parameter in vae.parameters())
+def count_products(vae: LatentModel) -> int:
+    """Multiplications of a row on its way through the model.
+
+    A parameter of a dense layer is one; those of a convolution are many.
+    """
+    return max(sum(parameter.numel() for parameter in vae.parameters()), vae.products())
 
 
 def make_budget(n_rows: int, vae: LatentModel, options: Options) -> Budget:
@@ -370,12 +387,11 @@ def make_budget(n_rows: int, vae: LatentModel, options: Options) -> Budget:
     batch_size = min(batch_size, n_rows)
     max_passes = options.max_iter
     if max_passes is None:
-        # A parameter of a dense layer is a product per row; those of a convolution are many.
-        products = max(count_parameters(vae), vae.products())
-        affordable = _FLOPS / (batch_size * (6 * products + vae.likelihood_cost))
+        cost = 6 * count_products(vae) + vae.likelihood_cost
+        affordable = _FLOPS / (batch_size * cost)
         steps = np.clip(affordable, min(_STEPS[0], affordable * _EXTENSION), _STEPS[1])
         steps *= 1 + vae.latent_dim / 64  # the more codes, the more there is to learn
-        max_passes = max(1, int(np.ceil(steps / (n_rows // batch_size))))
+        max_passes = max(1, int(np.ceil(steps / (n_rows // n_parts(n_rows) // batch_size))))
     return Budget(batch_size, options.batch_size is None, max_passes, options.early_stopping)
 
 
@@ -456,8 +472,8 @@ def fit_online(
     everything = torch.arange(rows.n_rows, device=options.device)
     seen = rows.take(everything[:_SEEN_ROWS]).drawn(generator)
     vae = initial_vae(kind, start, seen, options, previous=model)
-    learner = make_learner(vae, generator, options)
-    budget = make_budget(rows.n_rows, learner.vae, options)
+    budget = make_budget(rows.n_rows, vae, options)
+    learner = make_learner(vae, generator, options, budget.batch_size)
     plan = Plan(budget._replace(max_passes=sys.maxsize), options.recipe, rows.n_rows, rows.n_inputs)
     if online is not None:
         _resume(learner, online)
@@ -468,13 +484,14 @@ def fit_online(
         generator,
         options.recipe.objective.is_deterministic,
     )
-    record = Record(n_passes=1)
+    record = Record(n_passes=n_parts(rows.n_rows))
     kept = Kept(model.kept, model.start_weight) if model else Kept(0.0, 1.0)
     can_judge = rows.n_rows >= FEWEST_ROWS
     if can_judge:
         record.add(judge.look(learner.averaged), step=learner.step)
         kept = judge.keep(learner.averaged, None) if model else kept
-    record.losses.append(one_pass(learner, rows, everything, plan))
+    for _ in range(record.n_passes):
+        record.losses.append(one_pass(learner, rows, everything, plan))
     if can_judge:
         judge.look(learner.show())
     online = _snapshot(learner)

@@ -110,12 +110,15 @@ class ProbabilisticPCA:
         return scores
 
     def project(self, X, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
-        """Scores (n, k) and residual energy (n,): computed in float64, returned in dtype."""
+        """Scores (n, k) and residual energy (n,): centred in float64, returned in dtype.
+
+        The product is in the dtype of the components: float64, but for copies of this model.
+        """
         n, k = X.shape[0], len(self.components)
         scores, residual = np.empty((n, k), dtype), np.zeros(n, dtype)
         for rows in batches(*X.shape):
             x = self._standardise(X[rows], np.float64)
-            s = x @ self.components.T
+            s = x.astype(self.components.dtype, copy=False) @ self.components.T
             scores[rows] = s
             if k < self.n_features:
                 energy = np.einsum("ij,ij->i", x, x) - np.einsum("ij,ij->i", s, s)

@@ -24,6 +24,7 @@ from skvae.vae import (
     LINEAR_RATE,
     LatentModel,
     Posterior,
+    bend,
     branch_parameters,
     of_columns,
     prior_parameters,
@@ -104,6 +105,10 @@ class Cells(NamedTuple):
             rows = self.values[index.numpy(force=True)].toarray()
             values = torch.from_numpy(rows).to(index.device)
         return Cells(values, weight, probabilities=self.probabilities)
+
+    def load(self, index: Tensor) -> "tuple[Cells, Tensor]":
+        """Rows that hold those of the index, and where: all are at hand."""
+        return self, index
 
     def drawn(self, generator: torch.Generator) -> "Cells":
         """The same rows with 0 or 1 drawn for every probability."""
@@ -272,7 +277,7 @@ class MixedVAE(LatentModel):
     ) -> Posterior:
         if self.encoder is None:
             return linear
-        change = self.encoder(self._inputs(features, observed))
+        change = self.branch(self.encoder, self._inputs(features, observed))
         q = self._changed(change, linear.mean * self.linear_gain, linear.log_variance)
         if linear.root is None:
             return q._replace(log_variance=q.log_variance - 2.0 * self.spread.log())
@@ -307,7 +312,7 @@ class MixedVAE(LatentModel):
     def _inputs(self, features: Tensor, observed: Tensor | None) -> Tensor:
         """What the encoder's branch sees: bent features, and which cells are there."""
         x = F.linear(features, self.basis) if self.has_basis else features
-        x = x / torch.sqrt(1.0 + (x / _BEND).square())
+        x = bend(x, _BEND)
         if not len(self.mask_inputs):
             return x
         if observed is None:
@@ -318,8 +323,8 @@ class MixedVAE(LatentModel):
         """The likelihoods' parameters at latent points, shape (batch, width)."""
         if self.decoder is None:
             return F.linear(z, self.decoder_path, self.decoder_bias)
-        z = self.center + self.spread * z
-        return F.linear(z, self.decoder_path, self.decoder_bias) + self.decoder(z)
+        z = torch.addcmul(self.center, self.spread, z)
+        return F.linear(z, self.decoder_path, self.decoder_bias) + self.branch(self.decoder, z)
 
     def corrupt(
         self, rows: Cells, noise: float, masking: float, generator: torch.Generator

@@ -6,7 +6,7 @@ rank of the data are inactive: their codes are 0. Everything here is in the user
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,7 +22,45 @@ from skvae.vae import VAE, Rows, branch_sizes
 N_DRAWS = 32  # of the importance-weighted bound that scores report
 DRAWS_SEED = 0  # scores of two models differ by the models alone
 _DERIVATIVE_STEP = 1e-4  # in the prior's coordinates
+HELD_BYTES = 2**29  # of scores that training keeps; where they are more, they are made as needed
 HIDDEN_CELLS = 1024  # columns that a row may take inside the networks, at a guess
+
+
+class Stream:
+    """Rows whose scores are made when they are asked for: of many rows, or of a mapped file."""
+
+    def __init__(self, start: Any, X, weight: Tensor | None, dtype, device) -> None:
+        self.start = replace(start, components=start.components.astype(dtype))
+        self.X, self.weight, self.dtype, self.device = X, weight, dtype, device
+
+    @property
+    def n_rows(self) -> int:
+        return self.X.shape[0]
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers per row that a model is fitted to."""
+        return self.start.n_directions
+
+    def take(self, index: Tensor) -> Rows:
+        """Some of the rows, by now with their scores."""
+        chosen = index.numpy(force=True)
+        scores = np.empty((len(chosen), self.n_inputs), self.dtype)
+        residual = np.empty(len(chosen), self.dtype)
+        for part in batches(len(chosen), self.X.shape[1]):
+            scores[part], residual[part] = self.start.project(self.X[chosen[part]], self.dtype)
+        weight = None if self.weight is None else self.weight[index]
+        here = [torch.from_numpy(array).to(self.device) for array in (scores, residual)]
+        return Rows(here[0], here[1], weight)
+
+    def load(self, index: Tensor) -> tuple[Rows, Tensor]:
+        """Those of the index, read in the order of the file, and where each is among them."""
+        ordered, place = index.sort()
+        return self.take(ordered), place.argsort()
+
+    def batch(self, index: Tensor, generator: torch.Generator) -> Rows:
+        """Rows as a step of the training sees them."""
+        return self.take(index)
 
 
 @dataclass(frozen=True)
@@ -50,8 +88,10 @@ class Model:
     @staticmethod
     def rows(start: Any, X, weight: np.ndarray | None, dtype, device) -> Any:
         """Rows in score space as training takes them; weights have mean 1."""
-        scores, residual = start.project(X, dtype)
         share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
+        if X.shape[0] * start.n_directions * np.dtype(dtype).itemsize > HELD_BYTES:
+            return Stream(start, X, share, dtype, device)
+        scores, residual = start.project(X, dtype)
         return Rows(
             torch.from_numpy(scores).to(device), torch.from_numpy(residual).to(device), share
         )

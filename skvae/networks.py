@@ -40,6 +40,8 @@ NORMALIZATIONS: dict[str, tuple[Callable[[int], nn.Module], Callable[[int], nn.M
 
 _NARROW = 128
 _WIDTHS = {False: 256, True: 512}
+FEW_CELLS = 4000  # of a matrix, for which wide layers only take longer
+FEW_CELLS_WIDTHS = (128, 128)
 TABLE_WIDTHS = (256, 256)  # a level of a category is less than a column of numbers
 
 Architecture = Callable[[int, int], nn.Module]
@@ -142,8 +144,9 @@ class MLP(_Body):
     ----------
     hidden_layer_sizes : tuple of int or "auto", default="auto"
         Units of each hidden layer, for encoder and decoder alike; "auto" is (256, 256), and
-        (512, 512) where more than 128 columns go in or come out; (256, 256) for tables, which
-        are anything but numbers without gaps.
+        (512, 512) where more than 128 columns go in or come out; (128, 128) where `fit` sees a
+        matrix of fewer than 4000 cells; (256, 256) for tables, which are anything but numbers
+        without gaps.
     activation : {"silu", "relu", "leaky_relu", "gelu", "elu", "selu", "tanh"}, default="silu"
         Nonlinearity after each hidden layer.
     dropout : float, default=0.0

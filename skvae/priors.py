@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
 _LOG_2PI = math.log(2.0 * math.pi)
@@ -228,6 +227,8 @@ class ExPost(_OfComponents):
             rows = rng.choice(n_rows, size=n_rows, p=shares / shares.sum())
             codes, n_rows = codes[rows], len(np.unique(rows))
         n_fitted = min(self.n_components, max(1, n_rows // (_ROWS_PER_NUMBER * (latent_dim + 1))))
+        from sklearn.mixture import GaussianMixture  # as long to import as all of skvae
+
         mixture = GaussianMixture(n_fitted, reg_covar=_LEAST_VARIANCE, random_state=random_state)
         with warnings.catch_warnings():
             # EM that stops early leaves a density like any other, which held-out rows judge, and
@@ -240,7 +241,7 @@ class ExPost(_OfComponents):
 
 
 @torch.no_grad()
-def _copy_mixture(module: "MixturePrior", mixture: GaussianMixture) -> None:
+def _copy_mixture(module: "MixturePrior", mixture: Any) -> None:
     """Take over a mixture of as many components or fewer; those left over get no weight."""
     n = mixture.n_components
     # scikit-learn's factor is upper triangular and multiplies from the right.

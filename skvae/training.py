@@ -27,12 +27,15 @@ from skvae.vae import LatentModel, Rows
 # first look, and by as many nats per number of a row besides, which are noise.
 OVERFIT = (0.3, 0.05)
 WARM_UP = 50  # steps
+PASS_ROWS = 131_072  # that a pass takes at most: after it the held-out rows are looked at
+BLOCK_ROWS = 256  # neighbours that come together where a pass does not take all the rows
 NOISE_RATE = 0.1  # share of a batch's squared error in the running noise variance
 CHECK_STEPS = 25  # about as many lie between two looks at the held-out rows, or one pass
 MIN_STEPS = 300  # before the bound can have settled
 PATIENCE = 4  # looks without a gain of TOLERANCE before the rate falls
 TOLERANCE = 0.01
 ENLARGEMENT = 4  # of batches, once the bound has settled without overfitting
+FALL_PATIENCE = 4  # looks at a falling rate without any gain before training ends
 FALL_SHARE = 0.3  # length of the fall, as a share of the passes before it
 
 # What moves the gradient besides the loss: called with it and the share of the budget used up.
@@ -136,6 +139,37 @@ class Weights:
             moment.zero_()
 
 
+class Order:
+    """Rows in random order, pass by pass.
+
+    Where they are too many for one pass, it takes blocks of neighbours, which a file gives fast,
+    and mixes their rows; all blocks come before any comes again.
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+        self.blocks: Tensor | None = None  # that are left, and where each begins
+        self.sorted: Tensor | None = None
+
+    def next(self, rows: Tensor, n: int) -> Tensor:
+        """The next n of the rows."""
+        some = rows if n_parts(len(rows)) == 1 else self._next_blocks(rows, n)
+        return some[self._shuffled(len(some), rows.device)][:n]
+
+    def _next_blocks(self, rows: Tensor, n: int) -> Tensor:
+        if self.sorted is None:
+            self.sorted = rows.sort().values
+        if self.blocks is None or len(self.blocks) * BLOCK_ROWS < n:
+            self.blocks = BLOCK_ROWS * self._shuffled(len(rows) // BLOCK_ROWS, rows.device)
+        n_blocks = math.ceil(n / BLOCK_ROWS)
+        taken, self.blocks = self.blocks[:n_blocks], self.blocks[n_blocks:]
+        within = torch.arange(BLOCK_ROWS, device=rows.device)
+        return self.sorted[(taken.sort().values[:, None] + within).flatten()]
+
+    def _shuffled(self, n: int, device: torch.device) -> Tensor:
+        return torch.randperm(n, generator=self.generator, device=device)
+
+
 @dataclass
 class Learner:
     """A model in training: its weights, their running average, what moves them."""
@@ -146,7 +180,7 @@ class Learner:
     weights: Weights
     recipe: Recipe
     generator: torch.Generator
-    precision: torch.dtype
+    order: Order
     disturb: Disturbance | None = None
     step: int = 0
     gradient_norm: Tensor | float = math.nan  # of the last step
@@ -163,8 +197,10 @@ class Learner:
         averaged = copy.deepcopy(vae).eval()
         averaged_weights, _ = as_one_tensor(averaged)
         weights = Weights(vae.train(), recipe.optimizer)
+        vae.in_bfloat16 = precision == torch.bfloat16
         draw_with(vae, generator)
-        return cls(vae, averaged, averaged_weights, weights, recipe, generator, precision)
+        order = Order(generator)
+        return cls(vae, averaged, averaged_weights, weights, recipe, generator, order)
 
     def go_back(self, state: dict[str, Tensor]) -> None:
         """Go on from other weights."""
@@ -241,12 +277,15 @@ def train(
 
 
 def one_pass(learner: Learner, rows: Rows, training: Tensor, plan: "Plan") -> Tensor:
-    """One pass over rows[training] in random order; minus the mean bound, left on the device."""
-    device = training.device
-    order = torch.randperm(len(training), generator=learner.generator, device=device)
+    """One pass over rows[training] in random order; minus the mean bound, left on the device.
+
+    Of more rows than PASS_ROWS it takes a part, and the next pass goes on with the others.
+    """
     bounds = []
-    for index in training[order].split(plan.batch_size)[: plan.pass_steps]:
-        batch = rows.batch(index, learner.generator)
+    chosen = learner.order.next(training, plan.pass_steps * plan.batch_size)
+    here, order = rows.load(chosen)
+    for index in order.split(plan.batch_size):
+        batch = here.batch(index, learner.generator)
         terms = take_step(learner, batch, plan)
         bounds.append((batch.is_masked, terms.elbo))
     # The bound of fewer cells is no measure of the bound of all.
@@ -257,13 +296,10 @@ def one_pass(learner: Learner, rows: Rows, training: Tensor, plan: "Plan") -> Te
 def take_step(learner: Learner, batch: Rows, plan: "Plan") -> Terms:
     """Move the weights once."""
     recipe, weights = learner.recipe, learner.weights
-    use_bfloat16 = learner.precision == torch.bfloat16
-    with torch.autocast(learner.generator.device.type, torch.bfloat16, use_bfloat16):
-        terms = recipe.objective(learner.vae, batch, learner.generator, plan.kl_weight)
+    terms = recipe.objective(learner.vae, batch, learner.generator, plan.kl_weight)
     weights.gradient.zero_()
     terms.loss.backward()
-    limit = recipe.optimizer.clip_norm or math.inf
-    learner.gradient_norm = nn.utils.clip_grad_norm_([weights.values], limit)
+    learner.gradient_norm = clip(weights.gradient, recipe.optimizer.clip_norm)
     if learner.disturb is not None:
         learner.disturb(weights.gradient, plan.share)
     weights.step(plan.rate(learner.step), plan.weight_decay)
@@ -271,6 +307,19 @@ def take_step(learner: Learner, batch: Rows, plan: "Plan") -> Terms:
     learner.step += 1
     plan.share += 1.0 / (plan.pass_steps * plan.max_passes)
     return terms
+
+
+def n_parts(n_rows: int) -> int:
+    """Passes that it takes to see all the rows."""
+    return math.ceil(n_rows / PASS_ROWS)
+
+
+def clip(gradient: Tensor, limit: float | None) -> Tensor:
+    """Shorten the gradient, in place, to a norm of limit at most; its norm before."""
+    norm = torch.linalg.vector_norm(gradient)
+    if limit is not None:
+        gradient.mul_((limit / (norm + 1e-6)).clamp_(max=1.0))
+    return norm
 
 
 class Plan:
@@ -282,7 +331,7 @@ class Plan:
     """
 
     def __init__(self, budget: Budget, recipe: Recipe, n_rows: int, n_inputs: int) -> None:
-        self.n_rows, self.n_inputs = n_rows, n_inputs
+        self.n_rows, self.n_inputs = n_rows // n_parts(n_rows), n_inputs
         self.batch_size = min(budget.batch_size, n_rows)
         growth = ENLARGEMENT if budget.may_grow else 1
         self.largest_batch = min(growth * self.batch_size, n_rows // 2)
@@ -338,6 +387,8 @@ class Plan:
     def adapt(self, record: Record, step: int, best_pass: int) -> bool:
         """Change what the last look calls for; whether to go back to the best weights for it."""
         if self.fall_steps is not None:
+            if self.early_stopping and self._falls_in_vain(record.bounds):
+                self.last_pass = record.n_passes
             return False
         n_looks, last_level = len(record.bounds) - 1, len(self.recipe.optimizer.weight_decays) - 1
         if self.decay_level < last_level and overfits(record, self.check_passes, self.n_inputs):
@@ -348,6 +399,7 @@ class Plan:
         if not self.course.waits:
             return False
         if self._must_fall(record):
+            self.n_looks_before = n_looks
             self.fall(record.n_passes, self.last_pass, step)
             return True
         waited = step >= MIN_STEPS and n_looks >= self.n_looks_before + PATIENCE
@@ -368,6 +420,12 @@ class Plan:
             return False
         next_look = record.n_passes + self.check_passes
         return next_look + self.fall_length(next_look) > self.last_pass
+
+    def _falls_in_vain(self, bounds: list[float]) -> bool:
+        """Whether the last looks, all of them at a falling rate, gained nothing at all."""
+        n_looks = len(bounds) - 1 - self.n_looks_before
+        before, recent = bounds[1:-FALL_PATIENCE], bounds[-FALL_PATIENCE:]
+        return n_looks >= FALL_PATIENCE and max(recent) <= max(before)
 
     def _settle(self, record: Record, step: int, best_pass: int) -> None:
         """Do what comes next once the bound has settled."""

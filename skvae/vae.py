@@ -64,6 +64,10 @@ class Rows(NamedTuple):
         weight = None if self.weight is None else self.weight[index]
         return Rows(self.scores[index], self.residual[index], weight)
 
+    def load(self, index: Tensor) -> "tuple[Rows, Tensor]":
+        """Rows that hold those of the index, and where: all are at hand."""
+        return self, index
+
     def batch(self, index: Tensor, generator: torch.Generator) -> "Rows":
         """Rows as a step of the training sees them."""
         return self.take(index)
@@ -180,6 +184,7 @@ class LatentModel(nn.Module):
         self.register_buffer("spread", torch.ones(latent_dim, dtype=torch.float64))
         self.register_buffer("width", torch.zeros(latent_dim, dtype=torch.float64))
         self.latent_dim = latent_dim
+        self.in_bfloat16 = False  # the products of the branches, while they are trained
 
     @property
     def rates(self) -> list[tuple[list[nn.Parameter], float, bool]]:
@@ -237,6 +242,13 @@ class LatentModel(nn.Module):
         if self.prior is None:
             return q.kl().sum(-1)
         return q.log_density(noise) - self.log_prior(z)
+
+    def branch(self, body: nn.Module, x: Tensor) -> Tensor:
+        """What a branch adds. Half the width of numbers is for its products, and for them alone."""
+        if not (self.training and self.in_bfloat16):
+            return body(x)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return body(x).to(x.dtype)
 
     def codes(self, rows: Any) -> Tensor:
         """Point codes: the posterior mean with its shrinkage undone (Tipping & Bishop, 1999)."""
@@ -331,19 +343,19 @@ class VAE(LatentModel):
         mean = F.linear(x, self.encoder_path)
         if self.encoder is None:
             return Posterior(mean, self.log_variance.expand_as(mean))
-        bent = x / torch.sqrt(1.0 + (x / self.bend).square())
-        change = self.encoder(bent @ self.components if self.of_columns else bent)
+        bent = bend(x, self.bend)
+        change = self.branch(self.encoder, bent @ self.components if self.of_columns else bent)
         return self._changed(change, mean, self.log_variance - 2.0 * self.spread.log())
 
     def decode(self, z: Tensor) -> Tensor:
         """The mean scores of latent points."""
         if self.decoder is None:
             return F.linear(z, self.decoder_path)
-        z = self.center + self.spread * z
-        change = self.decoder(z)
+        z = torch.addcmul(self.center, self.spread, z)
+        change = self.branch(self.decoder, z)
         if self.of_columns:
             change = F.linear(change, self.components)
-        return F.linear(z, self.decoder_path) + change
+        return torch.addmm(change, z, self.decoder_path.T)
 
     def corrupt(self, rows: Rows, noise: float, masking: float, generator: torch.Generator) -> Rows:
         """Rows with noise, in standard deviations, and a share of their columns set to the mean."""
@@ -362,7 +374,8 @@ class VAE(LatentModel):
 
     def squared_error(self, rows: Rows, mean: Tensor) -> Tensor:
         """Squared distance between rows and their reconstruction over all d columns, per row."""
-        return (rows.scores - mean).square().sum(-1) + rows.residual
+        mean, scores = torch.broadcast_tensors(mean, rows.scores)
+        return F.mse_loss(mean, scores, reduction="none").sum(-1) + rows.residual
 
     def energy(self, rows: Rows) -> Tensor:
         """Squared distance of rows from the mean row."""
@@ -403,6 +416,11 @@ class VAE(LatentModel):
 
     def _log_noise(self) -> Tensor:
         return self.n_features * (_LOG_2PI + torch.log(self.noise_variance))
+
+
+def bend(x: Tensor, limit: Tensor | float) -> Tensor:
+    """Values far out brought within a limit: x / sqrt(1 + (x / limit)^2)."""
+    return x * (x / limit).square().add_(1.0).rsqrt_()
 
 
 def of_columns(architecture: Architecture | None) -> bool:

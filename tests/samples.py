@@ -22,6 +22,7 @@ from skvae.vae import Rows
 SMALL = MLP(hidden_layer_sizes=(32, 32))
 RECIPE = Recipe(Elbo(), AdamW(), Constant())
 N_ROWS, N_SCORES = 300, 5  # of a training
+BATCH_SIZE = 30
 
 
 def gaussian(n_rows, n_columns, seed=0):
@@ -102,7 +103,7 @@ def started(start, chosen, X):
 
 def plan_of(
     max_passes=40,
-    batch_size=30,
+    batch_size=BATCH_SIZE,
     n_rows=N_ROWS,
     early_stopping=True,
     may_grow=True,
@@ -127,7 +128,7 @@ class Setting:
         held_out, linear = self.rows.take(torch.arange(100)), start_vae(Model, start, chosen)
         is_deterministic = chosen.recipe.objective.is_deterministic
         self.judge = HeldOut.of(held_out, self.rows, linear, generator, is_deterministic)
-        self.learner = make_learner(self.vae, generator, chosen)
+        self.learner = make_learner(self.vae, generator, chosen, BATCH_SIZE)
 
     def train(self, plan=None, *report):
         plan = plan or plan_of(recipe=self.learner.recipe)

@@ -47,19 +47,19 @@ def test_precisions_are_the_names_of_torch():
 
 @pytest.mark.parametrize("name", PRECISIONS)
 def test_a_precision_by_name(name):
-    for n_parameters in (1, 10**9):
-        assert resolve_precision(name, torch.device("cpu"), n_parameters) == PRECISIONS[name]
+    for n_products in (1, 10**9):
+        assert resolve_precision(name, torch.device("cpu"), n_products) == PRECISIONS[name]
 
 
-def test_auto_is_single_precision_for_small_models():
+def test_auto_is_single_precision_for_small_steps():
     assert resolve_precision("auto", torch.device("cpu"), 1000) == torch.float32
 
 
 @pytest.mark.parametrize("native", [False, True])
-def test_auto_is_half_precision_for_large_models_where_it_is_native(native, monkeypatch):
+def test_auto_is_half_precision_for_large_steps_where_it_is_native(native, monkeypatch):
     monkeypatch.setattr(devices, "has_bfloat16", lambda device: native)
     expected = torch.bfloat16 if native else torch.float32
-    assert resolve_precision("auto", torch.device("cpu"), 10**7) == expected
+    assert resolve_precision("auto", torch.device("cpu"), 10**8) == expected
 
 
 def test_native_half_precision_is_asked_of_the_processor(monkeypatch):

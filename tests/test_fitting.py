@@ -5,12 +5,13 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skvae import training
 from skvae.annealing import Langevin, Metropolis, RandomWalk
 from skvae.devices import PRECISIONS
-from skvae.fitting import fit_model, fit_online, make_budget, make_rows, split
+from skvae.fitting import fit_model, fit_online, make_budget, make_rows, split, suited
 from skvae.linear import fit_linear
 from skvae.model import Model
-from skvae.networks import MLP
+from skvae.networks import MLP, Linear
 from skvae.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
 from skvae.optimizers import SGD, AdamW
 from skvae.priors import ExPost, Mixture, Vamp
@@ -353,3 +354,21 @@ def test_an_autoencoder_gets_a_density_afterwards(X):
     pca = fitted(X, max_iter=0)
     assert error < 0.3 * np.square(X - pca.reconstruct(pca.codes(X, False), False)).mean()
     assert model.log_prob(X).mean() > pca.log_prob(X).mean()
+
+
+@pytest.mark.parametrize(("shape", "sizes"), [((300, 5), (128, 128)), ((300, 20), "auto")])
+def test_few_cells_have_narrow_layers(shape, sizes):
+    chosen = options(architecture=MLP())
+    assert suited(chosen, np.empty(shape)).architecture.hidden_layer_sizes == sizes
+
+
+@pytest.mark.parametrize("architecture", [MLP(hidden_layer_sizes=(7,)), Linear()])
+def test_layers_that_were_chosen_stay(architecture):
+    chosen = options(architecture=architecture)
+    assert suited(chosen, np.empty((300, 5))).architecture is architecture
+
+
+def test_online_batches_of_many_rows_are_seen_whole(X, monkeypatch):
+    monkeypatch.setattr(training, "PASS_ROWS", len(X) // 4 + 1)
+    _, record, _ = fit_online(X, None, options(), None)
+    assert len(record.losses) == 4

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.decomposition import PCA
 
+from skvae import VAETransformer, training
 from skvae import model as model_module
-from skvae.model import N_DRAWS
+from skvae.linear import fit_linear
+from skvae.model import N_DRAWS, Model, Stream
 from tests.samples import SMALL, curve, fitted, gaussian, projected
 
 MODELS = {
@@ -348,3 +351,40 @@ def test_codes_that_say_nothing_are_told(bent):
     assert fitted(X, max_iter=0).collapsed.tolist() == []
     silent = dataclasses.replace(model, use=model.use._replace(kl=np.zeros(1)))
     assert silent.collapsed.tolist() == [0]
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_streamed_rows_are_those_that_would_be_held(container, weighted, monkeypatch):
+    X = curve(300, 6).astype(np.float32)
+    weight = np.linspace(0.5, 1.5, 300) if weighted else None
+    start = fit_linear(X, 2)
+    held = Model.rows(start, X, weight, np.float32, torch.device("cpu"))
+    monkeypatch.setattr(model_module, "HELD_BYTES", 0)
+    streamed = Model.rows(start, container(X), weight, np.float32, torch.device("cpu"))
+    assert isinstance(streamed, Stream)
+    assert (streamed.n_rows, streamed.n_inputs) == (held.n_rows, held.n_inputs)
+    index = torch.tensor([7, 3, 250, 0])
+    expected = held.take(index)
+    here, order = streamed.load(index)
+    for rows in (streamed.take(index), streamed.batch(index, None), here.take(order)):
+        assert_allclose(rows.scores, expected.scores, atol=1e-5)
+        assert_allclose(rows.residual, expected.residual, atol=1e-5)
+        assert (rows.weight is None) == (weight is None)
+        if weighted:
+            assert_allclose(rows.weight, expected.weight)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_mapped_file_is_fitted_as_its_rows_are(tmp_path, monkeypatch):
+    X = curve(600, 6).astype(np.float32)
+    np.save(tmp_path / "rows.npy", X)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    held = VAETransformer(2, random_state=0, max_iter=30).fit(X)
+    monkeypatch.setattr(model_module, "HELD_BYTES", 0)
+    monkeypatch.setattr(training, "PASS_ROWS", 256)
+    streamed = VAETransformer(2, random_state=0, max_iter=90).fit(mapped)
+    assert held.kept_ > 0
+    assert streamed.kept_ > 0
+    start = PCA(2).fit(X).score(X)
+    assert streamed.score(X) > start + 0.5 * (held.score(X) - start)

@@ -295,7 +295,7 @@ def test_no_warning_of_em_escapes(monkeypatch):
     hasty, codes = partial(GaussianMixture, max_iter=1), clusters(500, 2)
     with pytest.warns(ConvergenceWarning):
         hasty(10, random_state=0).fit(codes)
-    monkeypatch.setattr(priors, "GaussianMixture", hasty)
+    monkeypatch.setattr("sklearn.mixture.GaussianMixture", hasty)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ExPost().fit(codes, random_state=0)

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from numpy.testing import assert_allclose
 
 from skvae import training
 from skvae.devices import PRECISIONS
@@ -13,7 +14,16 @@ from skvae.networks import MLP, Dropout
 from skvae.objective import OBJECTIVES, Terms
 from skvae.optimizers import OPTIMIZERS, WEIGHT_DECAYS, AdamW
 from skvae.schedules import KL_SCHEDULES, RATE_SCHEDULES, LinearWarmUp, Plateau
-from skvae.training import Record, has_settled, one_pass, take_step
+from skvae.training import (
+    FALL_PATIENCE,
+    Order,
+    Record,
+    clip,
+    has_settled,
+    n_parts,
+    one_pass,
+    take_step,
+)
 from skvae.vae import LINEAR_RATE, NOISE_FLOOR
 from tests.samples import N_SCORES, RECIPE, Setting, plan_of
 
@@ -570,3 +580,64 @@ def test_statistics_of_batches_reach_the_averaged_model():
     assert not torch.equal(learner.averaged_weights, learner.weights.values)
     record = setting.train(plan_of(10))
     assert setting.bound() == pytest.approx(max(record.bounds[1:]), rel=1e-5)
+
+
+def test_a_pass_of_few_rows_takes_them_all_in_random_order():
+    rows = torch.arange(100, 150)
+    order = Order(torch.Generator().manual_seed(0))
+    first, second = (order.next(rows, 50) for _ in range(2))
+    assert torch.equal(first.sort().values, rows)
+    assert torch.equal(second.sort().values, rows)
+    assert not torch.equal(first, second)
+
+
+def test_passes_over_many_rows_take_blocks_of_neighbours_all_before_any_again(monkeypatch):
+    monkeypatch.setattr(training, "PASS_ROWS", 1024)
+    monkeypatch.setattr(training, "BLOCK_ROWS", 16)
+    rows = torch.randperm(4096, generator=torch.Generator().manual_seed(1))
+    order = Order(torch.Generator().manual_seed(0))
+    passes = [order.next(rows, 1024) for _ in range(4)]
+    assert torch.equal(torch.cat(passes).sort().values, torch.arange(4096))
+    assert all(len((part // 16).unique()) == 64 for part in passes)
+    assert not any(torch.equal(part, part.sort().values) for part in passes)
+    assert len(order.next(rows, 1024).unique()) == 1024
+
+
+def test_a_plan_of_many_rows_has_passes_of_equal_parts(monkeypatch):
+    monkeypatch.setattr(training, "PASS_ROWS", 1024)
+    assert [n_parts(n) for n in (10, 1024, 1025, 4096)] == [1, 1, 2, 4]
+    assert plan_of(n_rows=1500, batch_size=100).pass_steps == 7
+
+
+def test_the_gradient_is_shortened_to_the_limit():
+    gradient = torch.tensor([3.0, 4.0])
+    assert clip(gradient, None) == 5
+    assert clip(gradient, 10.0) == 5
+    assert_allclose(gradient, [3.0, 4.0])
+    assert clip(gradient, 1.0) == 5
+    assert_allclose(gradient, [0.6, 0.8], rtol=1e-6)
+
+
+def test_a_fall_in_vain_ends_training():
+    plan = plan_of(max_passes=100)
+    record = Record(bounds=[0.0, 1.0, 2.0], n_passes=2)
+    plan.n_looks_before = 2
+    plan.fall(2, 60, step=10)
+    for n in range(FALL_PATIENCE):
+        assert plan.last_pass == 60
+        record.bounds.append(1.9)
+        record.n_passes += 1
+        plan.adapt(record, 10 + n, best_pass=2)
+    assert plan.last_pass == record.n_passes
+
+
+def test_a_fall_that_gains_goes_on():
+    plan = plan_of(max_passes=100)
+    record = Record(bounds=[0.0, 1.0, 2.0], n_passes=2)
+    plan.n_looks_before = 2
+    plan.fall(2, 60, step=10)
+    for n in range(3 * FALL_PATIENCE):
+        record.bounds.append(2.0 + 1e-3 * n)
+        record.n_passes += 1
+        plan.adapt(record, 10 + n, best_pass=2)
+    assert plan.last_pass == 60
