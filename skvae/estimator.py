@@ -835,6 +835,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             device=device,
             precision=self.precision,
             seed=seed,
+            in_search=inside_search(),
         )
         options.check()
         return options

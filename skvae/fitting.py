@@ -5,7 +5,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from skvae.annealing import Annealing
 from skvae.devices import resolve_precision
 from skvae.diagnostics import CodeUse, code_use, linear_r2
 from skvae.held_out import FEWEST_ROWS, START_WEIGHT_MIN, HeldOut, Kept
+from skvae.linear import Spectra
 from skvae.mixed import Table
 from skvae.mixed_model import MixedModel
 from skvae.model import Model
@@ -42,6 +43,7 @@ _SEEN_ROWS = 1000  # of the training, by which units are scaled and measured
 _FLOPS = 3e12  # of a whole training run, about half a minute on two cores
 _STEPS = (2000, 6000)
 _EXTENSION = 2.2  # times that arithmetic, at most, for the fewest steps
+_SPECTRA = Spectra()  # of the rows that searches in this process have seen last
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Options:
     device: torch.device
     precision: str
     seed: int
+    in_search: bool = False  # other candidates may be fitted to the same rows
 
     def check(self) -> None:
         """Refuse options that make no sense, alone or together.
@@ -150,7 +153,7 @@ def fit_model(
     """Fit on a matrix or a table; previous is a model whose weights the training goes on from."""
     rng = np.random.RandomState(options.seed)
     kind = kind_of(X)
-    start = previous.start if previous else kind.fit_start(X, options.latent_dim, weight, rng)
+    start = previous.start if previous else new_start(kind, X, weight, options, rng)
     if not _is_trainable(start, X.shape[0], options):
         # The closed form counts as a pass: it has seen all the rows.
         return linear_model(kind, start, X, options), linear_record(kind, start, X, weight)
@@ -183,6 +186,12 @@ def fit_model(
         return linear_model(kind, start, X, options), record
     kept = fit_prior(vae, rows, training, judge, kept, options)
     return trained_model(kind, vae, start, kept, use_of(vae, seen), options), record
+
+
+def new_start(kind: type[Model], X, weight: np.ndarray | None, options: Options, rng) -> Any:
+    """The linear start; in a search, from what other candidates have found of the same rows."""
+    spectra = _SPECTRA if options.in_search else None
+    return kind.fit_start(X, options.latent_dim, weight, rng, spectra)
 
 
 def suited(options: Options, X) -> Options:
@@ -464,7 +473,7 @@ def fit_online(
     """
     model, online = previous or (None, None)
     kind, rng = kind_of(X), np.random.RandomState(options.seed)
-    start = model.start if model else kind.fit_start(X, options.latent_dim, weight, rng)
+    start = model.start if model else new_start(kind, X, weight, options, rng)
     if not 0 < start.latent_dim < start.n_directions:
         return linear_model(kind, start, X, options), linear_record(kind, start, X, weight), None
     rows = make_rows(kind, start, X, weight, options)

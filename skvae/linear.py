@@ -6,9 +6,13 @@ it says "user's units". Scores are coordinates on the leading principal directio
 outside them is its residual energy. Shapes: n rows, d columns, k directions kept, q latent units.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from threading import Lock
+from typing import NamedTuple
 
+import joblib
 import numpy as np
 from scipy import sparse
 
@@ -24,6 +28,8 @@ _TAIL_SHARE = 0.02
 # latent_dim="auto" looks at no more units than this, on this many folds.
 _MAX_AUTO_DIM = 32
 _N_FOLDS = 5
+# Spectra that are remembered may take this much memory together.
+_SHARED_BYTES = 2**27
 # Squares of larger values, and their sums, are not numbers any more.
 LARGEST = 1e153
 # Cells of a dense batch: 32 MB in float64, whatever the number of columns.
@@ -155,23 +161,75 @@ class ProbabilisticPCA:
         return (x - self.mean.astype(dtype, copy=False)) / x.dtype.type(self.scale)
 
 
+class Spectrum(NamedTuple):
+    """Principal directions of rows, whatever the number of units; scaled but for mean and scale."""
+
+    mean: np.ndarray
+    scale: float
+    total_variance: float
+    variances: np.ndarray
+    components: np.ndarray
+    rng_state: tuple  # of the generator, once it has been found
+
+    @property
+    def n_bytes(self) -> int:
+        return self.mean.nbytes + self.variances.nbytes + self.components.nbytes
+
+
+class Spectra:
+    """Spectra of the rows seen last: a search fits the same rows for every candidate."""
+
+    def __init__(self, most_bytes: int = _SHARED_BYTES) -> None:
+        self.most_bytes = most_bytes
+        self._known: OrderedDict[str, Spectrum] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, X, sample_weight: np.ndarray | None, limit: int, rng) -> Spectrum:
+        """The spectrum of rows, found or remembered; rng ends in the same state either way."""
+        key = joblib.hash((X, sample_weight, limit, rng.get_state()))
+        with self._lock:
+            spectrum = self._known.pop(key, None)
+        if spectrum is None:
+            spectrum = find_spectrum(X, sample_weight, limit, rng)
+        rng.set_state(spectrum.rng_state)
+        with self._lock:
+            self._known[key] = spectrum
+            while sum(known.n_bytes for known in self._known.values()) > self.most_bytes:
+                self._known.popitem(last=False)
+        return spectrum
+
+
+def find_spectrum(X, sample_weight: np.ndarray | None, limit: int, rng) -> Spectrum:
+    """The leading directions of dense or sparse rows, limit at most."""
+    rows = _Rows(X, sample_weight)
+    variances, components = _decompose(rows, limit, rng)
+    return Spectrum(
+        rows.mean, rows.scale, rows.total_variance, variances, components, rng.get_state()
+    )
+
+
 def fit_linear(
-    X, latent_dim: int, sample_weight: np.ndarray | None = None, rng=None
+    X,
+    latent_dim: int,
+    sample_weight: np.ndarray | None = None,
+    rng=None,
+    spectra: Spectra | None = None,
 ) -> ProbabilisticPCA:
     """The maximum-likelihood probabilistic PCA of dense or sparse rows.
 
     Variances divide by n - 1 as scikit-learn's PCA does. A latent_dim at or above the rank is cut
     to the rank, and the noise then takes a floor instead of the 0 that the formula gives.
     """
-    rows = _Rows(X, sample_weight)
+    find = find_spectrum if spectra is None else spectra.of
     limit = min(max(_MAX_DIRECTIONS, 2 * latent_dim), *X.shape)
-    variances, components = _decompose(rows, limit, rng or np.random.RandomState(0))
+    rows = find(X, sample_weight, limit, rng or np.random.RandomState(0))
+    variances, (n_rows, n_features) = rows.variances, X.shape
     tolerance = variances[0] * max(X.shape) * np.finfo(np.float64).eps
     rank = int((variances > tolerance).sum())
     q = min(latent_dim, rank)
     left = np.maximum(rows.total_variance - np.cumsum(variances[:limit]), 0.0)
     if q < rank:
-        noise = left[q - 1] / (rows.n_features - q)
+        noise = left[q - 1] / (n_features - q)
     else:  # no noise is no density; far below the smallest variance it is one, and exact
         noise = min(1e-6, 1e-3 * variances[q - 1]) if q else 1e-6
     enough = int(np.searchsorted(-left, -_TAIL_SHARE * left[q - 1])) + 1 if q else 1
@@ -179,12 +237,12 @@ def fit_linear(
     return ProbabilisticPCA(
         mean=rows.mean,
         scale=rows.scale,
-        components=components[:k],
+        components=rows.components[:k],
         variances=variances[:k],
         noise_variance=float(noise),
         total_variance=rows.total_variance,
         latent_dim=q,
-        n_rows=rows.n_rows,
+        n_rows=n_rows,
         rank=rank,
     )
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from skvae.diagnostics import CodeUse, Diagnosis, code_use, diagnose
 from skvae.heads import fit_mixed
 from skvae.likelihoods import Gaussian, noise_variance
-from skvae.linear import batches
+from skvae.linear import Spectra, batches
 from skvae.mixed import MASKED_SHARE, Cells, MixedVAE, Table, branch_sizes
 from skvae.model import HIDDEN_CELLS, N_DRAWS, Model, shared_draws, to_numpy
 from skvae.objective import importance_bound, log_weight, mixture
@@ -39,8 +39,10 @@ class MixedModel(Model):
     branch_sizes: ClassVar[Any] = staticmethod(branch_sizes)
 
     @staticmethod
-    def fit_start(X: Table, latent_dim: int, weight: np.ndarray | None, rng) -> Any:
-        """The linear start of a table."""
+    def fit_start(
+        X: Table, latent_dim: int, weight: np.ndarray | None, rng, spectra: Spectra | None = None
+    ) -> Any:
+        """The linear start of a table, which is another for every number of units."""
         return fit_mixed(X.drawn(rng), latent_dim, weight, rng)
 
     @staticmethod

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from skvae.diagnostics import COLLAPSED, START_USE, CodeUse, Diagnosis, diagnose
-from skvae.linear import batches, fit_linear
+from skvae.linear import Spectra, batches, fit_linear
 from skvae.objective import importance_bound, mixture
 from skvae.priors import Prior
 from skvae.vae import VAE, Rows, branch_sizes
@@ -81,9 +81,11 @@ class Model:
     branch_sizes: ClassVar[Any] = staticmethod(branch_sizes)
 
     @staticmethod
-    def fit_start(X, latent_dim: int, weight: np.ndarray | None, rng) -> Any:
+    def fit_start(
+        X, latent_dim: int, weight: np.ndarray | None, rng, spectra: Spectra | None = None
+    ) -> Any:
         """The linear start of dense or sparse rows."""
-        return fit_linear(X, latent_dim, weight, rng)
+        return fit_linear(X, latent_dim, weight, rng, spectra)
 
     @staticmethod
     def rows(start: Any, X, weight: np.ndarray | None, dtype, device) -> Any:
@@ -187,19 +189,22 @@ class Model:
     @torch.inference_mode()
     def log_prob(self, X, n_draws: int = N_DRAWS) -> np.ndarray:
         """Importance-weighted bound on the log-density of the mixture with the start, in nats."""
-        dtype = np.dtype(X.dtype)
-        scores, residual = self.start.project(X)
-        log_prob = torch.from_numpy(self.start.log_prob(scores, residual))
-        if self.architecture is not None:
-            draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
-            vae = self.vae(torch.float64)
-            bounds = []
-            for rows in batches(len(scores), scores.shape[1] + HIDDEN_CELLS):
-                x, r = (torch.as_tensor(a[rows], device=self.device) for a in (scores, residual))
-                bounds.append(importance_bound(vae, Rows(x, r), draws))
-            bound = torch.from_numpy(to_numpy(bounds))
-            log_prob = mixture(bound, log_prob, torch.tensor(self.start_weight).double())
-        return (log_prob.numpy() + self.start.log_jacobian).astype(dtype)
+        draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
+        vae = self.vae(torch.float64)
+        log_prob = np.empty(X.shape[0], X.dtype)
+        for rows in batches(X.shape[0], X.shape[1] + HIDDEN_CELLS):
+            scores, residual = self.start.project(X[rows])
+            linear = torch.from_numpy(self.start.log_prob(scores, residual))
+            x, r = (torch.as_tensor(a, device=self.device) for a in (scores, residual))
+            log_prob[rows] = self._mixture(vae, Rows(x, r), draws, linear) + self.start.log_jacobian
+        return log_prob
+
+    def _mixture(self, vae: Any, rows: Rows, draws: Tensor, linear: Tensor) -> np.ndarray:
+        """Log-density of rows, from that under the linear start."""
+        if self.architecture is None:
+            return linear.numpy()
+        bound = importance_bound(vae, rows, draws).cpu()
+        return mixture(bound, linear, torch.tensor(self.start_weight).double()).numpy()
 
     def sample(self, n_samples: int, rng: np.random.RandomState, dtype: np.dtype) -> np.ndarray:
         """Draws from the mixture, noise included, shape (n_samples, d)."""

@@ -36,7 +36,7 @@ FLOOR_OF = {module: n for n, modules in enumerate(FLOORS) for module in modules}
 
 # Third-party packages that a module may know; the others belong elsewhere.
 PACKAGES = {
-    "linear": {"numpy", "scipy"},
+    "linear": {"joblib", "numpy", "scipy"},
     "factors": {"numpy"},
     "likelihoods": {"numpy", "scipy", "sklearn", "torch"},
     "priors": {"numpy", "sklearn", "torch"},
@@ -60,7 +60,7 @@ PACKAGES = {
     "progress": {"tqdm"},
 }
 THIRD_PARTY = {
-    "matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn", "torch", "tqdm"
+    "joblib", "matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn", "torch", "tqdm"
 }  # fmt: skip
 
 PACKAGE = Path(skvae.__file__).parent

@@ -4,13 +4,13 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA
 
 from skvae import linear
-from skvae.linear import batches, choose_latent_dim, farthest_cell, fit_linear
+from skvae.linear import Spectra, batches, choose_latent_dim, farthest_cell, fit_linear
 from tests.samples import factors, gaussian
 
 # route of the decomposition -> (rows, columns) and the constants that lead there
@@ -311,3 +311,33 @@ def test_farthest_cell_names_column_and_distance():
     assert "column 2" in farthest_cell(X)
     assert "column 'price'" in farthest_cell(X, ["a", "b", "price", "c"])
     assert f"{deviations:.3g} standard deviations" in farthest_cell(X)
+
+
+def test_a_spectrum_is_found_once_and_the_generator_goes_on_alike(monkeypatch):
+    found = []
+    find = linear.find_spectrum
+    monkeypatch.setattr(linear, "find_spectrum", lambda *a: found.append(1) or find(*a))
+    X, spectra = gaussian(100, 6), Spectra()
+    ends = []
+    for known in (None, spectra, spectra):
+        rng = np.random.RandomState(3)
+        start = fit_linear(X, 2, None, rng, known)
+        assert_array_equal(start.components, fit_linear(X, 2).components)
+        ends.append(rng.random_sample())
+    assert len(set(ends)) == 1
+    fit_linear(X, 4, None, np.random.RandomState(3), spectra)
+    found.clear()
+    fit_linear(X, 5, None, np.random.RandomState(3), spectra)
+    assert not found
+    fit_linear(X + 1.0, 5, None, np.random.RandomState(3), spectra)
+    fit_linear(X, 5, np.linspace(1, 2, 100), np.random.RandomState(3), spectra)
+    fit_linear(sparse.csr_matrix(X), 5, None, np.random.RandomState(3), spectra)
+    assert len(found) == 3
+
+
+def test_spectra_forget_what_takes_too_much_memory():
+    spectra = Spectra(most_bytes=2500)
+    for seed in range(4):
+        fit_linear(gaussian(50, 10, seed=seed), 2, None, np.random.RandomState(0), spectra)
+    assert sum(known.n_bytes for known in spectra._known.values()) <= 2500
+    assert len(spectra._known) == 2
