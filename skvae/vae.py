@@ -62,7 +62,8 @@ class Rows(NamedTuple):
 
     def take(self, index: Tensor) -> "Rows":
         weight = None if self.weight is None else self.weight[index]
-        return Rows(self.scores[index], self.residual[index], weight)
+        # Several times as fast as the same by brackets.
+        return Rows(self.scores.index_select(0, index), self.residual[index], weight)
 
     def load(self, index: Tensor) -> "tuple[Rows, Tensor]":
         """Rows that hold those of the index, and where: all are at hand."""
