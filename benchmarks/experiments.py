@@ -162,6 +162,7 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "8 looks": {"training.PATIENCE": 8},
         "50 steps at least": {"training.MIN_STEPS": 50},
         "fall of 1": {"training.FALL_SHARE": 1.0},
+        "fall to its end": {"training.FALL_PATIENCE": 10**9},
     },
     "noise": {"0.02": {"training.NOISE_RATE": 0.02}, "0.5": {"training.NOISE_RATE": 0.5}},
     "bend": {"3": {"vae._BEND": 3.0}, "1000": {"vae._BEND": 1000.0}},
@@ -169,7 +170,7 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "a quarter": {"fitting._FLOPS": 0.75e12, "fitting._STEPS": (400, 1500)},
         "four times": {"fitting._FLOPS": 12e12, "fitting._STEPS": (6000, 24000)},
     },
-    "precision": {"bfloat16": {"precision": "bfloat16"}, "float64": {"precision": "float64"}},
+    "precision": {name: {"precision": name} for name in ("float32", "bfloat16", "float64")},
     "acceptance": {
         "0 standard errors": {"held_out.N_STANDARD_ERRORS": 0.0},
         "1 standard error": {"held_out.N_STANDARD_ERRORS": 1.0},
