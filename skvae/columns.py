@@ -1,7 +1,7 @@
 """Columns with their likelihoods: by the kind of the column, or by what a person chose."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -189,7 +189,8 @@ def is_plain(likelihood, kinds: Sequence[str]) -> bool:
 def coded_columns(likelihood, names: Sequence) -> set[int]:
     """Positions of the columns whose values a person wants as levels."""
     chosen = _chosen(likelihood, names)
-    return {j for j, each in chosen.items() if _component(each).is_coded}
+    components = _components(chosen.values())
+    return {j for j, each in zip(chosen, components, strict=True) if each.is_coded}
 
 
 def blocks(likelihood, names: Sequence, kinds: Sequence[str]) -> Blocks:
@@ -200,7 +201,7 @@ def blocks(likelihood, names: Sequence, kinds: Sequence[str]) -> Blocks:
     chosen = _chosen(likelihood, names)
     plain = is_plain(likelihood, kinds)
     by_kind = {"number": "gaussian" if plain else "gaussian_diag"} | _BY_KIND
-    components = [_component(chosen.get(j, by_kind[kind])) for j, kind in enumerate(kinds)]
+    components = _components(chosen.get(j, by_kind[kind]) for j, kind in enumerate(kinds))
     for name, kind, component in zip(names, kinds, components, strict=True):
         if kind not in component.kinds:
             raise ValueError(
@@ -208,10 +209,11 @@ def blocks(likelihood, names: Sequence, kinds: Sequence[str]) -> Blocks:
                 f"is for {' and '.join(component.kinds)} columns; leave it out of `likelihood`, or "
                 "change the column's dtype."
             )
+    words = {id(component): repr(component) for component in components}
     columns: dict[str, list[int]] = {}
     for j, component in enumerate(components):
-        columns.setdefault(repr(component), []).append(j)
-    first = {repr(component): component for component in reversed(components)}
+        columns.setdefault(words[id(component)], []).append(j)
+    first = {words[id(component)]: component for component in reversed(components)}
     grouped = [(first[key], np.array(where)) for key, where in columns.items()]
     return tuple((_sized(each, len(grouped), where), where) for each, where in grouped)
 
@@ -240,6 +242,14 @@ def _chosen(likelihood, names: Sequence) -> dict:
         for name, each in likelihood.items()
         if not (isinstance(each, str) and each == "auto")
     }
+
+
+def _components(choices: Iterable) -> list[Likelihood]:
+    """What was chosen, made once for all that chose the same: of thousands of columns most do."""
+    choices = list(choices)
+    distinct = {id(choice): choice for choice in choices}
+    made = {key: _component(choice) for key, choice in distinct.items()}
+    return [made[id(choice)] for choice in choices]
 
 
 def _component(likelihood) -> Likelihood:

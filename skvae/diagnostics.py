@@ -15,7 +15,6 @@ from skvae.objective import log_weight
 ACTIVE_VARIANCE = 0.01  # a unit is active if its posterior mean varies more (Burda et al., 2016)
 COLLAPSED = 0.01  # nats of KL below which a unit says nothing
 START_USE = 0.1  # nats above which a unit of the linear start is of use
-_DERIVATIVE_STEP = 1e-4
 
 
 class CodeUse(NamedTuple):
@@ -63,12 +62,11 @@ def _error_with(vae: Any, rows: Any, codes: Tensor, units: Tensor) -> Tensor:
 
 
 def _spread(vae: Any, codes: Tensor) -> Tensor:
+    size = torch.finfo(codes.dtype).eps ** (1 / 3)  # where truncation and rounding are balanced
     spread = []
-    for unit in range(vae.latent_dim):
-        step = torch.zeros_like(codes[0])
-        step[unit] = _DERIVATIVE_STEP
+    for step in size * torch.eye(vae.latent_dim, dtype=codes.dtype, device=codes.device):
         change = vae.reconstruct(codes + step) - vae.reconstruct(codes - step)
-        spread.append(change.square().sum(-1).mean().sqrt() / (2 * _DERIVATIVE_STEP))
+        spread.append(change.square().sum(-1).mean().sqrt() / (2 * size))
     return torch.stack(spread)
 
 

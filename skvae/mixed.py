@@ -92,10 +92,6 @@ class Cells(NamedTuple):
         """Numbers per row that a model is fitted to."""
         return self.values.shape[1]
 
-    def double(self) -> "Cells":
-        """The same rows in double precision; weights are left out."""
-        return Cells(self.values.double())
-
     def take(self, index: Tensor) -> "Cells":
         """Some of the rows, dense."""
         weight = None if self.weight is None else self.weight[index]

@@ -56,10 +56,6 @@ class Rows(NamedTuple):
         """Numbers per row that a model is fitted to."""
         return self.scores.shape[1]
 
-    def double(self) -> "Rows":
-        """The same rows in double precision; weights are left out."""
-        return Rows(self.scores.double(), self.residual.double())
-
     def take(self, index: Tensor) -> "Rows":
         weight = None if self.weight is None else self.weight[index]
         # Several times as fast as the same by brackets.

@@ -147,7 +147,7 @@ def lenient(monkeypatch):
 
 COLLAPSING = {
     "init": "random",
-    "beta": 8.0,
+    "beta": 20.0,
     "max_iter": 20,
     "optimizer": AdamW(learning_rate=0.02),
     "architecture": MLP(hidden_layer_sizes=(16,)),

@@ -168,7 +168,6 @@ def test_rows_know_their_size_and_hide_nothing():
     assert rows.unmasked(2) is rows
     some = rows.batch(torch.tensor([3, 0]), torch.Generator())
     assert (some.n_rows, some.is_masked) == (2, False)
-    assert rows.double().scores.dtype == rows.double().residual.dtype == torch.float64
 
 
 def test_noise_is_the_generators():
