@@ -122,6 +122,10 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "512": {"architecture": MLP(hidden_layer_sizes=(512, 512))},
         "three layers": {"architecture": MLP(hidden_layer_sizes=(256, 256, 256))},
     },
+    "few cells": {
+        "64": {"fitting.FEW_CELLS_WIDTHS": (64, 64)},
+        "256": {"fitting.FEW_CELLS_WIDTHS": (256, 256)},
+    },
     "activation": {
         "relu": {"architecture": MLP(activation="relu")},
         "gelu": {"architecture": MLP(activation="gelu")},

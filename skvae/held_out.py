@@ -55,6 +55,7 @@ class HeldOut:
     start: LatentModel  # the linear start, without branches
     first_look: Look  # at the linear start
     start_log_prob: Tensor  # (n,), importance-weighted bound, nats
+    start_elbo: Tensor  # (n,), by the noise that models are looked at with
     start_error: Tensor  # (n,), squared error of the reconstruction
     noise: Tensor  # (n, q), one draw from each row's posterior
     draws: Tensor  # (N_DRAWS, q), shared by the rows
@@ -81,12 +82,14 @@ class HeldOut:
             bound, kl = rows.mean(start.log_likelihood(rows, decoded)).item(), 0.0
         else:
             bound, kl = rows.mean(weights.mean(0)).item(), rows.mean(q.kl().sum(-1)).item()
+        _, drawn, start_kl = explained(start, rows, None if is_deterministic else noise)
         return cls(
             rows,
             seen,
             start,
             Look(bound, bound + kl, kl, _shared_noise(start)),
             torch.logsumexp(weights, 0) - math.log(N_DRAWS),
+            start.log_likelihood(rows, drawn) - start_kl,
             start.squared_error(rows, start.reconstruct(codes)),
             noise,
             draws,
@@ -111,8 +114,6 @@ class HeldOut:
         q, decoded, kl = self._terms(vae)
         if not self.is_deterministic:
             vae.code_scale.copy_(shrinkage_undone(self.rows.mean(q.variance)))
-        _, start_decoded, start_kl = self._terms(self.start)
-        start_bound = self.start.log_likelihood(self.rows, start_decoded) - start_kl
         # One row far out could claim the model for itself, with noise to match.
         widest = WIDEST_NOISE * self._median(self.start_error)
         ours = (self.start_error <= widest).to(kl)
@@ -121,9 +122,9 @@ class HeldOut:
             if vae.fit_noise(self.rows, decoded, ours, widest) or step == 0:
                 bound = vae.log_likelihood(self.rows, decoded) - kl
             odds = torch.log1p(-weight) - torch.log(weight)
-            ours = torch.sigmoid(odds + bound - start_bound)
+            ours = torch.sigmoid(odds + bound - self.start_elbo)
             weight = self.rows.mean(1.0 - ours).clamp(START_WEIGHT_MIN, 1.0 - START_WEIGHT_MIN)
-        gain = self.rows.mean(mixture(bound, start_bound, weight) - start_bound).item()
+        gain = self.rows.mean(mixture(bound, self.start_elbo, weight) - self.start_elbo).item()
         if not math.isfinite(gain):
             raise DivergenceError(f"the held-out bound became {gain}")
         mean_kl = self.rows.mean(kl).item()

@@ -216,8 +216,10 @@ def test_weights_are_repetitions_of_rows():
     repeated = make_rows(Model, start, X[:60].repeat(times, 0), None, exact)
     linear = start_vae(Model, start, exact)
     judges = [HeldOut.of(rows, rows, linear, generator()) for rows in (weighted, repeated)]
-    noise = judges[0].noise
-    judges[1].noise.copy_(noise.repeat_interleave(torch.from_numpy(times), 0))
+    noise, elbo = judges[0].noise, judges[0].start_elbo
+    repeats = torch.from_numpy(times)
+    judges[1].noise.copy_(noise.repeat_interleave(repeats, 0))
+    judges[1].start_elbo.copy_(elbo.repeat_interleave(repeats, 0))
     with torch.no_grad():
         vae.encoder[-1].weight.normal_(0, 0.1, generator=generator())
     bounds, scales = zip(
