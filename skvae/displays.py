@@ -12,9 +12,7 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
-import pandas as pd
 from scipy import sparse
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -889,6 +887,8 @@ def _split(estimator):
     """What rows go through before the VAETransformer, as a function, and that, which is fitted."""
     _pyplot()  # says that it is missing before anything is computed
     steps = None
+    from sklearn.pipeline import Pipeline  # with all of preprocessing, which a fit needs not
+
     if isinstance(estimator, Pipeline):
         steps, estimator = estimator[:-1], estimator.steps[-1][1]
     if not isinstance(estimator, VAETransformer):
@@ -980,6 +980,8 @@ def _readable(values):
 
 def _classes(y):
     """Names of classes, one per row, or None if y is numbers."""
+    import pandas as pd
+
     y = pd.Series(np.asarray(y)).infer_objects()
     numeric = pd.api.types.is_numeric_dtype(y) and not pd.api.types.is_bool_dtype(y)
     if numeric:

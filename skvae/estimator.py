@@ -7,7 +7,6 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
-import pandas as pd
 import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -614,6 +613,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             levels = self._columns.schema.columns[j].levels if n else ()
             cells += [f"{name}={level}" for level in levels] or [name]
         values = self._model.loadings(codes, self.whiten, self._columns.n_levels)
+        import pandas as pd  # where it is needed: it takes longer to import than all of skvae
+
         return pd.DataFrame(values, index=self.get_feature_names_out(), columns=cells)
 
     def diagnostics(self, X, *, n_draws=32):
