@@ -262,7 +262,7 @@ def _course(fits):
     passes = {fit["passes"] for fit in fits if fit["method"] == OURS}
     return {
         n: _mean([fit for fit in fits if fit["method"] == OURS and fit["passes"] == n])
-        for n in sorted(passes, key=lambda n: n or float("inf"))
+        for n in sorted(passes, key=lambda n: float("inf") if n is None else n)
     }
 
 
@@ -283,7 +283,7 @@ def _ends(ours):
 
 
 def _passes(passes):
-    return OURS if passes is None else f"{passes} pass{'es' * (passes > 1)}"
+    return OURS if passes is None else f"{passes} pass{'es' * (passes != 1)}"
 
 
 def _label(axes, dots):

@@ -147,7 +147,7 @@ def test_fits_are_written_once(command):
     found = command("--only", "PCA", "--datasets", "iris")
     pca, own, *shorter = found
     assert (pca["method"], own["method"], own["passes"]) == ("PCA", OURS, None)
-    assert [fit["passes"] for fit in shorter] == [1, 2, 4]
+    assert [fit["passes"] for fit in shorter] == [0, 1, 2, 3, 4]
     assert own["facts"]["n_iter_"] == 6
     assert all(fit["seconds"] > 0 and 0.5 < fit["r2"] <= 1 for fit in found)
     assert own["r2"] >= pca["r2"] - 1e-3
@@ -163,7 +163,7 @@ def test_failures_are_tried_again_and_end_nothing(command, monkeypatch):
 
     monkeypatch.setitem(PEERS, "PCA", peers.Peer(lambda latent_dim, seed: Failing()))
     speed.warm_up.cache_clear()
-    monkeypatch.setattr(speed, "fit_ours", lambda task, limit, fit: None)
+    monkeypatch.setattr(speed, "fit_ours", lambda task, goal, fit: None)
     assert [fit["error"] for fit in command("--only", "PCA", "--datasets", "iris")] == [
         "ValueError: no"
     ]
@@ -171,29 +171,36 @@ def test_failures_are_tried_again_and_end_nothing(command, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("limit", "expected"), [(3.0, [None, 1, 2, 4]), (0.1, [None, 1]), (1e9, [None, 1, 2, 4, 8])]
+    ("goal", "expected"),
+    [
+        ((3.0, 2.0), [None, 0, 1, 2, 3]),
+        ((0.1, 2.0), [None, 0, 1]),
+        ((1e9, 2.0), [None, 0, 1, 2, 3, 4, 6, 8]),
+        ((1e9, 0.35), [None, 0, 1, 2, 3, 4]),
+    ],
 )
-def test_ours_gets_as_long_as_the_longest_neural_peer(limit, expected):
+def test_ours_goes_on_to_the_goal_that_peers_set(goal, expected):
     found = []
 
     def fit(task):
         found.append(task.passes)
-        return {"seconds": float(task.passes or 20), "facts": {"n_iter_": 10}}
+        n_passes = 20 if task.passes is None else task.passes
+        return {"seconds": float(n_passes), "r2": n_passes / 10, "facts": {"n_iter_": 10}}
 
-    speed.fit_ours(Task("usps", 0), limit, fit)
+    speed.fit_ours(Task("usps", 0), speed.Goal(*goal), fit)
     assert found == expected
 
 
-def test_the_longest_neural_peer_is_of_the_same_rows():
+def test_neural_peers_of_the_same_rows_set_the_goal():
     fits = {
-        ("usps", 0, None, "tutorial loop", None): {"seconds": 3.0},
-        ("usps", 0, None, "MLPRegressor", None): {"seconds": 2.0},
-        ("usps", 0, None, "FactorAnalysis", None): {"seconds": 9.0},
-        ("usps", 0, None, OURS, None): {"seconds": 9.0},
-        ("usps", 1, None, "tutorial loop", None): {"seconds": 9.0},
+        ("usps", 0, None, "tutorial loop", None): {"seconds": 3.0, "r2": 0.1},
+        ("usps", 0, None, "MLPRegressor", None): {"seconds": 2.0, "r2": 0.2},
+        ("usps", 0, None, "FactorAnalysis", None): {"seconds": 9.0, "r2": 0.9},
+        ("usps", 0, None, OURS, None): {"seconds": 9.0, "r2": 0.9},
+        ("usps", 1, None, "tutorial loop", None): {"seconds": 9.0, "r2": 0.9},
     }
-    assert speed.longest(fits, Task("usps", 0)) == 3.0
-    assert speed.longest(fits, Task("usps", 2)) == float("inf")
+    assert speed.Goal.of(fits, Task("usps", 0)) == (3.0, 0.2)
+    assert speed.Goal.of(fits, Task("usps", 2)) == (np.inf, np.inf)
 
 
 def test_r2_of_the_training_mean_is_zero():
