@@ -109,9 +109,7 @@ def run(tasks: Iterable[Task], names: list[str], path: Path) -> None:
         def fitted(task: Task) -> dict:
             if task.key in known:
                 return known[task.key]
-            progress.set_description(
-                f"{task.case} {task.seed} {task.method} {'' if task.passes is None else task.passes}"
-            )
+            progress.set_description(" ".join(map(str, (task.case, task.seed, *task.key[-2:]))))
             line = measure(task)
             lines.write(json.dumps(line) + "\n")
             lines.flush()
