@@ -20,7 +20,7 @@ from scipy import sparse
 _DIRECT_COST = 1e8
 # Up to this size a covariance or Gram matrix is decomposed exactly; beyond, by subspace iteration.
 _EXACT_SIZE = 2048
-_N_ITERATIONS = 4
+_N_ITERATIONS = 3  # in single precision, before those in double
 # Directions that training may see: past them the residual is carried as a number per row.
 _MAX_DIRECTIONS = 512
 # A tail that holds less than this share of what latent_dim units leave cannot change a model much.
@@ -333,19 +333,20 @@ class _Rows:
 
     def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
         for rows in batches(*self.X.shape):
-            x = (self._batch(rows) - self.mean) / self.scale
-            yield rows, x * self.root_weight[rows, None]
+            x = self._batch(rows) - self.mean
+            x *= self.root_weight[rows, None] / self.scale
+            yield rows, x
 
     def times(self, Q: np.ndarray) -> np.ndarray:
-        """Rows @ Q, shape (n, Q's columns)."""
-        out = np.empty((self.n_rows, Q.shape[1]))
+        """Rows @ Q, shape (n, Q's columns), in the dtype of Q."""
+        out = np.empty((self.n_rows, Q.shape[1]), Q.dtype)
         for rows, x in self:
-            out[rows] = x @ Q
+            out[rows] = x.astype(Q.dtype, copy=False) @ Q
         return out
 
     def transposed_times(self, Q: np.ndarray) -> np.ndarray:
-        """Rows' @ Q, shape (d, Q's columns)."""
-        return sum(x.T @ Q[rows] for rows, x in self)
+        """Rows' @ Q, shape (d, Q's columns), in the dtype of Q."""
+        return sum(x.astype(Q.dtype, copy=False).T @ Q[rows] for rows, x in self)
 
     def covariance(self) -> np.ndarray:
         return sum(x.T @ x for _, x in self)
@@ -387,13 +388,17 @@ def _within(B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _subspace_iteration(rows: _Rows, limit: int, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Randomised subspace iteration (Halko, Martinsson & Tropp, 2011), float64 throughout."""
+    """Randomised subspace iteration (Halko, Martinsson & Tropp, 2011).
+
+    Single precision finds the subspace, double precision the directions in it.
+    """
     width = min(limit + 10, rows.n_rows, rows.n_features)
     Q = rng.standard_normal((rows.n_features, width))
     for _ in range(_N_ITERATIONS):
-        Q = np.linalg.qr(rows.times(np.linalg.qr(Q)[0]))[0]
-        Q = rows.transposed_times(Q)
-    return _within(Q)
+        Q = np.linalg.qr(Q.astype(np.float32))[0]
+        Q = rows.transposed_times(rows.times(Q))
+    Q = np.linalg.qr(Q.astype(np.float64))[0]
+    return _within(rows.transposed_times(np.linalg.qr(rows.times(Q))[0]))
 
 
 def _with_signs(components: np.ndarray) -> np.ndarray:
