@@ -31,6 +31,7 @@ from skvae.training import (
     Record,
     n_parts,
     one_pass,
+    steps_of_pass,
     train,
 )
 from skvae.vae import LatentModel, Rows, of_columns
@@ -400,7 +401,7 @@ def make_budget(n_rows: int, vae: LatentModel, options: Options) -> Budget:
         affordable = _FLOPS / (batch_size * cost)
         steps = np.clip(affordable, min(_STEPS[0], affordable * _EXTENSION), _STEPS[1])
         steps *= 1 + vae.latent_dim / 64  # the more codes, the more there is to learn
-        max_passes = max(1, int(np.ceil(steps / (n_rows // n_parts(n_rows) // batch_size))))
+        max_passes = max(1, int(np.ceil(steps / steps_of_pass(n_rows, batch_size))))
     return Budget(batch_size, options.batch_size is None, max_passes, options.early_stopping)
 
 

@@ -314,6 +314,11 @@ def n_parts(n_rows: int) -> int:
     return math.ceil(n_rows / PASS_ROWS)
 
 
+def steps_of_pass(n_rows: int, batch_size: int) -> int:
+    """Whole batches in a pass."""
+    return max(1, n_rows // n_parts(n_rows) // batch_size)
+
+
 def clip(gradient: Tensor, limit: float | None) -> Tensor:
     """Shorten the gradient, in place, to a norm of limit at most; its norm before."""
     norm = torch.linalg.vector_norm(gradient)
@@ -331,7 +336,7 @@ class Plan:
     """
 
     def __init__(self, budget: Budget, recipe: Recipe, n_rows: int, n_inputs: int) -> None:
-        self.n_rows, self.n_inputs = n_rows // n_parts(n_rows), n_inputs
+        self.n_rows, self.n_inputs = n_rows, n_inputs
         self.batch_size = min(budget.batch_size, n_rows)
         growth = ENLARGEMENT if budget.may_grow else 1
         self.largest_batch = min(growth * self.batch_size, n_rows // 2)
@@ -348,7 +353,7 @@ class Plan:
 
     @property
     def pass_steps(self) -> int:
-        return self.n_rows // self.batch_size
+        return steps_of_pass(self.n_rows, self.batch_size)
 
     @property
     def check_passes(self) -> int:

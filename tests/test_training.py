@@ -607,6 +607,7 @@ def test_a_plan_of_many_rows_has_passes_of_equal_parts(monkeypatch):
     monkeypatch.setattr(training, "PASS_ROWS", 1024)
     assert [n_parts(n) for n in (10, 1024, 1025, 4096)] == [1, 1, 2, 4]
     assert plan_of(n_rows=1500, batch_size=100).pass_steps == 7
+    assert plan_of(n_rows=1500, batch_size=1200).pass_steps == 1
 
 
 def test_the_gradient_is_shortened_to_the_limit():
