@@ -20,7 +20,8 @@ START_WEIGHT_MIN = 0.01
 WIDEST_NOISE = 3.0  # times the start's median error, per column
 EM_STEPS = 20
 FEWEST_ROWS = 20  # that can say anything of a model
-N_DRAWS = 16
+N_DRAWS = (4, 16)  # fewest and most; of many rows fewer say as much
+_N_DRAWN = 16_000  # rows times draws, between these
 KEEP_SHARES = (1.0, 0.75, 0.5, 0.25)
 N_STANDARD_ERRORS = 3.0
 _WIDTH_STEPS, _WIDTH_RATE = 100, 0.1  # of the fit of an autoencoder's posterior
@@ -58,7 +59,7 @@ class HeldOut:
     start_elbo: Tensor  # (n,), by the noise that models are looked at with
     start_error: Tensor  # (n,), squared error of the reconstruction
     noise: Tensor  # (n, q), one draw from each row's posterior
-    draws: Tensor  # (N_DRAWS, q), shared by the rows
+    draws: Tensor  # (n_draws, q), shared by the rows
     is_deterministic: bool  # rows are decoded from their codes, and there is no KL
     generator: torch.Generator  # that the training goes on with
 
@@ -74,7 +75,8 @@ class HeldOut:
     ) -> "HeldOut":
         """Judge by these rows against this start; seen are rows of the training."""
         noise = rows.draw_noise(start.latent_dim, generator)
-        draws = noise.new_empty(N_DRAWS, start.latent_dim).normal_(generator=generator)
+        n_draws = min(max(_N_DRAWN // rows.n_rows, N_DRAWS[0]), N_DRAWS[1])
+        draws = noise.new_empty(n_draws, start.latent_dim).normal_(generator=generator)
         codes = start.codes(rows)
         q, decoded = start.encode(rows), start.decode(codes)
         weights = torch.stack([log_weight(start, rows, q, draw) for draw in draws])
@@ -88,7 +90,7 @@ class HeldOut:
             seen,
             start,
             Look(bound, bound + kl, kl, _shared_noise(start)),
-            torch.logsumexp(weights, 0) - math.log(N_DRAWS),
+            torch.logsumexp(weights, 0) - math.log(n_draws),
             start.log_likelihood(rows, drawn) - start_kl,
             start.squared_error(rows, start.reconstruct(codes)),
             noise,
