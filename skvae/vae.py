@@ -352,7 +352,7 @@ class VAE(LatentModel):
         change = self.branch(self.decoder, z)
         if self.of_columns:
             change = F.linear(change, self.components)
-        return torch.addmm(change, z, self.decoder_path.T)
+        return F.linear(z, self.decoder_path) + change
 
     def corrupt(self, rows: Rows, noise: float, masking: float, generator: torch.Generator) -> Rows:
         """Rows with noise, in standard deviations, and a share of their columns set to the mean."""
