@@ -1,13 +1,9 @@
 """skvae: a variational autoencoder that stands where PCA stands in a scikit-learn Pipeline."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from skvae.annealing import Langevin, Metropolis, RandomWalk
-from skvae.displays import (
-    LatentDisplay,
-    LatentUsageDisplay,
-    LossCurveDisplay,
-    ReconstructionDisplay,
-    TraversalDisplay,
-)
 from skvae.estimator import VERSION, CollapseWarning, VAETransformer
 from skvae.held_out import DivergenceError
 from skvae.likelihoods import (
@@ -36,6 +32,15 @@ from skvae.schedules import (
     Settle,
     Sigmoid,
 )
+
+if TYPE_CHECKING:
+    from skvae.displays import (
+        LatentDisplay,
+        LatentUsageDisplay,
+        LossCurveDisplay,
+        ReconstructionDisplay,
+        TraversalDisplay,
+    )
 
 __version__ = VERSION
 
@@ -88,3 +93,10 @@ __all__ = [
     "VAETransformer",
     "Vamp",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Displays are imported when they are asked for: most programs draw nothing."""
+    if name in __all__:
+        return getattr(import_module("skvae.displays"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

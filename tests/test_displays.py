@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import skvae
 from skvae import (
     LatentDisplay,
     LatentUsageDisplay,
@@ -493,3 +494,16 @@ def test_missing_cells_cannot_be_compared_with_pca(trained, curve):
             display.from_estimator(trained, X)
     assert np.isfinite(LatentDisplay.from_estimator(trained, X).codes).all()
     assert np.isfinite(TraversalDisplay.from_estimator(trained, X).rows).all()
+
+
+def test_displays_are_imported_when_they_are_asked_for():
+    code = (
+        "import sys, skvae; assert 'skvae.displays' not in sys.modules; skvae.LatentDisplay; "
+        "assert 'skvae.displays' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_not_there_is_said():
+    with pytest.raises(AttributeError, match="module 'skvae' has no attribute 'nothing'"):
+        _ = skvae.nothing
