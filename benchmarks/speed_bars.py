@@ -97,12 +97,15 @@ def small_fit(source, settings: Settings, times: int = TIMES) -> Iterator[Measur
 
 
 def mnist_fit(source, settings: Settings) -> Iterator[Measured]:
-    """Yield error and time of a fit on MNIST, 60000 training rows."""
+    """Yield error and time of fits on MNIST, 60000 training rows: as it is, and shorter."""
     split = datasets.split("mnist", source, seed=0)
     _fit_seconds(split.X_train[:500], 16, max_iter=1)
-    model, seconds, _ = methods.fit("skvae", split.X_train, 16, seed=0)
-    yield Measured("MNIST, 16 codes: MSE", squared_error(model, split.X_test), "<=", 0.0090)
-    yield Measured("MNIST, 16 codes: fit", seconds, "<=", 30, "s")
+    for name, max_iter in (("", "auto"), (", 15 passes", 15)):
+        model = VAETransformer(16, random_state=0, max_iter=max_iter)
+        model, seconds, _ = methods.timed(model, split.X_train)
+        error = squared_error(model, split.X_test)
+        yield Measured(f"MNIST, 16 codes{name}: MSE", error, "<=", 0.0090)
+        yield Measured(f"MNIST, 16 codes{name}: fit", seconds, "<=", 30, "s")
 
 
 def transform(
