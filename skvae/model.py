@@ -23,6 +23,7 @@ N_DRAWS = 32  # of the importance-weighted bound that scores report
 DRAWS_SEED = 0  # scores of two models differ by the models alone
 _DERIVATIVE_STEP = 1e-4  # in the prior's coordinates
 HELD_BYTES = 2**29  # of scores that training keeps; where they are more, they are made as needed
+ROUNDING = 1e-4  # noise, per column of variance 1, beside which that of single precision is none
 HIDDEN_CELLS = 1024  # columns that a row may take inside the networks, at a guess
 
 
@@ -30,8 +31,7 @@ class Stream:
     """Rows whose scores are made when they are asked for: of many rows, or of a mapped file."""
 
     def __init__(self, start: Any, X, weight: Tensor | None, dtype, device) -> None:
-        self.start = replace(start, components=start.components.astype(dtype))
-        self.X, self.weight, self.dtype, self.device = X, weight, dtype, device
+        self.start, self.X, self.weight, self.dtype, self.device = start, X, weight, dtype, device
 
     @property
     def n_rows(self) -> int:
@@ -91,6 +91,8 @@ class Model:
     def rows(start: Any, X, weight: np.ndarray | None, dtype, device) -> Any:
         """Rows in score space as training takes them; weights have mean 1."""
         share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
+        if start.noise_variance > ROUNDING:
+            start = replace(start, components=start.components.astype(dtype))
         if X.shape[0] * start.n_directions * np.dtype(dtype).itemsize > HELD_BYTES:
             return Stream(start, X, share, dtype, device)
         scores, residual = start.project(X, dtype)
