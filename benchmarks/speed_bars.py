@@ -32,7 +32,7 @@ TIMES = 5  # turns of a median
 WIDTH = 512  # units of a hidden layer where it matters
 ROWS_PER_CHUNK = 10_000  # of a file that is written
 LIBRARIES = "import torch, sklearn"  # who uses skvae has them anyway
-PASS_ROWS = 131_072  # that a pass of ours takes at most
+PASS_ROWS = 131_072  # that a pass of ours takes at most, as the page on many rows says
 
 
 class Settings(NamedTuple):

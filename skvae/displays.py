@@ -12,7 +12,10 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
+import pandas as pd
 from scipy import sparse
+from sklearn.decomposition import PCA
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -878,8 +881,6 @@ def _pyplot():
 
 def _fitted_pca(rows, latent_dim):
     """PCA of rows, with as many components as there are codes if it can have them."""
-    from sklearn.decomposition import PCA  # takes as long to import as a module of its own
-
     return PCA(min(latent_dim, *rows.shape)).fit(rows)
 
 
@@ -887,8 +888,6 @@ def _split(estimator):
     """What rows go through before the VAETransformer, as a function, and that, which is fitted."""
     _pyplot()  # says that it is missing before anything is computed
     steps = None
-    from sklearn.pipeline import Pipeline  # with all of preprocessing, which a fit needs not
-
     if isinstance(estimator, Pipeline):
         steps, estimator = estimator[:-1], estimator.steps[-1][1]
     if not isinstance(estimator, VAETransformer):
@@ -980,8 +979,6 @@ def _readable(values):
 
 def _classes(y):
     """Names of classes, one per row, or None if y is numbers."""
-    import pandas as pd
-
     y = pd.Series(np.asarray(y)).infer_objects()
     numeric = pd.api.types.is_numeric_dtype(y) and not pd.api.types.is_bool_dtype(y)
     if numeric:
