@@ -2,10 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 DATA ?=
+WORKERS ?= logical
 
 PY := $(VENV)/bin/python
+PYTEST = $(PY) -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal
 INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# As many workers as cores, each of one thread; four at most, for each imports torch. WORKERS=0 runs in one process.
 # Threads of torch wait by spinning: beside a busy neighbour two are many times slower than one, and on tables as small as
 # these one is as fast.
 demo test test-slow docs: export OMP_NUM_THREADS ?= 1
@@ -23,10 +26,10 @@ test: $(VENV)/.installed-test ## lint, types, tests, the examples in docstrings,
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest
+	$(PYTEST)
 
 test-slow: $(VENV)/.installed-test ## the tests that the default run leaves out
-	$(PY) -m pytest -m slow
+	$(PYTEST) -m slow
 
 bench: $(VENV)/.installed-bench ## the benchmark, and the tables and figures of README.md and docs/
 	$(PY) -m benchmarks
