@@ -123,7 +123,7 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "three layers": {"architecture": MLP(hidden_layer_sizes=(256, 256, 256))},
     },
     "few cells": {
-        "64": {"fitting.FEW_CELLS_WIDTHS": (64, 64)},
+        "128": {"fitting.FEW_CELLS_WIDTHS": (128, 128)},
         "256": {"fitting.FEW_CELLS_WIDTHS": (256, 256)},
     },
     "activation": {
@@ -165,6 +165,9 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "2 looks": {"training.PATIENCE": 2},
         "8 looks": {"training.PATIENCE": 8},
         "50 steps at least": {"training.MIN_STEPS": 50},
+        "100 steps at least": {"training.MIN_STEPS": 100},
+        "150 steps at least": {"training.MIN_STEPS": 150},
+        "200 steps at least": {"training.MIN_STEPS": 200},
         "fall of 1": {"training.FALL_SHARE": 1.0},
         "fall to its end": {"training.FALL_PATIENCE": 10**9},
     },

@@ -53,22 +53,26 @@ def run(
     return bars.run(names, source, path, table)
 
 
-def iwae(source, settings: Settings, draws: tuple[int, ...] = (1, 5)) -> Iterator[Measured]:
-    """Yield the negative log-likelihood of MNIST, binarised anew in every pass."""
+def iwae(source, settings: Settings, n_draws: int) -> Iterator[Measured]:
+    """Yield the negative log-likelihood of MNIST, binarised anew in every pass.
+
+    A rate of 0.001 in batches of 128, nearer to the paper's, is four nats behind after ten passes.
+    """
     split = datasets.split("mnist", source, seed=0)
-    for n_draws in draws:
-        model = skvae.VAETransformer(
-            50,
-            likelihood=skvae.Bernoulli(stochastic=True),
-            architecture=skvae.MLP(hidden_layer_sizes=(200, 200), activation="tanh"),
-            objective=importance_objective(n_draws),
-            optimizer=skvae.Adam(learning_rate=1e-3, schedule="cosine"),
-            max_iter=settings.max_iter,
-            random_state=0,
-        ).fit(split.X_train)
-        value = -log_likelihood(model, binarised(split.X_test), n_draws=5000)
-        name = f"MNIST, binarised, 50 codes, {n_draws} draws: -log p"
-        yield Measured(name, value, "<=", IWAE_LIMITS.get(n_draws), "nats")
+    model = skvae.VAETransformer(
+        50,
+        likelihood=skvae.Bernoulli(stochastic=True),
+        architecture=skvae.MLP(hidden_layer_sizes=(200, 200), activation="tanh"),
+        objective=importance_objective(n_draws),
+        optimizer=skvae.Adam(schedule="cosine"),
+        batch_size=256,
+        max_iter=settings.max_iter,
+        random_state=0,
+    ).fit(split.X_train)
+    value = -log_likelihood(model, binarised(split.X_test), n_draws=5000)
+    passes = f"{model.n_iter_} passes"
+    name = f"MNIST, binarised, 50 codes, {n_draws} draws, {passes}: -log p"
+    yield Measured(name, value, "<=", IWAE_LIMITS[n_draws], "nats")
 
 
 def low_dim(source, settings: Settings) -> Iterator[Measured]:
@@ -202,8 +206,9 @@ def _shortfall(value, goal):
 
 
 PUBLISHED: dict[str, Callable[..., Iterator[Measured]]] = {
-    "iwae": iwae,
-    "iwae_50": partial(iwae, draws=(50,)),
+    "iwae_1": partial(iwae, n_draws=1),
+    "iwae_5": partial(iwae, n_draws=5),
+    "iwae_50": partial(iwae, n_draws=50),
     "low_dim": low_dim,
     "conv": conv,
     "images": images,

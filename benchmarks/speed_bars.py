@@ -152,8 +152,7 @@ def growth_rows(
     rng, seconds = np.random.default_rng(0), {}
     _fit_seconds(table[:500].astype("float32"), 4, max_iter=1)
     for n_rows in sizes:
-        X = table[rng.integers(len(table), size=n_rows)].astype("float32")
-        X += 0.01 * X.std(axis=0) * rng.standard_normal(X.shape, "float32")
+        X = repeated(table, 1, rng, n_rows)
         parts = -(-n_rows // PASS_ROWS)
         seconds[n_rows] = _fit_seconds(X, 4, max_iter=2 * parts)
         yield Measured(f"two passes, n = {n_rows}", seconds[n_rows], "<=", None, "s")
@@ -194,10 +193,32 @@ def mapped_memory(
     """
     with tempfile.TemporaryDirectory(dir=settings.folder) as folder:
         path = Path(folder) / "rows.npy"
-        write_rows(path, n_rows, n_columns)
-        value = memory.peak_growth_mb(_mapped_fit, path, memory.anonymous_mb)
+        make = partial(low_rank, n_columns=n_columns, rng=np.random.default_rng(0))
+        write_rows(path, n_rows, n_columns, make)
+        value = memory.peak_growth_mb(_mapped_pass, path, memory.anonymous_mb)
     size = n_rows * n_columns * 4 / 1e9
     yield Measured(f"memory of a fit, file of {size:.2g} GB", value / 1e3, "<=", 1, "GB")
+
+
+def mapped_time(
+    source, settings: Settings, shapes: Iterable[tuple[int, int]] = ((10**7, 1), (10**6, 10))
+) -> Iterator[Measured]:
+    """Yield time and memory of fits as they are, on files of repeated rows, mapped into memory.
+
+    A shape is the number of rows and that of donors side by side in each.
+    """
+    table = datasets.split("donors", source, seed=0).X_train
+    for n_rows, n_copies in shapes:
+        title = f"fit of a file, {n_rows} x {n_copies * table.shape[1]}"
+        make = partial(repeated, table, n_copies, np.random.default_rng(0))
+        with tempfile.TemporaryDirectory(dir=settings.folder) as folder:
+            path = Path(folder) / "rows.npy"
+            write_rows(path, n_rows, n_copies * table.shape[1], make)
+            X = np.load(path, mmap_mode="r")
+            fit = methods.timed(VAETransformer(4, random_state=0), X)
+            value = memory.peak_growth_mb(_mapped_fit, path, memory.anonymous_mb)
+        yield Measured(title, fit.seconds, "<=", None, "s")
+        yield Measured(f"{title}: memory", value / 1e3, "<=", 1, "GB")
 
 
 def grid_search(
@@ -252,13 +273,19 @@ def low_rank(n_rows: int, n_columns: int, rng: np.random.Generator) -> np.ndarra
     return rows
 
 
-def write_rows(path: Path, n_rows: int, n_columns: int) -> None:
-    """Write such rows to a file, a chunk at a time."""
-    rng = np.random.default_rng(0)
+def repeated(table, n_copies: int, rng: np.random.Generator, n_rows: int) -> np.ndarray:
+    """Return rows of a table, drawn with replacement, so many side by side, with noise, float32."""
+    rows = table[rng.integers(len(table), size=(n_rows, n_copies))].astype("float32")
+    rows += 0.01 * table.std(axis=0).astype("float32") * rng.standard_normal(rows.shape, "float32")
+    return rows.reshape(n_rows, -1)
+
+
+def write_rows(path: Path, n_rows: int, n_columns: int, make: Callable[[int], np.ndarray]) -> None:
+    """Write rows that are made a chunk at a time."""
     rows = np.lib.format.open_memmap(path, "w+", "float32", (n_rows, n_columns))
     for start in range(0, n_rows, ROWS_PER_CHUNK):
         chunk = rows[start : start + ROWS_PER_CHUNK]
-        chunk[:] = low_rank(len(chunk), n_columns, rng)
+        chunk[:] = make(len(chunk))
     rows.flush()
 
 
@@ -345,10 +372,14 @@ def _seconds(function, rows):
     return perf_counter() - start
 
 
-def _mapped_fit(path):
+def _mapped_fit(path, max_iter: int | str = "auto"):
     _fit_seconds(low_rank(500, 20, np.random.default_rng(0)), 4, max_iter=1)
     X = np.load(path, mmap_mode="r")
-    return lambda: _fit_seconds(X, 4, max_iter=1)
+    return partial(_fit_seconds, X, 4, max_iter=max_iter)
+
+
+def _mapped_pass(path):
+    return _mapped_fit(path, max_iter=1)
 
 
 def _import_seconds():
@@ -370,6 +401,7 @@ SPEED: dict[str, Callable[..., Iterator[Measured]]] = {
     "growth_rows": growth_rows,
     "growth_columns": growth_columns,
     "mapped_memory": mapped_memory,
+    "mapped_time": mapped_time,
     "grid_search": grid_search,
     "import": importing,
 }

@@ -120,9 +120,10 @@ class HeldOut:
         widest = WIDEST_NOISE * self._median(self.start_error)
         ours = (self.start_error <= widest).to(kl)
         weight = torch.full_like(kl[0], START_WEIGHT_MIN)
+        misfit = vae.misfit(self.rows, decoded)
         for step in range(EM_STEPS):
-            if vae.fit_noise(self.rows, decoded, ours, widest) or step == 0:
-                bound = vae.log_likelihood(self.rows, decoded) - kl
+            if vae.fit_noise(self.rows, misfit, ours, widest) or step == 0:
+                bound = vae.likelihood_of(misfit) - kl
             odds = torch.log1p(-weight) - torch.log(weight)
             ours = torch.sigmoid(odds + bound - self.start_elbo)
             weight = self.rows.mean(1.0 - ours).clamp(START_WEIGHT_MIN, 1.0 - START_WEIGHT_MIN)

@@ -373,7 +373,15 @@ class MixedVAE(LatentModel):
     def follow_noise(self, log_likelihood: Tensor, rate: float) -> None:
         """Nothing: dispersions are trained."""
 
-    def fit_noise(self, rows: Cells, eta: Tensor, share: Tensor, widest: Tensor) -> bool:
+    def misfit(self, rows: Cells, eta: Tensor) -> Tensor:
+        """Minus the log-likelihood of rows, which no noise that all share explains."""
+        return -self.log_likelihood(rows, eta)
+
+    def likelihood_of(self, misfit: Tensor) -> Tensor:
+        """The log-likelihood that it is minus of."""
+        return -misfit
+
+    def fit_noise(self, rows: Cells, misfit: Tensor, share: Tensor, widest: Tensor) -> bool:
         """Nothing: dispersions are trained."""
         return False
 

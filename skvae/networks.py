@@ -41,7 +41,7 @@ NORMALIZATIONS: dict[str, tuple[Callable[[int], nn.Module], Callable[[int], nn.M
 _NARROW = 128
 _WIDTHS = {False: 256, True: 512}
 FEW_CELLS = 4000  # of a matrix, for which wide layers only take longer
-FEW_CELLS_WIDTHS = (128, 128)
+FEW_CELLS_WIDTHS = (64, 64)
 TABLE_WIDTHS = (256, 256)  # a level of a category is less than a column of numbers
 
 Architecture = Callable[[int, int], nn.Module]
@@ -144,7 +144,7 @@ class MLP(_Body):
     ----------
     hidden_layer_sizes : tuple of int or "auto", default="auto"
         Units of each hidden layer, for encoder and decoder alike; "auto" is (256, 256), and
-        (512, 512) where more than 128 columns go in or come out; (128, 128) where `fit` sees a
+        (512, 512) where more than 128 columns go in or come out; (64, 64) where `fit` sees a
         matrix of fewer than 4000 cells; (256, 256) for tables, which are anything but numbers
         without gaps.
     activation : {"silu", "relu", "leaky_relu", "gelu", "elu", "selu", "tanh"}, default="silu"

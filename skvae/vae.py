@@ -108,14 +108,18 @@ class Posterior(NamedTuple):
         return torch.exp(0.5 * self.log_variance) if self.root is None else self.variance.sqrt()
 
     def sample(self, noise: Tensor) -> Tensor:
-        scaled = torch.exp(0.5 * self.log_variance) * noise
-        if self.root is not None:
-            scaled = (self.root @ scaled[..., None])[..., 0]
-        return self.mean + scaled
+        deviation = torch.exp(0.5 * self.log_variance)
+        if self.root is None:
+            return torch.addcmul(self.mean, deviation, noise)
+        return self.mean + (self.root @ (deviation * noise)[..., None])[..., 0]
 
     def kl(self) -> Tensor:
         """KL(q || N(0, I)) per row and unit, in nats, shape (batch, q)."""
-        return 0.5 * (self.mean.square() + self.variance - 1.0 - self._log_determinants())
+        if self.root is None:
+            excess = torch.expm1(self.log_variance) - self.log_variance
+        else:
+            excess = self.variance - 1.0 - self._log_determinants()
+        return 0.5 * torch.addcmul(excess, self.mean, self.mean)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log q(z|x) per row, for z of shape (..., batch, q)."""
@@ -161,6 +165,8 @@ class LatentModel(nn.Module):
     squared_error: Callable[[Any, Tensor], Tensor]
     log_likelihood: Callable[[Any, Tensor], Tensor]
     follow_noise: Callable[[Tensor, float], None]
+    misfit: Callable[[Any, Tensor], Tensor]
+    likelihood_of: Callable[[Tensor], Tensor]
     fit_noise: Callable[[Any, Tensor, Tensor, Tensor], bool]
     gain: Callable[[Tensor, Tensor], Tensor]
     know_columns: Callable[[Any], None]
@@ -378,10 +384,17 @@ class VAE(LatentModel):
         """Squared distance of rows from the mean row."""
         return rows.scores.square().sum(-1) + rows.residual
 
+    def misfit(self, rows: Rows, mean: Tensor) -> Tensor:
+        """What noise of any variance is blamed for, per row: the squared error."""
+        return self.squared_error(rows, mean)
+
+    def likelihood_of(self, misfit: Tensor) -> Tensor:
+        """Log p(x|z) per row by its squared error, nats of scaled units."""
+        return -0.5 * (misfit / self.noise_variance + self._log_noise())
+
     def log_likelihood(self, rows: Rows, mean: Tensor) -> Tensor:
         """Log p(x|z) per row, nats of scaled units, given the decoded z."""
-        s2 = self.noise_variance
-        return -0.5 * (self.squared_error(rows, mean) / s2 + self._log_noise())
+        return self.likelihood_of(self.misfit(rows, mean))
 
     def follow_noise(self, log_likelihood: Tensor, rate: float) -> None:
         """Move the noise toward the mean squared error behind a mean log-likelihood."""
@@ -389,9 +402,9 @@ class VAE(LatentModel):
         error = -s2 * (2.0 * log_likelihood + self._log_noise())
         s2.lerp_((error / self.n_features).clamp(min=NOISE_FLOOR), rate)
 
-    def fit_noise(self, rows: Rows, mean: Tensor, share: Tensor, widest: Tensor) -> bool:
+    def fit_noise(self, rows: Rows, misfit: Tensor, share: Tensor, widest: Tensor) -> bool:
         """Set the noise to the mean squared error of rows, each counted by its share."""
-        error = rows.mean(share * self.squared_error(rows, mean))
+        error = rows.mean(share * misfit)
         noise = error / rows.mean(share).clamp(min=1e-6) / self.n_features
         largest = widest / self.n_features
         self.noise_variance.copy_(noise.clamp(max=largest).clamp(min=NOISE_FLOOR))

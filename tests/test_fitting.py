@@ -356,7 +356,7 @@ def test_an_autoencoder_gets_a_density_afterwards(X):
     assert model.log_prob(X).mean() > pca.log_prob(X).mean()
 
 
-@pytest.mark.parametrize(("shape", "sizes"), [((300, 5), (128, 128)), ((300, 20), "auto")])
+@pytest.mark.parametrize(("shape", "sizes"), [((300, 5), (64, 64)), ((300, 20), "auto")])
 def test_few_cells_have_narrow_layers(shape, sizes):
     chosen = options(architecture=MLP())
     assert suited(chosen, np.empty(shape)).architecture.hidden_layer_sizes == sizes

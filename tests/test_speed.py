@@ -5,6 +5,7 @@ import logging
 import shutil
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -296,7 +297,9 @@ def test_growth_is_a_power():
 
 def test_rows_are_written_in_chunks(tmp_path, monkeypatch):
     monkeypatch.setattr(speed_bars, "ROWS_PER_CHUNK", 4)
-    speed_bars.write_rows(tmp_path / "rows.npy", 10, 3)
+    rng = np.random.default_rng(0)
+    make = partial(speed_bars.low_rank, n_columns=3, rng=rng)
+    speed_bars.write_rows(tmp_path / "rows.npy", 10, 3, make)
     rows = np.load(tmp_path / "rows.npy")
     assert rows.shape == (10, 3)
     assert (np.abs(rows).sum(1) > 0).all()
@@ -340,6 +343,19 @@ def test_memory_of_a_mapped_file(tmp_path):
     (measured,) = SPEED["mapped_memory"](Source(), Settings(tmp_path), n_rows=2000, n_columns=50)
     assert 0 <= measured.value < 1
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.slow
+def test_time_of_a_mapped_file(tmp_path):
+    np.savez(tmp_path / "donors.npz", X=curve(600, 10), y=np.zeros(600))
+    source, settings = Source(str(tmp_path)), Settings(tmp_path)
+    figure = SPEED["mapped_time"](source, settings, shapes=[(2000, 1), (1000, 3)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = {measured.bar: measured.value for measured in figure}
+    assert list(found)[::2] == ["fit of a file, 2000 x 10", "fit of a file, 1000 x 30"]
+    assert min(found.values()) >= 0
+    assert not [*tmp_path.glob("tmp*")]
 
 
 def test_figures_are_written_as_bars(tmp_path, monkeypatch):
