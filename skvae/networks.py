@@ -242,7 +242,7 @@ class Conv(_Body):
         Maps after each halving.
     kernel_size : int, default=3
         Height and width of the convolutions, odd.
-    hidden_units : int or None, default=None
+    hidden_units : int or None, default=256
         Units of a dense layer between the smallest maps and the codes; None leaves it out.
     activation : {"silu", "relu", "leaky_relu", "gelu", "elu", "selu", "tanh"}, default="silu"
         Nonlinearity after each hidden layer.
@@ -267,7 +267,7 @@ class Conv(_Body):
         image_shape="auto",
         channels=(32, 64),
         kernel_size=3,
-        hidden_units=None,
+        hidden_units=256,
         activation="silu",
         dropout=0.0,
         normalization=None,

@@ -59,6 +59,7 @@ IMAGES |= {
     "conv, many halvings": Conv(channels=[4, 4, 4, 4, 4]),
     "conv, wide kernel": Conv(channels=(4, 5), kernel_size=7),
     "conv, hidden units": Conv(channels=(4, 5), hidden_units=6),
+    "conv, no hidden units": Conv(channels=(4, 5), hidden_units=None),
     "conv, dropout": Conv(channels=(4, 5), dropout=0.3),
     "conv, everything": Conv(normalization="batch", dropout=0.2, hidden_units=6),
     "conv, not square": Conv(image_shape=(9, 4)),
@@ -242,7 +243,9 @@ def test_images_of_every_shape_go_in_and_come_out(shape):
 
 
 def test_pixels_keep_their_places():
-    (module,) = build(Conv(image_shape=(2, 12, 16), channels=(4,)), [(5, 384)], seed=0)
+    (module,) = build(
+        Conv(image_shape=(2, 12, 16), channels=(4,), hidden_units=None), [(5, 384)], seed=0
+    )
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.fill_(0.0)
@@ -254,7 +257,7 @@ def test_pixels_keep_their_places():
 
 
 def test_every_pixel_counts():
-    (module,) = build(Conv(image_shape=(2, 7, 10)), [(140, 4)], seed=0)
+    (module,) = build(Conv(image_shape=(2, 7, 10), hidden_units=None), [(140, 4)], seed=0)
     x = rows(1, 140).requires_grad_()
     module(x).sum().backward()
     assert x.grad.all()
@@ -262,7 +265,7 @@ def test_every_pixel_counts():
 
 def test_further_columns_go_past_the_convolutions():
     sizes = [(2 * 36, 4), (3, 36)]
-    encoder, decoder = build(Conv(image_shape=(6, 6)), sizes, seed=0)
+    encoder, decoder = build(Conv(image_shape=(6, 6), hidden_units=None), sizes, seed=0)
     x = rows(5, 72)
     change = encoder(x) - encoder(torch.cat([x[:, :36], torch.zeros(5, 36)], 1))
     expected = x[:, 36:] @ encoder.dense[-1].weight[:, -36:].T
