@@ -126,6 +126,10 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "128": {"fitting.FEW_CELLS_WIDTHS": (128, 128)},
         "256": {"fitting.FEW_CELLS_WIDTHS": (256, 256)},
     },
+    "more than a few cells": {
+        "64": {"fitting.FEW_CELLS": 100_000},
+        "128": {"fitting.FEW_CELLS": 100_000, "fitting.FEW_CELLS_WIDTHS": (128, 128)},
+    },
     "activation": {
         "relu": {"architecture": MLP(activation="relu")},
         "gelu": {"architecture": MLP(activation="gelu")},
@@ -163,13 +167,12 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
     },
     "patience": {
         "2 looks": {"training.PATIENCE": 2},
-        "8 looks": {"training.PATIENCE": 8},
-        "50 steps at least": {"training.MIN_STEPS": 50},
-        "100 steps at least": {"training.MIN_STEPS": 100},
-        "150 steps at least": {"training.MIN_STEPS": 150},
-        "200 steps at least": {"training.MIN_STEPS": 200},
-        "fall of 1": {"training.FALL_SHARE": 1.0},
-        "fall to its end": {"training.FALL_PATIENCE": 10**9},
+        "4 looks": {"training.PATIENCE": 4},
+    },
+    "least steps": {"50": {"training.MIN_STEPS": 50}, "300": {"training.MIN_STEPS": 300}},
+    "fall": {
+        "of 1": {"training.FALL_SHARE": 1.0},
+        "to its end": {"training.FALL_PATIENCE": 10**9},
     },
     "noise": {"0.02": {"training.NOISE_RATE": 0.02}, "0.5": {"training.NOISE_RATE": 0.5}},
     "bend": {"3": {"vae._BEND": 3.0}, "1000": {"vae._BEND": 1000.0}},

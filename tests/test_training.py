@@ -117,7 +117,7 @@ def test_batches_stay_where_rows_are_few_or_a_person_chose_them():
 
 def test_overfitting_is_met_by_weight_decay():
     plan = plan_of(10_000)
-    run(plan, lambda n: min(n, 20.0), lambda n: float(n))
+    run(plan, lambda n: min(n, 20.0), lambda n: 2.0 * n)
     assert plan.weight_decay == WEIGHT_DECAYS[-1]
     assert plan.batch_size == 30
     assert plan.has_settled
