@@ -233,7 +233,7 @@ def run_trial(
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
     budget = make_budget(len(training), vae, options)
     plan = Plan(budget, options.recipe, len(training), rows.n_inputs)
-    learner = make_learner(vae, judge.generator, options, budget.batch_size)
+    learner = make_learner(vae, judge.generator, options)
     annealing = options.annealing
     if annealing is not None:
         learner.disturb = annealing.disturbance(learner)
@@ -372,12 +372,13 @@ def initial_prior(vae: LatentModel, seen: Rows, options: Options, number: int) -
     return module
 
 
-def make_learner(
-    vae: LatentModel, generator: torch.Generator, options: Options, batch_size: int
-) -> Learner:
-    """The model with its optimiser, in the precision that fits its size."""
-    n_products = batch_size * count_products(vae)
-    precision = resolve_precision(options.precision, options.device, n_products)
+def make_learner(vae: LatentModel, generator: torch.Generator, options: Options) -> Learner:
+    """The model with its optimiser, in the precision that fits the size of a step."""
+    n_products = count_products(vae)
+
+    def precision(batch_size: int) -> torch.dtype:
+        return resolve_precision(options.precision, options.device, batch_size * n_products)
+
     return Learner.of(vae, options.recipe, generator, precision)
 
 
@@ -485,7 +486,7 @@ def fit_online(
     seen = rows.take(everything[:_SEEN_ROWS]).drawn(generator)
     vae = initial_vae(kind, start, seen, options, previous=model)
     budget = make_budget(rows.n_rows, vae, options)
-    learner = make_learner(vae, generator, options, budget.batch_size)
+    learner = make_learner(vae, generator, options)
     plan = Plan(budget._replace(max_passes=sys.maxsize), options.recipe, rows.n_rows, rows.n_inputs)
     if online is not None:
         _resume(learner, online)

@@ -180,6 +180,7 @@ class Learner:
     weights: Weights
     recipe: Recipe
     generator: torch.Generator
+    precision: Callable[[int], torch.dtype]  # of a step of so many rows
     order: Order
     disturb: Disturbance | None = None
     step: int = 0
@@ -192,15 +193,14 @@ class Learner:
         vae: LatentModel,
         recipe: Recipe,
         generator: torch.Generator,
-        precision: torch.dtype,
+        precision: Callable[[int], torch.dtype],
     ) -> "Learner":
         averaged = copy.deepcopy(vae).eval()
         averaged_weights, _ = as_one_tensor(averaged)
         weights = Weights(vae.train(), recipe.optimizer)
-        vae.in_bfloat16 = precision == torch.bfloat16
         draw_with(vae, generator)
         order = Order(generator)
-        return cls(vae, averaged, averaged_weights, weights, recipe, generator, order)
+        return cls(vae, averaged, averaged_weights, weights, recipe, generator, precision, order)
 
     def go_back(self, state: dict[str, Tensor]) -> None:
         """Go on from other weights."""
@@ -282,6 +282,7 @@ def one_pass(learner: Learner, rows: Rows, training: Tensor, plan: "Plan") -> Te
     Of more rows than PASS_ROWS it takes a part, and the next pass goes on with the others.
     """
     bounds = []
+    learner.vae.in_bfloat16 = learner.precision(plan.batch_size) == torch.bfloat16
     chosen = learner.order.next(training, plan.pass_steps * plan.batch_size)
     here, order = rows.load(chosen)
     for index in order.split(plan.batch_size):

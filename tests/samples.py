@@ -128,7 +128,7 @@ class Setting:
         held_out, linear = self.rows.take(torch.arange(100)), start_vae(Model, start, chosen)
         is_deterministic = chosen.recipe.objective.is_deterministic
         self.judge = HeldOut.of(held_out, self.rows, linear, generator, is_deterministic)
-        self.learner = make_learner(self.vae, generator, chosen, BATCH_SIZE)
+        self.learner = make_learner(self.vae, generator, chosen)
 
     def train(self, plan=None, *report):
         plan = plan or plan_of(recipe=self.learner.recipe)

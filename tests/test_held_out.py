@@ -39,7 +39,13 @@ def trained():
     training = torch.arange(100, 500)
     budget = Budget(32, False, 60, early_stopping=True)
     plan = Plan(budget, RECIPE, len(training), rows.n_inputs)
-    train(Learner.of(vae, RECIPE, generator(), torch.float32), rows, training, judge, plan)
+    train(
+        Learner.of(vae, RECIPE, generator(), lambda n_rows: torch.float32),
+        rows,
+        training,
+        judge,
+        plan,
+    )
     return vae, origin, judge
 
 
