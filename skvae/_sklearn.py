@@ -6,12 +6,11 @@ from types import FrameType
 import numpy as np
 from scipy import sparse
 from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
-from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _get_output_config
 
 __all__ = [
     "Interval",
-    "InvalidParameterError",
     "StrOptions",
     "check_same_namespace",
     "float_dtypes",

@@ -230,6 +230,8 @@ class RandomWalk(Annealing):
                 if (k + 1) % every == 0:
                     with torch.no_grad():
                         learner.weights.values.copy_(here)
+                    record.losses.append(loss.mean())
+                    record.n_passes += 1
                     best.look(temperature, every, n_accepted / every)
                     loss, n_accepted = judge.losses(learner), 0
                 learner.step += 1
@@ -332,10 +334,11 @@ class _Best:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> bool:
-        """Go back to it, also where a person has had enough."""
+        """Go back to it, also where a person has had enough, once anything has been judged."""
         self.learner.go_back(self.state)
-        self.record.interrupted |= kind is KeyboardInterrupt
-        return kind is KeyboardInterrupt
+        is_enough = kind is KeyboardInterrupt and len(self.record.bounds) > 1
+        self.record.interrupted |= is_enough
+        return is_enough
 
 
 @torch.no_grad()

@@ -71,11 +71,6 @@ class Columns:
         """Whether cells are told by the schema; otherwise they are numbers as they stand."""
         return self.schema is not None and not self.is_plain
 
-    @property
-    def is_coded(self) -> np.ndarray:
-        """Which columns have levels."""
-        return self.n_levels > 0
-
     def encode(self, X, owner: str, fewest: int) -> np.ndarray:
         """Cells of a table, float64; a warning counts levels that fit has not seen."""
         assert self.schema is not None
@@ -162,6 +157,11 @@ def _refuse_infinite(values: np.ndarray, names: Sequence) -> None:
 
 
 def _check_sparse(likelihood: Likelihood) -> None:
+    if likelihood.is_stochastic:
+        raise ValueError(
+            "sparse rows cannot hold probabilities to draw from: make X dense (X.toarray()), or "
+            "use Bernoulli(stochastic=False)."
+        )
     if not likelihood.takes_sparse:
         raise ValueError(
             f"sparse rows cannot have the likelihood {type(likelihood).__name__}: use 'gaussian', "

@@ -40,7 +40,7 @@ def code_use(vae: Any, rows: Any) -> CodeUse:
         order.numpy(force=True),
         _spread(vae, codes)[order].numpy(force=True),
         codes.std(0)[order].clamp(min=1e-6).numpy(force=True),
-        (-left.diff() / total).numpy(force=True),
+        (-left.diff() / total).nan_to_num(0.0, 0.0, 0.0).numpy(force=True),
         q.kl().mean(0)[order].numpy(force=True),
         (q.mean.var(0) > ACTIVE_VARIANCE)[order].numpy(force=True),
     )
@@ -62,6 +62,7 @@ def _error_with(vae: Any, rows: Any, codes: Tensor, units: Tensor) -> Tensor:
 
 
 def _spread(vae: Any, codes: Tensor) -> Tensor:
+    """What a step of one in each unit is in the reconstruction."""
     size = torch.finfo(codes.dtype).eps ** (1 / 3)  # where truncation and rounding are balanced
     spread = []
     for step in size * torch.eye(vae.latent_dim, dtype=codes.dtype, device=codes.device):

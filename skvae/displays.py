@@ -492,9 +492,10 @@ class ReconstructionDisplay(_Display):
         X = before(X)
         rows = _complete(X, cls.__name__)
         pca = _fitted_pca(rows, vae.latent_dim_) if pca is None else pca
-        tables = {"original": rows} | {
-            name: _numbers(model.inverse_transform(model.transform(given)), cls.__name__)
-            for name, model, given in (("VAE", vae, X), ("PCA", pca, rows))
+        tables = {
+            "original": rows,
+            "VAE": _reconstruction(vae, X),
+            "PCA": _numbers(pca.inverse_transform(pca.transform(rows)), cls.__name__),
         }
         errors = {name: _error(tables[name], rows) for name in ("VAE", "PCA")}
         centre, scale, value_name = _units_of_lines(rows, image_shape)
@@ -931,6 +932,11 @@ def _complete(rows, display):
             "fill them first (impute does)."
         )
     return rows
+
+
+def _reconstruction(vae, X):
+    """Rows as the model has them: whole numbers are not rounded, as those of PCA are not."""
+    return vae._model.reconstruct(np.asarray(vae.transform(X), dtype=float), vae.whiten)
 
 
 def _column_names(vae):

@@ -9,7 +9,7 @@ import narwhals as nw
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import (
@@ -348,6 +348,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if record.interrupted and inside_search():
             raise KeyboardInterrupt
         self._publish(X_in, model, record, (X, weight), curves)
+        self._online, self._seed = None, options.seed
         self._warn(model, record)
         return self
 
@@ -384,14 +385,15 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         X_in, X, weight = self._validate(X, sample_weight, reset=first)
         curves = ([], [], []) if first else self._curves()
         n_seen = 0 if first else self.n_samples_
-        previous = None if first else (self._model, getattr(self, "_online", None))
+        previous = None if first else (self._model, self._online)
         options = self._options(X, weight, None if first else self._model)
         options.check_online()
         try:
-            model, record, self._online = fit_online(X, weight, options, previous)
+            model, record, online = fit_online(X, weight, options, previous)
         except DivergenceError as error:
             raise DivergenceError(f"{error}; {self._farthest(X)}") from error
         self._publish(X_in, model, record, (X, weight), curves, n_seen)
+        self._online, self._seed = online, options.seed
         return self
 
     def transform(self, X):
@@ -739,14 +741,14 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             answers = question(self._model, X)
         else:
             holed = np.isnan(X).any(1)
-            complete = question(self._model, X[~holed])
             answers = []
-            for ours, theirs in zip(
-                complete, question(self._model_with_missing(), X[holed]), strict=True
-            ):
-                answer = np.empty((len(X), *ours.shape[1:]))
-                answer[~holed], answer[holed] = ours, theirs
+            for theirs in question(self._model_with_missing(), X[holed]):
+                answer = np.empty((len(X), *theirs.shape[1:]))
+                answer[holed] = theirs
                 answers.append(answer)
+            if not holed.all():
+                for answer, ours in zip(answers, question(self._model, X[~holed]), strict=True):
+                    answer[~holed] = ours
         return [answer.astype(X.dtype, copy=False) for answer in answers]
 
     def _log_prob(self, X, n_draws=N_DRAWS):
@@ -802,10 +804,19 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _options(self, X, weight, previous):
         device = resolve_device(self.device)
-        random_state = check_random_state(self.random_state)
-        seed = int(random_state.randint(np.iinfo(np.int32).max))
         latent_dim = self.latent_dim
+        if previous is None:
+            random_state = check_random_state(self.random_state)
+            seed = int(random_state.randint(np.iinfo(np.int32).max))
+        else:  # of the same rows the same are held out
+            seed = self._seed
         if previous is not None:
+            if latent_dim not in ("auto", previous.latent_dim):
+                raise ValueError(
+                    f"latent_dim={latent_dim!r}, but training goes on with a model of "
+                    f"{previous.latent_dim} codes. Give latent_dim={previous.latent_dim}, or "
+                    "begin anew: fit with warm_start=False."
+                )
             latent_dim = previous.latent_dim
         elif latent_dim == "auto":
             rows = features_of(X, weight) if isinstance(X, Table) else X
@@ -843,14 +854,14 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _forget(self):
         learned = [name for name in vars(self) if name.endswith("_") and name[0] != "_"]
-        for name in (*learned, "_model", "_online", "_dtype", "_columns"):
+        for name in (*learned, "_model", "_online", "_seed", "_dtype", "_columns"):
             self.__dict__.pop(name, None)
 
     def _publish(self, X_in, model, record, rows, curves, n_seen=0):
         """Set what fit learned, all at once, in the units of the data."""
         start, use, jacobian = model.start, model.use, model.start.log_jacobian
         padding = np.zeros(model.latent_dim - start.latent_dim)
-        self._model = model
+        pca_score = model.start_score(start, *rows)  # which may take long, and be interrupted
         self._dtype = np.dtype(to_numpy(X_in).dtype)
         self.latent_dim_ = model.latent_dim
         self.n_samples_ = n_seen + rows[0].shape[0]
@@ -866,7 +877,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.kept_ = model.kept
         self.start_weight_ = model.reported_start_weight
         self.converged_ = record.converged
-        self.pca_score_ = model.start_score(start, *rows)
+        self.pca_score_ = pca_score
         self.mean_ = like(X_in, model.mean.astype(self._dtype))
         self.scale_ = like(X_in, model.scale) if np.ndim(model.scale) else model.scale
         noise = model.noise_variances
@@ -877,6 +888,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.prior_ = Normal() if model.prior is None else model.prior
         self.n_active_ = int(use.is_active.sum())
         self.device_ = model.device
+        self._model = model
 
     def _curves(self):
         """What a fit that goes on adds to."""
@@ -982,8 +994,12 @@ def _in_users_units(look, start):
 
 
 def _component(value, table):
-    """A component, or the one that a name stands for."""
-    return table[value]() if isinstance(value, str) else value
+    """A component of the fit's own, or the one that a name stands for."""
+    if isinstance(value, str):
+        return table[value]()
+    if isinstance(value, type) and issubclass(value, BaseEstimator):
+        raise TypeError(f"{value.__name__} is a class; give one of its kind, {value.__name__}().")
+    return clone(value) if isinstance(value, BaseEstimator) else value
 
 
 def _unless_auto(value):

@@ -5,7 +5,7 @@ row filled with that, and its posterior is as much wider as the start's is. Dens
 the observed cells. The model itself is the one that was fitted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ class FilledModel(MixedModel):
     @classmethod
     def of(cls, fitted: Model) -> "FilledModel":
         """The same model for rows with missing cells."""
-        start = _mixed_start(fitted.start, fitted.start.noise_variance)
+        start = _mixed_start(fitted.start)
         return cls(
             start,
             fitted.latent_dim,
@@ -82,9 +82,16 @@ class FilledModel(MixedModel):
         vae = FilledVAE(start, self.fitted.start, self.fitted.vae(torch.float64))
         return vae.to(self.device).eval().requires_grad_(False)
 
+    def _starts(self) -> list[tuple[MixedVAE, float]]:
+        """One for each noise that the density of the linear start is a mixture of."""
+        noises = self.fitted.start.noise_variances
+        starts = [_mixed_start(replace(self.fitted.start, noise_variance=s2)) for s2 in noises]
+        vaes = [MixedVAE(start).to(self.device).requires_grad_(False) for start in starts]
+        return [(vae, 1.0 / len(vaes)) for vae in vaes]
 
-def _mixed_start(pca: ProbabilisticPCA, noise_variance: float) -> MixedStart:
-    """Probabilistic PCA as a start of one Gaussian block."""
+
+def _mixed_start(pca: ProbabilisticPCA, noise_variance: float | None = None) -> MixedStart:
+    """Probabilistic PCA as a start of one Gaussian block, which may have noise of its own."""
     d, q = pca.n_features, pca.latent_dim
     loadings = pca.components[:q].T * pca.weights
     constants = {
@@ -92,7 +99,7 @@ def _mixed_start(pca: ProbabilisticPCA, noise_variance: float) -> MixedStart:
         "scale": np.full(d, pca.scale),
         "floor": np.zeros(d),
         "bias": np.zeros(d),
-        "dispersion": np.full(1, 0.5 * np.log(noise_variance)),
+        "dispersion": np.full(1, 0.5 * np.log(noise_variance or pca.noise_variance)),
     }
     factors = FactorModel(np.zeros(d), loadings, np.full(d, pca.noise_variance), np.arange(d))
     return MixedStart(

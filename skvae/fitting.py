@@ -460,6 +460,7 @@ class Online:
     weights: dict[str, np.ndarray]
     averaged: dict[str, np.ndarray]
     moments: list[np.ndarray]  # what the optimiser remembers of past gradients
+    optimizer: str  # whose they are
     step: int
 
 
@@ -479,7 +480,11 @@ def fit_online(
     kind, rng = kind_of(X), np.random.RandomState(options.seed)
     start = model.start if model else new_start(kind, X, weight, options, rng)
     if not 0 < start.latent_dim < start.n_directions:
-        return linear_model(kind, start, X, options), linear_record(kind, start, X, weight), None
+        return (
+            linear_again(model, kind, start, X, options),
+            linear_record(kind, start, X, weight),
+            None,
+        )
     rows = make_rows(kind, start, X, weight, options)
     generator = torch.Generator(options.device).manual_seed(options.seed)
     everything = torch.arange(rows.n_rows, device=options.device)
@@ -509,22 +514,36 @@ def fit_online(
         judge.look(learner.show())
     online = _snapshot(learner)
     if kept.share == 0.0:
-        return linear_model(kind, start, X, options), record, online
+        return linear_again(model, kind, start, X, options), record, online
     # Too few rows say nothing of the codes: their use is then that of the model before.
     use = use_of(learner.averaged, seen) if can_judge or model is None else model.use
     return trained_model(kind, learner.averaged, start, kept, use, options), record, online
 
 
+def linear_again(model: Model | None, kind: type[Model], start, X, options: Options) -> Model:
+    """The linear start: the model so far, which more rows know better, where it is that."""
+    if model is not None and model.kept == 0.0:
+        return model
+    return linear_model(kind, start, X, options)
+
+
 def _snapshot(learner: Learner) -> Online:
     moments = [moment.numpy(force=True).copy() for moment in learner.weights.moments]
-    return Online(arrays(learner.vae), arrays(learner.averaged), moments, learner.step)
+    optimizer = type(learner.recipe.optimizer).__name__
+    return Online(arrays(learner.vae), arrays(learner.averaged), moments, optimizer, learner.step)
 
 
 def _resume(learner: Learner, online: Online) -> None:
+    """Go on where training stood, but for a prior or an optimiser that was changed since."""
     for module, state in ((learner.vae, online.weights), (learner.averaged, online.averaged)):
-        module.load_state_dict({name: torch.tensor(array) for name, array in state.items()})
-    for moment, array in zip(learner.weights.moments, online.moments, strict=True):
-        moment.copy_(torch.tensor(array))
-    for part in learner.weights.parts:
-        part.step.fill_(online.step)
+        fresh = module.state_dict()
+        same = {k: w for k, w in state.items() if k in fresh and w.shape == fresh[k].shape}
+        module.load_state_dict(fresh | {k: torch.tensor(w) for k, w in same.items()})
     learner.step = online.step
+    moments = learner.weights.moments
+    is_same = type(learner.recipe.optimizer).__name__ == online.optimizer
+    if is_same and [m.shape for m in moments] == [m.shape for m in online.moments]:
+        for moment, array in zip(moments, online.moments, strict=True):
+            moment.copy_(torch.tensor(array))
+        for part in learner.weights.parts:
+            part.step.fill_(online.step)

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 _LOG_2PI = math.log(2 * math.pi)
 _SMALLEST_NOISE = 1e-3  # of a column, in its standard deviations
-_LOG_RATE = (-15.0, 15.0)  # of counts
+_LOG_RATE = 15.0  # of counts may be so far outside of 0 and that of the column's mean
 _FAR = 1e4  # a logit beyond every threshold
 
 Constants = dict[str, np.ndarray]
@@ -348,7 +348,8 @@ class Bernoulli(Likelihood):
             return
         if sparse.issparse(values):
             cells = sparse.coo_array(values)
-            _refuse_cell(cells, cells.data != 1, names, "'bernoulli' needs 0 or 1", "use 'poisson'")
+            wrong = (cells.data != 0) & (cells.data != 1)
+            _refuse_cell(cells, wrong, names, "'bernoulli' needs 0 or 1", "use 'poisson'")
             return
         wrong = ~(np.isnan(values) | (values == 0) | (values == 1))
         _refuse(wrong, values, names, "'bernoulli' needs 0 or 1", "use 'gaussian' or a threshold")
@@ -747,8 +748,12 @@ class Poisson(Likelihood):
     def features(self, block, x):
         return (self._stabilised(block._buffers, x) - block.center) / block.scale
 
+    def _bounded(self, block, eta):
+        low, high = block.bias.clamp(max=0.0), block.bias.clamp(min=0.0)
+        return eta.clamp(low - _LOG_RATE, high + _LOG_RATE)
+
     def _log_rate(self, block, x, eta):
-        log_rate = eta.clamp(*_LOG_RATE)
+        log_rate = self._bounded(block, eta)
         if self.size_factor is True:
             log_rate = log_rate + self._total(block._buffers, x).log()[:, None]
         return log_rate
@@ -759,7 +764,7 @@ class Poisson(Likelihood):
 
     def expectation(self, block, eta):
         """Mean counts; of a row with the median total, where totals count."""
-        return eta.clamp(*_LOG_RATE).exp() * block.median.clamp(min=1.0)
+        return self._bounded(block, eta).exp() * block.median.clamp(min=1.0)
 
     def with_size(self, block, eta, x):
         if self.size_factor is not True:

@@ -25,6 +25,8 @@ _N_ITERATIONS = 3  # in single precision, before those in double
 _MAX_DIRECTIONS = 512
 # A tail that holds less than this share of what latent_dim units leave cannot change a model much.
 _TAIL_SHARE = 0.02
+# Share of the last unit's variance that is not noise, at least.
+_LEAST_SIGNAL = 1e-6
 # latent_dim="auto" looks at no more units than this, on this many folds.
 _MAX_AUTO_DIM = 32
 _N_FOLDS = 5
@@ -104,8 +106,11 @@ class ProbabilisticPCA:
     def with_latent_dim(self, latent_dim: int) -> "ProbabilisticPCA":
         """The model of the same rows with fewer units; at most as many as there are directions."""
         q = min(latent_dim, self.latent_dim)
-        rest = self._rest(q) / (self.n_features - q) if q < self.latent_dim else None
-        return replace(self, latent_dim=q, noise_variance=rest or self.noise_variance)
+        noise = self.noise_variance
+        if q < self.latent_dim:
+            mean_rest = self._rest(q) / (self.n_features - q)
+            noise = _noise(mean_rest, self.variances[q - 1]) or noise
+        return replace(self, latent_dim=q, noise_variance=noise)
 
     def scores(self, X, dtype: np.dtype) -> np.ndarray:
         """Scores of dense or sparse rows, shape (n, k), computed in dtype."""
@@ -229,7 +234,7 @@ def fit_linear(
     q = min(latent_dim, rank)
     left = np.maximum(rows.total_variance - np.cumsum(variances[:limit]), 0.0)
     if q < rank:
-        noise = left[q - 1] / (n_features - q)
+        noise = _noise(left[q - 1] / (n_features - q), variances[q - 1])
     else:  # no noise is no density; far below the smallest variance it is one, and exact
         noise = min(1e-6, 1e-3 * variances[q - 1]) if q else 1e-6
     enough = int(np.searchsorted(-left, -_TAIL_SHARE * left[q - 1])) + 1 if q else 1
@@ -245,6 +250,14 @@ def fit_linear(
         n_rows=n_rows,
         rank=rank,
     )
+
+
+def _noise(mean_rest: float, variance: float) -> float:
+    """Noise by the variance left per direction, below that of the last unit.
+
+    Where all directions have the same variance, rounding decides which is greater.
+    """
+    return float(min(mean_rest, (1.0 - _LEAST_SIGNAL) * variance))
 
 
 def choose_latent_dim(X, sample_weight: np.ndarray | None, rng: np.random.RandomState) -> int:
@@ -274,7 +287,7 @@ def choose_latent_dim(X, sample_weight: np.ndarray | None, rng: np.random.Random
 
 def farthest_cell(X, names=None) -> str:
     """The column whose farthest value is the most standard deviations from its mean, in words."""
-    rows = _Rows(X, None)
+    rows = _Rows(_without_gaps(X), None)
     variance, farthest = np.zeros(X.shape[1]), np.zeros(X.shape[1])
     for _, x in rows:
         variance += np.square(x).sum(0)
@@ -286,6 +299,14 @@ def farthest_cell(X, names=None) -> str:
         f"the value farthest out, {deviations[column]:.3g} standard deviations from its mean, is "
         f"in column {name}: clip or transform that column, or scale the columns before fit"
     )
+
+
+def _without_gaps(X):
+    """Rows with missing cells at their column's mean."""
+    if sparse.issparse(X) or not np.isnan(X).any():
+        return X
+    n_there = np.maximum((~np.isnan(X)).sum(0), 1)
+    return np.where(np.isnan(X), np.nansum(X, 0) / n_there, X)
 
 
 class _Rows:

@@ -247,7 +247,7 @@ class MixedVAE(LatentModel):
     @torch.no_grad()
     def undo_shrinkage(self) -> None:
         """Make the posterior mean the point code; as in vae.py."""
-        self.linear_gain.copy_(self.code_scale)
+        self.linear_gain.mul_(self.code_scale)
         self.code_scale.fill_(1.0)
 
     @property

@@ -20,7 +20,7 @@ from skvae.likelihoods import Gaussian, noise_variance
 from skvae.linear import Spectra, batches
 from skvae.mixed import MASKED_SHARE, Cells, MixedVAE, Table, branch_sizes
 from skvae.model import HIDDEN_CELLS, N_DRAWS, Model, shared_draws, to_numpy
-from skvae.objective import importance_bound, log_weight, mixture
+from skvae.objective import importance_bound, log_weight
 
 N_RESAMPLING_DRAWS = 128  # from each component, of which multiple imputations are chosen
 N_CONDITIONAL_DRAWS = 1024
@@ -63,15 +63,16 @@ class MixedModel(Model):
     def start_use(start: Any, X: Table) -> CodeUse:
         """What the codes of the linear start hold, measured on some of the rows."""
         vae = MixedVAE(start).requires_grad_(False)
-        return code_use(vae, Cells(_dense(X.values[:_USE_ROWS], "cpu")))
+        return code_use(vae, Cells(_dense(X.values[_spread(X.shape[0], _USE_ROWS)], "cpu")))
 
     @staticmethod
     @torch.inference_mode()
     def start_score(start: Any, X: Table, weight: np.ndarray | None) -> float:
         """Mean log-likelihood of the training rows under the linear start (some, if many)."""
         few = max(_FEWEST_SCORED, min(_MOST_SCORED, _SCORED_CELLS // len(start.bias)))
-        rows, vae = X.values[:few], MixedVAE(start)
-        w = None if weight is None else weight[:few]
+        some = _spread(X.shape[0], few)
+        rows, vae = X.values[some], MixedVAE(start)
+        w = None if weight is None else weight[some]
         bounds = [
             importance_bound(vae, Cells(_dense(rows[part], "cpu")), shared_draws(start.latent_dim))
             for part in batches(rows.shape[0], rows.shape[1] + HIDDEN_CELLS)
@@ -104,8 +105,11 @@ class MixedModel(Model):
                 for i, j in enumerate(block.columns):
                     cells[j] = values[:, i : i + 1]
                 continue
-            like = part.new_zeros(len(z), len(block.columns))
-            levels = [block.log_prob(like + k, part) for k in range(max(n_levels[block.columns]))]
+            last = torch.as_tensor(n_levels[block.columns] - 1).to(part)
+            levels = [
+                block.log_prob(last.clamp(max=k).expand(len(z), -1), part)
+                for k in range(max(n_levels[block.columns]))
+            ]
             for i, j in enumerate(block.columns):
                 cells[j] = torch.stack([p[:, i] for p in levels[: n_levels[j]]], -1).exp()
         return to_numpy([torch.cat(cells, -1)])
@@ -123,31 +127,21 @@ class MixedModel(Model):
         draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
         bounds = []
         for components, rows in self._components(X):
-            each = [importance_bound(vae, rows, draws) for vae, _ in components]
-            bounds.append(mixture(each[0], each[1], self._weight) if len(each) == 2 else each[0])
+            each = [importance_bound(vae, rows, draws) + share for vae, share in components]
+            bounds.append(torch.logsumexp(torch.stack(each), 0))
         return to_numpy(bounds)
 
     @torch.inference_mode()
     def sample(self, n_samples: int, rng: np.random.RandomState, dtype=None) -> np.ndarray:
         """Draws from the mixture, noise included, shape (n_samples, c)."""
-        z = torch.from_numpy(rng.standard_normal((n_samples, self.start.latent_dim)))
-        from_start = torch.from_numpy(rng.random_sample(n_samples) < self.start_weight)
-        x = np.empty((n_samples, self.start.n_features))
-        generator = _generator(rng, self.device)
-        z, from_start = z.to(self.device), from_start.to(self.device)
-        components = self._modules()
-        ours = z if self.prior is None else components[0].sample_prior(n_samples, generator)
-        for rows in batches(n_samples, len(self.start.bias) + HIDDEN_CELLS):
-            eta = components[0].decode(ours[rows])
-            if len(components) == 2:
-                linear = components[1].decode(z[rows])
-                eta = torch.where(from_start[rows, None], linear, eta)
-                # Dispersions differ: each row is drawn by the component that it belongs to.
-                drawn = _drawn(components[0], eta, generator)
-                other = _drawn(components[1], eta, generator)
-                x[rows] = np.where(from_start[rows, None].numpy(force=True), other, drawn)
-            else:
-                x[rows] = _drawn(components[0], eta, generator)
+        x, generator = np.empty((n_samples, self.start.n_features)), _generator(rng, self.device)
+        density = self._density()
+        chosen = rng.choice(len(density), n_samples, p=[share for _, share in density])
+        for n, (vae, _) in enumerate(density):
+            own = np.flatnonzero(chosen == n)
+            for part in batches(len(own), len(self.start.bias) + HIDDEN_CELLS):
+                z = vae.sample_prior(len(own[part]), generator)
+                x[own[part]] = _drawn(vae, vae.decode(z), generator)
         return x
 
     @torch.inference_mode()
@@ -247,26 +241,23 @@ class MixedModel(Model):
                 values[columns] = constants[name]
         return values
 
-    @property
-    def _weight(self) -> Tensor:
-        return torch.tensor(self.start_weight, dtype=torch.float64)
-
-    def _modules(self) -> list[MixedVAE]:
-        """The trained model and the linear start, or the start alone."""
-        vae = self.vae(torch.float64)
+    def _density(self) -> list[tuple[MixedVAE, float]]:
+        """Components and their weights: the trained model and the linear start, or the latter."""
+        starts = self._starts()
         if self.architecture is None:
-            return [vae]
-        start = MixedVAE(self.start).to(self.device).requires_grad_(False)
-        return [vae, start]
+            return starts
+        trained = self.vae(torch.float64), 1.0 - self.start_weight
+        return [trained, *((start, self.start_weight * share) for start, share in starts)]
+
+    def _starts(self) -> list[tuple[MixedVAE, float]]:
+        """The linear start, as a mixture."""
+        return [(MixedVAE(self.start).to(self.device).requires_grad_(False), 1.0)]
 
     def _components(self, X) -> Iterator[tuple[list, Cells]]:
         """Batches of rows, with the components of the mixture and their log-weights."""
-        modules = self._modules()
-        shares = [0.0]
-        if len(modules) == 2:
-            shares = [math.log1p(-self.start_weight), math.log(self.start_weight)]
+        components = [(vae, math.log(share)) for vae, share in self._density()]
         for rows in batches(X.shape[0], len(self.start.bias) + HIDDEN_CELLS):
-            yield list(zip(modules, shares, strict=True)), Cells(_dense(X[rows], self.device))
+            yield components, Cells(_dense(X[rows], self.device))
 
     def _batches(self, X, dtype) -> Iterator[tuple[MixedVAE, Cells]]:
         vae = self.vae(torch.float64)
@@ -351,6 +342,12 @@ def missing_share(values) -> float:
 
 def _generator(rng: np.random.RandomState, device: str) -> torch.Generator:
     return torch.Generator(device).manual_seed(int(rng.randint(np.iinfo(np.int32).max)))
+
+
+def _spread(n_rows: int, most: int) -> np.ndarray:
+    """Positions of so many rows, evenly over all of them: tables are often sorted."""
+    n = min(n_rows, most)
+    return np.arange(n) * n_rows // n
 
 
 def _dense(values, device: str) -> Tensor:

@@ -281,8 +281,12 @@ class Model:
         return self.use.spread * self.start.scale
 
     def _unit(self, whiten: bool) -> np.ndarray:
-        """What a step of one in the prior's coordinate is in a code, shape (q,)."""
-        return 1.0 / self.use.deviation if whiten else self.spread
+        """What a step of one in the prior's coordinate is in a code, shape (q,).
+
+        Where it is nothing, as of rows that are all alike, codes stay in that coordinate.
+        """
+        unit = 1.0 / self.use.deviation if whiten else self.spread
+        return np.where(unit > 0, unit, 1.0)
 
     @property
     def noise_variance(self) -> float:

@@ -199,7 +199,7 @@ class MLP(_Body):
         """
         self._check_hidden()
         sizes = self.hidden_layer_sizes
-        if isinstance(sizes, str) and sizes == "auto":
+        if _is_auto(sizes):
             sizes = (_WIDTHS[max(n_in, n_out) > _NARROW],) * 2
         layers: list[nn.Module] = []
         for size in _whole_numbers("hidden_layer_sizes", sizes, "'auto' or ", "(256, 256)"):
@@ -222,7 +222,7 @@ class MLP(_Body):
         MLP
             A body with these sizes, or this one.
         """
-        if self.hidden_layer_sizes != "auto":
+        if not _is_auto(self.hidden_layer_sizes):
             return self
         return clone(self).set_params(hidden_layer_sizes=sizes)
 
@@ -323,7 +323,7 @@ class Conv(_Body):
 
     def _shape(self, n_in: int, n_out: int) -> tuple[int, ...]:
         """Colours, height and width."""
-        if isinstance(self.image_shape, str) and self.image_shape == "auto":
+        if _is_auto(self.image_shape):
             return _guess_shape(n_in, n_out)
         example = "(height, width) or (colours, height, width)"
         shape = _whole_numbers("image_shape", self.image_shape, "'auto' or ", example)
@@ -437,6 +437,10 @@ def _check_name(option: str, name: object, table: dict, more: str = "") -> None:
         raise ValueError(f"{option}={name!r} is unknown; known: {sorted(table)}{more}.")
 
 
+def _is_auto(value: object) -> bool:
+    return isinstance(value, str) and value == "auto"
+
+
 def _is_count(value: object) -> bool:
     return isinstance(value, Integral) and int(value) >= 1
 
@@ -495,6 +499,13 @@ def build(architecture: Architecture, sizes: list[tuple[int, int]], seed: int) -
                 f"the architecture's module holds {unfit[0]}, which draws from torch's global "
                 "generator; remove it, or use skvae.MLP(dropout=...) or skvae.networks.Dropout."
             )
+        lost = [name for part in module.modules() for name in _left_out(part)]
+        if lost:
+            raise ValueError(
+                f"the architecture's module holds the tensor {lost[0]!r} outside of its state, so "
+                "that it would be lost when the model is kept; make it a buffer by "
+                f"register_buffer({lost[0]!r}, ...), persistent."
+            )
         shape = tuple(_evaluate(module, torch.zeros(2, n_in)).shape)
         if shape != (2, n_out):
             raise ValueError(
@@ -544,6 +555,12 @@ def start_at_zero(module: nn.Module, n_in: int) -> None:
             "the last layer of the architecture's module must be linear, so that its "
             "output can start at zero; remove what follows it or use init='random'."
         )
+
+
+def _left_out(module: nn.Module) -> list[str]:
+    """Names of tensors that a module holds, but not as state."""
+    plain = [name for name, value in vars(module).items() if isinstance(value, Tensor)]
+    return plain + sorted(module._non_persistent_buffers_set)
 
 
 def _has_weight(module: nn.Module) -> bool:

@@ -171,12 +171,6 @@ class Schema:
         """The names of the columns."""
         return [column.name for column in self.columns]
 
-    def position(self, name: object) -> int:
-        """Return the position of a column."""
-        if name not in self.names:
-            raise ValueError(f"X has no column {name!r}; its columns are {self.names[:20]}.")
-        return self.names.index(name)
-
     def encode(self, X) -> tuple[np.ndarray, dict]:
         """Return values, shape (n, d), and the number of unseen levels of the columns with any."""
         frame, container = _read(X)
@@ -207,17 +201,15 @@ class Schema:
                 f"X has {len(names)} features, but {len(self.columns)} were seen in fit."
             )
 
-    def decode(self, values, index=None, container: str | None = None, missing=None):
-        """Return the table that values, shape (n, d), stand for.
+    def decode(self, values, index=None, container: str | None = None):
+        """Return the table that values, shape (n, d), stand for; NaN are missing cells.
 
         `index` is that of a pandas result. `container` is another library than that of fit, which
-        has no dtypes of fit. Where `missing`, shape (n, d), is true, the cells are missing.
+        has no dtypes of fit.
         """
         values = np.asarray(values, dtype=np.float64)
         if values.ndim != 2 or values.shape[1] != len(self.columns):
             raise ValueError(f"Values of shape {values.shape} for {len(self.columns)} columns.")
-        if missing is not None:
-            values = np.where(missing, np.nan, values)
         container = container or self.container
         if container == "numpy":
             return _to_array(self.columns, values)

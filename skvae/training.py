@@ -31,7 +31,7 @@ PASS_ROWS = 131_072  # that a pass takes at most: after it the held-out rows are
 BLOCK_ROWS = 256  # neighbours that come together where a pass does not take all the rows
 NOISE_RATE = 0.1  # share of a batch's squared error in the running noise variance
 CHECK_STEPS = 25  # about as many lie between two looks at the held-out rows, or one pass
-MIN_STEPS = 100  # before the bound can have settled
+MIN_STEPS = 300  # before the bound can have settled
 PATIENCE = 3  # looks without a gain of TOLERANCE before the rate falls
 TOLERANCE = 0.01
 ENLARGEMENT = 4  # of batches, once the bound has settled without overfitting
@@ -132,11 +132,6 @@ class Weights:
         """Move against the gradient."""
         for part in self.parts:
             self.optimizer.move(part, rate, weight_decay)
-
-    def forget(self) -> None:
-        """Begin again with no memory of past gradients."""
-        for moment in (*self.moments, *(part.step for part in self.parts)):
-            moment.zero_()
 
 
 class Order:
@@ -268,7 +263,7 @@ def train(
                 learner.go_back(best)
             report(Progress(record.n_passes, plan.last_pass, record.bounds))
     except KeyboardInterrupt:
-        if record.n_passes == 0:
+        if len(record.bounds) == 1:  # nothing has been judged
             raise
         record.interrupted = True
     learner.go_back(best)

@@ -150,7 +150,6 @@ def test_numbers_become_levels_where_a_person_asks(frame):
     assert coded_columns("auto", list(frame.columns)) == set()
     columns = Columns.of(frame, {"visits": "categorical"})
     assert_array_equal(columns.n_levels, [0, 0, 2, 3, 4])
-    assert_array_equal(columns.is_coded, [False, False, True, True, True])
     assert_array_equal(columns.encode(frame, "", 1)[:, 4], [0, 1, 2, 3])
 
 

@@ -325,6 +325,14 @@ def test_codes_of_a_table_are_drawn(of_table, table):
 # Reconstructions
 
 
+def test_whole_numbers_are_not_rounded_before_they_are_compared():
+    """Rounding would count as the model's error, and not as PCA's."""
+    table = pd.DataFrame(np.random.default_rng(0).integers(0, 5, (80, 4)), columns=list("abcd"))
+    vae = VAETransformer(2, max_iter=0).set_output(transform="pandas").fit(table)
+    errors = ReconstructionDisplay.from_estimator(vae, table).errors
+    assert errors["VAE"] == pytest.approx(errors["PCA"])
+
+
 def test_rows_and_reconstructions_are_drawn_as_lines(trained, curve):
     display = ReconstructionDisplay.from_estimator(trained, curve, n_rows=5, random_state=0)
     pca = PCA(2).fit(curve)

@@ -935,6 +935,67 @@ def test_warm_start_loses_nothing_when_no_pass_helps(curve):
     assert vae.score(curve) > score - 0.1
 
 
+def test_warm_start_keeps_out_the_same_rows(curve, monkeypatch):
+    """What judged the first fit was not learnt from in the second, whatever random_state."""
+    found = []
+    split = skvae.fitting.split
+
+    def noted(*args):
+        found.append(split(*args))
+        return found[-1]
+
+    monkeypatch.setattr(skvae.fitting, "split", noted)
+    vae = quick(warm_start=True, random_state=None).fit(curve).fit(curve)
+    assert torch.equal(found[0][0], found[1][0])
+    vae.set_params(warm_start=False).fit(curve)
+    assert not torch.equal(found[0][0], found[2][0])
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_other_codes_than_before_are_refused(curve, method):
+    vae = quick(warm_start=True).fit(curve).set_params(latent_dim=3)
+    with pytest.raises(ValueError, match="latent_dim=3, but training goes on with a model of 2"):
+        getattr(vae, method)(curve)
+
+
+def test_partial_fit_goes_on_from_the_last_fit(curve):
+    vae = quick(warm_start=True, max_iter=40).partial_fit(curve)
+    first = vae.partial_fit(curve).score(curve)
+    gain = vae.fit(curve).score(curve) - first
+    assert gain > 0.5
+    assert vae.partial_fit(curve).score(curve) > first + 0.5 * gain
+
+
+def test_partial_fit_takes_another_prior_and_optimizer(curve):
+    vae = quick().partial_fit(curve).partial_fit(curve)
+    for changed in ({"optimizer": "sgd"}, {"optimizer": "rmsprop"}, {"prior": "mixture"}):
+        vae.set_params(**changed).partial_fit(curve)
+        assert np.isfinite(vae.transform(curve)).all()
+    vae.set_params(prior=skvae.Mixture(n_components=3)).partial_fit(curve)
+    assert vae.prior_.n_components == 3
+
+
+@pytest.mark.parametrize(
+    ("component", "changed"),
+    [
+        (
+            {"architecture": MLP(hidden_layer_sizes=(9,))},
+            {"architecture__hidden_layer_sizes": (5,)},
+        ),
+        ({"architecture": MLP()}, {"architecture__activation": "tanh"}),
+        ({"prior": skvae.Mixture(n_components=2)}, {"prior__n_components": 3}),
+    ],
+    ids=["sizes", "activation", "prior"],
+)
+def test_a_fitted_model_does_not_follow_its_parameters(curve, component, changed):
+    vae = clone(quick(max_iter=40, **component)).fit(curve)
+    assert vae.kept_ > 0
+    codes, score = vae.transform(curve), vae.score(curve)
+    vae.set_params(**changed)
+    np.testing.assert_array_equal(vae.transform(curve), codes)
+    assert vae.score(curve) == score
+
+
 # checklist 57
 def test_warm_start_wants_the_same_columns(curve):
     vae = quick(warm_start=True).fit(curve)

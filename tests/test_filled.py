@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import multivariate_normal
 
 from skvae.filled import FilledModel
 from tests.samples import curve, fitted, gaussian
@@ -91,6 +92,24 @@ def test_the_density_is_the_marginal_of_the_observed_cells(linear):
         log_det = np.linalg.slogdet(2 * np.pi * own)[1]
         exact = -0.5 * (error @ np.linalg.solve(own, error) + log_det)
         assert_allclose(log_prob, exact, rtol=0, atol=1e-8)
+
+
+def test_few_rows_of_many_columns_have_the_density_of_both_noises():
+    """Without a column it is that of the others, whose noise fewer directions show as well."""
+    X = gaussian(30, 60)
+    model = fitted(X[:20], latent_dim=3, max_iter=0)
+    start, rows = model.start, X[20:].copy()
+    rows[:, 7] = np.nan
+    there = np.arange(60) != 7
+    assert len(start.noise_variances) == 2
+    parts = []
+    for noise in start.noise_variances:
+        inside = (start.components[:3].T * (start.variances[:3] - noise)) @ start.components[:3]
+        covariance = (inside + noise * np.eye(60)) * start.scale**2
+        normal = multivariate_normal(start.mean[there], covariance[np.ix_(there, there)])
+        parts.append(normal.logpdf(rows[:, there]))
+    exact = np.logaddexp(*parts) - np.log(2)
+    assert_allclose(FilledModel.of(model).log_prob(rows), exact, rtol=0, atol=1e-6)
 
 
 def test_imputed_cells_are_the_conditional_means(linear):

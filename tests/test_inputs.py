@@ -401,6 +401,25 @@ def test_options_of_a_component_are_checked(X, params, match):
     assert_refused(X, match, vae=quick(architecture=MLP(**params)))
 
 
+class Forgetful(nn.Linear):
+    """A module with a tensor that its state does not hold."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__(n_in, n_out)
+        self.factor = torch.ones(())
+
+    def forward(self, x):
+        return self.factor * super().forward(x)
+
+
+class Rebuilt(nn.Linear):
+    """A module with a buffer that its state does not hold."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__(n_in, n_out)
+        self.register_buffer("factor", torch.ones(()), persistent=False)
+
+
 def ends_in_a_sigmoid(n_in, n_out):
     return nn.Sequential(nn.Linear(n_in, n_out), nn.Sigmoid())
 
@@ -411,8 +430,11 @@ def ends_in_a_sigmoid(n_in, n_out):
         (lambda n_in, n_out: "module", TypeError, "must return a torch.nn.Module"),
         (lambda n_in, n_out: nn.Linear(n_in, n_out + 1), ValueError, "shape"),
         (ends_in_a_sigmoid, ValueError, "last layer"),
+        (Forgetful, ValueError, "the tensor 'factor' outside of its state"),
+        (Rebuilt, ValueError, "the tensor 'factor' outside of its state"),
+        (MLP, TypeError, r"MLP is a class; give one of its kind, MLP\(\)"),
     ],
-    ids=["no module", "width", "last layer"],
+    ids=["no module", "width", "last layer", "tensor", "buffer", "class"],
 )
 def test_callables_that_return_something_else(X, architecture, error, match):
     assert_refused(X, match, error, vae=quick(architecture=architecture))
@@ -443,12 +465,25 @@ def test_weights_that_cannot_be_used(X, weight, match):
 # Odd rows that fit
 
 
+def test_rows_whose_directions_are_alike_have_codes(X):
+    """Rounding decides whether the noise is above the variance of the last unit."""
+    for seed in range(6):
+        rows = np.linalg.qr(np.random.default_rng(seed).normal(size=(50, 4)))[0]
+        rows = rows - rows.mean(0)
+        rows = rows @ np.linalg.inv(np.linalg.cholesky(rows.T @ rows)).T
+        vae = quick(max_iter=0).fit(rows)
+        kept = vae.inverse_transform(vae.transform(rows))
+        np.testing.assert_allclose(np.square(rows - kept).sum(), 2.0, rtol=1e-4)
+
+
 # checklist 18, 19
 ODD = {
     "constant columns": lambda X: X * [1.0, 0.0, 1.0, 0.0] + 3.0,
     "constant column at 1e30": lambda X: np.where(np.arange(4) == 1, 1e30, X),
     "all constant": lambda X: np.full_like(X, 7.1),
     "all zero": np.zeros_like,
+    "constant with a gap": lambda X: np.where(np.arange(X.size).reshape(X.shape) == 5, np.nan, 7.1),
+    "all corners of a cube": lambda X: np.array([*np.ndindex(2, 2, 2)], dtype=float),
     "duplicated rows": lambda X: X[:3].repeat(20, 0),
     "1e30": lambda X: 1e30 * X,
     "1e-30": lambda X: 1e-30 * X,
@@ -659,6 +694,10 @@ def test_divergence_of_partial_fit(X):
 # Ctrl-C
 
 
+def raise_interrupt(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
 @pytest.fixture
 def interrupt(monkeypatch):
     """A function that lets the k-th pass from now on be interrupted."""
@@ -675,6 +714,28 @@ def interrupt(monkeypatch):
         monkeypatch.setattr(skvae.training, "one_pass", interrupted)
 
     return at
+
+
+@pytest.mark.parametrize("params", [{}, {"annealing": "randomwalk"}], ids=str)
+def test_ctrl_c_before_anything_is_judged_propagates(X, interrupt, monkeypatch, params):
+    """Of few rows the first look comes after many passes."""
+    interrupt(3)
+    monkeypatch.setattr(skvae.annealing._Best, "look", raise_interrupt)
+    body = MLP(hidden_layer_sizes=(4,))
+    vae = VAETransformer(2, architecture=body, random_state=0, **params)
+    with pytest.raises(KeyboardInterrupt):
+        vae.fit(X)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(vae)
+
+
+def test_ctrl_c_while_the_start_is_scored_leaves_no_model(X, monkeypatch):
+    monkeypatch.setattr(skvae.model.Model, "start_score", raise_interrupt)
+    vae = quick()
+    with pytest.raises(KeyboardInterrupt):
+        vae.fit(X)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(vae)
 
 
 @pytest.mark.parametrize("k", [2, 3])

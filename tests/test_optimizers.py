@@ -211,18 +211,6 @@ def test_muon_has_every_matrix_of_a_branch_on_its_own():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_to_forget_is_to_begin_again(name):
-    optimizer = OPTIMIZERS[name]()
-    weights = Weights(small_vae(), optimizer)
-    weights.gradient.copy_(torch.randn(len(weights.gradient), generator=seeded()))
-    weights.step(RATE, 0.0)
-    assert all(moment.any() for moment in weights.moments)
-    weights.forget()
-    assert not any(moment.any() for moment in weights.moments)
-    assert not any(part.step for part in weights.parts)
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_has_sensible_options(name):
     optimizer = OPTIMIZERS[name]()
     optimizer.check()

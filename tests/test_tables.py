@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from skvae import MLP, VAETransformer
+from skvae import MLP, Bernoulli, VAETransformer
 from tests.samples import gaussian
 
 pytestmark = [
@@ -31,6 +31,63 @@ GRADES = ["low", "mid", "high"]
 def vae_of(latent_dim=2, **params):
     quick = {"max_iter": 0, "architecture": MLP(hidden_layer_sizes=(32,)), "random_state": 0}
     return VAETransformer(latent_dim, **quick | params)
+
+
+def test_sorted_tables_have_the_codes_of_shuffled_ones():
+    rows = np.random.default_rng(0).standard_normal((4000, 3)) * [3.0, 1.0, 0.5]
+    rows[0, 2] = np.nan
+    rows = rows[np.argsort(rows[:, 0])]
+    vae = vae_of(whiten=True).fit(rows)
+    assert_allclose(vae.transform(rows).std(0), 1, atol=0.1)
+    assert_allclose(vae.pca_score_, vae.score(rows), atol=0.05)
+
+
+def test_one_row_leaves_the_codes_of_a_linear_start_alone():
+    table = people()
+    vae = vae_of(whiten=True).partial_fit(table)
+    codes = vae.transform(table)
+    vae.partial_fit(table[:1])
+    assert vae.kept_ == 0
+    assert_array_equal(vae.transform(table), codes)
+
+
+def test_rows_that_all_miss_a_cell_have_codes():
+    rows = np.random.default_rng(0).standard_normal((60, 4))
+    vae = vae_of().fit(rows)
+    rows[:, 1] = np.nan
+    codes = vae.transform(rows)
+    assert_allclose(vae.transform(rows[:1]), codes[:1])
+    assert np.isfinite(codes).all()
+    assert all(np.isfinite(part).all() for part in vae.encode(rows))
+
+
+@pytest.mark.parametrize("names", [["city", "member"], ["member", "city"]])
+def test_loadings_of_columns_of_unequal_levels(names):
+    table = people()[["income", *names]].astype({"member": str})
+    found = vae_of().fit(table).loadings()
+    assert found.shape == (2, 1 + len(CITIES) + 2)
+    assert np.isfinite(found).all(axis=None)
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "negative_binomial"])
+def test_large_counts_keep_their_size(likelihood):
+    mean = np.array([3e7, 1e7, 20.0])
+    counts = np.random.default_rng(0).poisson(mean, (200, 3)).astype(float)
+    vae = vae_of(1, likelihood=likelihood).fit(counts)
+    assert_allclose(vae.inverse_transform(vae.transform(counts)).mean(0), mean, rtol=0.1)
+
+
+def test_zeros_that_sparse_rows_hold_are_zeros():
+    rows = sparse.csr_array((np.random.default_rng(0).random((60, 8)) < 0.3).astype(float))
+    rows.data[:5] = 0
+    vae = vae_of(likelihood="bernoulli").fit(rows)
+    assert np.isfinite(vae.score(rows))
+
+
+def test_sparse_rows_hold_no_probabilities():
+    rows = sparse.random_array((60, 8), density=0.3, rng=np.random.default_rng(0)).tocsr()
+    with pytest.raises(ValueError, match="sparse rows cannot hold probabilities"):
+        vae_of(likelihood=Bernoulli(stochastic=True)).fit(rows)
 
 
 def people(n=N, seed=0):
