@@ -59,7 +59,7 @@ USUAL = {
 }
 SMALL = {
     "mlp": {"hidden_layer_sizes": (16,)},
-    "conv": {"channels": (4,), "image_shape": (6, 6)},
+    "conv": {"channels": (4,), "image_shape": (6, 6), "hidden_units": 16},
     "mixture": {"n_components": 3},
     "vamp": {"n_components": 5},
     "ex_post": {"n_components": 3},
@@ -376,10 +376,11 @@ def test_an_image_of_another_shape_is_refused():
         model(architecture=wrong).fit(images())
 
 
-def test_a_random_walk_refuses_the_default_network():
+def test_a_random_walk_refuses_large_networks():
+    """Such as the default one of more than a few cells."""
     vae = VAETransformer(2, annealing="randomwalk", **DEFAULTS)
     with pytest.raises(ValueError, match=r"annealing='randomwalk'.*architecture=MLP"):
-        vae.fit(bent())
+        vae.fit(bent(2000))
 
 
 ONLINE = [
