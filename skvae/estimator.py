@@ -806,12 +806,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _options(self, X, weight, previous):
         device = resolve_device(self.device)
         latent_dim = self.latent_dim
-        if previous is None:
-            random_state = check_random_state(self.random_state)
-            seed = int(random_state.randint(np.iinfo(np.int32).max))
-        else:  # of the same rows the same are held out
-            seed = self._seed
         if previous is not None:
+            seed = self._seed  # of the same rows the same are held out
             if latent_dim not in ("auto", previous.latent_dim):
                 raise ValueError(
                     f"latent_dim={latent_dim!r}, but training goes on with a model of "
@@ -819,9 +815,12 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                     "begin anew: fit with warm_start=False."
                 )
             latent_dim = previous.latent_dim
-        elif latent_dim == "auto":
-            rows = features_of(X, weight) if isinstance(X, Table) else X
-            latent_dim = choose_latent_dim(rows, weight, np.random.RandomState(seed))
+        else:
+            random_state = check_random_state(self.random_state)
+            seed = int(random_state.randint(np.iinfo(np.int32).max))
+            if latent_dim == "auto":
+                rows = features_of(X, weight) if isinstance(X, Table) else X
+                latent_dim = choose_latent_dim(rows, weight, np.random.RandomState(seed))
         architecture = _component(self.architecture, ARCHITECTURES)
         if previous is not None and previous.architecture is not None:
             architecture = previous.architecture
