@@ -39,6 +39,8 @@ class Block(nn.Module):
     def __init__(self, likelihood: "Likelihood", columns: np.ndarray, constants: Constants) -> None:
         super().__init__()
         self.likelihood, self.columns = likelihood, columns
+        where = torch.tensor(columns, dtype=torch.int64)
+        self.register_buffer("where", where)  # the columns, where the rows are
         for name, value in constants.items():
             if name == "dispersion":
                 self.dispersion = nn.Parameter(torch.tensor(value, dtype=torch.float64))

@@ -8,6 +8,7 @@ block. With zero branches that is the linear start. Beside them, as in vae.py, s
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,7 +97,7 @@ class Cells(NamedTuple):
         """Some of the rows, dense."""
         weight = None if self.weight is None else self.weight[index]
         if isinstance(self.values, Tensor):
-            values = self.values[index]
+            values = self.values.index_select(0, index)  # several times as fast as brackets
         else:
             rows = self.values[index.numpy(force=True)].toarray()
             values = torch.from_numpy(rows).to(index.device)
@@ -192,6 +193,7 @@ class MixedVAE(LatentModel):
     basis: Tensor
     owner: Tensor
     mask_inputs: Tensor
+    coded: Tensor  # whether the values of a column are codes of levels
 
     def __init__(
         self,
@@ -221,6 +223,10 @@ class MixedVAE(LatentModel):
             self.register_buffer(name, _tensor(value))
         self.register_buffer("owner", torch.tensor(factors.owner))
         self.register_buffer("mask_inputs", torch.tensor(np.flatnonzero(start.masked)))
+        coded = torch.zeros(start.n_features, dtype=torch.bool)
+        for part in start.parts:
+            coded[part.columns] = part.likelihood.is_coded
+        self.register_buffer("coded", coded)
 
     @classmethod
     def from_architecture(
@@ -307,7 +313,9 @@ class MixedVAE(LatentModel):
 
     def _inputs(self, features: Tensor, observed: Tensor | None) -> Tensor:
         """What the encoder's branch sees: bent features, and which cells are there."""
-        x = F.linear(features, self.basis) if self.has_basis else features
+        x = features
+        if self.has_basis:
+            x = self.branch(partial(F.linear, weight=self.basis), x)
         x = bend(x, _BEND)
         if not len(self.mask_inputs):
             return x
@@ -349,7 +357,7 @@ class MixedVAE(LatentModel):
         for block, x, part in self._parts(rows.values, eta):
             log_prob = block.log_prob(x, part)
             if observed is not None:
-                log_prob = log_prob.masked_fill(~observed[:, block.columns], 0.0)
+                log_prob = log_prob.masked_fill(~self._columns(observed, block), 0.0)
             total = total + log_prob.sum(-1)
         return total
 
@@ -415,7 +423,7 @@ class MixedVAE(LatentModel):
             yield block, self._columns(values, block), part
 
     def _columns(self, values: Tensor, block: Block) -> Tensor:
-        return values if len(self.blocks) == 1 else values[:, block.columns]
+        return values if len(self.blocks) == 1 else values.index_select(1, block.where)
 
     def _features(self, values: Tensor) -> Tensor:
         return torch.cat([b.features(self._columns(values, b)) for b in self.blocks], -1)
@@ -424,9 +432,7 @@ class MixedVAE(LatentModel):
         """Which cells tell something, None if all do; of an unseen level only the likelihood."""
         missing = values.isnan()
         if not unseen_too:
-            for block in self.blocks:
-                if block.likelihood.is_coded:
-                    missing[:, block.columns] |= values[:, block.columns] < 0
+            missing |= self.coded & (values < 0)
         return ~missing if missing.any() else None
 
 

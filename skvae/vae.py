@@ -246,7 +246,7 @@ class LatentModel(nn.Module):
             return q.kl().sum(-1)
         return q.log_density(noise) - self.log_prior(z)
 
-    def branch(self, body: nn.Module, x: Tensor) -> Tensor:
+    def branch(self, body: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """What a branch adds. Half the width of numbers is for its products, and for them alone."""
         if not (self.training and self.in_bfloat16):
             return body(x)
