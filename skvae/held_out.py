@@ -160,17 +160,26 @@ class HeldOut:
                     break
                 vae.load_state_dict({k: _between(origin[k], w, share) for k, w in trained.items()})
                 self.look(vae)
-            if self.is_deterministic:
-                self.fit_width(vae)
-            error = vae.squared_error(self.rows, vae.reconstruct(vae.codes(self.rows)))
-            log_prob = importance_bound(vae, self.rows, self.draws)
-            weight = self.start_weight(log_prob)
-            density_gain = mixture(log_prob, self.start_log_prob, weight) - self.start_log_prob
-            gain = self._point_gain(vae) if self.is_deterministic else density_gain
-            gain = vae.gain(self.start_error - error, gain)
-            if self.exceeds(gain) and (self.is_deterministic or self.rows.mean(density_gain) > 0):
+            weight = self._weight_if_better(vae)
+            if weight is not None:
                 return Kept(share, max(weight.item(), START_WEIGHT_MIN))
         return Kept(0.0, 1.0)
+
+    def _weight_if_better(self, vae: LatentModel) -> Tensor | None:
+        """The start's weight in the density, or None where the model does not beat it."""
+        error = vae.squared_error(self.rows, vae.reconstruct(vae.codes(self.rows)))
+        if self.is_deterministic:
+            if not self.exceeds(vae.gain(self.start_error - error, self._point_gain(vae))):
+                return None
+            self.fit_width(vae)
+        log_prob = importance_bound(vae, self.rows, self.draws)
+        weight = self.start_weight(log_prob)
+        if not self.is_deterministic:
+            gain = mixture(log_prob, self.start_log_prob, weight) - self.start_log_prob
+            is_better = self.exceeds(vae.gain(self.start_error - error, gain))
+            if not (is_better and self.rows.mean(gain) > 0):
+                return None
+        return weight
 
     def _point_gain(self, vae: LatentModel) -> Tensor:
         """By how much rows are likelier than under the start, each decoded from its code."""
