@@ -159,14 +159,14 @@ class Metropolis(Annealing):
         short.decay_level = plan.decay_level
         short.max_passes = self.n_steps / short.pass_steps
         learner.vae.train()
-        for _ in range(self.n_steps):
-            chosen = torch.randint(
-                len(training),
-                (plan.batch_size,),
-                generator=learner.generator,
-                device=training.device,
-            )
-            take_step(learner, rows.batch(training[chosen], learner.generator), short)
+        chosen = torch.randint(
+            len(training),
+            (self.n_steps * plan.batch_size,),
+            generator=learner.generator,
+            device=training.device,
+        )
+        for batch in rows.batches(training[chosen], plan.batch_size, learner.generator):
+            take_step(learner, batch, short)
 
     def check(self) -> None:
         for name in ("n_proposals", "n_steps"):

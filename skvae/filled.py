@@ -34,7 +34,7 @@ class FilledVAE(MixedVAE):
         self.register_buffer("start_log_variance", torch.from_numpy(log_variance))
 
     def encode(self, rows: Cells) -> Posterior:
-        linear, features, observed = self._linear_posterior(rows.values)
+        linear, features, observed = self._linear_posterior(rows)
         scores = features @ self.components.T
         q = self.vae.encode(Rows(scores, scores.new_zeros(len(scores))))
         if observed is None:

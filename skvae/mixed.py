@@ -75,7 +75,7 @@ class Cells(NamedTuple):
     """Rows of a table: values (n, c), dense or CSR, and weights (n,) or None.
 
     Some batches of the training, as many as masked_share says, have cells hidden: targets then
-    has them as well.
+    has them as well. Where nobody says whether cells are missing, the values are asked.
     """
 
     values: Any  # Tensor, or CSR before rows are taken
@@ -83,6 +83,7 @@ class Cells(NamedTuple):
     targets: Tensor | None = None
     masked_share: float = 0.0
     probabilities: Tensor | None = None  # (c,) of which columns training draws
+    has_gaps: bool | None = None  # whether cells are missing
 
     @property
     def n_rows(self) -> int:
@@ -101,7 +102,7 @@ class Cells(NamedTuple):
         else:
             rows = self.values[index.numpy(force=True)].toarray()
             values = torch.from_numpy(rows).to(index.device)
-        return Cells(values, weight, probabilities=self.probabilities)
+        return Cells(values, weight, probabilities=self.probabilities, has_gaps=self.has_gaps)
 
     def load(self, index: Tensor) -> "tuple[Cells, Tensor]":
         """Rows that hold those of the index, and where: all are at hand."""
@@ -116,14 +117,20 @@ class Cells(NamedTuple):
         values = torch.where(self.probabilities & ~values.isnan(), draw.to(values), values)
         return self._replace(values=values, probabilities=None)
 
-    def batch(self, index: Tensor, generator: torch.Generator) -> "Cells":
-        """Rows as a step of the training sees them: in some batches with cells hidden."""
-        rows = self.take(index).drawn(generator)
-        rate, luck = torch.rand(2, generator=generator, device=index.device)
-        if luck >= self.masked_share:
-            return rows
-        hidden = torch.empty_like(rows.values).uniform_(generator=generator) < rate * MOST_HIDDEN
-        return rows._replace(values=rows.values.masked_fill(hidden, torch.nan), targets=rows.values)
+    def batches(self, index: Tensor, size: int, generator: torch.Generator) -> "Iterator[Cells]":
+        """Rows as the steps of the training see them: in some batches with cells hidden."""
+        parts = index.split(size)
+        # All at once, so that no step has to wait for the device.
+        draws = torch.rand(len(parts), 2, generator=generator, device=index.device).tolist()
+        for part, (rate, luck) in zip(parts, draws, strict=True):
+            rows = self.take(part).drawn(generator)
+            yield rows if luck >= self.masked_share else rows._hiding(rate, generator)
+
+    def _hiding(self, rate: float, generator: torch.Generator) -> "Cells":
+        """The same rows, a share of their cells hidden."""
+        hidden = torch.empty_like(self.values).uniform_(generator=generator) < rate * MOST_HIDDEN
+        values = self.values.masked_fill(hidden, torch.nan)
+        return self._replace(values=values, targets=self.values, has_gaps=True)
 
     @property
     def is_masked(self) -> bool:
@@ -262,7 +269,7 @@ class MixedVAE(LatentModel):
 
     def inputs(self, rows: Cells) -> Tensor:
         """What `encode_inputs` takes, of rows: centred features, missing ones as expected."""
-        return self._linear_posterior(rows.values)[1]
+        return self._linear_posterior(rows)[1]
 
     def encode_inputs(self, inputs: Tensor) -> Posterior:
         """The posterior of complete features, shape (n, f), that need not be those of a row."""
@@ -271,7 +278,7 @@ class MixedVAE(LatentModel):
     def encode(self, rows: Cells) -> Posterior:
         """The posterior of rows given their observed cells."""
         with torch.no_grad():
-            linear, features, observed = self._linear_posterior(rows.values)
+            linear, features, observed = self._linear_posterior(rows)
         return self._with_branch(linear, features, observed)
 
     def _with_branch(
@@ -285,10 +292,10 @@ class MixedVAE(LatentModel):
             return q._replace(log_variance=q.log_variance - 2.0 * self.spread.log())
         return q._replace(root=linear.root / self.spread[:, None])
 
-    def _linear_posterior(self, values: Tensor) -> tuple[Posterior, Tensor, Tensor | None]:
+    def _linear_posterior(self, rows: Cells) -> tuple[Posterior, Tensor, Tensor | None]:
         """Of the factor model; features with missing ones at their conditional mean."""
-        observed = self._observed(values)
-        features = self._features(values) - self.factor_center
+        observed = self._observed(rows)
+        features = self._features(rows.values) - self.factor_center
         if observed is None:
             return self._complete_posterior(features), features, None
         scaled = self.factor_loadings / self.factor_noise[:, None]
@@ -348,11 +355,12 @@ class MixedVAE(LatentModel):
             hidden = torch.empty_like(values).uniform_(generator=generator) < masking
             values = values.masked_fill(hidden, torch.nan)
         targets = rows.values if masking and rows.targets is None else rows.targets
-        return rows._replace(values=values, targets=targets)
+        has_gaps = True if masking else rows.has_gaps
+        return rows._replace(values=values, targets=targets, has_gaps=has_gaps)
 
     def log_likelihood(self, rows: Cells, eta: Tensor) -> Tensor:
         """Log p(observed cells | z) per row, nats of the user's units."""
-        observed = self._observed(rows.values, unseen_too=True)
+        observed = self._observed(rows, unseen_too=True)
         total = torch.zeros(rows.n_rows, dtype=eta.dtype, device=eta.device)
         for block, x, part in self._parts(rows.values, eta):
             log_prob = block.log_prob(x, part)
@@ -369,7 +377,7 @@ class MixedVAE(LatentModel):
     def squared_error(self, rows: Cells, features: Tensor) -> Tensor:
         """Squared distance of rows from features over the observed cells, per row."""
         error = self._features(rows.values) - features
-        observed = self._observed(rows.values)
+        observed = self._observed(rows)
         if observed is not None:
             error = error.masked_fill(~observed[:, self.owner], 0.0)
         return error.square().sum(-1)
@@ -428,12 +436,14 @@ class MixedVAE(LatentModel):
     def _features(self, values: Tensor) -> Tensor:
         return torch.cat([b.features(self._columns(values, b)) for b in self.blocks], -1)
 
-    def _observed(self, values: Tensor, unseen_too: bool = False) -> Tensor | None:
+    def _observed(self, rows: Cells, unseen_too: bool = False) -> Tensor | None:
         """Which cells tell something, None if all do; of an unseen level only the likelihood."""
-        missing = values.isnan()
+        if rows.has_gaps is False:
+            return None
+        missing = rows.values.isnan()
         if not unseen_too:
-            missing |= self.coded & (values < 0)
-        return ~missing if missing.any() else None
+            missing |= self.coded & (rows.values < 0)
+        return ~missing if rows.has_gaps or missing.any() else None
 
 
 def branch_sizes(

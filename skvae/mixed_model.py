@@ -53,11 +53,12 @@ class MixedModel(Model):
             values = torch.from_numpy(values).to(device)
         share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
         fewest, slope, most = MASKED_SHARE
-        masked_share = min(fewest + slope * missing_share(X.values), most)
+        missing = missing_share(X.values)
+        masked_share = min(fewest + slope * missing, most)
         drawn = torch.zeros(X.shape[1], dtype=torch.bool)
         drawn[X.probabilities] = True
         probabilities = drawn.to(device) if drawn.any() else None
-        return Cells(values, share, masked_share=masked_share, probabilities=probabilities)
+        return Cells(values, share, None, masked_share, probabilities, missing > 0)
 
     @staticmethod
     def start_use(start: Any, X: Table) -> CodeUse:

@@ -58,9 +58,9 @@ class Stream:
         ordered, place = index.sort()
         return self.take(ordered), place.argsort()
 
-    def batch(self, index: Tensor, generator: torch.Generator) -> Rows:
-        """Rows as a step of the training sees them."""
-        return self.take(index)
+    def batches(self, index: Tensor, size: int, generator: torch.Generator) -> Iterator[Rows]:
+        """Rows as the steps of the training see them."""
+        return map(self.take, index.split(size))
 
 
 @dataclass(frozen=True)

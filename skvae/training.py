@@ -280,8 +280,7 @@ def one_pass(learner: Learner, rows: Rows, training: Tensor, plan: "Plan") -> Te
     learner.vae.in_bfloat16 = learner.precision(plan.batch_size) == torch.bfloat16
     chosen = learner.order.next(training, plan.pass_steps * plan.batch_size)
     here, order = rows.load(chosen)
-    for index in order.split(plan.batch_size):
-        batch = here.batch(index, learner.generator)
+    for batch in here.batches(order, plan.batch_size, learner.generator):
         terms = take_step(learner, batch, plan)
         bounds.append((batch.is_masked, terms.elbo))
     # The bound of fewer cells is no measure of the bound of all.

@@ -6,7 +6,7 @@ but has to pay for. With zero branches it is the probabilistic PCA that it was b
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,9 +65,9 @@ class Rows(NamedTuple):
         """Rows that hold those of the index, and where: all are at hand."""
         return self, index
 
-    def batch(self, index: Tensor, generator: torch.Generator) -> "Rows":
-        """Rows as a step of the training sees them."""
-        return self.take(index)
+    def batches(self, index: Tensor, size: int, generator: torch.Generator) -> "Iterator[Rows]":
+        """Rows as the steps of the training see them."""
+        return map(self.take, index.split(size))
 
     def draw_noise(self, latent_dim: int, generator: torch.Generator) -> Tensor:
         """Standard normal noise for one draw from each row's posterior, shape (n, q)."""

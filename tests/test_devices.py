@@ -1,9 +1,11 @@
 """Devices by name."""
 
+import numpy as np
 import pytest
 import torch
 
 from skvae import devices
+from skvae.columns import Columns
 from skvae.devices import (
     PRECISIONS,
     has_bfloat16,
@@ -11,7 +13,12 @@ from skvae.devices import (
     resolve_device,
     resolve_precision,
 )
-from tests.samples import curve, fitted
+from skvae.fitting import initial_prior, kind_of, make_rows, new_start, new_vae
+from skvae.objective import OBJECTIVES
+from skvae.optimizers import OPTIMIZERS
+from skvae.priors import PRIORS
+from skvae.training import Learner, take_step
+from tests.samples import curve, fitted, options, plan_of
 
 
 def test_auto_is_a_device_that_is_there():
@@ -80,3 +87,55 @@ def test_a_fit_on_cuda(precision):
     on_cpu = fitted(X, max_iter=60)
     assert on_cuda.kept > 0
     assert on_cuda.log_prob(X).mean() == pytest.approx(on_cpu.log_prob(X).mean(), abs=0.5)
+
+
+# Steps on a device
+
+
+def table(missing):
+    """Columns of four kinds as a table to fit."""
+    rng = np.random.default_rng(0)
+    X = curve(200, 5)
+    X[:, 1], X[:, 2] = rng.integers(0, 2, 200), rng.poisson(3, 200)
+    X[rng.uniform(size=X.shape) < missing] = np.nan
+    names = ("gaussian", "bernoulli", "poisson", "student_t", "gaussian_diag")
+    return Columns.of(X, dict(enumerate(names))).table(X)
+
+
+ROWS = {"scores": curve(200, 5), "table": table(0.0), "holed table": table(0.2)}
+STEPS = (
+    [{"objective": objective()} for objective in OBJECTIVES.values()]
+    + [{"optimizer": optimizer()} for optimizer in OPTIMIZERS.values()]
+    + [{"prior": prior()} for prior in PRIORS.values()]
+)
+
+
+def on_meta(module):
+    """The module where tensors have no values: to read one or mix it with others is an error."""
+    for part in module.modules():
+        for name, parameter in part._parameters.items():
+            part._parameters[name] = torch.nn.Parameter(parameter.to("meta"))
+        for name, buffer in part._buffers.items():
+            part._buffers[name] = buffer.to("meta")
+    return module
+
+
+@pytest.mark.parametrize("changes", STEPS, ids=lambda changes: str(*changes.values()))
+@pytest.mark.parametrize("rows", ROWS)
+def test_a_step_stays_on_its_device_and_waits_for_nothing(rows, changes):
+    X, choice, generator = ROWS[rows], options(latent_dim=2, **changes), torch.Generator()
+    kind = kind_of(X)
+    start = new_start(kind, X, None, choice, np.random.RandomState(0))
+    vae = new_vae(kind, start, choice, 0).float()
+    held = make_rows(kind, start, X, None, choice)
+    everything = torch.arange(held.n_rows)
+    if choice.recipe.objective.needs_columns:
+        vae.know_columns(start)
+    vae.prior = initial_prior(vae, held.take(everything), choice, 0)
+    learner = Learner.of(on_meta(vae), choice.recipe, generator, lambda size: torch.float32)
+    plan = plan_of(recipe=choice.recipe)
+    for batch in held.batches(everything, 50, generator):
+        moved = (v.to("meta") if isinstance(v, torch.Tensor) else v for v in batch)
+        terms = take_step(learner, type(batch)(*moved), plan)
+        assert {value.device.type for value in terms} == {"meta"}
+    assert learner.step == 4

@@ -235,7 +235,7 @@ def test_a_batch_only_hides_observed_cells_and_keeps_what_they_were():
     index = torch.arange(0, N, 2)
     masked, shares = 0, []
     for _ in range(200):
-        batch = rows.batch(index, generator)
+        (batch,) = rows.batches(index, len(index), generator)
         if not batch.is_masked:
             torch.testing.assert_close(batch.values, rows.values[index], equal_nan=True)
             continue

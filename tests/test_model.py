@@ -367,7 +367,8 @@ def test_streamed_rows_are_those_that_would_be_held(container, weighted, monkeyp
     index = torch.tensor([7, 3, 250, 0])
     expected = held.take(index)
     here, order = streamed.load(index)
-    for rows in (streamed.take(index), streamed.batch(index, None), here.take(order)):
+    (batch,) = streamed.batches(index, 10, None)
+    for rows in (streamed.take(index), batch, here.take(order)):
         assert_allclose(rows.scores, expected.scores, atol=1e-5)
         assert_allclose(rows.residual, expected.residual, atol=1e-5)
         assert (rows.weight is None) == (weight is None)

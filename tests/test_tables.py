@@ -650,7 +650,7 @@ def test_training_never_costs_where_nothing_is_to_be_gained(seed):
 def test_a_constant_column_gains_nothing(likelihood):
     X = independent().drop(columns=["c", "d"]).assign(constant=3.0)
     vae = vae_of(max_iter=30, batch_size=64, likelihood=likelihood).fit(X)
-    assert vae.kept_ == 0
+    assert vae.score(X) < vae.pca_score_ + 0.02  # of a constant's precision it could be any
     assert vae.pca_score_ < 20
 
 

@@ -498,8 +498,8 @@ def gradient_norms(clip_norm):
     setting = Setting(optimizer=AdamW(clip_norm=clip_norm), init="random")
     learner, plan, norms, seen = setting.learner, plan_of(1), [], []
     learner.disturb = lambda gradient, share: norms.append(gradient.norm().item())
-    for index in setting.training.split(30):
-        terms = take_step(learner, setting.rows.batch(index, learner.generator), plan)
+    for batch in setting.rows.batches(setting.training, 30, learner.generator):
+        terms = take_step(learner, batch, plan)
         assert terms.loss.isfinite()
         seen.append(float(learner.gradient_norm))
     return norms, seen

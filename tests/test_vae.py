@@ -166,7 +166,7 @@ def test_rows_know_their_size_and_hide_nothing():
     assert (rows.n_rows, rows.n_inputs) == (4, 2)
     assert not rows.is_masked
     assert rows.unmasked(2) is rows
-    some = rows.batch(torch.tensor([3, 0]), torch.Generator())
+    (some,) = rows.batches(torch.tensor([3, 0]), 2, torch.Generator())
     assert (some.n_rows, some.is_masked) == (2, False)
 
 
