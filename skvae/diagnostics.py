@@ -113,8 +113,15 @@ def diagnose(vae: Any, rows: Any, draws: Tensor) -> Diagnosis:
 
 
 def linear_r2(codes: Tensor, target: Tensor, weight: Tensor) -> float:
-    """Share of the variance of target (n, q) that is linear in codes (n, q), units weighed (q,)."""
-    x, y = (values.double() - values.double().mean(0) for values in (codes, target))
-    left = (y - x @ torch.linalg.lstsq(x, y).solution).square().sum(0)
-    share = 1.0 - left / y.square().sum(0).clamp(min=1e-12)
+    """Share of the variance of target (n, q) that is linear in codes (n, q), units weighed (q,).
+
+    Adjusted for what as many codes would tell of any target by chance; NaN where that is all.
+    """
+    n, q = codes.shape
+    if n <= q + 1:
+        return math.nan
+    x, y = ((values.double() - values.double().mean(0)).cpu() for values in (codes, target))
+    weight = weight.cpu()
+    left = (y - x @ torch.linalg.lstsq(x, y, driver="gelsd").solution).square().sum(0)
+    share = 1.0 - (n - 1) / (n - q - 1) * left / y.square().sum(0).clamp(min=1e-12)
     return float((weight * share).sum() / weight.sum().clamp(min=1e-12))

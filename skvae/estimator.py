@@ -42,7 +42,7 @@ from skvae.linear import choose_latent_dim, farthest_cell
 from skvae.mixed import Table
 from skvae.mixed_model import MixedModel
 from skvae.model import N_DRAWS, Model
-from skvae.networks import ARCHITECTURES, MLP, TABLE_WIDTHS
+from skvae.networks import ARCHITECTURES, MLP, TABLE_WIDTHS, Conv
 from skvae.objective import OBJECTIVES, Objective
 from skvae.optimizers import OPTIMIZERS, Optimizer
 from skvae.priors import PRIORS, Normal, Prior
@@ -166,12 +166,14 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         One value per look at the held-out rows, for a DataFrame: `step`, `n_pass`, `bound`, its
         parts `reconstruction` and `kl` (of the model without the linear start), `gradient_norm`,
         `learning_rate`, `noise` (variance of the decoder), of an annealing `temperature`,
-        `proposals` since the last look and the share `accepted` of them, `seconds` since training
-        began; NaN where there is nothing to tell. The first value is the linear start's.
+        `proposals` since the last look and the share `accepted` of them, `seconds` of training;
+        NaN where there is nothing to tell. The first value is the linear start's. Where a
+        training goes on, passes and seconds do; steps are those of its optimizer.
     restarts_ : dict of ndarray
         One value per restart: `bound`, its best, and `agreement`, the share of the variance of
-        the kept model's codes on held-out rows, each counted by its KL, that is linear in the
-        codes of the restart; near 1 they found the same optimum.
+        the kept model's codes, each counted by its KL, that is linear in the codes of the
+        restart: adjusted for chance, on at most 1000 rows of the training, NaN where these are
+        hardly more than the codes. Near 1 they found the same optimum.
     kept_ : float
         How much of the training was kept: 0 for PCA, 1 for all of it.
     start_weight_ : float
@@ -180,8 +182,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     converged_ : bool
         Whether the held-out bound settled before the budget ended.
     pca_score_ : float
-        Mean log-likelihood of the training rows under the linear start, nats per row; of tables
-        other than complete numbers, an importance-weighted bound on at most 10000 rows.
+        Mean log-likelihood of the last training rows under the linear start, nats per row; of
+        tables other than complete numbers, an importance-weighted bound on at most 10000 rows.
     mean_ : ndarray of shape (n_features_in_,)
         What is subtracted from the columns inside the model: means; shares of booleans; means of
         the logarithm of lognormal columns, and of one plus counts; medians under "student_t". NaN
@@ -230,6 +232,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     """
 
     _columns: Any
+    _left: Any
     _parameter_constraints = {
         "latent_dim": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, dict],
@@ -343,13 +346,15 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             options = replace(options, prior=PRIORS["ex_post"]())
         with progress_bar(self.verbose) as report:
             try:
-                model, record = fit_model(X, weight, options, previous, report)
+                left = None if previous is None else self._left
+                model, record = fit_model(X, weight, options, previous, report, left)
             except DivergenceError as error:
                 raise DivergenceError(f"{error}; {self._farthest(X)}") from error
         if record.interrupted and inside_search():
             raise KeyboardInterrupt
         self._publish(X_in, model, record, (X, weight), curves)
         self._online, self._seed = None, options.seed
+        self._left = record.left if self.warm_start else None
         self._warn(model, record)
         return self
 
@@ -394,7 +399,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         except DivergenceError as error:
             raise DivergenceError(f"{error}; {self._farthest(X)}") from error
         self._publish(X_in, model, record, (X, weight), curves, n_seen)
-        self._online, self._seed = online, options.seed
+        self._online, self._seed, self._left = online, options.seed, None
         return self
 
     def transform(self, X):
@@ -650,6 +655,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if not isinstance(n_draws, Integral) or n_draws < 1:
             raise ValueError(f"n_draws={n_draws!r} must be a whole number from 1 up.")
         values = self._check_rows(X, "diagnostics")[1][:_N_LOADINGS]
+        if values.shape[0] < 2:
+            raise ValueError("X has 1 row; whether codes vary shows from 2 rows up.")
         model = self._model_with_missing() if has_missing(values) else self._model
         found = model.diagnose(values, int(n_draws))
         padding = np.zeros(self.latent_dim_ - len(found.kl))
@@ -826,6 +833,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             architecture = previous.architecture
         if isinstance(X, Table) and isinstance(architecture, MLP):
             architecture = architecture.with_auto_sizes(TABLE_WIDTHS)
+        if isinstance(architecture, Conv):
+            architecture = architecture.of_rows(X.shape[1])
         recipe = Recipe(
             _component(self.objective, OBJECTIVES),
             _component(self.optimizer, OPTIMIZERS),
@@ -854,20 +863,23 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _forget(self):
         learned = [name for name in vars(self) if name.endswith("_") and name[0] != "_"]
-        for name in (*learned, "_model", "_online", "_seed", "_dtype", "_columns"):
+        for name in (*learned, "_model", "_online", "_seed", "_left", "_dtype", "_columns"):
             self.__dict__.pop(name, None)
 
     def _publish(self, X_in, model, record, rows, curves, n_seen=0):
         """Set what fit learned, all at once, in the units of the data."""
         start, use, jacobian = model.start, model.use, model.start.log_jacobian
         padding = np.zeros(model.latent_dim - start.latent_dim)
-        pca_score = model.start_score(start, *rows)  # which may take long, and be interrupted
+        # It may take long, and be interrupted.
+        pca_score = model.start_score(start, *rows, is_own=not curves[0])
         self._dtype = np.dtype(to_numpy(X_in).dtype)
         self.latent_dim_ = model.latent_dim
         self.n_samples_ = n_seen + rows[0].shape[0]
         self.loss_curve_ = curves[0] + [float(loss) - jacobian for loss in record.losses]
         self.validation_scores_ = curves[1] + [bound + jacobian for bound in record.bounds]
-        self.history_ = _history(curves[2] + [_in_users_units(h, start) for h in record.history])
+        self.history_ = _history(
+            curves[2] + [_in_users_units(look, start) for look in _after(curves, record.history)]
+        )
         bounds, agreement = zip(*record.restarts, strict=True) if record.restarts else ([], [])
         self.restarts_ = {
             "bound": np.array(bounds, dtype=float) + jacobian,
@@ -925,8 +937,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             )
         elif not record.converged:
             warnings.warn(
-                f"the held-out bound still rose when the budget of {len(record.losses)} passes "
-                "ended; raise max_iter for a better model.",
+                f"training ended with its budget, after {len(record.losses)} passes, before the "
+                "held-out bound had settled; raise max_iter for a better model.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -976,6 +988,16 @@ _HISTORY = (
     "step", "n_pass", "bound", "reconstruction", "kl", "gradient_norm", "learning_rate", "noise",
     "temperature", "proposals", "accepted", "seconds",
 )  # fmt: skip
+
+
+def _after(curves, looks):
+    """Looks at the held-out rows, passes and seconds counted on from those of fits before."""
+    losses, _, before = curves
+    seconds = before[-1]["seconds"] if before else 0.0
+    return [
+        look | {"n_pass": look["n_pass"] + len(losses), "seconds": look["seconds"] + seconds}
+        for look in looks
+    ]
 
 
 def _history(looks):

@@ -25,6 +25,7 @@ class FilledVAE(MixedVAE):
 
     components: Tensor
     start_log_variance: Tensor
+    may_be_narrow = True  # nothing was trained on rows with missing cells
 
     def __init__(self, start: MixedStart, pca: ProbabilisticPCA, vae: VAE) -> None:
         super().__init__(start)
@@ -34,12 +35,28 @@ class FilledVAE(MixedVAE):
         self.register_buffer("start_log_variance", torch.from_numpy(log_variance))
 
     def encode(self, rows: Cells) -> Posterior:
-        linear, features, observed = self._linear_posterior(rows)
+        linear, features, _ = self._linear_posterior(rows)
         scores = features @ self.components.T
         q = self.vae.encode(Rows(scores, scores.new_zeros(len(scores))))
-        if observed is None:
+        if linear.root is None:
             return q
-        return Posterior(q.mean, q.log_variance - self.start_log_variance, linear.root)
+        return Posterior(q.mean, torch.zeros_like(q.mean), self._root(q.log_variance, linear.root))
+
+    def _root(self, log_variance: Tensor, start_root: Tensor) -> Tensor:
+        """Root of the covariance given some cells, by that of the start and what training changed.
+
+        Training multiplies what complete rows tell of a unit, its precision beyond the prior's;
+        what some cells tell is multiplied alike, and where nothing is told the prior remains.
+        """
+        told_by_start = torch.expm1(-self.start_log_variance).clamp(min=1e-12)
+        factor = torch.expm1(-log_variance) / told_by_start
+        root = factor.clamp(min=0.0).sqrt()
+        identity = torch.eye(len(start_root[0]), dtype=root.dtype, device=root.device)
+        inverse = torch.linalg.solve_triangular(start_root, identity, upper=True)
+        told = inverse.mT @ inverse - identity
+        precision = root[..., None] * told * root[:, None] + identity
+        triangle = torch.linalg.cholesky(precision)
+        return torch.linalg.solve_triangular(triangle, identity, upper=False).mT
 
     def decode(self, z: Tensor) -> Tensor:
         return self.vae.decode(z) @ self.components

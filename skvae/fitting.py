@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from skvae.annealing import Annealing
 from skvae.devices import resolve_precision
 from skvae.diagnostics import CodeUse, code_use, linear_r2
-from skvae.held_out import FEWEST_ROWS, START_WEIGHT_MIN, HeldOut, Kept
+from skvae.held_out import FEWEST_ROWS, START_WEIGHT_MIN, DivergenceError, HeldOut, Kept
 from skvae.linear import Spectra
 from skvae.mixed import Table
 from skvae.mixed_model import MixedModel
@@ -150,12 +150,19 @@ def fit_model(
     options: Options,
     previous: Model | None = None,
     report: Callable[[Progress], None] | None = None,
+    left: dict[str, np.ndarray] | None = None,
 ) -> tuple[Model, Record]:
-    """Fit on a matrix or a table; previous is a model whose weights the training goes on from."""
+    """Fit on a matrix or a table.
+
+    The training goes on from the weights of a previous model; where that is the linear start, from
+    those that the training before has left, if they fit.
+    """
     rng = np.random.RandomState(options.seed)
     kind = kind_of(X)
     start = previous.start if previous else new_start(kind, X, weight, options, rng)
     if not _is_trainable(start, X.shape[0], options):
+        if previous is not None:  # what was learnt before stays
+            return previous, Record(converged=True)
         # The closed form counts as a pass: it has seen all the rows.
         return linear_model(kind, start, X, options), linear_record(kind, start, X, weight)
     if previous is None:
@@ -178,13 +185,18 @@ def fit_model(
             report(progress._replace(bounds=bounds))
 
     def attempt(number: int) -> Trial:
-        vae = initial_vae(kind, start, seen, options, number, previous)
+        # The first goes on from what there is, the others begin anew.
+        before, weights = (previous, left) if number == 0 else (None, None)
+        vae = initial_vae(
+            kind, start, seen, options, number=number, previous=before, left=weights
+        )
         return run_trial(vae, rows, training, judge, options, report_in_users_units)
 
-    vae, origin, record = best_of(attempt, options.n_init, judge)
+    vae, origin, record = best_of(attempt, options.n_init, seen)
     kept = judge.keep(vae, origin if options.init == "pca" else None)
     if kept.share == 0.0:
-        return linear_model(kind, start, X, options), record
+        record.left = arrays(vae)
+        return linear_again(previous, kind, start, X, options), record
     kept = fit_prior(vae, rows, training, judge, kept, options)
     return trained_model(kind, vae, start, kept, use_of(vae, seen), options), record
 
@@ -203,19 +215,28 @@ def suited(options: Options, X) -> Options:
     return replace(options, architecture=architecture.with_auto_sizes(FEW_CELLS_WIDTHS))
 
 
-def best_of(attempt: Callable[[int], Trial], n_init: int, judge: HeldOut) -> Trial:
-    """The best of so many trainings by the held-out bound; of those until an interrupt."""
+def best_of(attempt: Callable[[int], Trial], n_init: int, seen: Rows) -> Trial:
+    """The best of so many trainings by the held-out bound; of those until an interrupt.
+
+    One whose loss is not finite is left out, where there are others.
+    """
     trials: list[Trial] = []
-    while len(trials) < n_init and not (trials and trials[-1].record.interrupted):
+    for number in range(n_init):
         try:
-            trials.append(attempt(len(trials)))
+            trials.append(attempt(number))
+        except DivergenceError:
+            if number == n_init - 1 and not trials:
+                raise
+            continue
         except KeyboardInterrupt:  # before its first pass
             if not trials:
                 raise
             trials[-1].record.interrupted = True
+        if trials[-1].record.interrupted:
+            break
     bounds = [max(trial.record.bounds[1:]) for trial in trials]
     best = trials[int(np.argmax(bounds))]
-    agreement = compare([trial.vae for trial in trials], best.vae, judge.rows)
+    agreement = compare([trial.vae for trial in trials], best.vae, seen)
     best.record.restarts = list(zip(bounds, agreement, strict=True))
     best.record.interrupted = trials[-1].record.interrupted
     return best
@@ -326,8 +347,10 @@ def initial_vae(
     start,
     seen: Rows,
     options: Options,
+    *,
     number: int = 0,
     previous: Model | None = None,
+    left: dict[str, np.ndarray] | None = None,
 ) -> LatentModel:
     """The model before the first step: at the linear start, at random, or where it was left."""
     dtype = torch.float64 if options.precision == "float64" else torch.float32
@@ -335,15 +358,21 @@ def initial_vae(
         vae = previous.vae(dtype).to(options.device).requires_grad_(True)
     else:
         vae = new_vae(kind, start, options, number).to(options.device, dtype)
+        if options.recipe.objective.is_deterministic:
+            vae.undo_shrinkage()
+        _load(vae, left or {})
     if options.recipe.objective.needs_columns:
         vae.know_columns(start)
-    if options.recipe.objective.is_deterministic:
-        vae.undo_shrinkage()
     if not options.prior.is_trained:
         vae.prior = None
-    elif vae.prior is None:
+    elif previous is None or not _is_same(previous.prior, options.prior):
         vae.prior = initial_prior(vae, seen, options, number)
     return vae
+
+
+def _is_same(component: Any, other: Any) -> bool:
+    """Whether two components are of one kind with the same options."""
+    return type(component) is type(other) and component.get_params() == other.get_params()
 
 
 def new_vae(kind: type[Model], start, options: Options, number: int) -> LatentModel:
@@ -413,9 +442,11 @@ def linear_model(kind: type[Model], start, X, options: Options) -> Model:
     return kind(start, options.latent_dim, None, None, weights, use, 1.0, 0.0, device)
 
 
-def linear_record(kind: type[Model], start, X, weight: np.ndarray | None) -> Record:
+def linear_record(
+    kind: type[Model], start, X, weight: np.ndarray | None, is_own: bool = True
+) -> Record:
     """A fit without training: one pass, that of the closed form."""
-    loss = torch.tensor(start.log_jacobian - kind.start_score(start, X, weight))
+    loss = torch.tensor(start.log_jacobian - kind.start_score(start, X, weight, is_own))
     return Record(losses=[loss], n_passes=1, converged=True)
 
 
@@ -482,11 +513,13 @@ def fit_online(
     if not 0 < start.latent_dim < start.n_directions:
         return (
             linear_again(model, kind, start, X, options),
-            linear_record(kind, start, X, weight),
+            linear_record(kind, start, X, weight, model is None),
             None,
         )
     rows = make_rows(kind, start, X, weight, options)
-    generator = torch.Generator(options.device).manual_seed(options.seed)
+    # Every call has rows in another order, and other noise.
+    seed = options.seed + (online.step if online else 0)
+    generator = torch.Generator(options.device).manual_seed(seed)
     everything = torch.arange(rows.n_rows, device=options.device)
     seen = rows.take(everything[:_SEEN_ROWS]).drawn(generator)
     vae = initial_vae(kind, start, seen, options, previous=model)
@@ -502,14 +535,15 @@ def fit_online(
         generator,
         options.recipe.objective.is_deterministic,
     )
-    record = Record(n_passes=n_parts(rows.n_rows))
+    record = Record()
     kept = Kept(model.kept, model.start_weight) if model else Kept(0.0, 1.0)
     can_judge = rows.n_rows >= FEWEST_ROWS
     if can_judge:
         record.add(judge.look(learner.averaged), step=learner.step)
         kept = judge.keep(learner.averaged, None) if model else kept
-    for _ in range(record.n_passes):
+    for _ in range(n_parts(rows.n_rows)):
         record.losses.append(one_pass(learner, rows, everything, plan))
+        record.n_passes += 1
     if can_judge:
         judge.look(learner.show())
     online = _snapshot(learner)
@@ -535,10 +569,8 @@ def _snapshot(learner: Learner) -> Online:
 
 def _resume(learner: Learner, online: Online) -> None:
     """Go on where training stood, but for a prior or an optimiser that was changed since."""
-    for module, state in ((learner.vae, online.weights), (learner.averaged, online.averaged)):
-        fresh = module.state_dict()
-        same = {k: w for k, w in state.items() if k in fresh and w.shape == fresh[k].shape}
-        module.load_state_dict(fresh | {k: torch.tensor(w) for k, w in same.items()})
+    _load(learner.vae, online.weights)
+    _load(learner.averaged, online.averaged)
     learner.step = online.step
     moments = learner.weights.moments
     is_same = type(learner.recipe.optimizer).__name__ == online.optimizer
@@ -547,3 +579,10 @@ def _resume(learner: Learner, online: Online) -> None:
             moment.copy_(torch.tensor(array))
         for part in learner.weights.parts:
             part.step.fill_(online.step)
+
+
+def _load(vae: LatentModel, state: dict[str, np.ndarray]) -> None:
+    """Load what there is of a state: of the same name and shape."""
+    fresh = vae.state_dict()
+    same = {k: w for k, w in state.items() if k in fresh and w.shape == fresh[k].shape}
+    vae.load_state_dict(fresh | {k: torch.tensor(w) for k, w in same.items()})

@@ -151,7 +151,7 @@ class HeldOut:
 
         Weights go back toward origin's, where training began at the linear start, until the
         model gains more than its standard error (of what, says `vae.gain`) and the density
-        rises; failing that, nothing is kept.
+        rises; failing that, nothing is kept, and the weights are those of the training.
         """
         trained = copy.deepcopy(vae.state_dict())
         for share in KEEP_SHARES:
@@ -163,6 +163,7 @@ class HeldOut:
             weight = self._weight_if_better(vae)
             if weight is not None:
                 return Kept(share, max(weight.item(), START_WEIGHT_MIN))
+        vae.load_state_dict(trained)
         return Kept(0.0, 1.0)
 
     def _weight_if_better(self, vae: LatentModel) -> Tensor | None:

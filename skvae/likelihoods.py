@@ -329,7 +329,9 @@ class Bernoulli(Likelihood):
     stochastic : bool, default=False
         Whether numbers from 0 to 1 are probabilities, such as the pixels of a grey image, of
         which every step of the training draws anew (stochastic binarisation: Salakhutdinov &
-        Murray, 2008). Scores of such numbers are expectations over the draws.
+        Murray, 2008). Reconstructions are then probabilities too. The score of a number between
+        0 and 1 weighs the logarithms of both probabilities by it; for the likelihood of draws,
+        score draws.
     """
 
     kinds: tuple[str, ...] = ("number", "boolean")
@@ -381,7 +383,7 @@ class Bernoulli(Likelihood):
         return torch.sigmoid(eta)
 
     def decide(self, block, expectation):
-        return (expectation >= 0.5).to(expectation)
+        return expectation if self.stochastic else (expectation >= 0.5).to(expectation)
 
     def sample(self, block, eta, generator):
         return (_uniform(eta, generator) < torch.sigmoid(eta)).to(eta)

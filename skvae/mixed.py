@@ -25,6 +25,7 @@ from skvae.vae import (
     LINEAR_RATE,
     LatentModel,
     Posterior,
+    apart,
     bend,
     branch_parameters,
     of_columns,
@@ -273,7 +274,8 @@ class MixedVAE(LatentModel):
 
     def encode_inputs(self, inputs: Tensor) -> Posterior:
         """The posterior of complete features, shape (n, f), that need not be those of a row."""
-        return self._with_branch(self._complete_posterior(inputs), inputs, None)
+        with apart(self.encoder):
+            return self._with_branch(self._complete_posterior(inputs), inputs, None)
 
     def encode(self, rows: Cells) -> Posterior:
         """The posterior of rows given their observed cells."""

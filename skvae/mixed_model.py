@@ -68,8 +68,8 @@ class MixedModel(Model):
 
     @staticmethod
     @torch.inference_mode()
-    def start_score(start: Any, X: Table, weight: np.ndarray | None) -> float:
-        """Mean log-likelihood of the training rows under the linear start (some, if many)."""
+    def start_score(start: Any, X: Table, weight: np.ndarray | None, is_own: bool = True) -> float:
+        """Mean log-likelihood of rows under the linear start (some, if many)."""
         few = max(_FEWEST_SCORED, min(_MOST_SCORED, _SCORED_CELLS // len(start.bias)))
         some = _spread(X.shape[0], few)
         rows, vae = X.values[some], MixedVAE(start)

@@ -115,9 +115,15 @@ class Model:
         )
 
     @staticmethod
-    def start_score(start: Any, X, weight: np.ndarray | None) -> float:
-        """Mean log-likelihood of the training rows under the linear start."""
-        return start.mean_log_prob(X, weight) + start.log_jacobian
+    def start_score(start: Any, X, weight: np.ndarray | None, is_own: bool = True) -> float:
+        """Mean log-likelihood of rows under the linear start; its own need no look at them."""
+        if is_own:
+            return start.mean_log_prob(X, weight) + start.log_jacobian
+        parts = [
+            start.log_prob(*start.project(X[rows]))
+            for rows in batches(X.shape[0], X.shape[1] + HIDDEN_CELLS)
+        ]
+        return float(np.average(np.concatenate(parts), weights=weight)) + start.log_jacobian
 
     @torch.inference_mode()
     def codes(self, X, whiten: bool) -> np.ndarray:
@@ -169,8 +175,9 @@ class Model:
         for step in _DERIVATIVE_STEP * np.eye(len(unit)):
             rise = self.expected(z + step, n_levels) - self.expected(z - step, n_levels)
             changes.append(rise.mean(0) / (2 * _DERIVATIVE_STEP))
-        padded = np.zeros((self.latent_dim, len(changes[0])))
-        padded[: len(unit)] = np.array(changes) / unit[:, None]
+        padded = np.zeros((self.latent_dim, self.expected(z[:1], n_levels).shape[1]))
+        for row, change, size in zip(padded, changes, unit, strict=False):
+            row[:] = change / size
         return padded
 
     def expected(self, z: np.ndarray, n_levels: np.ndarray) -> np.ndarray:
@@ -183,9 +190,8 @@ class Model:
         dtype = np.dtype(np.float64)
         scores, residual = self.start.project(X, dtype.type)
         rows = Rows(*(torch.as_tensor(a, device=self.device) for a in (scores, residual)))
-        found = diagnose(
-            self.vae(torch.float64), rows, shared_draws(self.start.latent_dim, n_draws)
-        )
+        draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
+        found = diagnose(self.vae(torch.float64), rows, draws)
         return found.in_users_units(self.order, self.start.log_jacobian)
 
     @torch.inference_mode()

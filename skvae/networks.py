@@ -32,9 +32,31 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
 }
 
+
+class _LoneRows:
+    """Batch normalisation that takes its running statistics for a row that comes alone."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        is_alone = self.training and x.numel() == x.shape[1]
+        if is_alone:
+            self.eval()
+        x = super().forward(x)  # type: ignore[misc]
+        if is_alone:
+            self.train()
+        return x
+
+
+class _BatchNorm1d(_LoneRows, nn.BatchNorm1d):
+    pass
+
+
+class _BatchNorm2d(_LoneRows, nn.BatchNorm2d):
+    pass
+
+
 # Of units, and of maps of units.
 NORMALIZATIONS: dict[str, tuple[Callable[[int], nn.Module], Callable[[int], nn.Module]]] = {
-    "batch": (nn.BatchNorm1d, nn.BatchNorm2d),
+    "batch": (_BatchNorm1d, _BatchNorm2d),
     "layer": (nn.LayerNorm, partial(nn.GroupNorm, 1)),
 }
 
@@ -312,6 +334,24 @@ class Conv(_Body):
             f"but {n_in} columns go in and {n_out} come out; give the image_shape of the rows, "
             "and a likelihood of one parameter per pixel."
         )
+
+    def of_rows(self, n_columns: int) -> "Conv":
+        """The same with the shape of the image that rows of so many columns are.
+
+        Raises
+        ------
+        ValueError
+            If they are none of the given shape, or the shape is "auto" and they are no square.
+        """
+        shape = _square(n_columns) if _is_auto(self.image_shape) else self._shape(0, 0)
+        if shape is None or math.prod(shape) != n_columns:
+            what = "" if shape is None else f", which has {math.prod(shape)} pixels"
+            raise ValueError(
+                f"image_shape={self.image_shape!r}{what}, is no shape of rows of {n_columns} "
+                "columns ('auto' is a square image, grey or of three colours); give "
+                "Conv(image_shape=(height, width)) or (colours, height, width)."
+            )
+        return clone(self).set_params(image_shape=shape)
 
     def _check_sizes(self) -> None:
         if not _is_count(self.kernel_size) or self.kernel_size < 3 or self.kernel_size % 2 == 0:

@@ -18,6 +18,7 @@ from skvae.vae import Posterior
 
 POINT_WEIGHT = 0.5  # of the likelihood of rows that are decoded from their point codes
 _PAIRED_ROWS = 256  # of a batch, between which every pair is compared
+_WIDE = (4, 2.0)  # of how many draws one is wider, and how much
 
 
 class Terms(NamedTuple):
@@ -371,10 +372,27 @@ def importance_bound(vae: Any, rows: Any, noise: Tensor) -> Tensor:
     on the rows beside it. The bound rises with n_draws; one draw gives the ELBO.
     """
     q = vae.encode(rows)
-    total = log_weight(vae, rows, q, noise[0])
-    for draw in noise[1:]:
-        total = torch.logaddexp(total, log_weight(vae, rows, q, draw))
+    excess = torch.zeros_like(noise[:, 0])
+    if vae.may_be_narrow:
+        noise, excess = widened(noise)
+    total = log_weight(vae, rows, q, noise[0]) - excess[0]
+    for draw, more in zip(noise[1:], excess[1:], strict=True):
+        total = torch.logaddexp(total, log_weight(vae, rows, q, draw) - more)
     return total - math.log(len(noise))
+
+
+def widened(noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Draws of which every fourth is twice as wide; their log-density beyond the normal one.
+
+    Few draws from too narrow a proposal have weights without bound, which a mixture of proposals
+    keeps finite (Hesterberg, 1995); that of all draws counts for each (Veach & Guibas, 1995).
+    """
+    (every, scale), (n, q) = _WIDE, noise.shape
+    share = noise.new_tensor(n // every / n)
+    noise = noise.clone()
+    noise[every - 1 :: every] *= scale
+    log_ratio = 0.5 * (1.0 - scale**-2) * noise.square().sum(1) - q * math.log(scale)
+    return noise, torch.logaddexp(torch.log1p(-share), log_ratio + share.log())
 
 
 def log_weight(vae: Any, rows: Any, q: Posterior, draw: Tensor) -> Tensor:

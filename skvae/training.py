@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -80,6 +80,7 @@ class Record:
     interrupted: bool = False
     # Of every restart its best bound, and how far its codes agree with those of the best.
     restarts: list[tuple[float, float]] = field(default_factory=list)
+    left: Any = None  # the weights, as arrays, where the linear start was kept in their place
     began: float = field(default_factory=time.perf_counter)
 
     @classmethod
@@ -389,6 +390,7 @@ class Plan:
         if self.fall_steps is not None:
             if self.early_stopping and self._falls_in_vain(record.bounds):
                 self.last_pass = record.n_passes
+                self.has_settled = True
             return False
         n_looks, last_level = len(record.bounds) - 1, len(self.recipe.optimizer.weight_decays) - 1
         if self.decay_level < last_level and overfits(record, self.check_passes, self.n_inputs):

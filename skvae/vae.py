@@ -7,6 +7,7 @@ but has to pay for. With zero branches it is the probabilistic PCA that it was b
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -195,6 +196,11 @@ class LatentModel(nn.Module):
         raise NotImplementedError
 
     @property
+    def may_be_narrow(self) -> bool:
+        """Whether posteriors were not trained as such: those of an autoencoder are fitted."""
+        return bool(self.width.any())
+
+    @property
     def likelihood_cost(self) -> int:
         """Arithmetic of a row beside that of the networks."""
         return 0
@@ -338,7 +344,8 @@ class VAE(LatentModel):
 
     def encode_inputs(self, inputs: Tensor) -> Posterior:
         """The posterior of inputs, shape (n, k), that need not be those of a row."""
-        return self.encode(Rows(inputs, inputs.new_zeros(len(inputs))))
+        with apart(self.encoder):
+            return self.encode(Rows(inputs, inputs.new_zeros(len(inputs))))
 
     def encode(self, rows: Rows) -> Posterior:
         """The posterior of rows."""
@@ -426,6 +433,19 @@ class VAE(LatentModel):
 
     def _log_noise(self) -> Tensor:
         return self.n_features * (_LOG_2PI + torch.log(self.noise_variance))
+
+
+@contextmanager
+def apart(body: nn.Module | None) -> Iterator[None]:
+    """Let a body see what is no row: statistics that its layers keep of rows stay as they are."""
+    was_training = body is not None and body.training
+    if body is not None:
+        body.eval()
+    try:
+        yield
+    finally:
+        if body is not None:
+            body.train(was_training)
 
 
 def bend(x: Tensor, limit: Tensor | float) -> Tensor:

@@ -1122,7 +1122,7 @@ def test_without_dispatch_tensors_give_arrays(curve, trained, dtype):
 @pytest.mark.parametrize("max_iter", [1, 5])
 def test_a_short_budget_warns(curve, max_iter):
     vae = quick(max_iter=max_iter)
-    with pytest.warns(ConvergenceWarning, match="budget of .*raise max_iter") as caught:
+    with pytest.warns(ConvergenceWarning, match="budget, after .*raise max_iter") as caught:
         vae.fit(curve)
     # The fall of the learning rate ends in the budget, and may end before it.
     assert f"budget of {vae.n_iter_} passes" in str(caught[0].message)

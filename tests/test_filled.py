@@ -59,7 +59,8 @@ def test_with_nothing_missing_it_is_the_model(model):
     assert_allclose(filled.codes(X, True), model.codes(X, True), rtol=1e-9, atol=1e-9)
     for ours, theirs in zip(filled.posterior(X), model.posterior(X), strict=True):
         assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
-    assert_allclose(filled.log_prob(X), model.log_prob(X), rtol=1e-9, atol=1e-6)
+    # Of the same density, by proposals that differ.
+    assert_allclose(filled.log_prob(X, 4000), model.log_prob(X, 4000), atol=0.3)
     assert_array_equal(filled.impute(X), X)
 
 

@@ -205,7 +205,7 @@ def test_modules_are_built_in_training_mode():
 
 def test_options_stand_in_their_order():
     module = MLP(hidden_layer_sizes=(3, 3), normalization="batch", dropout=0.1, residual=True)(2, 1)
-    layer = [nn.Linear, nn.BatchNorm1d, nn.SiLU, Dropout]
+    layer = [nn.Linear, NORMALIZATIONS["batch"][0], nn.SiLU, Dropout]
     assert [type(part) for part in module] == [*layer, Residual, nn.Linear]
     assert [type(part) for part in module[4].layer] == layer
 
