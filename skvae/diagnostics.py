@@ -38,8 +38,9 @@ def code_use(vae: Any, rows: Any) -> CodeUse:
     left = torch.stack([total, *errors])
     return CodeUse(
         order.numpy(force=True),
-        _spread(vae, codes)[order].numpy(force=True),
-        codes.std(0)[order].clamp(min=1e-6).numpy(force=True),
+        # In units of the data they may be beyond the numbers of single precision.
+        _spread(vae, codes)[order].double().numpy(force=True),
+        codes.std(0)[order].clamp(min=1e-6).double().numpy(force=True),
         (-left.diff() / total).nan_to_num(0.0, 0.0, 0.0).numpy(force=True),
         q.kl().mean(0)[order].numpy(force=True),
         (q.mean.var(0) > ACTIVE_VARIANCE)[order].numpy(force=True),

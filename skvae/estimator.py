@@ -1,6 +1,7 @@
 """VAETransformer: the parameters, the checks of what comes in, the names of what goes out."""
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
@@ -53,6 +54,7 @@ from skvae.table import (
     container_of,
     first_bad_cell,
     is_frame,
+    is_single,
     refuse_non_numeric,
     with_cells_of,
     with_nan,
@@ -134,9 +136,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     device : str, default="auto"
         "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is one.
     precision : {"auto", "float32", "bfloat16", "float64"}, default="auto"
-        Arithmetic of the training; "auto" is float32, or bfloat16 for models of more than 400000
-        parameters on devices that compute in it natively. What a fitted model returns is computed
-        in the dtype of the data whatever the precision.
+        Arithmetic of the training; "auto" is float32, or bfloat16 for the large products of steps
+        of more than 60 million multiplications on devices that compute in it natively. What a
+        fitted model returns is computed in the dtype of the data whatever the precision.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights that the last one left.
     verbose : int, default=0
@@ -337,24 +339,25 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self._validate_params()
         previous = self._model if self.warm_start and self.__sklearn_is_fitted__() else None
         curves = ([], [], []) if previous is None else self._curves()
-        if previous is None:
-            self._forget()
-        X_in, X, weight = self._validate(X, sample_weight, reset=previous is None)
-        options = self._options(X, weight, previous)
-        if options.recipe.objective.is_deterministic and self.prior == "normal":
-            # Nothing has made its codes normal.
-            options = replace(options, prior=PRIORS["ex_post"]())
-        with progress_bar(self.verbose) as report:
-            try:
-                left = None if previous is None else self._left
-                model, record = fit_model(X, weight, options, previous, report, left)
-            except DivergenceError as error:
-                raise DivergenceError(f"{error}; {self._farthest(X)}") from error
-        if record.interrupted and inside_search():
-            raise KeyboardInterrupt
-        self._publish(X_in, model, record, (X, weight), curves)
-        self._online, self._seed = None, options.seed
-        self._left = record.left if self.warm_start else None
+        with self._or_as_before():
+            left = None if previous is None else self._left
+            if previous is None:
+                self._forget()
+            X_in, X, weight = self._validate(X, sample_weight, reset=previous is None)
+            options = self._options(X, weight, previous)
+            if options.recipe.objective.is_deterministic and self.prior == "normal":
+                # Nothing has made its codes normal.
+                options = replace(options, prior=PRIORS["ex_post"]())
+            with progress_bar(self.verbose) as report:
+                try:
+                    model, record = fit_model(X, weight, options, previous, report, left)
+                except DivergenceError as error:
+                    raise DivergenceError(f"{error}; {self._farthest(X)}") from error
+            if record.interrupted and inside_search():
+                raise KeyboardInterrupt
+            self._publish(X_in, model, record, (X, weight), curves)
+            self._online, self._seed = None, options.seed
+            self._left = record.left if self.warm_start else None
         self._warn(model, record)
         return self
 
@@ -388,18 +391,19 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         first = not self.__sklearn_is_fitted__()
         self._validate_params()
-        X_in, X, weight = self._validate(X, sample_weight, reset=first)
         curves = ([], [], []) if first else self._curves()
         n_seen = 0 if first else self.n_samples_
         previous = None if first else (self._model, self._online)
-        options = self._options(X, weight, None if first else self._model)
-        options.check_online()
-        try:
-            model, record, online = fit_online(X, weight, options, previous)
-        except DivergenceError as error:
-            raise DivergenceError(f"{error}; {self._farthest(X)}") from error
-        self._publish(X_in, model, record, (X, weight), curves, n_seen)
-        self._online, self._seed, self._left = online, options.seed, None
+        with self._or_as_before():
+            X_in, X, weight = self._validate(X, sample_weight, reset=first)
+            options = self._options(X, weight, None if first else self._model)
+            options.check_online()
+            try:
+                model, record, online = fit_online(X, weight, options, previous)
+            except DivergenceError as error:
+                raise DivergenceError(f"{error}; {self._farthest(X)}") from error
+            self._publish(X_in, model, record, (X, weight), curves, n_seen)
+            self._online, self._seed, self._left = online, options.seed, None
         return self
 
     def transform(self, X):
@@ -536,12 +540,14 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
            imputation of incomplete data sets. ICML.
         """
         X_in, values = self._check_rows(X, "impute")
+        if n_draws is not None and (not isinstance(n_draws, Integral) or n_draws < 1):
+            raise ValueError(f"n_draws={n_draws!r} must be a whole number from 1 up, or None.")
+        if sparse.issparse(X_in):  # in which no cell is missing
+            return X_in.copy() if n_draws is None else [X_in.copy() for _ in range(n_draws)]
         model = self._model_with_missing()
-        values = np.asarray(values.toarray() if sparse.issparse(values) else values, np.float64)
+        values = np.asarray(values, np.float64)
         if n_draws is None:
             return self._filled(X, X_in, values, model.impute(values))
-        if not isinstance(n_draws, Integral) or n_draws < 1:
-            raise ValueError(f"n_draws={n_draws!r} must be a whole number from 1 up, or None.")
         drawn = model.draw_missing(values, int(n_draws), check_random_state(random_state))
         return [self._filled(X, X_in, values, rows) for rows in drawn]
 
@@ -603,7 +609,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Change of the expected value of a column, in its units, per unit of a code as
             `transform` returns it. A column with levels has a cell for each, named
             "column=level": the change of its probability. Where the linear start was kept and
-            all columns are numbers without missing cells, these are PCA's `components_`.
+            all columns are numbers without missing cells, these are PCA's `components_` unless
+            `whiten`.
 
         Raises
         ------
@@ -677,13 +684,14 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         X_in, X = self._read(X, reset, ensure_min_samples=2 if reset else 1)
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, X_in, dtype=X_in.dtype)
+            weight = _check_sample_weight(sample_weight, X_in, dtype=float_dtypes(X_in)[0])
             weight = to_numpy(weight).astype(np.float64)
             if (weight < 0).any() or not weight.any():
                 raise ValueError(
                     f"sample_weight must hold no negative weight and at least one that is not "
                     f"zero; its smallest is {weight.min()} and its largest {weight.max()}."
                 )
+            weight /= weight.max()  # their sum must be a number
         if weight is not None and (weight == 0).any():
             X, weight = X[weight > 0], weight[weight > 0]
             if X.shape[0] < 2 and reset:
@@ -717,7 +725,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _checked(self, X, **kwargs):
         finite = True if sparse.issparse(X) else "allow-nan"
-        kwargs |= {"accept_sparse": "csr", "dtype": float_dtypes(X), "ensure_all_finite": finite}
+        dtypes = [np.float32] if is_single(X) else float_dtypes(X)
+        kwargs |= {"accept_sparse": "csr", "dtype": dtypes, "ensure_all_finite": finite}
         try:
             return validate_data(self, X, **kwargs)
         except (ValueError, TypeError) as error:
@@ -784,7 +793,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """Rows in the container of X, with its observed cells."""
         if not is_frame(X):
             X_np = to_numpy(X_in)
-            return X_in.copy() if sparse.issparse(X_in) else like(X_in, rows.astype(X_np.dtype))
+            return like(X_in, rows.astype(X_np.dtype))
         schema = self._columns.schema or Schema.of(X)
         index = getattr(X, "index", None)
         filled = schema.decode(rows, index=index, container=container_of(X))
@@ -860,6 +869,16 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         )
         options.check()
         return options
+
+    @contextmanager
+    def _or_as_before(self):
+        """Leave the estimator as it was where what is inside fails: nothing is lost."""
+        before = self.__dict__.copy()
+        try:
+            yield
+        except BaseException:
+            self.__dict__ = before
+            raise
 
     def _forget(self):
         learned = [name for name in vars(self) if name.endswith("_") and name[0] != "_"]

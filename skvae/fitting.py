@@ -187,9 +187,7 @@ def fit_model(
     def attempt(number: int) -> Trial:
         # The first goes on from what there is, the others begin anew.
         before, weights = (previous, left) if number == 0 else (None, None)
-        vae = initial_vae(
-            kind, start, seen, options, number=number, previous=before, left=weights
-        )
+        vae = initial_vae(kind, start, seen, options, number=number, previous=before, left=weights)
         return run_trial(vae, rows, training, judge, options, report_in_users_units)
 
     vae, origin, record = best_of(attempt, options.n_init, seen)

@@ -133,7 +133,8 @@ class ProbabilisticPCA:
             scores[rows] = s
             if k < self.n_features:
                 energy = np.einsum("ij,ij->i", x, x) - np.einsum("ij,ij->i", s, s)
-                residual[rows] = np.maximum(energy, 0.0)
+                # Squares beyond the largest number, minus such, are no number.
+                residual[rows] = np.where(np.isnan(energy), np.inf, np.maximum(energy, 0.0))
         return scores, residual
 
     def restore(self, scores: np.ndarray) -> np.ndarray:
@@ -297,7 +298,8 @@ def farthest_cell(X, names=None) -> str:
     name = column if names is None else repr(names[column])
     return (
         f"the value farthest out, {deviations[column]:.3g} standard deviations from its mean, is "
-        f"in column {name}: clip or transform that column, or scale the columns before fit"
+        f"in column {name}: clip or transform that column, scale the columns before fit, or train "
+        "with a smaller learning_rate and with clip_norm"
     )
 
 
@@ -358,19 +360,20 @@ class _Rows:
             x *= self.root_weight[rows, None] / self.scale
             yield rows, x
 
-    def times(self, Q: np.ndarray) -> np.ndarray:
-        """Rows @ Q, shape (n, Q's columns), in the dtype of Q."""
-        out = np.empty((self.n_rows, Q.shape[1]), Q.dtype)
-        for rows, x in self:
-            out[rows] = x.astype(Q.dtype, copy=False) @ Q
-        return out
-
     def transposed_times(self, Q: np.ndarray) -> np.ndarray:
         """Rows' @ Q, shape (d, Q's columns), in the dtype of Q."""
         return sum(x.astype(Q.dtype, copy=False).T @ Q[rows] for rows, x in self)
 
     def covariance(self) -> np.ndarray:
         return sum(x.T @ x for _, x in self)
+
+    def covariance_times(self, Q: np.ndarray) -> np.ndarray:
+        """Rows' @ rows @ Q, shape (d, Q's columns), in the dtype of Q, by one reading."""
+        total = np.zeros_like(Q)
+        for _, x in self:
+            x = x.astype(Q.dtype, copy=False)
+            total += x.T @ (x @ Q)
+        return total
 
     def gram(self) -> np.ndarray:
         columns = self.X.tocsc() if sparse.issparse(self.X) else self.X
@@ -416,10 +419,13 @@ def _subspace_iteration(rows: _Rows, limit: int, rng) -> tuple[np.ndarray, np.nd
     width = min(limit + 10, rows.n_rows, rows.n_features)
     Q = rng.standard_normal((rows.n_features, width))
     for _ in range(_N_ITERATIONS):
-        Q = np.linalg.qr(Q.astype(np.float32))[0]
-        Q = rows.transposed_times(rows.times(Q))
+        Q = rows.covariance_times(np.linalg.qr(Q.astype(np.float32))[0])
     Q = np.linalg.qr(Q.astype(np.float64))[0]
-    return _within(rows.transposed_times(np.linalg.qr(rows.times(Q))[0]))
+    # Where B = rows @ Q, of which no row is kept, B (B' B)^(-1/2) is an orthonormal basis.
+    C = rows.covariance_times(Q)
+    variances, vectors = np.linalg.eigh(Q.T @ C)
+    least = width * np.finfo(np.float64).eps * variances[-1]
+    return _within(C @ (vectors / np.sqrt(np.maximum(variances, least))))
 
 
 def _with_signs(components: np.ndarray) -> np.ndarray:

@@ -211,25 +211,19 @@ class MixedVAE(LatentModel):
         prior: nn.Module | None = None,
         of_columns: bool = False,
     ) -> None:
-        factors, q = start.factors, start.latent_dim
+        q = start.latent_dim
         super().__init__(q, encoder, decoder, prior)
         self.blocks = nn.ModuleList(Block(*part) for part in start.parts)
         self.decoder_path = nn.Parameter(_tensor(start.loadings))
         self.decoder_bias = nn.Parameter(_tensor(start.bias))
-        constants = {
-            "factor_center": factors.center,
-            "factor_loadings": factors.loadings,
-            "factor_noise": factors.noise,
-            "precision_parts": factors.precision_parts.reshape(start.n_features, q * q),
-            "code_scale": _code_scale(factors),
-            "linear_gain": np.ones(q),
-        }
+        constants = constants_of(start)
+        constants |= {"code_scale": _code_scale(start.factors), "linear_gain": np.ones(q)}
         self.has_basis = start.basis is not None and not of_columns
         if start.basis is not None and not of_columns:
             constants["basis"] = start.basis
         for name, value in constants.items():
             self.register_buffer(name, _tensor(value))
-        self.register_buffer("owner", torch.tensor(factors.owner))
+        self.register_buffer("owner", torch.tensor(start.factors.owner))
         self.register_buffer("mask_inputs", torch.tensor(np.flatnonzero(start.masked)))
         coded = torch.zeros(start.n_features, dtype=torch.bool)
         for part in start.parts:
@@ -446,6 +440,17 @@ class MixedVAE(LatentModel):
         if not unseen_too:
             missing |= self.coded & (rows.values < 0)
         return ~missing if rows.has_gaps or missing.any() else None
+
+
+def constants_of(start: MixedStart) -> dict[str, np.ndarray]:
+    """What training leaves of the factor model as it is, by the names of the buffers."""
+    factors = start.factors
+    return {
+        "factor_center": factors.center,
+        "factor_loadings": factors.loadings,
+        "factor_noise": factors.noise,
+        "precision_parts": factors.precision_parts.reshape(start.n_features, -1),
+    }
 
 
 def branch_sizes(

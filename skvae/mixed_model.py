@@ -18,7 +18,7 @@ from skvae.diagnostics import CodeUse, Diagnosis, code_use, diagnose
 from skvae.heads import fit_mixed
 from skvae.likelihoods import Gaussian, noise_variance
 from skvae.linear import Spectra, batches
-from skvae.mixed import MASKED_SHARE, Cells, MixedVAE, Table, branch_sizes
+from skvae.mixed import MASKED_SHARE, Cells, MixedStart, MixedVAE, Table, branch_sizes, constants_of
 from skvae.model import HIDDEN_CELLS, N_DRAWS, Model, shared_draws, to_numpy
 from skvae.objective import importance_bound, log_weight
 
@@ -76,7 +76,7 @@ class MixedModel(Model):
         w = None if weight is None else weight[some]
         bounds = [
             importance_bound(vae, Cells(_dense(rows[part], "cpu")), shared_draws(start.latent_dim))
-            for part in batches(rows.shape[0], rows.shape[1] + HIDDEN_CELLS)
+            for part in _slices(start, rows.shape[0])
         ]
         return float(np.average(to_numpy(bounds), weights=w))
 
@@ -126,11 +126,13 @@ class MixedModel(Model):
     def log_prob(self, X, n_draws: int = N_DRAWS) -> np.ndarray:
         """Importance-weighted bound on the log-density of the observed cells, in nats."""
         draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
-        bounds = []
+        bounds, first = np.empty(X.shape[0]), 0
         for components, rows in self._components(X):
             each = [importance_bound(vae, rows, draws) + share for vae, share in components]
-            bounds.append(torch.logsumexp(torch.stack(each), 0))
-        return to_numpy(bounds)
+            bound = torch.logsumexp(torch.stack(each), 0).numpy(force=True)
+            bounds[first : first + len(bound)] = bound
+            first += len(bound)
+        return bounds
 
     @torch.inference_mode()
     def sample(self, n_samples: int, rng: np.random.RandomState, dtype=None) -> np.ndarray:
@@ -254,16 +256,32 @@ class MixedModel(Model):
         """The linear start, as a mixture."""
         return [(MixedVAE(self.start).to(self.device).requires_grad_(False), 1.0)]
 
+    def vae(self, dtype: torch.dtype) -> Any:
+        """The module, rebuilt in a dtype, on the device.
+
+        What training left as it was is not rounded as weights are: the posterior of a complete row
+        is then the same with the others of its batch complete or not.
+        """
+        vae = super().vae(dtype)
+        for name, value in constants_of(self.start).items():
+            getattr(vae, name).copy_(torch.from_numpy(value))
+        return vae
+
     def _components(self, X) -> Iterator[tuple[list, Cells]]:
         """Batches of rows, with the components of the mixture and their log-weights."""
         components = [(vae, math.log(share)) for vae, share in self._density()]
-        for rows in batches(X.shape[0], len(self.start.bias) + HIDDEN_CELLS):
+        for rows in _slices(self.start, X.shape[0]):
             yield components, Cells(_dense(X[rows], self.device))
 
     def _batches(self, X, dtype) -> Iterator[tuple[MixedVAE, Cells]]:
         vae = self.vae(torch.float64)
-        for rows in batches(X.shape[0], len(self.start.bias) + HIDDEN_CELLS):
+        for rows in _slices(self.start, X.shape[0]):
             yield vae, Cells(_dense(X[rows], self.device))
+
+
+def _slices(start: MixedStart, n_rows: int) -> Iterator[slice]:
+    """Rows that are held at once: of each with gaps the posterior has a matrix of its own."""
+    return batches(n_rows, len(start.bias) + HIDDEN_CELLS + start.latent_dim**2)
 
 
 def _resample(components, rows: Cells, n_chosen: int, n_draws: int, generator):

@@ -128,7 +128,7 @@ class Model:
     @torch.inference_mode()
     def codes(self, X, whiten: bool) -> np.ndarray:
         """Point codes, shape (n, latent_dim), computed in the dtype of X."""
-        codes = to_numpy([vae.codes(x) for vae, x in self._batches(X, X.dtype)])[:, self.order]
+        codes = self._collected(X, lambda vae, x: vae.codes(x))[:, self.order]
         codes *= self._unit(whiten).astype(codes.dtype)
         return self._padded(codes)
 
@@ -140,9 +140,12 @@ class Model:
     @torch.inference_mode()
     def posterior(self, X) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of q(z|x), each of shape (n, latent_dim)."""
-        posteriors = [vae.encode(x) for vae, x in self._batches(X, X.dtype)]
-        mean = to_numpy([q.mean for q in posteriors])[:, self.order]
-        std = to_numpy([q.deviation for q in posteriors])[:, self.order]
+
+        def moments(vae: Any, x: Any) -> Tensor:
+            q = vae.encode(x)
+            return torch.stack([q.mean, q.deviation], 1)
+
+        mean, std = self._collected(X, moments)[:, :, self.order].swapaxes(0, 1)
         return self._padded(mean), self._padded(std, fill=1.0)
 
     @torch.inference_mode()
@@ -311,6 +314,17 @@ class Model:
         }
         vae.load_state_dict(state, assign=True)
         return vae.eval().requires_grad_(False)
+
+    def _collected(self, X, question: Callable[[Any, Any], Tensor]) -> np.ndarray:
+        """Answers of batches in one array; small tensors that stay would hold memory between."""
+        collected, first = np.empty(0), 0
+        for vae, x in self._batches(X, X.dtype):
+            part = question(vae, x).numpy(force=True)
+            if first == 0:
+                collected = np.empty((X.shape[0], *part.shape[1:]), part.dtype)
+            collected[first : first + len(part)] = part
+            first += len(part)
+        return collected
 
     def _batches(self, X, dtype) -> Iterator[tuple[Any, Any]]:
         vae = self.vae(_torch_dtype(dtype))

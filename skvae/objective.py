@@ -6,7 +6,7 @@ MixedVAE (mixed.py) in the user's.
 """
 
 import math
-from functools import partial
+from functools import partial, reduce
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
@@ -18,7 +18,7 @@ from skvae.vae import Posterior
 
 POINT_WEIGHT = 0.5  # of the likelihood of rows that are decoded from their point codes
 _PAIRED_ROWS = 256  # of a batch, between which every pair is compared
-_WIDE = (4, 2.0)  # of how many draws one is wider, and how much
+_EVERY = 4  # of so many draws one is no posterior's, where that may be too narrow
 
 
 class Terms(NamedTuple):
@@ -139,7 +139,8 @@ class Denoising(Elbo):
     Parameters
     ----------
     noise : float, default=0.1
-        Standard deviation of normal noise on the numbers, in standard deviations of the columns.
+        Standard deviation of normal noise on the numbers: of complete numbers in units of the one
+        scale that all columns share, of tables in standard deviations of each.
     masking : float, default=0.1
         Share of the cells that are hidden: at their mean in a model of complete numbers,
         otherwise missing.
@@ -209,7 +210,8 @@ class Iwae(Objective):
         )
 
     def check(self) -> None:
-        if not (isinstance(self.n_draws, Integral) and int(self.n_draws) >= 1):
+        is_count = isinstance(self.n_draws, Integral) and not isinstance(self.n_draws, bool)
+        if not (is_count and int(self.n_draws) >= 1):
             raise ValueError(f"n_draws={self.n_draws!r} must be a whole number from 1 up.")
 
 
@@ -275,8 +277,9 @@ class Mmd(Objective):
         return Terms(loss, (log_likelihood - kl).detach(), log_likelihood.detach())
 
     def check(self) -> None:
-        if not self.alpha <= 1.0:
-            raise ValueError(f"alpha={self.alpha!r} must be at most 1.")
+        if not (isinstance(self.alpha, Real) and -math.inf < float(self.alpha) <= 1.0):
+            raise ValueError(f"alpha={self.alpha!r} must be a number, at most 1.")
+        _at_least("weight", self.weight, 0.0)
         if not self.alpha + self.weight >= 1.0:
             raise ValueError(
                 f"weight={self.weight!r} must be at least 1 - alpha = {1.0 - self.alpha:g}."
@@ -369,36 +372,42 @@ def importance_bound(vae: Any, rows: Any, noise: Tensor) -> Tensor:
     """Importance-weighted bound on log p(x) per row (Burda, Grosse & Salakhutdinov, 2016).
 
     noise has shape (n_draws, q) and is shared by the rows, so that a row's value does not depend
-    on the rows beside it. The bound rises with n_draws; one draw gives the ELBO.
+    on the rows beside it. The bound rises with n_draws; one draw gives the ELBO. Where posteriors
+    may be narrow, every fourth draw is from a standard normal.
     """
     q = vae.encode(rows)
-    excess = torch.zeros_like(noise[:, 0])
     if vae.may_be_narrow:
-        noise, excess = widened(noise)
-    total = log_weight(vae, rows, q, noise[0]) - excess[0]
-    for draw, more in zip(noise[1:], excess[1:], strict=True):
-        total = torch.logaddexp(total, log_weight(vae, rows, q, draw) - more)
-    return total - math.log(len(noise))
-
-
-def widened(noise: Tensor) -> tuple[Tensor, Tensor]:
-    """Draws of which every fourth is twice as wide; their log-density beyond the normal one.
-
-    Few draws from too narrow a proposal have weights without bound, which a mixture of proposals
-    keeps finite (Hesterberg, 1995); that of all draws counts for each (Veach & Guibas, 1995).
-    """
-    (every, scale), (n, q) = _WIDE, noise.shape
-    share = noise.new_tensor(n // every / n)
-    noise = noise.clone()
-    noise[every - 1 :: every] *= scale
-    log_ratio = 0.5 * (1.0 - scale**-2) * noise.square().sum(1) - q * math.log(scale)
-    return noise, torch.logaddexp(torch.log1p(-share), log_ratio + share.log())
+        share = len(noise) // _EVERY / len(noise)
+        kinds = (number % _EVERY == 0 for number in range(1, len(noise) + 1))
+        weights = (
+            defended_weight(vae, rows, q, draw, is_free, share)
+            for draw, is_free in zip(noise, kinds, strict=True)
+        )
+    else:
+        weights = (log_weight(vae, rows, q, draw) for draw in noise)
+    return reduce(torch.logaddexp, weights) - math.log(len(noise))
 
 
 def log_weight(vae: Any, rows: Any, q: Posterior, draw: Tensor) -> Tensor:
     """Log p(x, z) - log q(z|x) per row for z of one draw."""
     z = q.sample(draw)
     return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z) - q.log_density(draw)
+
+
+def defended_weight(
+    vae: Any, rows: Any, q: Posterior, draw: Tensor, is_free: bool, share: float
+) -> Tensor:
+    """Log p(x, z) - log((1 - share) q(z|x) + share N(z; 0, I)) for z of one draw, from q or free.
+
+    A few draws from a posterior that is too narrow have weights without bound; a mixture of
+    proposals keeps them finite (Hesterberg, 1995), and the density of all of them counts for each
+    draw (Veach & Guibas, 1995).
+    """
+    z = draw.expand_as(q.mean) if is_free else q.sample(draw)
+    log_weights = torch.tensor([1.0 - share, share], dtype=torch.float64).log()
+    free = -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+    proposed = torch.logaddexp(q.log_prob(z) + log_weights[0], free + log_weights[1])
+    return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z) - proposed
 
 
 def mixture(log_prob: Tensor, start_log_prob: Tensor, start_weight: Tensor) -> Tensor:

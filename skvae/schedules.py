@@ -103,8 +103,8 @@ class Sigmoid(Schedule):
 
     def check(self) -> None:
         _check_share("warm_up", self.warm_up)
-        if not (isinstance(self.steepness, Real) and 0.0 < float(self.steepness) <= 1000.0):
-            raise ValueError(f"steepness={self.steepness!r} must be above 0 and at most 1000.")
+        if not (isinstance(self.steepness, Real) and 1e-3 <= float(self.steepness) <= 1000.0):
+            raise ValueError(f"steepness={self.steepness!r} must be from 0.001 to 1000.")
 
 
 class Cyclical(Schedule):

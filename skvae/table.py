@@ -118,9 +118,10 @@ class Column:
 
     def _codes(self, series: nw.Series) -> np.ndarray:
         code = {level: float(n) for n, level in enumerate(self.levels)}
+        known = set(map(type, self.levels))
         positions, found = _factorize(series, self.where)
         for level in found:
-            if level not in code:
+            if level not in code and type(level) not in known:
                 _refuse_object(level, self.where)
         return np.array([code.get(level, _UNSEEN) for level in found] + [np.nan])[positions]
 
@@ -501,6 +502,14 @@ def container_of(X) -> str:
 def is_frame(X) -> bool:
     """Whether X is a frame of a library that narwhals knows."""
     return container_of(X) != "numpy"
+
+
+def is_single(X) -> bool:
+    """Whether X is a frame whose columns are all in single precision."""
+    if not is_frame(X):
+        return False
+    schema = nw.from_native(X, eager_only=True).schema
+    return all(dtype == nw.Float32 for dtype in schema.values())
 
 
 def with_cells_of(X, filled, missing: np.ndarray):

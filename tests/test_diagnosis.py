@@ -5,11 +5,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from skvae import MLP, AdamW, CollapseWarning, Langevin, Metropolis, VAETransformer, fitting
+from skvae.diagnostics import linear_r2
 from skvae.held_out import HeldOut, Kept
 from tests.samples import factors, fit_quietly
 
@@ -370,3 +372,21 @@ def test_loadings_of_a_table_name_the_levels(curve, max_iter):
             # Probabilities go on summing to one.
             np.testing.assert_allclose(loadings[cells].sum(axis=1), 0.0, atol=1e-8)
             assert loadings[cells].abs().to_numpy().max() > 1e-3
+
+
+def test_codes_that_share_nothing_do_not_agree():
+    torch.manual_seed(0)
+    shares = [linear_r2(*torch.randn(2, 20, 10), torch.ones(10)) for _ in range(200)]
+    assert np.mean(shares) == pytest.approx(0.0, abs=0.05)
+    assert np.isnan(linear_r2(*torch.randn(2, 11, 10), torch.ones(10)))
+
+
+def test_one_row_diagnoses_nothing(linear, curve):
+    with pytest.raises(ValueError, match="X has 1 row"):
+        linear.diagnostics(curve[:1])
+
+
+@pytest.mark.filterwarnings("ignore:latent_dim=2 is above the rank")
+def test_loadings_of_rows_that_are_all_alike():
+    vae = VAETransformer(2, max_iter=0).fit(np.ones((50, 4)))
+    assert not vae.loadings().to_numpy().any()

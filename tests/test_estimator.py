@@ -4,6 +4,7 @@ Numbers after "checklist" count the lines of the project's checklist of the cont
 """
 
 import copy
+import itertools
 import os
 import pickle
 import random
@@ -27,6 +28,7 @@ from torch import nn
 
 import skvae
 from skvae import MLP, VAETransformer
+from skvae.priors import PRIORS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -622,7 +624,17 @@ def test_a_failed_refit_mixes_no_models(curve, params, damage, warm_start, metho
     old = copy.deepcopy(vae)
     with pytest.raises(ValueError, match=r"batch_size|infinity|device"):
         getattr(vae.set_params(**params), method)(damage(curve))
-    assert_old_or_unfitted(vae, old, curve)
+    assert_same_answers(vae, old, curve)
+    assert vars(vae).keys() == vars(old).keys()
+
+
+# checklist 39
+def test_a_failed_first_fit_leaves_nothing(curve):
+    vae = quick(objective="autoencoder", beta=2.0)
+    before = vars(vae).copy()
+    with pytest.raises(ValueError, match="beta"):
+        vae.fit(curve)
+    assert vars(vae) == before
 
 
 # checklist 39
@@ -631,16 +643,7 @@ def test_a_diverged_refit_mixes_no_models(curve):
     old = copy.deepcopy(vae)
     with pytest.raises(skvae.DivergenceError):
         vae.set_params(architecture=Broken).fit(curve[:, :4])
-    assert_old_or_unfitted(vae, old, curve)
-
-
-def assert_old_or_unfitted(vae, old, X):
-    try:
-        check_is_fitted(vae)
-    except NotFittedError:
-        assert not hasattr(vae, "mean_")
-    else:
-        assert_same_answers(vae, old, X)
+    assert_same_answers(vae, old, curve)
 
 
 # checklist 40
@@ -935,6 +938,79 @@ def test_warm_start_loses_nothing_when_no_pass_helps(curve):
     assert vae.score(curve) > score - 0.1
 
 
+PRIORS_BEFORE_AND_AFTER = [
+    *itertools.permutations(["normal", "mixture", "vamp", "ex_post"], 2),
+    (skvae.Mixture(n_components=3), skvae.Mixture(n_components=5)),
+    ("ex_post", skvae.Mixture(n_components=3)),
+]
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(("before", "after"), PRIORS_BEFORE_AND_AFTER)
+def test_a_training_that_goes_on_takes_another_prior(curve, before, after, method):
+    if method == "partial_fit" and "ex_post" in (before, after):
+        pytest.skip("partial_fit knows no end after which a prior could be fitted")
+    vae = quick(1, warm_start=True, max_iter=20, prior=before)
+    getattr(getattr(vae, method)(curve), method)(curve)
+    getattr(vae.set_params(prior=after), method)(curve)
+    assert np.isfinite(vae.score(curve))
+    assert vae.prior_.get_params() == skvae.estimator._component(after, PRIORS).get_params() or (
+        isinstance(vae.prior_, PRIORS["normal"]) and after == "ex_post"
+    )
+    again = pickle.loads(pickle.dumps(vae))
+    np.testing.assert_array_equal(again.sample(5, 0), vae.sample(5, 0))
+
+
+def test_warm_start_goes_on_from_what_was_not_kept():
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform(-2, 2, size=(2, 300))
+    X = np.column_stack([a, b, a**2, b**2, np.sin(2 * a), np.sin(2 * b), a * b])
+    X += 0.3 * rng.standard_normal(X.shape)
+    vae = VAETransformer(2, warm_start=True, max_iter=15, random_state=0).fit(X)
+    assert vae.kept_ == 0
+    for _ in range(8):
+        vae.fit(X)
+    assert vae.kept_ > 0
+
+
+@pytest.mark.parametrize("changes", [{}, {"max_iter": 0}], ids=["few rows", "no pass"])
+def test_warm_start_keeps_the_model_where_nothing_can_be_judged(curve, changes):
+    vae = quick(warm_start=True, max_iter=40).fit(curve)
+    assert vae.kept_ > 0
+    old = copy.deepcopy(vae)
+    vae.set_params(**changes).fit(curve if changes else curve[:20])
+    assert_same_answers(vae, old, curve)
+
+
+def test_a_training_that_goes_on_counts_on(curve):
+    vae = quick(warm_start=True).fit(curve).fit(curve).partial_fit(curve).partial_fit(curve)
+    passes = vae.history_["n_pass"]
+    assert (np.diff(passes) >= 0).all()
+    assert passes[-1] == vae.n_iter_ - 1  # partial_fit looks before its pass
+    assert (np.diff(vae.history_["seconds"]) >= 0).all()
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_the_score_of_pca_is_that_of_the_last_rows(curve, method):
+    vae = quick(2, warm_start=True, max_iter=1).fit(curve)
+    other = 3 * curve[:150] + 1
+    getattr(vae, method)(other)
+    linear = quick(2, max_iter=0).fit(curve)
+    assert vae.pca_score_ == pytest.approx(linear.score(other))
+
+
+def test_every_partial_fit_has_noise_of_its_own(curve):
+    still = skvae.AdamW(learning_rate=1e-12)
+    vae = quick(optimizer=still).partial_fit(curve).partial_fit(curve).partial_fit(curve)
+    assert len(set(vae.loss_curve_)) == 3
+
+
+def test_one_row_is_learnt_from_with_batch_normalisation(curve):
+    vae = quick(architecture=MLP(hidden_layer_sizes=(8,), normalization="batch"))
+    vae.partial_fit(curve).partial_fit(curve[:1])
+    assert np.isfinite(vae.transform(curve)).all()
+
+
 def test_warm_start_keeps_out_the_same_rows(curve, monkeypatch):
     """What judged the first fit was not learnt from in the second, whatever random_state."""
     found = []
@@ -1125,7 +1201,7 @@ def test_a_short_budget_warns(curve, max_iter):
     with pytest.warns(ConvergenceWarning, match="budget, after .*raise max_iter") as caught:
         vae.fit(curve)
     # The fall of the learning rate ends in the budget, and may end before it.
-    assert f"budget of {vae.n_iter_} passes" in str(caught[0].message)
+    assert f"budget, after {vae.n_iter_} passes" in str(caught[0].message)
     assert 1 <= vae.n_iter_ <= max_iter
     assert not vae.converged_
 
@@ -1148,3 +1224,58 @@ def test_codes_past_the_rank_warn_and_are_0(curve):
     assert vae.kl_per_dim_.shape == vae.explained_variance_ratio_.shape == (3,)
     assert vae.encode(X)[1].shape == (200, 3)
     assert vae.sample(4).shape == (4, 3)
+
+
+# Numbers far from one
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-44, 1e39, 1e100])
+def test_codes_are_in_the_units_of_the_data(curve, scale):
+    codes, scaled = (quick(1, max_iter=20).fit(X).transform(X) for X in (curve, curve * scale))
+    np.testing.assert_allclose(scaled / scale, codes, rtol=1e-4)
+
+
+def test_rows_too_far_for_their_square_are_the_least_likely(curve):
+    for max_iter in (0, 20):
+        vae = quick(1, max_iter=max_iter).fit(curve)
+        with np.errstate(over="ignore", invalid="ignore"):
+            assert (vae.score_samples(curve[:3] * 1e160) == -np.inf).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_only_the_proportions_of_weights_count(curve, dtype):
+    weight, X = np.random.default_rng(0).uniform(0.5, 2, len(curve)), curve.astype(dtype)
+    expected = quick().fit(X, sample_weight=weight)
+    for factor in (1e-50, 1e307):
+        vae = quick().fit(X, sample_weight=factor * weight)
+        np.testing.assert_allclose(vae.mean_, expected.mean_, rtol=1e-6)
+        assert vae.score(X) == pytest.approx(expected.score(X), rel=1e-3)
+
+
+# Images
+
+
+@pytest.mark.parametrize("latent_dim", [2, 40])
+def test_convolutions_know_the_image_from_the_columns(latent_dim):
+    X = np.random.default_rng(0).uniform(size=(80, 64))
+    X[np.arange(36), np.arange(36) + 10] = np.nan  # 36 flags beside 64 pixels are a square too
+    vae = quick(latent_dim, architecture=skvae.Conv(channels=(2,)), max_iter=1).fit(X)
+    assert vae._online is None
+    for rows in (X, np.nan_to_num(X)):
+        assert np.isfinite(vae.transform(rows)).all()
+
+
+@pytest.mark.parametrize(("shape", "width"), [((2, 2), 64), ((8, 9), 64), ("auto", 65)])
+def test_another_image_than_the_rows_is_refused(shape, width):
+    X = np.random.default_rng(0).uniform(size=(50, width))
+    with pytest.raises(ValueError, match=f"image_shape=.* is no shape of rows of {width} columns"):
+        quick(4, architecture=skvae.Conv(image_shape=shape)).fit(X)
+
+
+def test_stochastic_bernoulli_reconstructs_probabilities():
+    X = np.random.default_rng(0).uniform(size=(200, 1)) ** np.arange(1, 6)
+    vae = quick(1, likelihood=skvae.Bernoulli(stochastic=True), max_iter=10).fit(X)
+    again = vae.inverse_transform(vae.transform(X))
+    assert ((again > 0) & (again < 1)).all()
+    assert np.square(again - X).mean() < np.square(X.mean(0) - X).mean()
+    assert set(np.unique(vae.sample(50, 0))) == {0.0, 1.0}

@@ -5,10 +5,11 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skvae import training
+from skvae import fitting, training
 from skvae.annealing import Langevin, Metropolis, RandomWalk
 from skvae.devices import PRECISIONS
 from skvae.fitting import fit_model, fit_online, make_budget, make_rows, split, suited
+from skvae.held_out import DivergenceError
 from skvae.linear import fit_linear
 from skvae.model import Model
 from skvae.networks import MLP, Linear
@@ -301,6 +302,21 @@ def test_the_best_restart_is_kept(X):
     assert agreement[bounds.index(max(bounds))] == pytest.approx(1.0, abs=1e-4)
     assert all(0.0 <= share <= 1.0 + 1e-6 for share in agreement)
     assert model.kept > 0
+
+
+def test_a_restart_that_diverges_costs_no_others(X, monkeypatch):
+    trial, diverging = fitting.run_trial, [True, False, True]
+
+    def sometimes(*args):
+        if diverging.pop():
+            raise DivergenceError("the held-out bound became nan")
+        return trial(*args)
+
+    monkeypatch.setattr(fitting, "run_trial", sometimes)
+    assert len(fit_model(X, None, options(n_init=3))[1].restarts) == 1
+    diverging += [True, True]
+    with pytest.raises(DivergenceError):
+        fit_model(X, None, options(n_init=2))
 
 
 def test_one_training_is_one_restart(X):

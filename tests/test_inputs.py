@@ -767,3 +767,26 @@ def test_ctrl_c_inside_a_search_propagates(curve, interrupt, k):
     interrupt(k)
     with pytest.raises(KeyboardInterrupt):
         cross_validate(vae, curve, cv=2)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars", "pyarrow", "Float32", "float[pyarrow]"])
+def test_frames_in_single_precision_are_answered_in_it(container):
+    X = pd.DataFrame(np.random.default_rng(0).standard_normal((60, 3)), columns=list("abc"))
+    X = X.astype("float32")
+    if "pyarrow" in container:
+        pytest.importorskip("pyarrow")
+    if container == "polars":
+        X = pl.from_pandas(X)
+    elif container == "pyarrow":
+        X = pl.from_pandas(X).to_arrow()
+    elif container != "pandas":
+        X = X.astype(container)
+    vae = VAETransformer(2, max_iter=0).fit(X)
+    assert vae.transform(X).dtype == np.float32
+
+
+def test_sparse_rows_are_not_filled():
+    X = sparse.random(200, 9, density=0.3, format="csr", random_state=0)
+    vae = VAETransformer(2, max_iter=0).fit(X)
+    assert (vae.impute(X) != X).nnz == 0
+    assert len(vae.impute(X, n_draws=3)) == 3

@@ -682,3 +682,23 @@ def test_training_is_kept_where_something_is_to_be_gained():
     vae = vae_of(1, max_iter=80, batch_size=32).fit(X)
     assert vae.kept_ > 0
     assert vae.score(X) > vae.pca_score_ + 0.05
+
+
+@pytest.mark.parametrize("max_iter", [0, 15])
+def test_complete_rows_do_not_know_of_holes_beside_them(max_iter):
+    X = people()
+    vae = vae_of(2, max_iter=max_iter).fit(X)
+    holed = X.copy()
+    holed.iloc[-1, 0] = None
+    for method in ("transform", "score_samples"):
+        ours, beside = (getattr(vae, method)(rows)[:-1] for rows in (X, holed))
+        np.testing.assert_allclose(ours, beside, rtol=1e-9, atol=1e-9)
+
+
+def test_an_unseen_interval_is_an_unseen_level():
+    x = np.random.default_rng(0).standard_normal((300, 2))
+    X = pd.DataFrame({"a": x[:, 0], "b": pd.cut(x[:, 1], 3)})
+    vae = vae_of(1, max_iter=0).fit(X)
+    with pytest.warns(UserWarning, match="'b'"):
+        codes = vae.transform(X.assign(b=pd.cut(x[:, 1], 4)))
+    assert np.isfinite(codes).all()
