@@ -336,7 +336,17 @@ class Conv(_Body):
         )
 
     def of_rows(self, n_columns: int) -> "Conv":
-        """The same with the shape of the image that rows of so many columns are.
+        """The same options with the shape of the image that rows are.
+
+        Parameters
+        ----------
+        n_columns : int
+            Columns of a row.
+
+        Returns
+        -------
+        Conv
+            A copy.
 
         Raises
         ------
