@@ -8,6 +8,7 @@ To add one: a class here with `__init__`, `from_estimator` and `plot`, a row in 
 """
 
 from math import ceil, prod
+from numbers import Integral
 from typing import Any
 
 import narwhals as nw
@@ -302,6 +303,8 @@ class LatentDisplay(_Display):
             raise ValueError(f"units={tuple(units)} must be two different codes.")
         X = before(X)
         codes = np.asarray(vae.transform(X))[:, units]
+        if y is not None and len(y) != len(codes):
+            raise ValueError(f"y has {len(y)} values, but X has {len(codes)} rows.")
         means = np.asarray(vae.encode(X)[0])[:, units]
         lines = [_line(mean, code) for mean, code in zip(means.T, codes.T, strict=True)]
         scale, mean = np.transpose(lines)
@@ -499,6 +502,7 @@ class ReconstructionDisplay(_Display):
         }
         errors = {name: _error(tables[name], rows) for name in ("VAE", "PCA")}
         centre, scale, value_name = _units_of_lines(rows, image_shape)
+        _check_count("n_rows", n_rows)
         n_rows = min(n_rows, len(rows))
         chosen = np.sort(check_random_state(random_state).permutation(len(rows))[:n_rows])
         shown = {name: (table[chosen] - centre) / scale for name, table in tables.items()}
@@ -653,6 +657,7 @@ class TraversalDisplay(_Display):
         ValueError
             If the columns are not all numbers, or a unit is not there.
         """
+        _check_count("n_steps", n_steps)
         before, vae = _split(estimator)
         default = range(min(MAX_UNITS, vae.latent_dim_))
         units = _checked_units(default if units is None else units, vae.latent_dim_)
@@ -900,7 +905,14 @@ def _split(estimator):
     return (lambda X: steps.transform(X) if steps else X), estimator
 
 
+def _check_count(name, value):
+    if not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name}={value!r} must be a whole number from 1 up.")
+
+
 def _checked_units(units, latent_dim):
+    if not np.iterable(units):
+        raise ValueError(f"units={units!r} must be a list of positions, such as [{units!r}].")
     units = [int(unit) for unit in units]
     if not units or min(units) < 0 or max(units) >= latent_dim:
         raise ValueError(f"units={tuple(units)} must be positions from 0 to {latent_dim - 1}.")
@@ -1038,6 +1050,8 @@ def _step_colors(steps):
 
 def _as_images(rows, image_shape):
     """Rows as images, shape (..., h, w) or (..., h, w, 3)."""
+    if not np.iterable(image_shape):
+        raise ValueError(f"image_shape={image_shape!r} must be (h, w), (h, w, 3) or (3, h, w).")
     shape = tuple(image_shape)
     last = len(shape) == 3 and shape[2] in (1, 3)
     if len(shape) not in (2, 3) or (len(shape) == 3 and not last and shape[0] not in (1, 3)):

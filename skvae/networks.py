@@ -220,6 +220,8 @@ class MLP(_Body):
             If an option cannot be.
         """
         self._check_hidden()
+        if not isinstance(self.residual, bool):
+            raise ValueError(f"residual={self.residual!r} must be True or False.")
         sizes = self.hidden_layer_sizes
         if _is_auto(sizes):
             sizes = (_WIDTHS[max(n_in, n_out) > _NARROW],) * 2

@@ -102,7 +102,8 @@ class Optimizer(BaseEstimator):
                 f"schedule={self.schedule!r} is unknown; known: {sorted(RATE_SCHEDULES)}."
             )
         self.course().check()
-        if not _is_within(self.weight_decay, 0.0, math.inf) and self.weight_decay != "auto":
+        is_auto = isinstance(self.weight_decay, str) and self.weight_decay == "auto"
+        if not (is_auto or _is_within(self.weight_decay, 0.0, math.inf)):
             raise ValueError(
                 f"weight_decay={self.weight_decay!r} must be a number from 0 up, or 'auto'."
             )

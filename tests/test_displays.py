@@ -515,3 +515,18 @@ def test_displays_are_imported_when_they_are_asked_for():
 def test_what_is_not_there_is_said():
     with pytest.raises(AttributeError, match="module 'skvae' has no attribute 'nothing'"):
         _ = skvae.nothing
+
+
+@pytest.mark.parametrize(
+    ("display", "options", "message"),
+    [
+        (ReconstructionDisplay, {"n_rows": 0}, "n_rows=0 must be"),
+        (TraversalDisplay, {"n_steps": 0}, "n_steps=0 must be"),
+        (TraversalDisplay, {"units": 1}, "units=1 must be a list"),
+        (TraversalDisplay, {"image_shape": 6}, "image_shape=6 must be"),
+        (LatentDisplay, {"y": [1, 2]}, "y has 2 values, but X has"),
+    ],
+)
+def test_options_that_draw_nothing_are_named(trained, curve, display, options, message):
+    with pytest.raises(ValueError, match=message):
+        display.from_estimator(trained, curve, **options)

@@ -340,6 +340,7 @@ BAD = {
     ),
     "even kernel": (Conv(kernel_size=4), ValueError, "kernel_size=4 must be odd"),
     "no kernel": (Conv(kernel_size=1), ValueError, "kernel_size=1 must be odd, from 3 up"),
+    "residual by name": (MLP(residual="yes"), ValueError, "residual='yes' must be True or False"),
     "no channels": (Conv(image_shape=(1, 2), channels=()), ValueError, r"channels=\(\)"),
     "a number of channels": (Conv(image_shape=(1, 2), channels=32), ValueError, "channels=32"),
     "half a dense unit": (Conv(hidden_units=0.5), ValueError, "hidden_units=0.5 .* or None"),
