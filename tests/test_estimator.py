@@ -973,6 +973,15 @@ def test_warm_start_goes_on_from_what_was_not_kept():
     assert vae.kept_ > 0
 
 
+def test_warm_start_as_an_autoencoder_keeps_the_codes(curve):
+    vae = quick(1, warm_start=True, max_iter=40).fit(curve)
+    before = vae.inverse_transform(vae.transform(curve))
+    vae.set_params(objective="autoencoder", optimizer=skvae.AdamW(learning_rate=1e-12), max_iter=1)
+    vae.fit(curve)
+    assert vae.kept_ > 0
+    np.testing.assert_allclose(vae.inverse_transform(vae.transform(curve)), before, atol=1e-4)
+
+
 @pytest.mark.parametrize("changes", [{}, {"max_iter": 0}], ids=["few rows", "no pass"])
 def test_warm_start_keeps_the_model_where_nothing_can_be_judged(curve, changes):
     vae = quick(warm_start=True, max_iter=40).fit(curve)
