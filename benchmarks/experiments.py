@@ -122,6 +122,15 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "512": {"architecture": MLP(hidden_layer_sizes=(512, 512))},
         "three layers": {"architecture": MLP(hidden_layer_sizes=(256, 256, 256))},
     },
+    "warm-up of short trainings": {
+        "4 passes": {"max_iter": 4},
+        "4 passes, 50 steps": {"max_iter": 4, "training.WARM_UP_SHARE": 1.0},
+        "4 passes, a fifth": {"max_iter": 4, "training.WARM_UP_SHARE": 0.2},
+        "4 passes, a twentieth": {"max_iter": 4, "training.WARM_UP_SHARE": 0.05},
+        "12 passes": {"max_iter": 12},
+        "12 passes, 50 steps": {"max_iter": 12, "training.WARM_UP_SHARE": 1.0},
+        "12 passes, a twentieth": {"max_iter": 12, "training.WARM_UP_SHARE": 0.05},
+    },
     "few cells": {
         "128": {"fitting.FEW_CELLS_WIDTHS": (128, 128)},
         "256": {"fitting.FEW_CELLS_WIDTHS": (256, 256)},
@@ -169,7 +178,10 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "2 looks": {"training.PATIENCE": 2},
         "4 looks": {"training.PATIENCE": 4},
     },
-    "least steps": {"50": {"training.MIN_STEPS": 50}, "100": {"training.MIN_STEPS": 100}},
+    "least steps": {
+        "50": {"fitting._MIN_STEPS": {"pca": 50}},
+        "300": {"fitting._MIN_STEPS": {"pca": 300}},
+    },
     "fall": {
         "of 1": {"training.FALL_SHARE": 1.0},
         "to its end": {"training.FALL_PATIENCE": 10**9},

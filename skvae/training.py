@@ -26,12 +26,12 @@ from skvae.vae import LatentModel, Rows
 # The training bound may exceed the held-out one by this share of what that has gained since its
 # first look, and by as many nats per number of a row besides, which are noise.
 OVERFIT = (0.3, 0.05)
-WARM_UP = 50  # steps
+WARM_UP = 50  # steps, but of few no more than this share
+WARM_UP_SHARE = 0.1
 PASS_ROWS = 131_072  # that a pass takes at most: after it the held-out rows are looked at
 BLOCK_ROWS = 256  # neighbours that come together where a pass does not take all the rows
 NOISE_RATE = 0.1  # share of a batch's squared error in the running noise variance
 CHECK_STEPS = 25  # about as many lie between two looks at the held-out rows, or one pass
-MIN_STEPS = 300  # before the bound can have settled
 PATIENCE = 3  # looks without a gain of TOLERANCE before the rate falls
 TOLERANCE = 0.01
 ENLARGEMENT = 4  # of batches, once the bound has settled without overfitting
@@ -49,6 +49,7 @@ class Budget(NamedTuple):
     may_grow: bool  # the batch, once the bound has settled
     max_passes: int
     early_stopping: bool
+    min_steps: int = 100  # before the bound can have settled
 
 
 class Recipe(NamedTuple):
@@ -336,9 +337,11 @@ class Plan:
         self.batch_size = min(budget.batch_size, n_rows)
         growth = ENLARGEMENT if budget.may_grow else 1
         self.largest_batch = min(growth * self.batch_size, n_rows // 2)
-        self.early_stopping = budget.early_stopping
+        self.early_stopping, self.min_steps = budget.early_stopping, budget.min_steps
         self.last_pass = budget.max_passes
         self.max_passes: float = budget.max_passes  # that shares of the budget refer to
+        n_steps = budget.max_passes * self.pass_steps
+        self.warm_up = max(1, min(WARM_UP, round(WARM_UP_SHARE * n_steps)))
         self.recipe, self.course = recipe, recipe.optimizer.course()
         self.decay_level = 0
         self.n_drops = 0
@@ -371,7 +374,7 @@ class Plan:
             return rate * (1.0 - (step - self.fall_steps.start) / len(self.fall_steps))
         if isinstance(self.course, Plateau):
             rate *= self.course.drop**self.n_drops
-        return rate * self.course.factor(self.share) * min(1.0, (step + 1) / WARM_UP)
+        return rate * self.course.factor(self.share) * min(1.0, (step + 1) / self.warm_up)
 
     def state(self, learner: Learner) -> dict[str, float]:
         """What the history keeps of the training beside the bound."""
@@ -404,7 +407,7 @@ class Plan:
             self.n_looks_before = n_looks
             self.fall(record.n_passes, self.last_pass, step)
             return True
-        waited = step >= MIN_STEPS and n_looks >= self.n_looks_before + PATIENCE
+        waited = step >= self.min_steps and n_looks >= self.n_looks_before + PATIENCE
         if not ((self.early_stopping or self._can_drop) and waited and has_settled(record.bounds)):
             return False
         self.n_looks_before = n_looks
@@ -449,7 +452,7 @@ class Plan:
         """Passes that the fall takes after so many passes at the full rate."""
         if isinstance(self.course, Plateau):
             return 0
-        return math.ceil(FALL_SHARE * n_passes + WARM_UP / self.pass_steps)
+        return math.ceil(FALL_SHARE * n_passes + self.warm_up / self.pass_steps)
 
     def fall(self, n_passes: int, last_pass: int, step: int) -> None:
         """Let the learning rate fall to zero from here to the last pass."""

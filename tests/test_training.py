@@ -46,6 +46,15 @@ def test_the_rate_warms_up_and_stays():
     assert set(rates[training.WARM_UP :]) == {RATE}
 
 
+@pytest.mark.parametrize("max_passes", [1, 3, 12, 1000])
+def test_short_trainings_warm_up_for_a_share_of_their_steps(max_passes):
+    plan = plan_of(max_passes)
+    n_steps = max_passes * plan.pass_steps
+    assert plan.warm_up == min(training.WARM_UP, round(training.WARM_UP_SHARE * n_steps))
+    assert plan.rate(plan.warm_up - 1) == RATE
+    assert plan.rate(0) == RATE / plan.warm_up
+
+
 def test_the_rate_falls_to_zero():
     plan = plan_of(max_passes=1000)
     steps = range(40 * plan.pass_steps, 60 * plan.pass_steps)
@@ -96,7 +105,7 @@ def test_a_settled_bound_ends_the_training(max_passes):
     plan = plan_of(max_passes)
     record, rates = run(plan, lambda n: min(n, 20.0))
     assert plan.has_settled
-    assert plan.fall_steps.start >= training.MIN_STEPS
+    assert plan.fall_steps.start >= plan.min_steps
     assert record.n_passes == plan.last_pass < 200
     assert rates[-1] < 0.1 * RATE
 
