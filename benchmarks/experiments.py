@@ -178,10 +178,7 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "2 looks": {"training.PATIENCE": 2},
         "4 looks": {"training.PATIENCE": 4},
     },
-    "least steps": {
-        "50": {"fitting._MIN_STEPS": {"pca": 50}},
-        "300": {"fitting._MIN_STEPS": {"pca": 300}},
-    },
+    "least steps": {"50": {"training.MIN_STEPS": 50}, "100": {"training.MIN_STEPS": 100}},
     "fall": {
         "of 1": {"training.FALL_SHARE": 1.0},
         "to its end": {"training.FALL_PATIENCE": 10**9},

@@ -9,7 +9,7 @@ the held-out rows have seen, so that none can lose what training had.
 import copy
 import math
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from skvae.held_out import HeldOut
 from skvae.objective import explained
-from skvae.schedules import Constant, Cosine
+from skvae.schedules import Constant, Cosine, check_count
 from skvae.training import Budget, Disturbance, Learner, Plan, Record, take_step
 from skvae.vae import Rows, branch_parameters
 
@@ -170,7 +170,7 @@ class Metropolis(Annealing):
 
     def check(self) -> None:
         for name in ("n_proposals", "n_steps"):
-            _count(name, getattr(self, name))
+            check_count(name, getattr(self, name))
         _check_sizes("jump", self.jump)
         if not (isinstance(self.cooling, Real) and 0.0 < float(self.cooling) <= 1.0):
             raise ValueError(f"cooling={self.cooling!r} must be above 0 and at most 1.")
@@ -247,7 +247,7 @@ class RandomWalk(Annealing):
         return float(torch.stack(changes).median().clamp(min=1e-12))
 
     def check(self) -> None:
-        _count("n_proposals", self.n_proposals)
+        check_count("n_proposals", self.n_proposals)
         _check_sizes("neighbourhood", self.neighbourhood)
         _above_zero("final_temperature", self.final_temperature)
 
@@ -396,11 +396,6 @@ def _refuse_large(learner: Learner) -> None:
 def _above_zero(name: str, value: Any) -> None:
     if not (isinstance(value, Real) and 0.0 < float(value) < math.inf):
         raise ValueError(f"{name}={value!r} must be above 0.")
-
-
-def _count(name: str, value: Any) -> None:
-    if not (isinstance(value, Integral) and int(value) >= 1):
-        raise ValueError(f"{name}={value!r} must be a whole number from 1 up.")
 
 
 def _check_sizes(name: str, value: Any) -> None:

@@ -8,7 +8,6 @@ To add one: a class here with `__init__`, `from_estimator` and `plot`, a row in 
 """
 
 from math import ceil, prod
-from numbers import Integral
 from typing import Any
 
 import narwhals as nw
@@ -22,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvae.estimator import VAETransformer
 from skvae.priors import Normal
+from skvae.schedules import check_count
 from skvae.table import is_frame
 
 INK, GREY, PALE = "#202124", "#80868b", "#d0d3d7"
@@ -502,7 +502,7 @@ class ReconstructionDisplay(_Display):
         }
         errors = {name: _error(tables[name], rows) for name in ("VAE", "PCA")}
         centre, scale, value_name = _units_of_lines(rows, image_shape)
-        _check_count("n_rows", n_rows)
+        check_count("n_rows", n_rows)
         n_rows = min(n_rows, len(rows))
         chosen = np.sort(check_random_state(random_state).permutation(len(rows))[:n_rows])
         shown = {name: (table[chosen] - centre) / scale for name, table in tables.items()}
@@ -657,7 +657,7 @@ class TraversalDisplay(_Display):
         ValueError
             If the columns are not all numbers, or a unit is not there.
         """
-        _check_count("n_steps", n_steps)
+        check_count("n_steps", n_steps)
         before, vae = _split(estimator)
         default = range(min(MAX_UNITS, vae.latent_dim_))
         units = _checked_units(default if units is None else units, vae.latent_dim_)
@@ -903,11 +903,6 @@ def _split(estimator):
         )
     check_is_fitted(estimator)
     return (lambda X: steps.transform(X) if steps else X), estimator
-
-
-def _check_count(name, value):
-    if not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name}={value!r} must be a whole number from 1 up.")
 
 
 def _checked_units(units, latent_dim):

@@ -43,8 +43,6 @@ _SEEN_ROWS = 1000  # of the training, by which units are scaled and measured
 _USE_CODES = 8000  # numbers in the codes that are measured
 _FLOPS = 3e12  # of a whole training run, about half a minute on two cores
 _STEPS = (2000, 6000)
-# Before the bound can have settled: from random weights it stands still at first.
-_MIN_STEPS = {"pca": 100, "random": 300}
 _EXTENSION = 2.2  # times that arithmetic, at most, for the fewest steps
 _SPECTRA = Spectra()  # of the rows that searches in this process have seen last
 
@@ -432,8 +430,7 @@ def make_budget(n_rows: int, vae: LatentModel, options: Options) -> Budget:
         steps = np.clip(affordable, min(_STEPS[0], affordable * _EXTENSION), _STEPS[1])
         steps *= 1 + vae.latent_dim / 64  # the more codes, the more there is to learn
         max_passes = max(1, int(np.ceil(steps / steps_of_pass(n_rows, batch_size))))
-    may_grow, min_steps = options.batch_size is None, _MIN_STEPS[options.init]
-    return Budget(batch_size, may_grow, max_passes, options.early_stopping, min_steps)
+    return Budget(batch_size, options.batch_size is None, max_passes, options.early_stopping)
 
 
 def linear_model(kind: type[Model], start, X, options: Options) -> Model:

@@ -25,7 +25,6 @@ from skvae.vae import (
     LINEAR_RATE,
     LatentModel,
     Posterior,
-    apart,
     bend,
     branch_parameters,
     of_columns,
@@ -268,7 +267,7 @@ class MixedVAE(LatentModel):
 
     def encode_inputs(self, inputs: Tensor) -> Posterior:
         """The posterior of complete features, shape (n, f), that need not be those of a row."""
-        with apart(self.encoder):
+        with self.apart():
             return self._with_branch(self._complete_posterior(inputs), inputs, None)
 
     def encode(self, rows: Cells) -> Posterior:

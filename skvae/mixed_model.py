@@ -19,7 +19,7 @@ from skvae.heads import fit_mixed
 from skvae.likelihoods import Gaussian, noise_variance
 from skvae.linear import Spectra, batches
 from skvae.mixed import MASKED_SHARE, Cells, MixedStart, MixedVAE, Table, branch_sizes, constants_of
-from skvae.model import HIDDEN_CELLS, N_DRAWS, Model, shared_draws, to_numpy
+from skvae.model import HIDDEN_CELLS, N_DRAWS, Model, collected, shared_draws, to_numpy
 from skvae.objective import importance_bound, log_weight
 
 N_RESAMPLING_DRAWS = 128  # from each component, of which multiple imputations are chosen
@@ -58,7 +58,13 @@ class MixedModel(Model):
         drawn = torch.zeros(X.shape[1], dtype=torch.bool)
         drawn[X.probabilities] = True
         probabilities = drawn.to(device) if drawn.any() else None
-        return Cells(values, share, None, masked_share, probabilities, missing > 0)
+        return Cells(
+            values,
+            share,
+            masked_share=masked_share,
+            probabilities=probabilities,
+            has_gaps=missing > 0,
+        )
 
     @staticmethod
     def start_use(start: Any, X: Table) -> CodeUse:
@@ -126,13 +132,11 @@ class MixedModel(Model):
     def log_prob(self, X, n_draws: int = N_DRAWS) -> np.ndarray:
         """Importance-weighted bound on the log-density of the observed cells, in nats."""
         draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
-        bounds, first = np.empty(X.shape[0]), 0
-        for components, rows in self._components(X):
-            each = [importance_bound(vae, rows, draws) + share for vae, share in components]
-            bound = torch.logsumexp(torch.stack(each), 0).numpy(force=True)
-            bounds[first : first + len(bound)] = bound
-            first += len(bound)
-        return bounds
+        each = (
+            torch.stack([importance_bound(vae, rows, draws) + share for vae, share in components])
+            for components, rows in self._components(X)
+        )
+        return collected(X.shape[0], (bounds.logsumexp(0) for bounds in each))
 
     @torch.inference_mode()
     def sample(self, n_samples: int, rng: np.random.RandomState, dtype=None) -> np.ndarray:

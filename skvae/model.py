@@ -5,7 +5,7 @@ variance (docs/theory.md); z are the prior's own coordinates, in the same order.
 rank of the data are inactive: their codes are 0. Everything here is in the user's units.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -128,7 +128,8 @@ class Model:
     @torch.inference_mode()
     def codes(self, X, whiten: bool) -> np.ndarray:
         """Point codes, shape (n, latent_dim), computed in the dtype of X."""
-        codes = self._collected(X, lambda vae, x: vae.codes(x))[:, self.order]
+        parts = (vae.codes(x) for vae, x in self._batches(X, X.dtype))
+        codes = collected(X.shape[0], parts)[:, self.order]
         codes *= self._unit(whiten).astype(codes.dtype)
         return self._padded(codes)
 
@@ -140,12 +141,9 @@ class Model:
     @torch.inference_mode()
     def posterior(self, X) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of q(z|x), each of shape (n, latent_dim)."""
-
-        def moments(vae: Any, x: Any) -> Tensor:
-            q = vae.encode(x)
-            return torch.stack([q.mean, q.deviation], 1)
-
-        mean, std = self._collected(X, moments)[:, :, self.order].swapaxes(0, 1)
+        posteriors = (vae.encode(x) for vae, x in self._batches(X, X.dtype))
+        moments = (torch.stack([q.mean, q.deviation], 1) for q in posteriors)
+        mean, std = collected(X.shape[0], moments)[:, :, self.order].swapaxes(0, 1)
         return self._padded(mean), self._padded(std, fill=1.0)
 
     @torch.inference_mode()
@@ -315,17 +313,6 @@ class Model:
         vae.load_state_dict(state, assign=True)
         return vae.eval().requires_grad_(False)
 
-    def _collected(self, X, question: Callable[[Any, Any], Tensor]) -> np.ndarray:
-        """Answers of batches in one array; small tensors that stay would hold memory between."""
-        collected, first = np.empty(0), 0
-        for vae, x in self._batches(X, X.dtype):
-            part = question(vae, x).numpy(force=True)
-            if first == 0:
-                collected = np.empty((X.shape[0], *part.shape[1:]), part.dtype)
-            collected[first : first + len(part)] = part
-            first += len(part)
-        return collected
-
     def _batches(self, X, dtype) -> Iterator[tuple[Any, Any]]:
         vae = self.vae(_torch_dtype(dtype))
         for rows in batches(X.shape[0], X.shape[1] + HIDDEN_CELLS):
@@ -344,6 +331,20 @@ def shared_draws(latent_dim: int, n_draws: int = N_DRAWS) -> Tensor:
     """Standard normal draws that all rows and all models share, shape (n_draws, q)."""
     generator = torch.Generator().manual_seed(DRAWS_SEED)
     return torch.randn(n_draws, latent_dim, generator=generator).double()
+
+
+def collected(n_rows: int, parts: Iterable[Tensor]) -> np.ndarray:
+    """Answers of batches in one array, put there as they come.
+
+    Small tensors that wait for the others would pin the memory of batches between them.
+    """
+    array, first = np.empty(0), 0
+    for part in (tensor.numpy(force=True) for tensor in parts):
+        if first == 0:
+            array = np.empty((n_rows, *part.shape[1:]), part.dtype)
+        array[first : first + len(part)] = part
+        first += len(part)
+    return array
 
 
 def to_numpy(tensors: list[Tensor]) -> np.ndarray:

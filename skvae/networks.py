@@ -619,13 +619,20 @@ def _has_weight(module: nn.Module) -> bool:
     return isinstance(getattr(module, "weight", None), nn.Parameter)
 
 
-def _evaluate(module: nn.Module, x: Tensor) -> Tensor:
-    """Outputs in evaluation mode; the module's own mode comes back."""
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while: layers keep no statistics; the module's own mode comes back."""
     was_training = module.training
-    with torch.no_grad():
-        y = module.eval()(x)
-    module.train(was_training)
-    return y
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(was_training)
+
+
+def _evaluate(module: nn.Module, x: Tensor) -> Tensor:
+    with torch.no_grad(), evaluating(module):
+        return module(x)
 
 
 ARCHITECTURES: dict[str, type[BaseEstimator]] = {"mlp": MLP, "conv": Conv, "linear": Linear}

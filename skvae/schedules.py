@@ -133,7 +133,7 @@ class Cyclical(Schedule):
 
     def check(self) -> None:
         _check_share("ramp", self.ramp)
-        _check_count("n_cycles", self.n_cycles)
+        check_count("n_cycles", self.n_cycles)
 
 
 class OneCycle(Schedule):
@@ -197,7 +197,7 @@ class Plateau(Schedule):
 
     def check(self) -> None:
         _check_share("drop", self.drop)
-        _check_count("n_drops", self.n_drops)
+        check_count("n_drops", self.n_drops)
 
 
 def _fall(share: float) -> float:
@@ -209,7 +209,8 @@ def _check_share(name: str, value) -> None:
         raise ValueError(f"{name}={value!r} must lie between 0 and 1.")
 
 
-def _check_count(name: str, value) -> None:
+def check_count(name: str, value) -> None:
+    """Raise a ValueError where a value is no number of things."""
     if not (isinstance(value, Integral) and int(value) >= 1):
         raise ValueError(f"{name}={value!r} must be a whole number from 1 up.")
 

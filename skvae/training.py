@@ -32,6 +32,7 @@ PASS_ROWS = 131_072  # that a pass takes at most: after it the held-out rows are
 BLOCK_ROWS = 256  # neighbours that come together where a pass does not take all the rows
 NOISE_RATE = 0.1  # share of a batch's squared error in the running noise variance
 CHECK_STEPS = 25  # about as many lie between two looks at the held-out rows, or one pass
+MIN_STEPS = 300  # before the bound can have settled
 PATIENCE = 3  # looks without a gain of TOLERANCE before the rate falls
 TOLERANCE = 0.01
 ENLARGEMENT = 4  # of batches, once the bound has settled without overfitting
@@ -49,7 +50,6 @@ class Budget(NamedTuple):
     may_grow: bool  # the batch, once the bound has settled
     max_passes: int
     early_stopping: bool
-    min_steps: int = 100  # before the bound can have settled
 
 
 class Recipe(NamedTuple):
@@ -337,7 +337,7 @@ class Plan:
         self.batch_size = min(budget.batch_size, n_rows)
         growth = ENLARGEMENT if budget.may_grow else 1
         self.largest_batch = min(growth * self.batch_size, n_rows // 2)
-        self.early_stopping, self.min_steps = budget.early_stopping, budget.min_steps
+        self.early_stopping = budget.early_stopping
         self.last_pass = budget.max_passes
         self.max_passes: float = budget.max_passes  # that shares of the budget refer to
         n_steps = budget.max_passes * self.pass_steps
@@ -407,7 +407,7 @@ class Plan:
             self.n_looks_before = n_looks
             self.fall(record.n_passes, self.last_pass, step)
             return True
-        waited = step >= self.min_steps and n_looks >= self.n_looks_before + PATIENCE
+        waited = step >= MIN_STEPS and n_looks >= self.n_looks_before + PATIENCE
         if not ((self.early_stopping or self._can_drop) and waited and has_settled(record.bounds)):
             return False
         self.n_looks_before = n_looks

@@ -7,7 +7,7 @@ but has to pay for. With zero branches it is the probabilistic PCA that it was b
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skvae.linear import ProbabilisticPCA
-from skvae.networks import Architecture, counted_products
+from skvae.networks import Architecture, counted_products, evaluating
 from skvae.priors import Prior
 
 # Inputs of the branches bend toward this many standard deviations: far rows see the linear path.
@@ -213,11 +213,9 @@ class LatentModel(nn.Module):
     @torch.no_grad()
     def products(self) -> int:
         """Multiplications of a row on its way through the branches."""
-        was_training = self.training
-        with counted_products(self.eval()) as found:
+        with counted_products(self) as found, evaluating(self):
             z = self.encode_inputs(self.center.new_zeros(1, self.n_inputs)).mean
             self.decode(z)
-        self.train(was_training)
         return sum(found)
 
     @torch.no_grad()
@@ -258,6 +256,10 @@ class LatentModel(nn.Module):
             return body(x)
         with torch.autocast(x.device.type, torch.bfloat16):
             return body(x).to(x.dtype)
+
+    def apart(self) -> AbstractContextManager[None]:
+        """Let the encoder see what is no row, of which its layers keep no statistics."""
+        return nullcontext() if self.encoder is None else evaluating(self.encoder)
 
     def codes(self, rows: Any) -> Tensor:
         """Point codes: the posterior mean with its shrinkage undone (Tipping & Bishop, 1999)."""
@@ -344,7 +346,7 @@ class VAE(LatentModel):
 
     def encode_inputs(self, inputs: Tensor) -> Posterior:
         """The posterior of inputs, shape (n, k), that need not be those of a row."""
-        with apart(self.encoder):
+        with self.apart():
             return self.encode(Rows(inputs, inputs.new_zeros(len(inputs))))
 
     def encode(self, rows: Rows) -> Posterior:
@@ -433,19 +435,6 @@ class VAE(LatentModel):
 
     def _log_noise(self) -> Tensor:
         return self.n_features * (_LOG_2PI + torch.log(self.noise_variance))
-
-
-@contextmanager
-def apart(body: nn.Module | None) -> Iterator[None]:
-    """Let a body see what is no row: statistics that its layers keep of rows stay as they are."""
-    was_training = body is not None and body.training
-    if body is not None:
-        body.eval()
-    try:
-        yield
-    finally:
-        if body is not None:
-            body.train(was_training)
 
 
 def bend(x: Tensor, limit: Tensor | float) -> Tensor:

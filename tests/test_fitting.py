@@ -69,7 +69,7 @@ def test_budget_as_chosen():
     X = gaussian(100, 8)
     start = fit_linear(X, 2)
     chosen = options(latent_dim=2, batch_size=17, max_iter=5, early_stopping=False)
-    assert make_budget(100, started(start, chosen, X), chosen) == (17, False, 5, False, 100)
+    assert make_budget(100, started(start, chosen, X), chosen) == (17, False, 5, False)
     assert make_budget(10, started(start, chosen, X), chosen).batch_size == 10
 
 

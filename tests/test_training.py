@@ -105,7 +105,7 @@ def test_a_settled_bound_ends_the_training(max_passes):
     plan = plan_of(max_passes)
     record, rates = run(plan, lambda n: min(n, 20.0))
     assert plan.has_settled
-    assert plan.fall_steps.start >= plan.min_steps
+    assert plan.fall_steps.start >= training.MIN_STEPS
     assert record.n_passes == plan.last_pass < 200
     assert rates[-1] < 0.1 * RATE
 
