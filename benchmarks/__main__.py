@@ -68,7 +68,12 @@ def run_bars(options) -> None:
 def run_experiments(options) -> None:
     """Change one default at a time and compare, paired over data sets and seeds."""
     experiments.run(
-        options.only, options.seeds, options.max_train_rows, _source(options), options.output
+        options.only,
+        options.seeds,
+        options.max_train_rows,
+        _source(options),
+        options.output,
+        options.datasets,
     )
 
 
@@ -192,6 +197,9 @@ def _add_bars(parser):
 def _add_experiments(parser):
     names = list(experiments.EXPERIMENTS)
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
+    known = list(dict.fromkeys(name for name, _ in experiments.CASES))
+    help = f"of {', '.join(known)}"
+    parser.add_argument("--datasets", nargs="+", choices=known, metavar="NAME", help=help)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--max-train-rows", type=int, default=2000)
     parser.add_argument("--output", type=Path, default=RESULTS / "experiments.jsonl")

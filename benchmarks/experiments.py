@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -22,20 +23,30 @@ from tqdm import tqdm
 from benchmarks import datasets
 from benchmarks.metrics import squared_error
 from skvae import MLP, AdamW, Elbo, VAETransformer
+from skvae.networks import AUTO_SIZES
 
 CASES = (
     ("iris", 2), ("wine", 2), ("diabetes", 4), ("breast_cancer", 4), ("digits", 8),
     ("isolet", 8), ("usps", 16), ("bike", 8), ("elevators", 4), ("pol", 8),
-    ("donors", 4), ("mnist", 16), ("coil20", 64),
+    ("donors", 4), ("mnist", 16), ("coil20", 64), ("mnist", 2), ("spoken_digits", 16),
 )  # fmt: skip
 
 
 def run(
-    names: list[str], seeds: list[int], max_rows: int, source: datasets.Source, path: Path
+    names: list[str],
+    seeds: list[int],
+    max_rows: int,
+    source: datasets.Source,
+    path: Path,
+    only: list[str] | None = None,
 ) -> None:
-    """Run experiments by name, append a JSON line per fit and print a table for each."""
+    """Run experiments by name, append a JSON line per fit and print a table for each.
+
+    On all the data sets that there are, or on those named alone.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    cases = [case for case in CASES if case[0] in datasets.available(source)]
+    wanted = only or datasets.available(source)
+    cases = [case for case in CASES if case[0] in wanted]
     for name in names:
         results = {"default": {}} | {variant: {} for variant in EXPERIMENTS[name]}
         tasks = [(*case, seed, max_rows) for case in cases for seed in seeds]
@@ -113,6 +124,11 @@ def _geometric_mean(values):
     return float(np.exp(np.log(values).mean()))
 
 
+def _sizes(which: str, *sizes: int) -> dict[str, Any]:
+    """Other hidden layers where they are left to "auto"."""
+    return {"networks.AUTO_SIZES": AUTO_SIZES | {which: sizes}}
+
+
 EXPERIMENTS: dict[str, dict[str, dict]] = {
     "start": {"random": {"init": "random"}},
     "width": {
@@ -132,12 +148,12 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "12 passes, a twentieth": {"max_iter": 12, "training.WARM_UP_SHARE": 0.05},
     },
     "few cells": {
-        "128": {"fitting.FEW_CELLS_WIDTHS": (128, 128)},
-        "256": {"fitting.FEW_CELLS_WIDTHS": (256, 256)},
+        "128": _sizes("few cells", 128, 128),
+        "256": _sizes("few cells", 256, 256),
     },
     "more than a few cells": {
-        "64": {"fitting.FEW_CELLS": 100_000},
-        "128": {"fitting.FEW_CELLS": 100_000, "fitting.FEW_CELLS_WIDTHS": (128, 128)},
+        "64": {"networks.FEW_CELLS": 100_000},
+        "128": {"networks.FEW_CELLS": 100_000} | _sizes("few cells", 128, 128),
     },
     "activation": {
         "relu": {"architecture": MLP(activation="relu")},
@@ -195,5 +211,16 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "1 standard error": {"held_out.N_STANDARD_ERRORS": 1.0},
         "2 standard errors": {"held_out.N_STANDARD_ERRORS": 2.0},
     },
-    "tail": {"0.005": {"linear._TAIL_SHARE": 0.005}, "0.1": {"linear._TAIL_SHARE": 0.1}},
+    "tail": {
+        "0.02 throughout": {"linear._TAIL_SHARES": (0.02, 0.02)},
+        "0.1 past the first": {"linear._TAIL_SHARES": (0.02, 0.1)},
+        "0.2 past the first": {"linear._TAIL_SHARES": (0.02, 0.2)},
+        "0.05 throughout": {"linear._FIRST_DIRECTIONS": 1},
+    },
+    "layers": {
+        "(512, 512)": _sizes("many scores", 512, 512),
+        "(256, 256)": _sizes("many scores", 256, 256),
+        "(256, 256, 256)": _sizes("many scores", 256, 256, 256),
+        "(256, 256, 256, 512)": _sizes("many scores", 256, 256, 256, 512),
+    },
 }

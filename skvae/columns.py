@@ -209,7 +209,8 @@ def blocks(likelihood, names: Sequence, kinds: Sequence[str]) -> Blocks:
                 f"is for {' and '.join(component.kinds)} columns; leave it out of `likelihood`, or "
                 "change the column's dtype."
             )
-    words = {id(component): repr(component) for component in components}
+    distinct = {id(component): component for component in components}
+    words = {key: repr(component) for key, component in distinct.items()}
     columns: dict[str, list[int]] = {}
     for j, component in enumerate(components):
         columns.setdefault(words[id(component)], []).append(j)

@@ -43,7 +43,7 @@ from skvae.linear import choose_latent_dim, farthest_cell
 from skvae.mixed import Table
 from skvae.mixed_model import MixedModel
 from skvae.model import N_DRAWS, Model
-from skvae.networks import ARCHITECTURES, MLP, TABLE_WIDTHS, Conv
+from skvae.networks import ARCHITECTURES, Conv
 from skvae.objective import OBJECTIVES, Objective
 from skvae.optimizers import OPTIMIZERS, Optimizer
 from skvae.priors import PRIORS, Normal, Prior
@@ -840,8 +840,6 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         architecture = _component(self.architecture, ARCHITECTURES)
         if previous is not None and previous.architecture is not None:
             architecture = previous.architecture
-        if isinstance(X, Table) and isinstance(architecture, MLP):
-            architecture = architecture.with_auto_sizes(TABLE_WIDTHS)
         if isinstance(architecture, Conv):
             architecture = architecture.of_rows(X.shape[1])
         recipe = Recipe(

@@ -18,7 +18,7 @@ from skvae.linear import Spectra
 from skvae.mixed import Table
 from skvae.mixed_model import MixedModel
 from skvae.model import Model
-from skvae.networks import FEW_CELLS, FEW_CELLS_WIDTHS, MLP, Architecture, build, start_at_zero
+from skvae.networks import AUTO_SIZES, MLP, Architecture, auto_sizes, build, start_at_zero
 from skvae.objective import Autoencoder, Elbo
 from skvae.priors import Prior
 from skvae.schedules import Constant
@@ -165,11 +165,10 @@ def fit_model(
             return previous, Record(converged=True)
         # The closed form counts as a pass: it has seen all the rows.
         return linear_model(kind, start, X, options), linear_record(kind, start, X, weight)
-    if previous is None:
-        options = suited(options, X)
+    options = suited(options, kind, start, math.prod(X.shape))
     rows = make_rows(kind, start, X, weight, options)
     held_out, training = split(rows.n_rows, options.validation_fraction, rng, options.device)
-    generator = torch.Generator(options.device).manual_seed(options.seed)
+    generator = fresh_generator(options)
     seen = rows.take(training[:_SEEN_ROWS]).drawn(generator)
     judge = HeldOut.of(
         rows.take(held_out).drawn(generator),
@@ -202,15 +201,19 @@ def fit_model(
 def new_start(kind: type[Model], X, weight: np.ndarray | None, options: Options, rng) -> Any:
     """The linear start; in a search, from what other candidates have found of the same rows."""
     spectra = _SPECTRA if options.in_search else None
-    return kind.fit_start(X, options.latent_dim, weight, rng, spectra)
+    sees_columns = of_columns(options.architecture)
+    return kind.fit_start(X, options.latent_dim, weight, rng, spectra, sees_columns)
 
 
-def suited(options: Options, X) -> Options:
-    """The options, with hidden layers for a matrix of few cells where it is one."""
-    architecture, is_small = options.architecture, math.prod(X.shape) < FEW_CELLS
-    if isinstance(X, Table) or not (isinstance(architecture, MLP) and is_small):
+def suited(options: Options, kind: type[Model], start, n_cells: float) -> Options:
+    """The options, with hidden layers for so many cells where they were left to "auto"."""
+    architecture = options.architecture
+    if not isinstance(architecture, MLP):
         return options
-    return replace(options, architecture=architecture.with_auto_sizes(FEW_CELLS_WIDTHS))
+    sizes = AUTO_SIZES["table"]
+    if kind is Model:
+        sizes = auto_sizes(n_cells, start.n_directions, start.latent_dim)
+    return replace(options, architecture=architecture.with_auto_sizes(sizes))
 
 
 def best_of(attempt: Callable[[int], Trial], n_init: int, seen: Rows) -> Trial:
@@ -287,10 +290,11 @@ def fit_prior(
     """Fit a prior to the codes, where one is to be fitted afterwards; keep it if it helps."""
     if not options.prior.is_fitted_after:
         return kept
-    some = rows.take(training[:_PRIOR_ROWS]).drawn(judge_generator(options))
+    # Draws that do not depend on how long training took.
+    some = rows.take(training[:_PRIOR_ROWS]).drawn(fresh_generator(options))
     with torch.no_grad():
         q = vae.encode(some)
-        draws = q.sample(some.draw_noise(vae.latent_dim, judge_generator(options)))
+        draws = q.sample(some.draw_noise(vae.latent_dim, fresh_generator(options)))
     weight = None if some.weight is None else some.weight.numpy(force=True)
     module = options.prior.fit(draws.numpy(force=True).astype(np.float64), options.seed, weight)
     start_weight = judge.prefer(vae, module.to(draws))
@@ -299,9 +303,9 @@ def fit_prior(
     return kept._replace(start_weight=max(start_weight.item(), START_WEIGHT_MIN))
 
 
-def judge_generator(options: Options) -> torch.Generator:
-    """Draws that do not depend on how long training took."""
-    return torch.Generator(options.device).manual_seed(options.seed)
+def fresh_generator(options: Options, n_steps: int = 0) -> torch.Generator:
+    """The generator of a fit at its beginning, or of a call after so many steps."""
+    return torch.Generator(options.device).manual_seed(options.seed + n_steps)
 
 
 def kind_of(X) -> type[Model]:
@@ -514,10 +518,10 @@ def fit_online(
             linear_record(kind, start, X, weight, model is None),
             None,
         )
+    options = suited(options, kind, start, math.inf)  # of how many rows more is not known
     rows = make_rows(kind, start, X, weight, options)
     # Every call has rows in another order, and other noise.
-    seed = options.seed + (online.step if online else 0)
-    generator = torch.Generator(options.device).manual_seed(seed)
+    generator = fresh_generator(options, online.step if online else 0)
     everything = torch.arange(rows.n_rows, device=options.device)
     seen = rows.take(everything[:_SEEN_ROWS]).drawn(generator)
     vae = initial_vae(kind, start, seen, options, previous=model)

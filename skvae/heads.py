@@ -45,7 +45,11 @@ def fit_mixed(
     shared = np.concatenate([np.full(b.n_features, b.likelihood.shares_noise) for b in blocks])
     floor = np.concatenate([_noise_floor(block) for block in blocks])
     pca = fit_linear(
-        features if observed is None else features * observed[:, owner], latent_dim, weight, rng
+        features if observed is None else features * observed[:, owner],
+        latent_dim,
+        weight,
+        rng,
+        sees_columns=True,
     )
     # Features of sparse rows are centred when they are dense, in a batch.
     center = pca.mean - (_sparse_center(blocks[0]) if sparse.issparse(values) else 0.0)

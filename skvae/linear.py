@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import joblib
 import numpy as np
-from scipy import sparse
+from scipy import linalg, sparse
 
 # Up to this cost the singular values come from the rows themselves, not from their squares.
 _DIRECT_COST = 1e8
@@ -23,8 +23,10 @@ _EXACT_SIZE = 2048
 _N_ITERATIONS = 3  # in single precision, before those in double
 # Directions that training may see: past them the residual is carried as a number per row.
 _MAX_DIRECTIONS = 512
-# A tail that holds less than this share of what latent_dim units leave cannot change a model much.
-_TAIL_SHARE = 0.02
+# A tail that holds less than the first share of what latent_dim units leave cannot change a model
+# much. Past the first directions one of the second share is left out too: networks do without.
+_TAIL_SHARES = (0.02, 0.05)
+_FIRST_DIRECTIONS = 128
 # Share of the last unit's variance that is not noise, at least.
 _LEAST_SIGNAL = 1e-6
 # latent_dim="auto" looks at no more units than this, on this many folds.
@@ -220,11 +222,13 @@ def fit_linear(
     sample_weight: np.ndarray | None = None,
     rng=None,
     spectra: Spectra | None = None,
+    sees_columns: bool = False,
 ) -> ProbabilisticPCA:
     """The maximum-likelihood probabilistic PCA of dense or sparse rows.
 
     Variances divide by n - 1 as scikit-learn's PCA does. A latent_dim at or above the rank is cut
-    to the rank, and the noise then takes a floor instead of the 0 that the formula gives.
+    to the rank, and the noise then takes a floor instead of the 0 that the formula gives. Networks
+    that see columns, whatever the number of directions, are given more of them.
     """
     find = find_spectrum if spectra is None else spectra.of
     limit = min(max(_MAX_DIRECTIONS, 2 * latent_dim), *X.shape)
@@ -238,8 +242,8 @@ def fit_linear(
         noise = _noise(left[q - 1] / (n_features - q), variances[q - 1])
     else:  # no noise is no density; far below the smallest variance it is one, and exact
         noise = min(1e-6, 1e-3 * variances[q - 1]) if q else 1e-6
-    enough = int(np.searchsorted(-left, -_TAIL_SHARE * left[q - 1])) + 1 if q else 1
-    k = min(max(enough, 2 * q), max(rank, 1), limit)
+    n_first = limit if sees_columns else _FIRST_DIRECTIONS
+    k = min(_n_directions(left, q, n_first), max(rank, 1), limit)
     return ProbabilisticPCA(
         mean=rows.mean,
         scale=rows.scale,
@@ -251,6 +255,14 @@ def fit_linear(
         n_rows=n_rows,
         rank=rank,
     )
+
+
+def _n_directions(left: np.ndarray, q: int, n_first: int) -> int:
+    """Directions that training is to see, by the variance left after each."""
+    if q == 0:
+        return 1
+    first, past = (int(np.searchsorted(-left, -share * left[q - 1])) + 1 for share in _TAIL_SHARES)
+    return max(2 * q, min(first, n_first), past)
 
 
 def _noise(mean_rest: float, variance: float) -> float:
@@ -418,9 +430,9 @@ def _subspace_iteration(rows: _Rows, limit: int, rng) -> tuple[np.ndarray, np.nd
     """
     width = min(limit + 10, rows.n_rows, rows.n_features)
     Q = rng.standard_normal((rows.n_features, width))
-    for _ in range(_N_ITERATIONS):
-        Q = rows.covariance_times(np.linalg.qr(Q.astype(np.float32))[0])
-    Q = np.linalg.qr(Q.astype(np.float64))[0]
+    for _ in range(_N_ITERATIONS):  # between them any basis will do, and LU's is the quickest
+        Q = rows.covariance_times(linalg.lu(Q.astype(np.float32), permute_l=True)[0])
+    Q = linalg.qr(Q.astype(np.float64), mode="economic")[0]
     # Where B = rows @ Q, of which no row is kept, B (B' B)^(-1/2) is an orthonormal basis.
     C = rows.covariance_times(Q)
     variances, vectors = np.linalg.eigh(Q.T @ C)

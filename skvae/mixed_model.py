@@ -40,7 +40,12 @@ class MixedModel(Model):
 
     @staticmethod
     def fit_start(
-        X: Table, latent_dim: int, weight: np.ndarray | None, rng, spectra: Spectra | None = None
+        X: Table,
+        latent_dim: int,
+        weight: np.ndarray | None,
+        rng,
+        spectra: Spectra | None = None,
+        sees_columns: bool = True,
     ) -> Any:
         """The linear start of a table, which is another for every number of units."""
         return fit_mixed(X.drawn(rng), latent_dim, weight, rng)

@@ -82,10 +82,15 @@ class Model:
 
     @staticmethod
     def fit_start(
-        X, latent_dim: int, weight: np.ndarray | None, rng, spectra: Spectra | None = None
+        X,
+        latent_dim: int,
+        weight: np.ndarray | None,
+        rng,
+        spectra: Spectra | None = None,
+        sees_columns: bool = False,
     ) -> Any:
         """The linear start of dense or sparse rows."""
-        return fit_linear(X, latent_dim, weight, rng, spectra)
+        return fit_linear(X, latent_dim, weight, rng, spectra, sees_columns)
 
     @staticmethod
     def rows(start: Any, X, weight: np.ndarray | None, dtype, device) -> Any:

@@ -60,11 +60,17 @@ NORMALIZATIONS: dict[str, tuple[Callable[[int], nn.Module], Callable[[int], nn.M
     "layer": (nn.LayerNorm, partial(nn.GroupNorm, 1)),
 }
 
-_NARROW = 128
-_WIDTHS = {False: 256, True: 512}
 FEW_CELLS = 4000  # of a matrix, for which wide layers only take longer
-FEW_CELLS_WIDTHS = (64, 64)
-TABLE_WIDTHS = (256, 256)  # a level of a category is less than a column of numbers
+MANY_SCORES = 128  # of a row, which more units can tell more of
+MANY_CODES = 32  # which layers of 256 units would hold back
+# Hidden layers where they are left to "auto".
+AUTO_SIZES = {
+    "few cells": (64, 64),
+    "few scores": (256, 256),
+    "many scores": (256, 256, 512),
+    "many scores and codes": (512, 512),
+    "table": (256, 256),  # a level of a category is less than a column of numbers
+}
 
 Architecture = Callable[[int, int], nn.Module]
 
@@ -165,10 +171,10 @@ class MLP(_Body):
     Parameters
     ----------
     hidden_layer_sizes : tuple of int or "auto", default="auto"
-        Units of each hidden layer, for encoder and decoder alike; "auto" is (256, 256), and
-        (512, 512) where more than 128 columns go in or come out; (64, 64) where `fit` sees a
-        matrix of fewer than 4000 cells; (256, 256) for tables, which are anything but numbers
-        without gaps.
+        Units of each hidden layer, for encoder and decoder alike; "auto" is (256, 256), and for
+        matrices of 128 principal scores or more (256, 256, 512), with 32 codes or more (512, 512);
+        (64, 64) where `fit` sees a matrix of fewer than 4000 cells. Tables, which are anything but
+        numbers without gaps, have (256, 256).
     activation : {"silu", "relu", "leaky_relu", "gelu", "elu", "selu", "tanh"}, default="silu"
         Nonlinearity after each hidden layer.
     dropout : float, default=0.0
@@ -224,7 +230,7 @@ class MLP(_Body):
             raise ValueError(f"residual={self.residual!r} must be True or False.")
         sizes = self.hidden_layer_sizes
         if _is_auto(sizes):
-            sizes = (_WIDTHS[max(n_in, n_out) > _NARROW],) * 2
+            sizes = AUTO_SIZES["few scores"]
         layers: list[nn.Module] = []
         for size in _whole_numbers("hidden_layer_sizes", sizes, "'auto' or ", "(256, 256)"):
             layer = self._dense(n_in, size)
@@ -249,6 +255,15 @@ class MLP(_Body):
         if not _is_auto(self.hidden_layer_sizes):
             return self
         return clone(self).set_params(hidden_layer_sizes=sizes)
+
+
+def auto_sizes(n_cells: float, n_scores: int, latent_dim: int) -> tuple[int, ...]:
+    """Hidden layers for a matrix of so many cells, whose rows have so many scores and codes."""
+    if n_cells < FEW_CELLS:
+        return AUTO_SIZES["few cells"]
+    if n_scores < MANY_SCORES:
+        return AUTO_SIZES["few scores"]
+    return AUTO_SIZES["many scores" if latent_dim < MANY_CODES else "many scores and codes"]
 
 
 class Conv(_Body):

@@ -1,5 +1,7 @@
 """From rows to a fitted model: the split, the budget, where training begins, what is left."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from skvae.devices import PRECISIONS
 from skvae.fitting import fit_model, fit_online, make_budget, make_rows, split, suited
 from skvae.held_out import DivergenceError
 from skvae.linear import fit_linear
+from skvae.mixed_model import MixedModel
 from skvae.model import Model
 from skvae.networks import MLP, Linear
 from skvae.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
@@ -371,16 +374,31 @@ def test_an_autoencoder_gets_a_density_afterwards(X):
     assert model.log_prob(X).mean() > pca.log_prob(X).mean()
 
 
-@pytest.mark.parametrize(("shape", "sizes"), [((300, 5), (64, 64)), ((300, 20), "auto")])
-def test_few_cells_have_narrow_layers(shape, sizes):
-    chosen = options(architecture=MLP())
-    assert suited(chosen, np.empty(shape)).architecture.hidden_layer_sizes == sizes
+@pytest.mark.parametrize(
+    ("shape", "latent_dim", "sizes"),
+    [
+        ((300, 5), 2, (64, 64)),
+        ((300, 20), 2, (256, 256)),
+        ((300, 200), 2, (256, 256, 512)),
+        ((300, 200), 32, (512, 512)),
+    ],
+)
+def test_hidden_layers_follow_cells_scores_and_codes(shape, latent_dim, sizes):
+    start = fit_linear(np.random.default_rng(0).normal(size=shape), latent_dim)
+    chosen = suited(options(architecture=MLP()), Model, start, math.prod(shape))
+    assert chosen.architecture.hidden_layer_sizes == sizes
+
+
+def test_hidden_layers_of_tables():
+    chosen = suited(options(architecture=MLP()), MixedModel, None, 100)
+    assert chosen.architecture.hidden_layer_sizes == (256, 256)
 
 
 @pytest.mark.parametrize("architecture", [MLP(hidden_layer_sizes=(7,)), Linear()])
 def test_layers_that_were_chosen_stay(architecture):
     chosen = options(architecture=architecture)
-    assert suited(chosen, np.empty((300, 5))).architecture is architecture
+    start = fit_linear(np.random.default_rng(0).normal(size=(300, 5)), 2)
+    assert suited(chosen, Model, start, 1500).architecture is architecture
 
 
 def test_online_batches_of_many_rows_are_seen_whole(X, monkeypatch):
