@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -23,7 +22,6 @@ from tqdm import tqdm
 from benchmarks import datasets
 from benchmarks.metrics import squared_error
 from skvae import MLP, AdamW, Elbo, VAETransformer
-from skvae.networks import AUTO_SIZES
 
 CASES = (
     ("iris", 2), ("wine", 2), ("diabetes", 4), ("breast_cancer", 4), ("digits", 8),
@@ -84,18 +82,29 @@ def measure(dataset: str, latent_dim: int, seed: int, max_rows: int, changes: di
 
 @contextmanager
 def changed(constants: dict) -> Iterator[None]:
-    """Constants of skvae's modules set to other values for a while."""
-    before = {}
+    """Constants of skvae's modules, or entries of its tables, set to other values for a while."""
+    before = []
     try:
         for key, value in constants.items():
             module, *path, name = key.split(".")
-            owner = reduce(getattr, path, importlib.import_module(f"skvae.{module}"))
-            before[key] = (owner, name, getattr(owner, name))
-            setattr(owner, name, value)
+            owner = reduce(_get, path, importlib.import_module(f"skvae.{module}"))
+            before.append((owner, name, _get(owner, name)))
+            _set(owner, name, value)
         yield
     finally:
-        for module, name, value in before.values():
-            setattr(module, name, value)
+        for owner, name, value in before:
+            _set(owner, name, value)
+
+
+def _get(owner, name):
+    return owner[name] if isinstance(owner, dict) else getattr(owner, name)
+
+
+def _set(owner, name, value):
+    if isinstance(owner, dict):
+        owner[name] = value
+    else:
+        setattr(owner, name, value)
 
 
 def table(results: dict[str, dict]) -> str:
@@ -124,11 +133,6 @@ def _geometric_mean(values):
     return float(np.exp(np.log(values).mean()))
 
 
-def _sizes(which: str, *sizes: int) -> dict[str, Any]:
-    """Other hidden layers where they are left to "auto"."""
-    return {"networks.AUTO_SIZES": AUTO_SIZES | {which: sizes}}
-
-
 EXPERIMENTS: dict[str, dict[str, dict]] = {
     "start": {"random": {"init": "random"}},
     "width": {
@@ -148,12 +152,12 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "12 passes, a twentieth": {"max_iter": 12, "training.WARM_UP_SHARE": 0.05},
     },
     "few cells": {
-        "128": _sizes("few cells", 128, 128),
-        "256": _sizes("few cells", 256, 256),
+        "128": {"networks.AUTO_SIZES.few cells": (128, 128)},
+        "256": {"networks.AUTO_SIZES.few cells": (256, 256)},
     },
     "more than a few cells": {
         "64": {"networks.FEW_CELLS": 100_000},
-        "128": {"networks.FEW_CELLS": 100_000} | _sizes("few cells", 128, 128),
+        "128": {"networks.FEW_CELLS": 100_000, "networks.AUTO_SIZES.few cells": (128, 128)},
     },
     "activation": {
         "relu": {"architecture": MLP(activation="relu")},
@@ -218,9 +222,9 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "0.05 throughout": {"linear._FIRST_DIRECTIONS": 1},
     },
     "layers": {
-        "(512, 512)": _sizes("many scores", 512, 512),
-        "(256, 256)": _sizes("many scores", 256, 256),
-        "(256, 256, 256)": _sizes("many scores", 256, 256, 256),
-        "(256, 256, 256, 512)": _sizes("many scores", 256, 256, 256, 512),
+        "(512, 512)": {"networks.AUTO_SIZES.many scores": (512, 512)},
+        "(256, 256)": {"networks.AUTO_SIZES.many scores": (256, 256)},
+        "(256, 256, 256)": {"networks.AUTO_SIZES.many scores": (256, 256, 256)},
+        "(256, 256, 256, 512)": {"networks.AUTO_SIZES.many scores": (256, 256, 256, 512)},
     },
 }
