@@ -221,7 +221,12 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "0.2 past the first": {"linear._TAIL_SHARES": (0.02, 0.2)},
         "0.05 throughout": {"linear._FIRST_DIRECTIONS": 1},
     },
-    "layers": {
+    "layers of few scores": {
+        "(256, 256)": {"networks.AUTO_SIZES.few scores, many rows": (256, 256)},
+        "(128, 128, 128)": {"networks.AUTO_SIZES.few scores, many rows": (128, 128, 128)},
+        "(256, 256, 512)": {"networks.AUTO_SIZES.few scores, many rows": (256, 256, 512)},
+    },
+    "layers of many scores": {
         "(512, 512)": {"networks.AUTO_SIZES.many scores": (512, 512)},
         "(256, 256)": {"networks.AUTO_SIZES.many scores": (256, 256)},
         "(256, 256, 256)": {"networks.AUTO_SIZES.many scores": (256, 256, 256)},

@@ -165,7 +165,7 @@ def fit_model(
             return previous, Record(converged=True)
         # The closed form counts as a pass: it has seen all the rows.
         return linear_model(kind, start, X, options), linear_record(kind, start, X, weight)
-    options = suited(options, kind, start, math.prod(X.shape))
+    options = suited(options, kind, start, X.shape[0])
     rows = make_rows(kind, start, X, weight, options)
     held_out, training = split(rows.n_rows, options.validation_fraction, rng, options.device)
     generator = fresh_generator(options)
@@ -205,14 +205,14 @@ def new_start(kind: type[Model], X, weight: np.ndarray | None, options: Options,
     return kind.fit_start(X, options.latent_dim, weight, rng, spectra, sees_columns)
 
 
-def suited(options: Options, kind: type[Model], start, n_cells: float) -> Options:
-    """The options, with hidden layers for so many cells where they were left to "auto"."""
+def suited(options: Options, kind: type[Model], start, n_rows: float) -> Options:
+    """The options, with hidden layers for so many rows where they were left to "auto"."""
     architecture = options.architecture
     if not isinstance(architecture, MLP):
         return options
     sizes = AUTO_SIZES["table"]
     if kind is Model:
-        sizes = auto_sizes(n_cells, start.n_directions, start.latent_dim)
+        sizes = auto_sizes(n_rows, start.n_features, start.n_directions, start.latent_dim)
     return replace(options, architecture=architecture.with_auto_sizes(sizes))
 
 
@@ -518,7 +518,7 @@ def fit_online(
             linear_record(kind, start, X, weight, model is None),
             None,
         )
-    options = suited(options, kind, start, math.inf)  # of how many rows more is not known
+    options = suited(options, kind, start, math.inf)  # how many there will be is not known
     rows = make_rows(kind, start, X, weight, options)
     # Every call has rows in another order, and other noise.
     generator = fresh_generator(options, online.step if online else 0)

@@ -61,12 +61,14 @@ NORMALIZATIONS: dict[str, tuple[Callable[[int], nn.Module], Callable[[int], nn.M
 }
 
 FEW_CELLS = 4000  # of a matrix, for which wide layers only take longer
+MANY_ROWS = 4000  # which one layer more can learn from
 MANY_SCORES = 128  # of a row, which more units can tell more of
 MANY_CODES = 32  # which layers of 256 units would hold back
 # Hidden layers where they are left to "auto".
 AUTO_SIZES = {
     "few cells": (64, 64),
     "few scores": (256, 256),
+    "few scores, many rows": (256, 256, 256),
     "many scores": (256, 256, 512),
     "many scores and codes": (512, 512),
     "table": (256, 256),  # a level of a category is less than a column of numbers
@@ -171,10 +173,10 @@ class MLP(_Body):
     Parameters
     ----------
     hidden_layer_sizes : tuple of int or "auto", default="auto"
-        Units of each hidden layer, for encoder and decoder alike; "auto" is (256, 256), and for
-        matrices of 128 principal scores or more (256, 256, 512), with 32 codes or more (512, 512);
-        (64, 64) where `fit` sees a matrix of fewer than 4000 cells. Tables, which are anything but
-        numbers without gaps, have (256, 256).
+        Units of each hidden layer, for encoder and decoder alike; "auto" is (256, 256), for
+        matrices of 4000 rows or more (256, 256, 256); of 128 principal scores or more
+        (256, 256, 512), with 32 codes or more (512, 512); (64, 64) where `fit` sees fewer than
+        4000 cells. Tables, which are anything but numbers without gaps, have (256, 256).
     activation : {"silu", "relu", "leaky_relu", "gelu", "elu", "selu", "tanh"}, default="silu"
         Nonlinearity after each hidden layer.
     dropout : float, default=0.0
@@ -257,12 +259,12 @@ class MLP(_Body):
         return clone(self).set_params(hidden_layer_sizes=sizes)
 
 
-def auto_sizes(n_cells: float, n_scores: int, latent_dim: int) -> tuple[int, ...]:
-    """Hidden layers for a matrix of so many cells, whose rows have so many scores and codes."""
-    if n_cells < FEW_CELLS:
+def auto_sizes(n_rows: float, n_columns: int, n_scores: int, latent_dim: int) -> tuple[int, ...]:
+    """Hidden layers for a matrix whose rows have so many principal scores and codes."""
+    if n_rows * n_columns < FEW_CELLS:
         return AUTO_SIZES["few cells"]
     if n_scores < MANY_SCORES:
-        return AUTO_SIZES["few scores"]
+        return AUTO_SIZES["few scores" if n_rows < MANY_ROWS else "few scores, many rows"]
     return AUTO_SIZES["many scores" if latent_dim < MANY_CODES else "many scores and codes"]
 
 
