@@ -151,6 +151,13 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "12 passes, 50 steps": {"max_iter": 12, "training.WARM_UP_SHARE": 1.0},
         "12 passes, a twentieth": {"max_iter": 12, "training.WARM_UP_SHARE": 0.05},
     },
+    "batch of short trainings": {
+        "4 passes": {"max_iter": 4},
+        "4 passes, no smaller": {"max_iter": 4, "fitting.MIN_STEPS": 0},
+        "8 passes": {"max_iter": 8},
+        "8 passes, no smaller": {"max_iter": 8, "fitting.MIN_STEPS": 0},
+        "16 passes, no smaller": {"max_iter": 16, "fitting.MIN_STEPS": 0},
+    },
     "few cells": {
         "128": {"networks.AUTO_SIZES.few cells": (128, 128)},
         "256": {"networks.AUTO_SIZES.few cells": (256, 256)},

@@ -154,7 +154,7 @@ def growth_rows(
     for n_rows in sizes:
         X = repeated(table, 1, rng, n_rows)
         parts = -(-n_rows // PASS_ROWS)
-        seconds[n_rows] = _fit_seconds(X, 4, max_iter=2 * parts)
+        seconds[n_rows] = _fit_seconds(X, 4, batch_size=512, max_iter=2 * parts)
         yield Measured(f"two passes, n = {n_rows}", seconds[n_rows], "<=", None, "s")
     yield Measured("two passes: power of n", slope(seconds), "<=", 1.05)
 

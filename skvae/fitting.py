@@ -23,6 +23,7 @@ from skvae.objective import Autoencoder, Elbo
 from skvae.priors import Prior
 from skvae.schedules import Constant
 from skvae.training import (
+    MIN_STEPS,
     Budget,
     Learner,
     Plan,
@@ -43,6 +44,7 @@ _SEEN_ROWS = 1000  # of the training, by which units are scaled and measured
 _USE_CODES = 8000  # numbers in the codes that are measured
 _FLOPS = 3e12  # of a whole training run, about half a minute on two cores
 _STEPS = (2000, 6000)
+_BATCH_SIZES = (128, 512)
 _EXTENSION = 2.2  # times that arithmetic, at most, for the fewest steps
 _SPECTRA = Spectra()  # of the rows that searches in this process have seen last
 
@@ -423,11 +425,8 @@ def count_products(vae: LatentModel) -> int:
 
 def make_budget(n_rows: int, vae: LatentModel, options: Options) -> Budget:
     """Batch size and passes: as many steps as a fixed amount of arithmetic pays for."""
-    batch_size = options.batch_size
-    if batch_size is None:
-        batch_size = int(np.clip(2 ** round(np.log2(n_rows / 16)), 128, 512))
-    batch_size = min(batch_size, n_rows)
     max_passes = options.max_iter
+    batch_size = min(options.batch_size or auto_batch_size(n_rows, max_passes), n_rows)
     if max_passes is None:
         cost = 6 * count_products(vae) + vae.likelihood_cost
         affordable = _FLOPS / (batch_size * cost)
@@ -435,6 +434,16 @@ def make_budget(n_rows: int, vae: LatentModel, options: Options) -> Budget:
         steps *= 1 + vae.latent_dim / 64  # the more codes, the more there is to learn
         max_passes = max(1, int(np.ceil(steps / steps_of_pass(n_rows, batch_size))))
     return Budget(batch_size, options.batch_size is None, max_passes, options.early_stopping)
+
+
+def auto_batch_size(n_rows: int, max_passes: int | None) -> int:
+    """Rows per step: more of more rows, but no more than leave steps enough in so many passes."""
+    least, most = _BATCH_SIZES
+    size = int(np.clip(2 ** round(np.log2(n_rows / 16)), least, most))
+    if max_passes is not None:
+        while size > least and max_passes * steps_of_pass(n_rows, size) < MIN_STEPS:
+            size //= 2
+    return size
 
 
 def linear_model(kind: type[Model], start, X, options: Options) -> Model:
@@ -525,7 +534,7 @@ def fit_online(
     everything = torch.arange(rows.n_rows, device=options.device)
     seen = rows.take(everything[:_SEEN_ROWS]).drawn(generator)
     vae = initial_vae(kind, start, seen, options, previous=model)
-    budget = make_budget(rows.n_rows, vae, options)
+    budget = make_budget(rows.n_rows, vae, replace(options, max_iter=None))
     learner = make_learner(vae, generator, options)
     plan = Plan(budget._replace(max_passes=sys.maxsize), options.recipe, rows.n_rows, rows.n_inputs)
     if online is not None:

@@ -8,7 +8,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skvae import fitting, training
 from skvae.annealing import Langevin, Metropolis, RandomWalk
 from skvae.devices import PRECISIONS
-from skvae.fitting import fit_model, fit_online, make_budget, make_rows, split, suited
+from skvae.fitting import (
+    auto_batch_size,
+    fit_model,
+    fit_online,
+    make_budget,
+    make_rows,
+    split,
+    suited,
+)
 from skvae.held_out import DivergenceError
 from skvae.linear import fit_linear
 from skvae.mixed_model import MixedModel
@@ -72,6 +80,14 @@ def test_budget_as_chosen():
     chosen = options(latent_dim=2, batch_size=17, max_iter=5, early_stopping=False)
     assert make_budget(100, started(start, chosen, X), chosen) == (17, False, 5, False)
     assert make_budget(10, started(start, chosen, X), chosen).batch_size == 10
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "max_passes", "size"),
+    [(1000, None, 128), (20_000, None, 512), (20_000, 8, 512), (20_000, 4, 256), (20_000, 1, 128)],
+)
+def test_few_passes_have_small_batches(n_rows, max_passes, size):
+    assert auto_batch_size(n_rows, max_passes) == size
 
 
 def test_it_starts_at_pca():
