@@ -63,7 +63,7 @@ NORMALIZATIONS: dict[str, tuple[Callable[[int], nn.Module], Callable[[int], nn.M
 FEW_CELLS = 4000  # of a matrix, for which wide layers only take longer
 MANY_ROWS = 4000  # which one layer more can learn from
 MANY_SCORES = 128  # of a row, which more units can tell more of
-MANY_CODES = 32  # which layers of 256 units would hold back
+MANY_CODES = 32  # which many layers of 256 units would hold back
 # Hidden layers where they are left to "auto".
 AUTO_SIZES = {
     "few cells": (64, 64),
@@ -173,10 +173,11 @@ class MLP(_Body):
     Parameters
     ----------
     hidden_layer_sizes : tuple of int or "auto", default="auto"
-        Units of each hidden layer, for encoder and decoder alike; "auto" is (256, 256), for
-        matrices of 4000 rows or more (256, 256, 256); of 128 principal scores or more
-        (256, 256, 512), with 32 codes or more (512, 512); (64, 64) where `fit` sees fewer than
-        4000 cells. Tables, which are anything but numbers without gaps, have (256, 256).
+        Units of each hidden layer, for encoder and decoder alike; "auto" goes by the matrix and
+        `latent_dim`. Below 32 codes: (256, 256), with 4000 rows or more (256, 256, 256), with 128
+        principal scores or more (256, 256, 512). From 32 codes on: (256, 256), with 128 scores or
+        more (512, 512). Where `fit` sees fewer than 4000 cells: (64, 64). Tables, which are
+        anything but numbers without gaps, have (256, 256).
     activation : {"silu", "relu", "leaky_relu", "gelu", "elu", "selu", "tanh"}, default="silu"
         Nonlinearity after each hidden layer.
     dropout : float, default=0.0
@@ -263,9 +264,11 @@ def auto_sizes(n_rows: float, n_columns: int, n_scores: int, latent_dim: int) ->
     """Hidden layers for a matrix whose rows have so many principal scores and codes."""
     if n_rows * n_columns < FEW_CELLS:
         return AUTO_SIZES["few cells"]
+    few_codes = latent_dim < MANY_CODES
     if n_scores < MANY_SCORES:
-        return AUTO_SIZES["few scores" if n_rows < MANY_ROWS else "few scores, many rows"]
-    return AUTO_SIZES["many scores" if latent_dim < MANY_CODES else "many scores and codes"]
+        may_be_deep = few_codes and n_rows >= MANY_ROWS
+        return AUTO_SIZES["few scores, many rows" if may_be_deep else "few scores"]
+    return AUTO_SIZES["many scores" if few_codes else "many scores and codes"]
 
 
 class Conv(_Body):
