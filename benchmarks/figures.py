@@ -72,7 +72,8 @@ def overview(frame: pd.DataFrame, labels: dict[str, str]) -> Figure:
 def plain_log_ticks(axis) -> None:
     """Label a logarithmic axis with a few plain numbers instead of powers of ten."""
     decades = np.ptp(np.log10(axis.get_data_interval()))
-    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7) if decades < 1.5 else (1, 2, 5)))
+    subs = (1, 2, 3, 5, 7) if decades < 1.5 else (1, 2, 5) if decades < 4 else (1,)
+    axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(NullLocator())
 
