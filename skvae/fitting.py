@@ -593,7 +593,8 @@ def _resume(learner: Learner, online: Online) -> None:
 
 
 def _load(vae: LatentModel, state: dict[str, np.ndarray]) -> None:
-    """Load what there is of a state: of the same name and shape."""
+    """Load what there is of a state, by name and shape; nothing where the networks are others."""
     fresh = vae.state_dict()
     same = {k: w for k, w in state.items() if k in fresh and w.shape == fresh[k].shape}
-    vae.load_state_dict(fresh | {k: torch.tensor(w) for k, w in same.items()})
+    if all(name in same for name in fresh if name.startswith(("encoder.", "decoder."))):
+        vae.load_state_dict(fresh | {k: torch.tensor(w) for k, w in same.items()})

@@ -12,6 +12,7 @@ from skvae.fitting import (
     auto_batch_size,
     fit_model,
     fit_online,
+    initial_vae,
     make_budget,
     make_rows,
     split,
@@ -421,3 +422,20 @@ def test_online_batches_of_many_rows_are_seen_whole(X, monkeypatch):
     monkeypatch.setattr(training, "PASS_ROWS", len(X) // 4 + 1)
     _, record, _ = fit_online(X, None, options(), None)
     assert len(record.losses) == 4
+
+
+def test_what_training_left_is_for_the_same_networks_alone():
+    X = gaussian(100, 8)
+    start = fit_linear(X, 2)
+    same = options(latent_dim=2, architecture=MLP(hidden_layer_sizes=(8,)), max_iter=5)
+    others = options(latent_dim=2, architecture=MLP(hidden_layer_sizes=(8, 8)), max_iter=5)
+    record = fit_model(X, None, same)[1]
+    assert record.left is not None
+    seen = make_rows(Model, start, X, None, same)
+    again = initial_vae(Model, start, seen, same, left=record.left)
+    for name, value in again.state_dict().items():
+        assert_array_equal(value, record.left[name])
+    fresh = initial_vae(Model, start, seen, others)
+    unfit = initial_vae(Model, start, seen, others, left=record.left)
+    for name, value in unfit.state_dict().items():
+        assert_array_equal(value, fresh.state_dict()[name])
