@@ -436,7 +436,7 @@ def test_a_change_of_units_changes_a_log_density_by_its_logarithm(kind, a):
 @pytest.mark.parametrize("a", [1e-6, 1e6])
 def test_a_change_of_units_of_positive_numbers(a):
     eta = torch.linspace(-2, 2, N).double()[:, None]
-    x = torch.from_numpy(POSITIVE)[:, None]
+    x = torch.tensor(POSITIVE)[:, None]
     x[3] = 0.0
     values = x[:, 0].numpy()
     found = block_of(LogNormal(), a * values).log_prob(a * x, eta)
