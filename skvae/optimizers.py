@@ -42,6 +42,7 @@ class Optimizer(BaseEstimator):
 
     n_moments: ClassVar[int] = 2
     by_matrix: ClassVar[bool] = False  # each matrix of a branch is a part of its own
+    is_capturable: ClassVar[bool] = False  # the rate may be a tensor, read by the device alone
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class Optimizer(BaseEstimator):
         part : Part
             Weights, gradient and moments.
         rate : float
-            Learning rate of this step.
+            Learning rate of this step; where `is_capturable` it may be a tensor.
         weight_decay : float
             Share of a weight, per unit of rate, that a step takes off.
         """
@@ -141,6 +142,8 @@ class AdamW(Optimizer):
     VAETransformer(optimizer=AdamW(learning_rate=0.002, schedule='one_cycle'))
     """
 
+    is_capturable: ClassVar[bool] = True
+
     def move(self, part: Part, rate: float, weight_decay: float) -> None:
         _adam(part, rate, weight_decay)
 
@@ -153,6 +156,8 @@ class Adam(Optimizer):
     learning_rate, schedule, weight_decay, clip_norm, averaging
         As of `AdamW`; `weight_decay` is 0 unless given.
     """
+
+    is_capturable: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ numbers.
 import copy
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from skvae.graphs import GRAPHS
 from skvae.held_out import HeldOut, Look
 from skvae.networks import draw_with
 from skvae.objective import Objective, Terms
@@ -35,9 +37,15 @@ CHECK_STEPS = 25  # about as many lie between two looks at the held-out rows, or
 MIN_STEPS = 300  # before the bound can have settled
 PATIENCE = 3  # looks without a gain of TOLERANCE before the rate falls
 TOLERANCE = 0.01
+PLAIN_STEPS = 5  # before one is captured: they make what libraries keep
 ENLARGEMENT = 4  # of batches, once the bound has settled without overfitting
 FALL_PATIENCE = 4  # looks at a falling rate without any gain before training ends
 FALL_SHARE = 0.3  # length of the fall, as a share of the passes before it
+
+_UNCAPTURED = (
+    "a step of this training cannot be held in a graph of the device ({}): its operations are "
+    "launched one by one, with the same result in more time."
+)
 
 # What moves the gradient besides the loss: called with it and the share of the budget used up.
 Disturbance = Callable[[Tensor, float], None]
@@ -59,6 +67,14 @@ class Recipe(NamedTuple):
     optimizer: Optimizer
     kl_schedule: Schedule
     beta: float = 1.0
+
+
+class Pace(NamedTuple):
+    """What changes from step to step: numbers, or tensors where the step is captured."""
+
+    rate: Any
+    kl_weight: Any
+    followed: Any  # share of the weights in their running average
 
 
 class Progress(NamedTuple):
@@ -179,6 +195,7 @@ class Learner:
     generator: torch.Generator
     precision: Callable[[int], torch.dtype]  # of a step of so many rows
     order: Order
+    captured: "Captured"
     disturb: Disturbance | None = None
     step: int = 0
     gradient_norm: Tensor | float = math.nan  # of the last step
@@ -196,20 +213,40 @@ class Learner:
         averaged_weights, _ = as_one_tensor(averaged)
         weights = Weights(vae.train(), recipe.optimizer)
         draw_with(vae, generator)
-        order = Order(generator)
-        return cls(vae, averaged, averaged_weights, weights, recipe, generator, precision, order)
+        return cls(
+            vae,
+            averaged,
+            averaged_weights,
+            weights,
+            recipe,
+            generator,
+            precision,
+            Order(generator),
+            Captured(generator.device),
+        )
 
     def go_back(self, state: dict[str, Tensor]) -> None:
         """Go on from other weights."""
         self.vae.load_state_dict(state)
         self.averaged.load_state_dict(state)
 
+    def pace(self, plan: "Plan") -> Pace:
+        """That of the next step."""
+        averaging = min(self.recipe.optimizer.averaging, (1 + self.step) / (10 + self.step))
+        return Pace(plan.rate(self.step), plan.kl_weight, 1.0 - averaging)
+
     @torch.no_grad()
-    def follow(self, terms: Terms) -> None:
+    def follow(self, terms: Terms, share: Any) -> None:
         """Let the noise follow the batch's squared error, and the average the weights."""
         self.vae.follow_noise(terms.log_likelihood, NOISE_RATE)
-        share = 1.0 - min(self.recipe.optimizer.averaging, (1 + self.step) / (10 + self.step))
         self.averaged_weights.lerp_(self.weights.values, share)
+
+    @property
+    def is_capturable(self) -> bool:
+        """Whether every step does the same: by parts of ours and torch's, undisturbed."""
+        parts = (self.recipe.objective, self.recipe.optimizer, *self.vae.modules())
+        are_known = all(type(p).__module__.startswith(("skvae.", "torch.nn.")) for p in parts)
+        return are_known and self.recipe.optimizer.is_capturable and self.disturb is None
 
     @torch.no_grad()
     def show(self) -> LatentModel:
@@ -218,6 +255,58 @@ class Learner:
             for buffer, value in zip(mine.buffers(), theirs.buffers(), strict=True):
                 buffer.copy_(value)
         return self.averaged
+
+
+class Captured:
+    """The step as a graph, on devices that have such.
+
+    What is fixed in a graph is the size of the batch, the precision and the weight decay: where
+    these change, some plain steps come first, then another graph.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.graph_type = GRAPHS.get(device.type)
+        self.fixed: tuple = ()
+        self.n_plain = 0
+        self.graph: Callable[..., tuple[Tensor, ...]] | None = None
+
+    def step(self, learner: Learner, batch: Rows, pace: Pace, plan: "Plan") -> Terms:
+        """Move the weights of the learner once."""
+        if self.graph_type is None or not (isinstance(batch, Rows) and learner.is_capturable):
+            return descend(learner, batch, pace, plan)
+        fixed = (batch.n_rows, learner.vae.in_bfloat16, plan.weight_decay)
+        if fixed != self.fixed:
+            self.fixed, self.n_plain, self.graph = fixed, 0, None
+        if self.n_plain < PLAIN_STEPS:
+            self.n_plain += 1
+            return descend(learner, batch, pace, plan)
+        inputs = _inputs(batch, pace, learner.weights.values)
+        if self.graph is None:
+            try:
+                self.graph = self.graph_type(_of_inputs(learner, plan), inputs, learner.generator)
+            except RuntimeError as error:
+                warnings.warn(_UNCAPTURED.format(error), RuntimeWarning, stacklevel=2)
+                self.graph_type = None
+                return descend(learner, batch, pace, plan)
+        *terms, learner.gradient_norm = self.graph(*inputs)
+        return Terms(*terms)
+
+
+def _inputs(batch: Rows, pace: Pace, values: Tensor) -> tuple[Tensor, ...]:
+    """The pace and the batch as tensors; none of them comes from the host by a copy."""
+    rate = torch.full((), pace.rate, dtype=torch.float32, device=values.device)  # as Adam wants it
+    shares = [torch.full_like(values[0], share) for share in (pace.kl_weight, pace.followed)]
+    return (rate, *shares, *(tensor for tensor in batch if tensor is not None))
+
+
+def _of_inputs(learner: Learner, plan: "Plan") -> Callable[..., tuple[Tensor, ...]]:
+    """The step as a function of such inputs."""
+
+    def step(rate: Tensor, kl_weight: Tensor, followed: Tensor, *batch: Tensor):
+        terms = descend(learner, Rows(*batch), Pace(rate, kl_weight, followed), plan)
+        return (*(term.detach() for term in terms), learner.gradient_norm)
+
+    return step
 
 
 def _bodies(vae: LatentModel) -> list[nn.Module]:
@@ -291,18 +380,24 @@ def one_pass(learner: Learner, rows: Rows, training: Tensor, plan: "Plan") -> Te
 
 
 def take_step(learner: Learner, batch: Rows, plan: "Plan") -> Terms:
-    """Move the weights once."""
+    """Move the weights once, by a graph of such a step where there is one."""
+    terms = learner.captured.step(learner, batch, learner.pace(plan), plan)
+    learner.step += 1
+    plan.share += 1.0 / (plan.pass_steps * plan.max_passes)
+    return terms
+
+
+def descend(learner: Learner, batch: Rows, pace: Pace, plan: "Plan") -> Terms:
+    """The step itself: from the loss of a batch to new weights."""
     recipe, weights = learner.recipe, learner.weights
-    terms = recipe.objective(learner.vae, batch, learner.generator, plan.kl_weight)
+    terms = recipe.objective(learner.vae, batch, learner.generator, pace.kl_weight)
     weights.gradient.zero_()
     terms.loss.backward()
     learner.gradient_norm = clip(weights.gradient, recipe.optimizer.clip_norm)
     if learner.disturb is not None:
         learner.disturb(weights.gradient, plan.share)
-    weights.step(plan.rate(learner.step), plan.weight_decay)
-    learner.follow(terms)
-    learner.step += 1
-    plan.share += 1.0 / (plan.pass_steps * plan.max_passes)
+    weights.step(pace.rate, plan.weight_decay)
+    learner.follow(terms, pace.followed)
     return terms
 
 

@@ -191,8 +191,7 @@ def test_has_settled_on_few_looks():
 
 
 def test_the_average_follows_the_weights():
-    setting = Setting()
-    learner = setting.learner
+    learner, plan = Setting().learner, plan_of()
     terms = Terms(*map(torch.tensor, [1.0] * len(Terms._fields)))
     with torch.no_grad():
         for parameter in learner.vae.parameters():
@@ -202,7 +201,7 @@ def test_the_average_follows_the_weights():
     gaps = []
     for step in range(1000):
         learner.step = step
-        learner.follow(terms)
+        learner.follow(terms, learner.pace(plan).followed)
         gaps.append(1 - next(learner.averaged.parameters()).flatten()[0].item())
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[0] > 0  # it lags,
@@ -221,10 +220,10 @@ def test_the_noise_follows_the_batches():
         return terms._replace(log_likelihood=learner.vae.n_features * likelihood)
 
     before = noise.item()
-    learner.follow(of_error(4.0))
+    learner.follow(of_error(4.0), 0.0)
     assert noise.item() == pytest.approx(before + training.NOISE_RATE * (4.0 - before))
     for _ in range(2000):
-        learner.follow(of_error(0.0))
+        learner.follow(of_error(0.0), 0.0)
     assert noise.item() == pytest.approx(NOISE_FLOOR, rel=1e-3)
 
 

@@ -1,0 +1,68 @@
+"""A function of tensors, done again in one launch: CUDA graphs.
+
+A step on a GPU is some hundred small launches, which take longer than their arithmetic. A graph
+keeps them with the addresses of what they read and write. So the function's Python runs once: what
+changes between two calls has to be a tensor, and nothing may depend on what a tensor holds.
+"""
+
+import threading
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_one_at_a_time = threading.Lock()  # captures in a process
+
+
+class CudaGraph:
+    """What a function does to its inputs, and to tensors that stay where they are.
+
+    Parameters
+    ----------
+    function : callable
+        Takes tensors, returns a tuple of them.
+    inputs : tuple of Tensor
+        Such as it will be called with; they are copied.
+    generator : torch.Generator
+        All that the function draws from; every call draws anew.
+
+    Raises
+    ------
+    RuntimeError
+        If the function waits for the device, or does what a graph cannot hold. It has changed
+        nothing then, and the generator is as it was.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., tuple[Tensor, ...]],
+        inputs: tuple[Tensor, ...],
+        generator: torch.Generator,
+    ) -> None:
+        self.inputs = tuple(tensor.clone() for tensor in inputs)
+        self.graph = torch.cuda.CUDAGraph()
+        self.graph.register_generator_state(generator)
+        here = torch.cuda.current_stream()
+        with _one_at_a_time:
+            try:
+                # A capture that fails leaves its own stream behind; the outer block goes back.
+                with (
+                    torch.cuda.stream(here),
+                    torch.cuda.graph(self.graph, capture_error_mode="thread_local"),
+                ):
+                    self.outputs = function(*self.inputs)
+            except RuntimeError:
+                # A copy of its state does not know that it was being captured.
+                generator.graphsafe_set_state(generator.clone_state())
+                raise
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The function's outputs for these inputs, which have the shapes of the first."""
+        for mine, theirs in zip(self.inputs, inputs, strict=True):
+            mine.copy_(theirs, non_blocking=True)
+        self.graph.replay()
+        return tuple(tensor.clone() for tensor in self.outputs)
+
+
+# By the type of a device; on others every call runs the function.
+GRAPHS: dict[str, Callable] = {"cuda": CudaGraph}
