@@ -1,6 +1,7 @@
-"""Where the model runs, and in which precision it trains."""
+"""Where the model runs, in which precision it trains, and how rows come there."""
 
 import torch
+from torch import Tensor
 
 # Multiplications of a step from which halving the width of numbers pays for casting them.
 _LARGE_STEP = 60_000_000
@@ -52,3 +53,15 @@ def has_bfloat16(device: torch.device) -> bool:
         return False
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def room(device: torch.device, n_bytes: int) -> int:
+    """Bytes that rows may take there: these of the host's memory, half of what a GPU has free."""
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else n_bytes
+
+
+def send(source: Tensor, target: Tensor) -> None:
+    """Copy numbers of the host; to a GPU from page-locked memory, while the host goes on."""
+    if target.device.type == "cuda":
+        source = source.pin_memory()
+    target.copy_(source, non_blocking=True)

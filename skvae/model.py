@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae.devices import room, send
 from skvae.diagnostics import COLLAPSED, START_USE, CodeUse, Diagnosis, diagnose
 from skvae.linear import Spectra, batches, fit_linear
 from skvae.objective import importance_bound, mixture
@@ -45,13 +46,23 @@ class Stream:
     def take(self, index: Tensor) -> Rows:
         """Some of the rows, by now with their scores."""
         chosen = index.numpy(force=True)
-        scores = np.empty((len(chosen), self.n_inputs), self.dtype)
-        residual = np.empty(len(chosen), self.dtype)
-        for part in batches(len(chosen), self.X.shape[1]):
-            scores[part], residual[part] = self.start.project(self.X[chosen[part]], self.dtype)
         weight = None if self.weight is None else self.weight[index]
-        here = [torch.from_numpy(array).to(self.device) for array in (scores, residual)]
-        return Rows(here[0], here[1], weight)
+        return self._made(len(chosen), lambda part: self.X[chosen[part]], weight)
+
+    def everything(self) -> Rows:
+        """All of the rows."""
+        return self._made(self.n_rows, lambda part: self.X[part], self.weight)
+
+    def _made(self, n: int, of: Callable[[slice], Any], weight: Tensor | None) -> Rows:
+        """Rows with their scores, which go to the device part by part."""
+        dtype = _torch_dtype(np.dtype(self.dtype))
+        scores = torch.empty(n, self.n_inputs, dtype=dtype, device=self.device)
+        residual = torch.empty(n, dtype=dtype, device=self.device)
+        for part in batches(n, self.X.shape[1]):
+            made, left = self.start.project(of(part), self.dtype)
+            send(torch.from_numpy(made), scores[part])
+            send(torch.from_numpy(left), residual[part])
+        return Rows(scores, residual, weight)
 
     def load(self, index: Tensor) -> tuple[Rows, Tensor]:
         """Those of the index, read in the order of the file, and where each is among them."""
@@ -98,12 +109,9 @@ class Model:
         share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
         if start.noise_variance > ROUNDING:
             start = replace(start, components=start.components.astype(dtype))
-        if X.shape[0] * start.n_directions * np.dtype(dtype).itemsize > HELD_BYTES:
-            return Stream(start, X, share, dtype, device)
-        scores, residual = start.project(X, dtype)
-        return Rows(
-            torch.from_numpy(scores).to(device), torch.from_numpy(residual).to(device), share
-        )
+        stream = Stream(start, X, share, dtype, device)
+        n_bytes = X.shape[0] * start.n_directions * np.dtype(dtype).itemsize
+        return stream if n_bytes > room(device, HELD_BYTES) else stream.everything()
 
     @staticmethod
     def start_use(start: Any, X) -> CodeUse:

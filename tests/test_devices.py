@@ -12,6 +12,8 @@ from skvae.devices import (
     is_available,
     resolve_device,
     resolve_precision,
+    room,
+    send,
 )
 from skvae.fitting import initial_prior, kind_of, make_rows, new_start, new_vae
 from skvae.objective import OBJECTIVES
@@ -87,6 +89,50 @@ def test_a_fit_on_cuda(precision):
     on_cpu = fitted(X, max_iter=60)
     assert on_cuda.kept > 0
     assert on_cuda.log_prob(X).mean() == pytest.approx(on_cpu.log_prob(X).mean(), abs=0.5)
+
+
+# Rows on their way
+
+
+CUDA = pytest.param(
+    "cuda",
+    marks=[
+        pytest.mark.gpu,
+        pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    ],
+)
+
+
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+def test_what_is_sent_arrives(device):
+    source = torch.arange(12.0).view(4, 3)
+    target = torch.zeros(6, 3, device=device)
+    send(source, target[1:5])
+    assert torch.equal(target[1:5].cpu(), source)
+    assert not target[[0, 5]].any()
+
+
+def test_rows_on_the_host_have_the_room_they_are_given():
+    assert room(torch.device("cpu"), 123) == 123
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_rows_on_a_gpu_have_half_of_what_is_free():
+    device = torch.device("cuda")
+    assert 0 < room(device, 0) <= torch.cuda.mem_get_info(device)[1] // 2
+
+
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+def test_rows_that_are_streamed_are_those_that_are_held(device, monkeypatch):
+    X, choice = curve(600, 5), options(device=torch.device(device))
+    start = new_start(kind_of(X), X, None, choice, np.random.RandomState(0))
+    held = make_rows(kind_of(X), start, X, None, choice)
+    monkeypatch.setattr("skvae.model.room", lambda *_: 0)
+    streamed = make_rows(kind_of(X), start, X, None, choice)
+    index = torch.tensor([3, 599, 0], device=device)
+    for mine, theirs in zip(streamed.take(index), held.take(index), strict=True):
+        assert mine is theirs is None or torch.equal(mine, theirs)
 
 
 # Steps on a device
