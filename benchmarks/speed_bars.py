@@ -1,9 +1,9 @@
 """Speed bars: single figures of speed, each a ratio or an amount that is held to a bar.
 
 The table ``SPEED`` ends the module: name -> function of a ``Source`` and ``Settings`` that yields
-``bars.Measured``. What is compared is measured in turns, and of several turns the median counts,
-so that a busy moment of the machine falls on both sides. The names of the lines begin with
-``PREFIX``: they have a table of their own.
+``bars.Measured``. All but ``gpu`` run on the CPU. What is compared is measured in turns, and of
+several turns the median counts, so that a busy moment of the machine falls on both sides. The
+names of the lines begin with ``PREFIX``: they have a table of their own.
 """
 
 import statistics
@@ -101,11 +101,43 @@ def mnist_fit(source, settings: Settings) -> Iterator[Measured]:
     split = datasets.split("mnist", source, seed=0)
     _fit_seconds(split.X_train[:500], 16, max_iter=1)
     for name, max_iter in (("", "auto"), (", 15 passes", 15)):
-        model = VAETransformer(16, random_state=0, max_iter=max_iter)
+        model = VAETransformer(16, random_state=0, max_iter=max_iter, device="cpu")
         model, seconds, _ = methods.timed(model, split.X_train)
         error = squared_error(model, split.X_test)
         yield Measured(f"MNIST, 16 codes{name}: MSE", error, "<=", 0.0090)
         yield Measured(f"MNIST, 16 codes{name}: fit", seconds, "<=", 30, "s")
+
+
+def gpu(
+    source,
+    settings: Settings,
+    device: str = "cuda",
+    dataset: str = "mnist",
+    shape: Shape = SHAPE,
+    times: int = TIMES,
+) -> Iterator[Measured]:
+    """Yield a step and a fit on a GPU, each beside the CPU's; nothing where there is none."""
+    if not torch.cuda.is_available() and device == "cuda":
+        return
+    name = torch.cuda.get_device_name() if device == "cuda" else device
+    X = np.random.default_rng(0).standard_normal((shape.n_rows, shape.n_columns), "float32")
+    for precision in ("float32", "bfloat16"):
+        pairs = [
+            [_step_seconds(X, shape, precision, where) for where in (device, "cpu")]
+            for _ in range(times)
+        ]
+        ratio = statistics.median(there / here for there, here in pairs)
+        milliseconds = 1e3 * statistics.median(there for there, _ in pairs)
+        yield Measured(f"{name}: step, {precision}", milliseconds, "<=", None, "ms")
+        yield Measured(f"{name}: step over the CPU's, {precision}", ratio, "<=", None)
+    split = datasets.split(dataset, source, seed=0)
+    _fit_seconds(split.X_train[:500], 16, max_iter=1, device=device)
+    for where in (device, "cpu"):
+        model = VAETransformer(16, random_state=0, device=where)
+        model, seconds, _ = methods.timed(model, split.X_train)
+        error = squared_error(model, split.X_test)
+        yield Measured(f"{name}: {dataset}, 16 codes, on {where}: MSE", error, "<=", None)
+        yield Measured(f"{name}: {dataset}, 16 codes, on {where}: fit", seconds, "<=", None, "s")
 
 
 def transform(
@@ -125,7 +157,9 @@ def transform(
         X = curved(n_rows, n_columns, n_dims=3).astype("float32")
         latent_dim = min(16, n_columns // 2)
         body = MLP(hidden_layer_sizes=(WIDTH, WIDTH))
-        ours = VAETransformer(latent_dim, architecture=body, max_iter=10, random_state=0).fit(X)
+        ours = VAETransformer(
+            latent_dim, architecture=body, max_iter=10, random_state=0, device="cpu"
+        ).fit(X)
         pca = PCA(latent_dim).fit(X)
         codes = pca.transform(X)
         there, back = _products(ours, n_columns, latent_dim)
@@ -174,7 +208,7 @@ def growth_columns(
     for n_columns in sizes:
         X = low_rank(n_rows, n_columns, np.random.default_rng(0))
         _fit_seconds(X[:200, :500], 4, max_iter=1)
-        fit = methods.timed(VAETransformer(4, max_iter=20, random_state=0), X)
+        fit = methods.timed(VAETransformer(4, max_iter=20, random_state=0, device="cpu"), X)
         training.append(float(fit.model.history_["seconds"][-1]))
         start = fit.seconds - training[-1]
         yield Measured(f"linear start, d = {n_columns}", start, "<=", None, "s")
@@ -215,7 +249,7 @@ def mapped_time(
             path = Path(folder) / "rows.npy"
             write_rows(path, n_rows, n_copies * table.shape[1], make)
             X = np.load(path, mmap_mode="r")
-            fit = methods.timed(VAETransformer(4, random_state=0), X)
+            fit = methods.timed(VAETransformer(4, random_state=0, device="cpu"), X)
             value = memory.peak_growth_mb(_mapped_fit, path, memory.anonymous_mb)
         yield Measured(title, fit.seconds, "<=", None, "s")
         yield Measured(f"{title}: memory", value / 1e3, "<=", 1, "GB")
@@ -232,7 +266,7 @@ def grid_search(
     X = datasets.read("digits", source).X / 16
     latent_dims, seconds = list(latent_dims), []
     for n_jobs in (None, 2):
-        model = VAETransformer(max_iter=max_iter, random_state=0)
+        model = VAETransformer(max_iter=max_iter, random_state=0, device="cpu")
         search = GridSearchCV(model, {"latent_dim": latent_dims}, cv=n_folds, n_jobs=n_jobs)
         start = perf_counter()
         search.fit(X)
@@ -301,11 +335,11 @@ def _named(figure, source, settings):
 
 
 def _fit_seconds(X, latent_dim, **arguments):
-    model = VAETransformer(latent_dim, **{"random_state": 0} | arguments)
+    model = VAETransformer(latent_dim, **{"random_state": 0, "device": "cpu"} | arguments)
     return methods.timed(model, X).seconds
 
 
-def _step_seconds(X, shape, precision):
+def _step_seconds(X, shape, precision, device="cpu"):
     few, many = (
         _fit_seconds(
             X,
@@ -315,6 +349,7 @@ def _step_seconds(X, shape, precision):
             validation_fraction=shape.batch_size / shape.n_rows,
             early_stopping=False,
             precision=precision,
+            device=device,
             max_iter=n_passes,
         )
         for n_passes in (shape.n_passes, 2 * shape.n_passes)
@@ -397,6 +432,7 @@ SPEED: dict[str, Callable[..., Iterator[Measured]]] = {
     "step": step,
     "small_fit": small_fit,
     "mnist_fit": mnist_fit,
+    "gpu": gpu,
     "transform": transform,
     "growth_rows": growth_rows,
     "growth_columns": growth_columns,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import skvae
 from benchmarks import __main__ as command_line
@@ -310,6 +311,11 @@ def test_rows_are_written_in_chunks(tmp_path, monkeypatch):
     ("name", "arguments", "n_lines"),
     [
         ("step", {"shape": Shape(12, 2, 32, 128, 1), "times": 1}, 6),
+        (
+            "gpu",
+            {"device": "cpu:0", "dataset": "wine", "shape": Shape(12, 2, 32, 128, 1), "times": 1},
+            8,
+        ),
         ("transform", {"columns": (6,), "n_rows": 200, "times": 1}, 6),
         ("growth_columns", {"sizes": (20, 30), "n_rows": 200}, 5),
         # These start processes.
@@ -327,6 +333,11 @@ def test_single_figures(name, arguments, n_lines):
     assert len(found) == n_lines
     assert len({measured.bar for measured in found}) == n_lines
     assert all(np.isfinite(measured.value) for measured in found)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_gpu_there_is_no_figure_of_it():
+    assert list(SPEED["gpu"](Source(), Settings())) == []
 
 
 def test_rows_may_grow(tmp_path):
