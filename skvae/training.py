@@ -123,7 +123,9 @@ class Weights:
     """
 
     def __init__(self, vae: LatentModel, optimizer: Optimizer) -> None:
-        self.values, self.gradient = as_one_tensor(vae)
+        self.parameters = parameters_of(vae)
+        self.values = as_one_tensor(self.parameters)
+        self.gradient = torch.zeros_like(self.values)
         self.optimizer = optimizer
         self.moments = [torch.zeros_like(self.values) for _ in range(optimizer.n_moments)]
         self.parts: list[Part] = []
@@ -145,6 +147,11 @@ class Weights:
         )
         step = values.new_zeros((), dtype=torch.float32)
         self.parts.append(Part(values, gradient, moments, step, share, decays, shape))
+
+    def differentiate(self, loss: Tensor) -> None:
+        """Make the gradient that of a loss."""
+        slopes = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
+        torch.cat([slope.flatten() for slope in slopes], out=self.gradient)
 
     def step(self, rate: float, weight_decay: float) -> None:
         """Move against the gradient."""
@@ -210,7 +217,7 @@ class Learner:
         precision: Callable[[int], torch.dtype],
     ) -> "Learner":
         averaged = copy.deepcopy(vae).eval()
-        averaged_weights, _ = as_one_tensor(averaged)
+        averaged_weights = as_one_tensor(parameters_of(averaged))
         weights = Weights(vae.train(), recipe.optimizer)
         draw_with(vae, generator)
         return cls(
@@ -313,20 +320,21 @@ def _bodies(vae: LatentModel) -> list[nn.Module]:
     return [body for body in (vae.encoder, vae.decoder) if body is not None]
 
 
-def as_one_tensor(vae: LatentModel) -> tuple[Tensor, Tensor]:
-    """All weights, in the order of `rates`, and their gradient; the parameters become views.
+def parameters_of(vae: LatentModel) -> list[nn.Parameter]:
+    """All that is trained, in the order of `rates`."""
+    return [parameter for part, *_ in vae.rates for parameter in part]
+
+
+def as_one_tensor(parameters: list[nn.Parameter]) -> Tensor:
+    """All of their values; the parameters become views.
 
     What treats every weight alike then takes one operation instead of one per layer.
     """
-    parameters = [parameter for part, *_ in vae.rates for parameter in part]
     weights = torch.cat([parameter.detach().flatten() for parameter in parameters])
-    weights.grad = gradient = torch.zeros_like(weights)
     sizes = [parameter.numel() for parameter in parameters]
-    parts = zip(parameters, weights.split(sizes), gradient.split(sizes), strict=True)
-    for parameter, values, part in parts:
+    for parameter, values in zip(parameters, weights.split(sizes), strict=True):
         parameter.data = values.view_as(parameter)
-        parameter.grad = part.view_as(parameter)
-    return weights, gradient
+    return weights
 
 
 def train(
@@ -391,8 +399,7 @@ def descend(learner: Learner, batch: Rows, pace: Pace, plan: "Plan") -> Terms:
     """The step itself: from the loss of a batch to new weights."""
     recipe, weights = learner.recipe, learner.weights
     terms = recipe.objective(learner.vae, batch, learner.generator, pace.kl_weight)
-    weights.gradient.zero_()
-    terms.loss.backward()
+    weights.differentiate(terms.loss)
     learner.gradient_norm = clip(weights.gradient, recipe.optimizer.clip_norm)
     if learner.disturb is not None:
         learner.disturb(weights.gradient, plan.share)

@@ -254,15 +254,12 @@ def test_precision(precision):
     assert record.bounds[-1] > record.bounds[0]
 
 
-def test_weights_and_gradients_of_a_model_are_one_tensor():
+def test_weights_of_a_model_are_one_tensor():
     vae = Setting().vae
     before = copy.deepcopy(vae.state_dict())
-    weights, gradient = training.as_one_tensor(vae)
+    weights = training.as_one_tensor(training.parameters_of(vae))
     assert same(vae.state_dict(), before)
-    sum(p.sum() for p in vae.parameters()).backward()
-    assert torch.equal(gradient, torch.ones_like(weights))
-    with torch.no_grad():
-        weights.zero_()
+    weights.zero_()
     assert not any(p.any() for p in vae.parameters())
     n_linear = vae.encoder_path.numel() + vae.decoder_path.numel()
     weights[:n_linear] = 1.0
@@ -270,10 +267,22 @@ def test_weights_and_gradients_of_a_model_are_one_tensor():
     assert (vae.decoder_path == 1).all()
 
 
+def test_the_gradient_lies_as_the_weights_do():
+    vae = Setting().vae
+    weights = training.Weights(vae, AdamW())
+    for _ in range(2):  # nothing is left of the one before
+        weights.differentiate(sum(i * p.sum() for i, p in enumerate(vae.parameters())))
+    weights.values.copy_(weights.gradient)
+    for i, parameter in enumerate(vae.parameters()):
+        assert (parameter == i).all()
+    weights.differentiate(vae.encoder_path.sum())  # nothing depends on the others
+    assert weights.gradient.sum() == vae.encoder_path.numel()
+
+
 def test_frozen_weights_stay():
     vae = Setting().vae
     next(vae.encoder.parameters()).requires_grad_(False)
-    weights, _ = training.as_one_tensor(vae)
+    weights = training.as_one_tensor(training.parameters_of(vae))
     frozen = next(vae.encoder.parameters())
     assert len(weights) == sum(p.numel() for p in vae.parameters()) - frozen.numel()
 
