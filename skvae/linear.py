@@ -23,10 +23,12 @@ _EXACT_SIZE = 2048
 _N_ITERATIONS = 3  # in single precision, before those in double
 # Directions that training may see: past them the residual is carried as a number per row.
 _MAX_DIRECTIONS = 512
-# A tail that holds less than the first share of what latent_dim units leave cannot change a model
-# much. Past the first directions one of the second share is left out too: networks do without.
-_TAIL_SHARES = (0.02, 0.05)
+# A tail that holds less than this share of what latent_dim units leave cannot change a model much.
+FINE_TAIL = 0.02
+# Past the first directions networks do without one of these: the second where many rows teach more.
 _FIRST_DIRECTIONS = 128
+_COARSE_TAILS = (0.1, 0.05)
+_MANY_ROWS = 30_000
 # Share of the last unit's variance that is not noise, at least.
 _LEAST_SIGNAL = 1e-6
 # latent_dim="auto" looks at no more units than this, on this many folds.
@@ -222,13 +224,14 @@ def fit_linear(
     sample_weight: np.ndarray | None = None,
     rng=None,
     spectra: Spectra | None = None,
-    sees_columns: bool = False,
+    tail: float | None = None,
 ) -> ProbabilisticPCA:
     """The maximum-likelihood probabilistic PCA of dense or sparse rows.
 
     Variances divide by n - 1 as scikit-learn's PCA does. A latent_dim at or above the rank is cut
-    to the rank, and the noise then takes a floor instead of the 0 that the formula gives. Networks
-    that see columns, whatever the number of directions, are given more of them.
+    to the rank, and the noise then takes a floor instead of the 0 that the formula gives. Past the
+    first directions those are left out that hold less than tail of what the units leave; None goes
+    by the rows.
     """
     find = find_spectrum if spectra is None else spectra.of
     limit = min(max(_MAX_DIRECTIONS, 2 * latent_dim), *X.shape)
@@ -242,8 +245,8 @@ def fit_linear(
         noise = _noise(left[q - 1] / (n_features - q), variances[q - 1])
     else:  # no noise is no density; far below the smallest variance it is one, and exact
         noise = min(1e-6, 1e-3 * variances[q - 1]) if q else 1e-6
-    n_first = limit if sees_columns else _FIRST_DIRECTIONS
-    k = min(_n_directions(left, q, n_first), max(rank, 1), limit)
+    tail = tail or _COARSE_TAILS[n_rows >= _MANY_ROWS]
+    k = min(_n_directions(left, q, tail), max(rank, 1), limit)
     return ProbabilisticPCA(
         mean=rows.mean,
         scale=rows.scale,
@@ -257,12 +260,14 @@ def fit_linear(
     )
 
 
-def _n_directions(left: np.ndarray, q: int, n_first: int) -> int:
+def _n_directions(left: np.ndarray, q: int, tail: float) -> int:
     """Directions that training is to see, by the variance left after each."""
     if q == 0:
         return 1
-    first, past = (int(np.searchsorted(-left, -share * left[q - 1])) + 1 for share in _TAIL_SHARES)
-    return max(2 * q, min(first, n_first), past)
+    fine, coarse = (
+        int(np.searchsorted(-left, -share * left[q - 1])) + 1 for share in (FINE_TAIL, tail)
+    )
+    return max(2 * q, min(fine, _FIRST_DIRECTIONS), coarse)
 
 
 def _noise(mean_rest: float, variance: float) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from skvae.devices import room, send
 from skvae.diagnostics import COLLAPSED, START_USE, CodeUse, Diagnosis, diagnose
-from skvae.linear import Spectra, batches, fit_linear
+from skvae.linear import FINE_TAIL, Spectra, batches, fit_linear
 from skvae.objective import importance_bound, mixture
 from skvae.priors import Prior
 from skvae.vae import VAE, Rows, branch_sizes
@@ -101,7 +101,9 @@ class Model:
         sees_columns: bool = False,
     ) -> Any:
         """The linear start of dense or sparse rows."""
-        return fit_linear(X, latent_dim, weight, rng, spectra, sees_columns)
+        # Where branches see columns their number does not depend on that of the directions.
+        tail = FINE_TAIL if sees_columns else None
+        return fit_linear(X, latent_dim, weight, rng, spectra, tail)
 
     @staticmethod
     def rows(start: Any, X, weight: np.ndarray | None, dtype, device) -> Any:
