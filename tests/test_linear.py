@@ -249,6 +249,31 @@ def test_mean_log_prob_is_the_mean_over_the_rows(shape, weighted):
     assert_allclose(start.mean_log_prob(X, weight), mean, rtol=1e-9)
 
 
+@pytest.mark.parametrize("tail", [None, 0.02, 0.2])
+def test_what_is_left_out_is_a_small_share_of_what_the_units_leave(tail, monkeypatch):
+    monkeypatch.setattr(linear, "_FIRST_DIRECTIONS", 20)
+    monkeypatch.setattr(linear, "_MANY_ROWS", 400)
+    n_directions = []
+    for n_rows in (300, 500):
+        X = gaussian(n_rows, 100) + np.random.default_rng(0).normal(size=(n_rows, 100))
+        start = fit_linear(X, 2, tail=tail)
+        left = start.total_variance - np.cumsum(PCA().fit(X / start.scale).explained_variance_)
+        allowed = tail or (0.05 if n_rows == 500 else 0.1)
+        k = start.n_directions
+        assert k > 20
+        assert left[k - 1] <= allowed * left[1] < left[k - 2]
+        n_directions.append(k)
+    if tail is None:
+        assert n_directions[0] < n_directions[1]
+
+
+def test_the_first_directions_are_seen_whatever_they_hold(monkeypatch):
+    rows = factors(300, 60, rank=10, noise=0.3)
+    n_directions = fit_linear(rows, 2, tail=0.5).n_directions
+    monkeypatch.setattr(linear, "_FIRST_DIRECTIONS", 1)
+    assert fit_linear(rows, 2, tail=0.5).n_directions < n_directions
+
+
 @pytest.mark.parametrize("rank", [1, 3, 6])
 def test_choose_latent_dim_finds_the_true_rank(rank):
     X = factors(400, 15, rank, seed=rank)
