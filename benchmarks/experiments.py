@@ -229,6 +229,10 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "0.2": {"linear._COARSE_TAILS": (0.2, 0.2)},
         "default's, no first": {"linear._FIRST_DIRECTIONS": 1},
     },
+    "tail of many rows": {
+        "0.05": {"linear._COARSE_TAILS": (0.05, 0.05)},
+        "0.1": {"linear._COARSE_TAILS": (0.1, 0.1)},
+    },
     "layers of few scores": {
         "(256, 256)": {"networks.AUTO_SIZES.few scores, many rows": (256, 256)},
         "(128, 128, 128)": {"networks.AUTO_SIZES.few scores, many rows": (128, 128, 128)},
