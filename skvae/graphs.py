@@ -40,16 +40,15 @@ class CudaGraph:
         generator: torch.Generator,
     ) -> None:
         self.inputs = tuple(tensor.clone() for tensor in inputs)
-        self.graph = torch.cuda.CUDAGraph()
-        self.graph.register_generator_state(generator)
-        here = torch.cuda.current_stream()
-        with _one_at_a_time:
+        with _one_at_a_time, torch.cuda.device(generator.device):
+            self.graph = torch.cuda.CUDAGraph()
+            self.graph.register_generator_state(generator)
+            capture = torch.cuda.graph(
+                self.graph, stream=torch.cuda.Stream(), capture_error_mode="thread_local"
+            )
             try:
                 # A capture that fails leaves its own stream behind; the outer block goes back.
-                with (
-                    torch.cuda.stream(here),
-                    torch.cuda.graph(self.graph, capture_error_mode="thread_local"),
-                ):
+                with torch.cuda.stream(torch.cuda.current_stream()), capture:
                     self.outputs = function(*self.inputs)
             except RuntimeError:
                 # A copy of its state does not know that it was being captured.

@@ -274,18 +274,20 @@ class Captured:
     def __init__(self, device: torch.device) -> None:
         self.graph_type = GRAPHS.get(device.type)
         self.fixed: tuple = ()
-        self.n_plain = 0
+        self.n_plain: float = 0  # steps that come before the graph
         self.graph: Callable[..., tuple[Tensor, ...]] | None = None
 
     def step(self, learner: Learner, batch: Rows, pace: Pace, plan: "Plan") -> Terms:
         """Move the weights of the learner once."""
-        if self.graph_type is None or not (isinstance(batch, Rows) and learner.is_capturable):
+        if self.graph_type is None:
             return descend(learner, batch, pace, plan)
         fixed = (batch.n_rows, learner.vae.in_bfloat16, plan.weight_decay)
         if fixed != self.fixed:
-            self.fixed, self.n_plain, self.graph = fixed, 0, None
-        if self.n_plain < PLAIN_STEPS:
-            self.n_plain += 1
+            can_capture = isinstance(batch, Rows) and learner.is_capturable
+            self.n_plain = PLAIN_STEPS if can_capture else math.inf
+            self.fixed, self.graph = fixed, None
+        if self.n_plain > 0:
+            self.n_plain -= 1
             return descend(learner, batch, pace, plan)
         inputs = _inputs(batch, pace, learner.weights.values)
         if self.graph is None:
