@@ -62,6 +62,5 @@ def room(device: torch.device, n_bytes: int) -> int:
 
 def send(source: Tensor, target: Tensor) -> None:
     """Copy numbers of the host; to a GPU from page-locked memory, while the host goes on."""
-    if target.device.type == "cuda":
-        source = source.pin_memory()
-    target.copy_(source, non_blocking=True)
+    ahead = target.device.type == "cuda"
+    target.copy_(source.pin_memory() if ahead else source, non_blocking=ahead)

@@ -12,6 +12,10 @@ import torch
 from torch import Tensor
 
 _one_at_a_time = threading.Lock()  # captures in a process
+# One per device for all captures: what libraries keep for a stream, they keep for good.
+_streams: dict[torch.device, torch.cuda.Stream] = {}
+# Later versions find the generators by themselves, and complain of help.
+_REGISTERS_GENERATORS = torch.__version__ < "2.14"
 
 
 class CudaGraph:
@@ -29,8 +33,8 @@ class CudaGraph:
     Raises
     ------
     RuntimeError
-        If the function waits for the device, or does what a graph cannot hold. It has changed
-        nothing then, and the generator is as it was.
+        If the function waits for the device, or does what a graph cannot hold. None of its work
+        was done then, and generators go on as before.
     """
 
     def __init__(
@@ -40,19 +44,25 @@ class CudaGraph:
         generator: torch.Generator,
     ) -> None:
         self.inputs = tuple(tensor.clone() for tensor in inputs)
-        with _one_at_a_time, torch.cuda.device(generator.device):
+        device = generator.device
+        with _one_at_a_time, torch.cuda.device(device):
             self.graph = torch.cuda.CUDAGraph()
-            self.graph.register_generator_state(generator)
+            if _REGISTERS_GENERATORS:
+                self.graph.register_generator_state(generator)
+            if device not in _streams:
+                _streams[device] = torch.cuda.Stream()
             capture = torch.cuda.graph(
-                self.graph, stream=torch.cuda.Stream(), capture_error_mode="thread_local"
+                self.graph, stream=_streams[device], capture_error_mode="thread_local"
             )
             try:
                 # A capture that fails leaves its own stream behind; the outer block goes back.
                 with torch.cuda.stream(torch.cuda.current_stream()), capture:
                     self.outputs = function(*self.inputs)
             except RuntimeError:
-                # A copy of its state does not know that it was being captured.
-                generator.graphsafe_set_state(generator.clone_state())
+                # A copy of a state does not know that it was being captured.
+                default = torch.cuda.default_generators[torch.cuda.current_device()]
+                for each in (generator, default):
+                    each.graphsafe_set_state(each.clone_state())
                 raise
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from skvae.factors import FactorModel, NoiseRule, Observations, fit_factors
 from skvae.likelihoods import Block, Gaussian, GaussianDiag, Poisson, resolution
-from skvae.linear import FINE_TAIL, ProbabilisticPCA, fit_linear
+from skvae.linear import ProbabilisticPCA, fit_linear
 from skvae.mixed import Cells, MixedStart, MixedVAE, Part, Table
 
 _WIDE = 512  # features; beyond, the encoder's branch sees their principal directions
@@ -49,7 +49,6 @@ def fit_mixed(
         latent_dim,
         weight,
         rng,
-        tail=FINE_TAIL,
     )
     # Features of sparse rows are centred when they are dense, in a batch.
     center = pca.mean - (_sparse_center(blocks[0]) if sparse.issparse(values) else 0.0)

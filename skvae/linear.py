@@ -224,14 +224,13 @@ def fit_linear(
     sample_weight: np.ndarray | None = None,
     rng=None,
     spectra: Spectra | None = None,
-    tail: float | None = None,
+    tail: float = FINE_TAIL,
 ) -> ProbabilisticPCA:
     """The maximum-likelihood probabilistic PCA of dense or sparse rows.
 
     Variances divide by n - 1 as scikit-learn's PCA does. A latent_dim at or above the rank is cut
     to the rank, and the noise then takes a floor instead of the 0 that the formula gives. Past the
-    first directions those are left out that hold less than tail of what the units leave; None goes
-    by the rows.
+    first directions those are left out that hold less than tail of what the units leave.
     """
     find = find_spectrum if spectra is None else spectra.of
     limit = min(max(_MAX_DIRECTIONS, 2 * latent_dim), *X.shape)
@@ -245,7 +244,6 @@ def fit_linear(
         noise = _noise(left[q - 1] / (n_features - q), variances[q - 1])
     else:  # no noise is no density; far below the smallest variance it is one, and exact
         noise = min(1e-6, 1e-3 * variances[q - 1]) if q else 1e-6
-    tail = tail or _COARSE_TAILS[n_rows >= _MANY_ROWS]
     k = min(_n_directions(left, q, tail), max(rank, 1), limit)
     return ProbabilisticPCA(
         mean=rows.mean,
@@ -258,6 +256,11 @@ def fit_linear(
         n_rows=n_rows,
         rank=rank,
     )
+
+
+def coarse_tail(n_rows: float) -> float:
+    """What networks do without that see scores, not columns."""
+    return _COARSE_TAILS[n_rows >= _MANY_ROWS]
 
 
 def _n_directions(left: np.ndarray, q: int, tail: float) -> int:

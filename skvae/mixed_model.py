@@ -45,7 +45,7 @@ class MixedModel(Model):
         weight: np.ndarray | None,
         rng,
         spectra: Spectra | None = None,
-        sees_columns: bool = True,
+        tail: float | None = None,
     ) -> Any:
         """The linear start of a table, which is another for every number of units."""
         return fit_mixed(X.drawn(rng), latent_dim, weight, rng)

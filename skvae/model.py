@@ -98,11 +98,9 @@ class Model:
         weight: np.ndarray | None,
         rng,
         spectra: Spectra | None = None,
-        sees_columns: bool = False,
+        tail: float = FINE_TAIL,
     ) -> Any:
         """The linear start of dense or sparse rows."""
-        # Where branches see columns their number does not depend on that of the directions.
-        tail = FINE_TAIL if sees_columns else None
         return fit_linear(X, latent_dim, weight, rng, spectra, tail)
 
     @staticmethod

@@ -289,15 +289,13 @@ class MixturePrior(nn.Module):
         """Draws, shape (n, q)."""
         chosen = _choose(self.logits, n, generator)
         noise = self.means.new_empty(n, self.means.shape[1]).normal_(generator=generator)
-        # One component after the other, without a matrix for every draw.
-        counts = chosen.bincount(minlength=len(self.logits)).tolist()
-        drawn = [
-            mean + torch.linalg.solve_triangular(triangle.mT, part, upper=True, left=False)
-            for mean, triangle, part in zip(
-                self.means, self._triangles(), noise.split(counts), strict=True
-            )
-        ]
-        return torch.cat(drawn)[chosen.argsort().argsort()]
+        # One component after the other, without a matrix for every draw; how many draws are of
+        # each is not asked, since the answer would have to come from the device.
+        drawn = self.means[chosen]
+        for k, triangle in enumerate(self._triangles()):
+            away = torch.linalg.solve_triangular(triangle.mT, noise, upper=True, left=False)
+            drawn = torch.where((chosen == k)[:, None], drawn + away, drawn)
+        return drawn
 
     def _triangles(self) -> Tensor:
         diagonals = self.factors.diagonal(dim1=-2, dim2=-1).exp()

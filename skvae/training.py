@@ -37,7 +37,7 @@ CHECK_STEPS = 25  # about as many lie between two looks at the held-out rows, or
 MIN_STEPS = 300  # before the bound can have settled
 PATIENCE = 3  # looks without a gain of TOLERANCE before the rate falls
 TOLERANCE = 0.01
-PLAIN_STEPS = 5  # before one is captured: they make what libraries keep
+PLAIN_STEPS = 5  # before one is captured: in them libraries make what they keep
 ENLARGEMENT = 4  # of batches, once the bound has settled without overfitting
 FALL_PATIENCE = 4  # looks at a falling rate without any gain before training ends
 FALL_SHARE = 0.3  # length of the fall, as a share of the passes before it
@@ -47,6 +47,8 @@ _UNCAPTURED = (
     "launched one by one, with the same result in more time."
 )
 
+# A step of some tensors: the terms and the norm of the gradient.
+_Step = Callable[..., tuple[Any, ...]]
 # What moves the gradient besides the loss: called with it and the share of the budget used up.
 Disturbance = Callable[[Tensor, float], None]
 
@@ -274,8 +276,9 @@ class Captured:
     def __init__(self, device: torch.device) -> None:
         self.graph_type = GRAPHS.get(device.type)
         self.fixed: tuple = ()
-        self.n_plain: float = 0  # steps that come before the graph
-        self.graph: Callable[..., tuple[Tensor, ...]] | None = None
+        self.can_capture = False
+        self.n_plain = 0  # steps so far that come before the graph
+        self.graph: _Step | None = None
 
     def step(self, learner: Learner, batch: Rows, pace: Pace, plan: "Plan") -> Terms:
         """Move the weights of the learner once."""
@@ -283,22 +286,28 @@ class Captured:
             return descend(learner, batch, pace, plan)
         fixed = (batch.n_rows, learner.vae.in_bfloat16, plan.weight_decay)
         if fixed != self.fixed:
-            can_capture = isinstance(batch, Rows) and learner.is_capturable
-            self.n_plain = PLAIN_STEPS if can_capture else math.inf
-            self.fixed, self.graph = fixed, None
-        if self.n_plain > 0:
-            self.n_plain -= 1
+            self.can_capture = isinstance(batch, Rows) and learner.is_capturable
+            self.fixed, self.n_plain, self.graph = fixed, 0, None
+        if not self.can_capture:
             return descend(learner, batch, pace, plan)
-        inputs = _inputs(batch, pace, learner.weights.values)
-        if self.graph is None:
-            try:
-                self.graph = self.graph_type(_of_inputs(learner, plan), inputs, learner.generator)
-            except RuntimeError as error:
-                warnings.warn(_UNCAPTURED.format(error), RuntimeWarning, stacklevel=2)
-                self.graph_type = None
-                return descend(learner, batch, pace, plan)
-        *terms, learner.gradient_norm = self.graph(*inputs)
+        step, inputs = _step_of(learner, plan), _inputs(batch, pace, learner.weights.values)
+        if self.n_plain < PLAIN_STEPS:
+            self.n_plain += 1
+        elif self.graph is None:
+            self.graph = self._captured(self.graph_type, step, inputs, learner.generator)
+        *terms, learner.gradient_norm = (self.graph or step)(*inputs)
         return Terms(*terms)
+
+    def _captured(self, graph_type: Callable, step: _Step, inputs: tuple, generator: Any) -> Any:
+        try:
+            return graph_type(step, inputs, generator)
+        except RuntimeError as error:
+            warnings.warn(_UNCAPTURED.format(error), RuntimeWarning, stacklevel=2)
+            GRAPHS.pop(
+                generator.device.type, None
+            )  # a device that has failed once is not tried again
+            self.graph_type = None
+            return None
 
 
 def _inputs(batch: Rows, pace: Pace, values: Tensor) -> tuple[Tensor, ...]:
@@ -308,7 +317,7 @@ def _inputs(batch: Rows, pace: Pace, values: Tensor) -> tuple[Tensor, ...]:
     return (rate, *shares, *(tensor for tensor in batch if tensor is not None))
 
 
-def _of_inputs(learner: Learner, plan: "Plan") -> Callable[..., tuple[Tensor, ...]]:
+def _step_of(learner: Learner, plan: "Plan") -> _Step:
     """The step as a function of such inputs."""
 
     def step(rate: Tensor, kl_weight: Tensor, followed: Tensor, *batch: Tensor):

@@ -464,7 +464,7 @@ def branch_parameters(vae) -> list[nn.Parameter]:
 
 def prior_parameters(vae) -> list[nn.Parameter]:
     """Trained parameters of the prior."""
-    return [] if vae.prior is None else list(vae.prior.parameters())
+    return [] if vae.prior is None else [p for p in vae.prior.parameters() if p.requires_grad]
 
 
 def aggregate(q: Posterior, rows) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from skvae.devices import (
     send,
 )
 from skvae.fitting import initial_prior, kind_of, make_rows, new_start, new_vae
-from skvae.objective import OBJECTIVES
+from skvae.objective import OBJECTIVES, Mmd
 from skvae.optimizers import OPTIMIZERS
 from skvae.priors import PRIORS
 from skvae.training import Learner, take_step
@@ -126,7 +126,7 @@ def test_rows_on_a_gpu_have_half_of_what_is_free():
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 def test_rows_that_are_streamed_are_those_that_are_held(device, monkeypatch):
     X, choice = curve(600, 5), options(device=torch.device(device))
-    start = new_start(kind_of(X), X, None, choice, np.random.RandomState(0))
+    start = new_start(kind_of(X), X, None, choice, np.random.RandomState(0), len(X))
     held = make_rows(kind_of(X), start, X, None, choice)
     monkeypatch.setattr("skvae.model.room", lambda *_: 0)
     streamed = make_rows(kind_of(X), start, X, None, choice)
@@ -153,6 +153,7 @@ STEPS = (
     [{"objective": objective()} for objective in OBJECTIVES.values()]
     + [{"optimizer": optimizer()} for optimizer in OPTIMIZERS.values()]
     + [{"prior": prior()} for prior in PRIORS.values()]
+    + [{"objective": Mmd(), "prior": PRIORS[name]()} for name in ("mixture", "vamp")]
 )
 
 
@@ -166,12 +167,12 @@ def on_meta(module):
     return module
 
 
-@pytest.mark.parametrize("changes", STEPS, ids=lambda changes: str(*changes.values()))
+@pytest.mark.parametrize("changes", STEPS, ids=lambda changes: " ".join(map(str, changes.values())))
 @pytest.mark.parametrize("rows", ROWS)
 def test_a_step_stays_on_its_device_and_waits_for_nothing(rows, changes):
     X, choice, generator = ROWS[rows], options(latent_dim=2, **changes), torch.Generator()
     kind = kind_of(X)
-    start = new_start(kind, X, None, choice, np.random.RandomState(0))
+    start = new_start(kind, X, None, choice, np.random.RandomState(0), X.shape[0])
     vae = new_vae(kind, start, choice, 0).float()
     held = make_rows(kind, start, X, None, choice)
     everything = torch.arange(held.n_rows)

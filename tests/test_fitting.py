@@ -22,7 +22,7 @@ from skvae.held_out import DivergenceError
 from skvae.linear import fit_linear
 from skvae.mixed_model import MixedModel
 from skvae.model import Model
-from skvae.networks import MLP, Linear
+from skvae.networks import MLP, Conv, Linear
 from skvae.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
 from skvae.optimizers import SGD, AdamW
 from skvae.priors import ExPost, Mixture, Vamp
@@ -439,3 +439,16 @@ def test_what_training_left_is_for_the_same_networks_alone():
     unfit = initial_vae(Model, start, seen, others, left=record.left)
     for name, value in unfit.state_dict().items():
         assert_array_equal(value, fresh.state_dict()[name])
+
+
+def test_networks_see_more_directions_of_many_rows_and_of_rows_to_come(monkeypatch):
+    """And those that see columns see the finest tail, however many rows there are."""
+    monkeypatch.setattr("skvae.linear._FIRST_DIRECTIONS", 10)
+    X = gaussian(400, 144) + np.random.default_rng(0).normal(size=(400, 144))
+    chosen, seeing = options(max_iter=1), options(max_iter=1, architecture=Conv(channels=(2,)))
+    few = fit_model(X, None, chosen)[0].start.n_directions
+    online = fit_online(X, None, chosen, None)[0].start.n_directions
+    columns = fit_model(X, None, seeing)[0].start.n_directions
+    monkeypatch.setattr("skvae.linear._MANY_ROWS", 400)
+    many = fit_model(X, None, chosen)[0].start.n_directions
+    assert few < many == online < columns

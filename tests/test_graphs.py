@@ -13,15 +13,15 @@ from numpy.testing import assert_allclose
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from skvae.annealing import Langevin
+from skvae.annealing import Langevin, Metropolis
 from skvae.columns import Columns
 from skvae.devices import PRECISIONS
 from skvae.fitting import fit_model
 from skvae.graphs import GRAPHS, CudaGraph
 from skvae.networks import MLP, Conv
-from skvae.objective import OBJECTIVES, Elbo, TotalCorrelation
+from skvae.objective import OBJECTIVES, Elbo, Mmd, TotalCorrelation
 from skvae.optimizers import OPTIMIZERS, AdamW
-from skvae.priors import PRIORS
+from skvae.priors import PRIORS, Mixture, Vamp
 from skvae.schedules import KL_SCHEDULES, RATE_SCHEDULES
 from skvae.training import PLAIN_STEPS, take_step
 from tests.samples import Setting, curve, fitted, options, plan_of
@@ -103,7 +103,7 @@ def steps(n, plan=None, weighted=False, **changes):
         bounds.append(take_step(learner, rows.take(index), plan).elbo)
         if i % 10 == 9:  # weights and units change between passes, where they are
             setting.judge.look(learner.show())
-            learner.go_back(copy.deepcopy(learner.vae.state_dict()))
+            learner.go_back(copy.deepcopy(learner.averaged.state_dict()))
     return learner, torch.stack(bounds)
 
 
@@ -118,6 +118,8 @@ VARIANTS = (
         {"architecture": MLP(hidden_layer_sizes=(16,), dropout=0.2, normalization="batch")},
         {"objective": Elbo(free_bits=0.1)},
         {"objective": TotalCorrelation(), "weighted": True},
+        {"objective": Mmd(), "prior": Mixture()},
+        {"objective": Mmd(), "prior": Vamp()},
         {"optimizer": AdamW(clip_norm=None)},
     ]
 )
@@ -173,6 +175,7 @@ def test_a_step_that_no_graph_holds_runs_as_it_is(monkeypatch):
         learner, found = steps(12)
     assert len(warned) == 1
     assert learner.captured.graph is None
+    assert "cpu" not in GRAPHS  # the next training does not try again
     assert torch.equal(found, expected)
 
 
@@ -200,6 +203,18 @@ def test_disturbed_steps_are_not_captured(monkeypatch):
     setting.learner.disturb = Langevin().disturbance(setting.learner)
     setting.train(plan_of(max_passes=2))
     assert setting.learner.captured.graph is None
+
+
+def test_proposals_of_metropolis_are_trained_by_graphs(monkeypatch):
+    found = []
+    for graphs in ({}, {"cpu": Tape}):
+        monkeypatch.setattr("skvae.training.GRAPHS", graphs)
+        setting = Setting()
+        record = setting.train(plan_of(max_passes=4))
+        setting.refine(Metropolis(n_proposals=3, n_steps=20), record)
+        found.append(record.bounds)
+    assert setting.learner.captured.graph is not None
+    assert_allclose(*found, rtol=1e-3)
 
 
 def test_tables_are_not_captured(monkeypatch):
@@ -249,14 +264,17 @@ def test_steps_on_a_gpu_by_a_graph_are_those_without(changes, precision, monkeyp
     monkeypatch.setattr("skvae.training.GRAPHS", {})
     plain, expected = steps(40, **changes)
     assert isinstance(by_graph.captured.graph, CudaGraph) == plain.recipe.optimizer.is_capturable
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    tolerance = 2e-2 if precision == "bfloat16" else 1e-3
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_capture_that_fails_leaves_the_gpu_as_it_was():
+def test_a_capture_that_fails_leaves_the_gpu_as_it_was(monkeypatch):
+    monkeypatch.setitem(GRAPHS, "cuda", CudaGraph)
     changes = {"device": torch.device("cuda")}
     _, expected = steps(12, **changes)
     with pytest.warns(RuntimeWarning, match="cannot be held"):
         _, found = steps(12, objective=Hasty(), **changes)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    assert torch.isfinite(torch.randn(3, device="cuda")).all()
