@@ -223,16 +223,12 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "2 standard errors": {"held_out.N_STANDARD_ERRORS": 2.0},
     },
     "tail": {
-        "0.02": {"linear._COARSE_TAILS": (0.02, 0.02)},
-        "0.05": {"linear._COARSE_TAILS": (0.05, 0.05)},
-        "0.1": {"linear._COARSE_TAILS": (0.1, 0.1)},
-        "0.2": {"linear._COARSE_TAILS": (0.2, 0.2)},
-        "default's, no first": {"linear._FIRST_DIRECTIONS": 1},
+        "0.02 throughout": {"fitting.COARSE_TAIL": 0.02},
+        "0.1 past the first": {"fitting.COARSE_TAIL": 0.1},
+        "0.2 past the first": {"fitting.COARSE_TAIL": 0.2},
+        "0.05 throughout": {"linear._FIRST_DIRECTIONS": 1},
     },
-    "tail of many rows": {
-        "0.05": {"linear._COARSE_TAILS": (0.05, 0.05)},
-        "0.1": {"linear._COARSE_TAILS": (0.1, 0.1)},
-    },
+    "tail of many rows": {"0.1": {"fitting.COARSE_TAIL": 0.1}},
     "layers of few scores": {
         "(256, 256)": {"networks.AUTO_SIZES.few scores, many rows": (256, 256)},
         "(128, 128, 128)": {"networks.AUTO_SIZES.few scores, many rows": (128, 128, 128)},

@@ -14,7 +14,7 @@ from skvae.annealing import Annealing
 from skvae.devices import resolve_precision
 from skvae.diagnostics import CodeUse, code_use, linear_r2
 from skvae.held_out import FEWEST_ROWS, START_WEIGHT_MIN, DivergenceError, HeldOut, Kept
-from skvae.linear import FINE_TAIL, Spectra, coarse_tail
+from skvae.linear import COARSE_TAIL, FINE_TAIL, Spectra
 from skvae.mixed import Table
 from skvae.mixed_model import MixedModel
 from skvae.model import Model
@@ -161,7 +161,7 @@ def fit_model(
     """
     rng = np.random.RandomState(options.seed)
     kind = kind_of(X)
-    start = previous.start if previous else new_start(kind, X, weight, options, rng, X.shape[0])
+    start = previous.start if previous else new_start(kind, X, weight, options, rng)
     if not _is_trainable(start, X.shape[0], options):
         if previous is not None:  # what was learnt before stays
             return previous, Record(converged=True)
@@ -200,15 +200,10 @@ def fit_model(
     return trained_model(kind, vae, start, kept, use_of(vae, seen), options), record
 
 
-def new_start(
-    kind: type[Model], X, weight: np.ndarray | None, options: Options, rng, n_rows: float
-) -> Any:
-    """The linear start; in a search, from what other candidates have found of the same rows.
-
-    n_rows are those that training is going to see.
-    """
+def new_start(kind: type[Model], X, weight: np.ndarray | None, options: Options, rng) -> Any:
+    """The linear start; in a search, from what other candidates have found of the same rows."""
     spectra = _SPECTRA if options.in_search else None
-    tail = FINE_TAIL if of_columns(options.architecture) else coarse_tail(n_rows)
+    tail = FINE_TAIL if of_columns(options.architecture) else COARSE_TAIL
     return kind.fit_start(X, options.latent_dim, weight, rng, spectra, tail)
 
 
@@ -525,15 +520,14 @@ def fit_online(
     """
     model, online = previous or (None, None)
     kind, rng = kind_of(X), np.random.RandomState(options.seed)
-    # How many rows there will be is not known: many, by what they settle.
-    start = model.start if model else new_start(kind, X, weight, options, rng, math.inf)
+    start = model.start if model else new_start(kind, X, weight, options, rng)
     if not 0 < start.latent_dim < start.n_directions:
         return (
             linear_again(model, kind, start, X, options),
             linear_record(kind, start, X, weight, model is None),
             None,
         )
-    options = suited(options, kind, start, math.inf)
+    options = suited(options, kind, start, math.inf)  # how many there will be is not known
     rows = make_rows(kind, start, X, weight, options)
     # Every call has rows in another order, and other noise.
     generator = fresh_generator(options, online.step if online else 0)

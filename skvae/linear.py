@@ -25,10 +25,9 @@ _N_ITERATIONS = 3  # in single precision, before those in double
 _MAX_DIRECTIONS = 512
 # A tail that holds less than this share of what latent_dim units leave cannot change a model much.
 FINE_TAIL = 0.02
-# Past the first directions networks do without one of these: the second where many rows teach more.
+# Past the first directions networks that see scores, not columns, do without one of this share.
+COARSE_TAIL = 0.05
 _FIRST_DIRECTIONS = 128
-_COARSE_TAILS = (0.1, 0.05)
-_MANY_ROWS = 30_000
 # Share of the last unit's variance that is not noise, at least.
 _LEAST_SIGNAL = 1e-6
 # latent_dim="auto" looks at no more units than this, on this many folds.
@@ -256,11 +255,6 @@ def fit_linear(
         n_rows=n_rows,
         rank=rank,
     )
-
-
-def coarse_tail(n_rows: float) -> float:
-    """What networks do without that see scores, not columns."""
-    return _COARSE_TAILS[n_rows >= _MANY_ROWS]
 
 
 def _n_directions(left: np.ndarray, q: int, tail: float) -> int:

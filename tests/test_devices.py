@@ -126,7 +126,7 @@ def test_rows_on_a_gpu_have_half_of_what_is_free():
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 def test_rows_that_are_streamed_are_those_that_are_held(device, monkeypatch):
     X, choice = curve(600, 5), options(device=torch.device(device))
-    start = new_start(kind_of(X), X, None, choice, np.random.RandomState(0), len(X))
+    start = new_start(kind_of(X), X, None, choice, np.random.RandomState(0))
     held = make_rows(kind_of(X), start, X, None, choice)
     monkeypatch.setattr("skvae.model.room", lambda *_: 0)
     streamed = make_rows(kind_of(X), start, X, None, choice)
@@ -172,7 +172,7 @@ def on_meta(module):
 def test_a_step_stays_on_its_device_and_waits_for_nothing(rows, changes):
     X, choice, generator = ROWS[rows], options(latent_dim=2, **changes), torch.Generator()
     kind = kind_of(X)
-    start = new_start(kind, X, None, choice, np.random.RandomState(0), X.shape[0])
+    start = new_start(kind, X, None, choice, np.random.RandomState(0))
     vae = new_vae(kind, start, choice, 0).float()
     held = make_rows(kind, start, X, None, choice)
     everything = torch.arange(held.n_rows)

@@ -14,7 +14,6 @@ from skvae.linear import (
     Spectra,
     batches,
     choose_latent_dim,
-    coarse_tail,
     farthest_cell,
     fit_linear,
 )
@@ -265,10 +264,6 @@ def test_what_is_left_out_is_a_small_share_of_what_the_units_leave(tail, monkeyp
     assert start.n_directions > 20
     k = start.n_directions
     assert left[k - 1] <= tail * left[1] < left[k - 2]
-
-
-def test_of_many_rows_less_is_left_out():
-    assert coarse_tail(np.inf) < coarse_tail(1000) < 1
 
 
 def test_the_first_directions_are_seen_whatever_they_hold(monkeypatch):
