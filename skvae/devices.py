@@ -55,7 +55,7 @@ def has_bfloat16(device: torch.device) -> bool:
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def room(device: torch.device, n_bytes: int) -> int:
+def room_for_rows(device: torch.device, n_bytes: int) -> int:
     """Bytes that rows may take there: these of the host's memory, half of what a GPU has free."""
     return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else n_bytes
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae.devices import room, send
+from skvae.devices import room_for_rows, send
 from skvae.diagnostics import COLLAPSED, START_USE, CodeUse, Diagnosis, diagnose
 from skvae.linear import FINE_TAIL, Spectra, batches, fit_linear
 from skvae.objective import importance_bound, mixture
@@ -53,13 +53,13 @@ class Stream:
         """All of the rows."""
         return self._made(self.n_rows, lambda part: self.X[part], self.weight)
 
-    def _made(self, n: int, of: Callable[[slice], Any], weight: Tensor | None) -> Rows:
+    def _made(self, n: int, rows_of: Callable[[slice], Any], weight: Tensor | None) -> Rows:
         """Rows with their scores, which go to the device part by part."""
         dtype = _torch_dtype(np.dtype(self.dtype))
         scores = torch.empty(n, self.n_inputs, dtype=dtype, device=self.device)
         residual = torch.empty(n, dtype=dtype, device=self.device)
         for part in batches(n, self.X.shape[1]):
-            made, left = self.start.project(of(part), self.dtype)
+            made, left = self.start.project(rows_of(part), self.dtype)
             send(torch.from_numpy(made), scores[part])
             send(torch.from_numpy(left), residual[part])
         return Rows(scores, residual, weight)
@@ -111,7 +111,7 @@ class Model:
             start = replace(start, components=start.components.astype(dtype))
         stream = Stream(start, X, share, dtype, device)
         n_bytes = X.shape[0] * start.n_directions * np.dtype(dtype).itemsize
-        return stream if n_bytes > room(device, HELD_BYTES) else stream.everything()
+        return stream if n_bytes > room_for_rows(device, HELD_BYTES) else stream.everything()
 
     @staticmethod
     def start_use(start: Any, X) -> CodeUse:

@@ -12,7 +12,7 @@ from skvae.devices import (
     is_available,
     resolve_device,
     resolve_precision,
-    room,
+    room_for_rows,
     send,
 )
 from skvae.fitting import initial_prior, kind_of, make_rows, new_start, new_vae
@@ -113,14 +113,14 @@ def test_what_is_sent_arrives(device):
 
 
 def test_rows_on_the_host_have_the_room_they_are_given():
-    assert room(torch.device("cpu"), 123) == 123
+    assert room_for_rows(torch.device("cpu"), 123) == 123
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_rows_on_a_gpu_have_half_of_what_is_free():
     device = torch.device("cuda")
-    assert 0 < room(device, 0) <= torch.cuda.mem_get_info(device)[1] // 2
+    assert 0 < room_for_rows(device, 0) <= torch.cuda.mem_get_info(device)[1] // 2
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
@@ -128,7 +128,7 @@ def test_rows_that_are_streamed_are_those_that_are_held(device, monkeypatch):
     X, choice = curve(600, 5), options(device=torch.device(device))
     start = new_start(kind_of(X), X, None, choice, np.random.RandomState(0))
     held = make_rows(kind_of(X), start, X, None, choice)
-    monkeypatch.setattr("skvae.model.room", lambda *_: 0)
+    monkeypatch.setattr("skvae.model.room_for_rows", lambda *_: 0)
     streamed = make_rows(kind_of(X), start, X, None, choice)
     index = torch.tensor([3, 599, 0], device=device)
     for mine, theirs in zip(streamed.take(index), held.take(index), strict=True):
