@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
@@ -276,6 +277,27 @@ def grid_search(
     yield Measured("GridSearchCV on digits, the better", min(seconds), "<=", 20, "s")
 
 
+def restarts(
+    source,
+    settings: Settings,
+    widths: Iterable[int] = (64, 256, 512),
+    n_restarts: int = 8,
+    n_rows: int = 128,
+    times: int = TIMES,
+) -> Iterator[Measured]:
+    """Yield what restarts would gain if their networks were trained in batched products.
+
+    Forward and backward of so many networks of two hidden layers, one after the other over all at
+    once (``torch.func.vmap``).
+    """
+    for width in widths:
+        one_by_one, at_once = _networks(width, n_restarts, n_rows)
+        pairs = [(one_by_one(), at_once()) for _ in range(times + 1)]
+        ratio = statistics.median(single / batched for single, batched in pairs[1:])
+        name = f"{n_restarts} networks of {width} units, one by one over batched"
+        yield Measured(name, ratio, ">=", None)
+
+
 def importing(source, settings: Settings, times: int = TIMES) -> Iterator[Measured]:
     """Yield what importing skvae takes once the libraries are there, in fresh processes."""
     _import_seconds()  # leaves the modules compiled, as an installation does
@@ -299,6 +321,42 @@ def normal(n_rows: int, n_columns: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     mixing = rng.standard_normal((n_columns, n_columns)) * 0.7 ** np.arange(n_columns)[:, None]
     return rng.standard_normal((n_rows, n_columns)) @ mixing
+
+
+def _networks(width, n_networks, n_rows, n_steps=20):
+    """Return functions that time gradients of networks, singly and in batched products."""
+    torch.manual_seed(0)
+    sizes = (32, width, width, 32)
+    layers = [(torch.randn(n, m) / m**0.5, torch.zeros(n)) for m, n in pairwise(sizes)]
+    single = [
+        [[part.clone().requires_grad_() for part in layer] for layer in layers]
+        for _ in range(n_networks)
+    ]
+    stacked = [
+        [part.expand(n_networks, *part.shape).clone().requires_grad_() for part in layer]
+        for layer in layers
+    ]
+    x = torch.randn(n_networks, n_rows, sizes[0])
+
+    def loss(network, x):
+        for weight, bias in network[:-1]:
+            x = torch.nn.functional.silu(torch.nn.functional.linear(x, weight, bias))
+        return torch.nn.functional.linear(x, *network[-1]).square().mean()
+
+    def one_by_one():
+        for network, rows in zip(single, x, strict=True):
+            loss(network, rows).backward()
+
+    def at_once():
+        torch.func.vmap(loss)(stacked, x).sum().backward()
+
+    def timed(function):
+        start = perf_counter()
+        for _ in range(n_steps):
+            function()
+        return perf_counter() - start
+
+    return partial(timed, one_by_one), partial(timed, at_once)
 
 
 def low_rank(n_rows: int, n_columns: int, rng: np.random.Generator) -> np.ndarray:
@@ -444,5 +502,6 @@ SPEED: dict[str, Callable[..., Iterator[Measured]]] = {
     "mapped_memory": mapped_memory,
     "mapped_time": mapped_time,
     "grid_search": grid_search,
+    "restarts": restarts,
     "import": importing,
 }

@@ -317,6 +317,7 @@ def test_rows_are_written_in_chunks(tmp_path, monkeypatch):
             8,
         ),
         ("transform", {"columns": (6,), "n_rows": 200, "times": 1}, 6),
+        ("restarts", {"widths": (4, 8), "n_restarts": 2, "n_rows": 8, "times": 1}, 2),
         ("growth_columns", {"sizes": (20, 30), "n_rows": 200}, 5),
         # These start processes.
         pytest.param(
