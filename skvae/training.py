@@ -303,9 +303,8 @@ class Captured:
             return graph_type(step, inputs, generator)
         except RuntimeError as error:
             warnings.warn(_UNCAPTURED.format(error), RuntimeWarning, stacklevel=2)
-            GRAPHS.pop(
-                generator.device.type, None
-            )  # a device that has failed once is not tried again
+            # What a failed capture has cost is not paid again by the next training.
+            GRAPHS.pop(generator.device.type, None)
             self.graph_type = None
             return None
 
