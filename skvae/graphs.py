@@ -1,4 +1,4 @@
-"""A function of tensors, done again in one launch: CUDA graphs.
+"""A function of tensors, done again in one launch: CUDA graphs, after some plain calls.
 
 A step on a GPU is some hundred small launches, which take longer than their arithmetic. A graph
 keeps them with the addresses of what they read and write. So the function's Python runs once: what
@@ -6,10 +6,19 @@ changes between two calls has to be a tensor, and nothing may depend on what a t
 """
 
 import threading
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+
+PLAIN_CALLS = 5  # before one is captured: in them libraries make what they keep
+
+_UNCAPTURED = (
+    "a step of this training cannot be held in a graph of the device ({}): its operations are "
+    "launched one by one, with the same result in more time."
+)
 
 _one_at_a_time = threading.Lock()  # captures in a process
 # One per device for all captures: what libraries keep for a stream, they keep for good.
@@ -73,5 +82,44 @@ class CudaGraph:
         return tuple(tensor.clone() for tensor in self.outputs)
 
 
-# By the type of a device; on others every call runs the function.
+class Captured:
+    """A function of tensors as a graph, once it has been called some times.
+
+    Parameters
+    ----------
+    generator : torch.Generator
+        All that the function draws from; on its device the tensors are.
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+        self.graph_type: Any = GRAPHS.get(generator.device.type)
+        self.fixed: tuple = ()
+        self.n_plain = 0
+        self.graph: Callable[..., tuple[Tensor, ...]] | None = None
+
+    def __call__(
+        self, function: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...], fixed: tuple
+    ) -> tuple[Tensor, ...]:
+        """The function's outputs; where what is fixed in a graph changes, it takes another."""
+        if fixed != self.fixed:
+            self.fixed, self.n_plain, self.graph = fixed, 0, None
+        if self.n_plain < PLAIN_CALLS:
+            self.n_plain += 1
+        elif self.graph is None and self.graph_type is not None:
+            self.graph = self._capture(function, inputs)
+        return (self.graph or function)(*inputs)
+
+    def _capture(self, function: Callable, inputs: tuple[Tensor, ...]) -> Any:
+        try:
+            return self.graph_type(function, inputs, self.generator)
+        except RuntimeError as error:
+            warnings.warn(_UNCAPTURED.format(error), RuntimeWarning, stacklevel=2)
+            # What a failed capture has cost is not paid again by the next training.
+            GRAPHS.pop(self.generator.device.type, None)
+            self.graph_type = None
+            return None
+
+
+# By the type of a device; on others nothing is captured.
 GRAPHS: dict[str, Callable] = {"cuda": CudaGraph}

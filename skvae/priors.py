@@ -289,13 +289,17 @@ class MixturePrior(nn.Module):
         """Draws, shape (n, q)."""
         chosen = _choose(self.logits, n, generator)
         noise = self.means.new_empty(n, self.means.shape[1]).normal_(generator=generator)
-        # One component after the other, without a matrix for every draw; how many draws are of
-        # each is not asked, since the answer would have to come from the device.
-        drawn = self.means[chosen]
-        for k, triangle in enumerate(self._triangles()):
-            away = torch.linalg.solve_triangular(triangle.mT, noise, upper=True, left=False)
-            drawn = torch.where((chosen == k)[:, None], drawn + away, drawn)
-        return drawn
+        # Of every component, and one is chosen: how many draws are of each is not asked, since the
+        # answer would have to come from the device.
+        units = torch.eye(noise.shape[1], dtype=noise.dtype, device=noise.device)
+        inverses = torch.linalg.solve_triangular(self._triangles().mT, units, upper=True)
+        parts = _parts(noise, len(self.logits))
+        places = torch.arange(len(parts[0]), device=noise.device)
+        away = [
+            (part @ inverses)[which, places[: len(part)]]
+            for part, which in zip(parts, chosen.split(len(parts[0])), strict=True)
+        ]
+        return self.means[chosen] + torch.cat(away)
 
     def _triangles(self) -> Tensor:
         diagonals = self.factors.diagonal(dim1=-2, dim2=-1).exp()

@@ -9,15 +9,15 @@ numbers.
 import copy
 import math
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from skvae.graphs import GRAPHS
+from skvae.graphs import Captured
 from skvae.held_out import HeldOut, Look
 from skvae.networks import draw_with
 from skvae.objective import Objective, Terms
@@ -37,18 +37,10 @@ CHECK_STEPS = 25  # about as many lie between two looks at the held-out rows, or
 MIN_STEPS = 300  # before the bound can have settled
 PATIENCE = 3  # looks without a gain of TOLERANCE before the rate falls
 TOLERANCE = 0.01
-PLAIN_STEPS = 5  # before one is captured: in them libraries make what they keep
 ENLARGEMENT = 4  # of batches, once the bound has settled without overfitting
 FALL_PATIENCE = 4  # looks at a falling rate without any gain before training ends
 FALL_SHARE = 0.3  # length of the fall, as a share of the passes before it
 
-_UNCAPTURED = (
-    "a step of this training cannot be held in a graph of the device ({}): its operations are "
-    "launched one by one, with the same result in more time."
-)
-
-# A step of some tensors: the terms and the norm of the gradient.
-_Step = Callable[..., tuple[Any, ...]]
 # What moves the gradient besides the loss: called with it and the share of the budget used up.
 Disturbance = Callable[[Tensor, float], None]
 
@@ -204,7 +196,7 @@ class Learner:
     generator: torch.Generator
     precision: Callable[[int], torch.dtype]  # of a step of so many rows
     order: Order
-    captured: "Captured"
+    captured: Captured
     disturb: Disturbance | None = None
     step: int = 0
     gradient_norm: Tensor | float = math.nan  # of the last step
@@ -231,7 +223,7 @@ class Learner:
             generator,
             precision,
             Order(generator),
-            Captured(generator.device),
+            Captured(generator),
         )
 
     def go_back(self, state: dict[str, Tensor]) -> None:
@@ -250,7 +242,7 @@ class Learner:
         self.vae.follow_noise(terms.log_likelihood, NOISE_RATE)
         self.averaged_weights.lerp_(self.weights.values, share)
 
-    @property
+    @cached_property
     def is_capturable(self) -> bool:
         """Whether every step does the same: by parts of ours and torch's, undisturbed."""
         parts = (self.recipe.objective, self.recipe.optimizer, *self.vae.modules())
@@ -264,66 +256,6 @@ class Learner:
             for buffer, value in zip(mine.buffers(), theirs.buffers(), strict=True):
                 buffer.copy_(value)
         return self.averaged
-
-
-class Captured:
-    """The step as a graph, on devices that have such.
-
-    What is fixed in a graph is the size of the batch, the precision and the weight decay: where
-    these change, some plain steps come first, then another graph.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.graph_type = GRAPHS.get(device.type)
-        self.fixed: tuple = ()
-        self.can_capture = False
-        self.n_plain = 0  # steps so far that come before the graph
-        self.graph: _Step | None = None
-
-    def step(self, learner: Learner, batch: Rows, pace: Pace, plan: "Plan") -> Terms:
-        """Move the weights of the learner once."""
-        if self.graph_type is None:
-            return descend(learner, batch, pace, plan)
-        fixed = (batch.n_rows, learner.vae.in_bfloat16, plan.weight_decay)
-        if fixed != self.fixed:
-            self.can_capture = isinstance(batch, Rows) and learner.is_capturable
-            self.fixed, self.n_plain, self.graph = fixed, 0, None
-        if not self.can_capture:
-            return descend(learner, batch, pace, plan)
-        step, inputs = _step_of(learner, plan), _inputs(batch, pace, learner.weights.values)
-        if self.n_plain < PLAIN_STEPS:
-            self.n_plain += 1
-        elif self.graph is None:
-            self.graph = self._captured(self.graph_type, step, inputs, learner.generator)
-        *terms, learner.gradient_norm = (self.graph or step)(*inputs)
-        return Terms(*terms)
-
-    def _captured(self, graph_type: Callable, step: _Step, inputs: tuple, generator: Any) -> Any:
-        try:
-            return graph_type(step, inputs, generator)
-        except RuntimeError as error:
-            warnings.warn(_UNCAPTURED.format(error), RuntimeWarning, stacklevel=2)
-            # What a failed capture has cost is not paid again by the next training.
-            GRAPHS.pop(generator.device.type, None)
-            self.graph_type = None
-            return None
-
-
-def _inputs(batch: Rows, pace: Pace, values: Tensor) -> tuple[Tensor, ...]:
-    """The pace and the batch as tensors; none of them comes from the host by a copy."""
-    rate = torch.full((), pace.rate, dtype=torch.float32, device=values.device)  # as Adam wants it
-    shares = [torch.full_like(values[0], share) for share in (pace.kl_weight, pace.followed)]
-    return (rate, *shares, *(tensor for tensor in batch if tensor is not None))
-
-
-def _step_of(learner: Learner, plan: "Plan") -> _Step:
-    """The step as a function of such inputs."""
-
-    def step(rate: Tensor, kl_weight: Tensor, followed: Tensor, *batch: Tensor):
-        terms = descend(learner, Rows(*batch), Pace(rate, kl_weight, followed), plan)
-        return (*(term.detach() for term in terms), learner.gradient_norm)
-
-    return step
 
 
 def _bodies(vae: LatentModel) -> list[nn.Module]:
@@ -398,11 +330,31 @@ def one_pass(learner: Learner, rows: Rows, training: Tensor, plan: "Plan") -> Te
 
 
 def take_step(learner: Learner, batch: Rows, plan: "Plan") -> Terms:
-    """Move the weights once, by a graph of such a step where there is one."""
-    terms = learner.captured.step(learner, batch, learner.pace(plan), plan)
+    """Move the weights once, on some devices by a graph of such a step."""
+    pace = learner.pace(plan)
+    if learner.captured.graph_type and isinstance(batch, Rows) and learner.is_capturable:
+        terms = replay(learner, batch, pace, plan)
+    else:
+        terms = descend(learner, batch, pace, plan)
     learner.step += 1
     plan.share += 1.0 / (plan.pass_steps * plan.max_passes)
     return terms
+
+
+def replay(learner: Learner, batch: Rows, pace: Pace, plan: "Plan") -> Terms:
+    """The step as a function of tensors, none of which comes from the host by a copy."""
+
+    def step(rate: Tensor, kl_weight: Tensor, followed: Tensor, *batch: Tensor):
+        terms = descend(learner, Rows(*batch), Pace(rate, kl_weight, followed), plan)
+        return (*(term.detach() for term in terms), learner.gradient_norm)
+
+    value = learner.weights.values[0]
+    rate = torch.full((), pace.rate, dtype=torch.float32, device=value.device)  # as Adam wants it
+    shares = [torch.full_like(value, share) for share in (pace.kl_weight, pace.followed)]
+    inputs = (rate, *shares, *(tensor for tensor in batch if tensor is not None))
+    fixed = (batch.n_rows, learner.vae.in_bfloat16, plan.weight_decay)
+    *terms, learner.gradient_norm = learner.captured(step, inputs, fixed)
+    return Terms(*terms)
 
 
 def descend(learner: Learner, batch: Rows, pace: Pace, plan: "Plan") -> Terms:

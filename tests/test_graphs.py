@@ -17,13 +17,13 @@ from skvae.annealing import Langevin, Metropolis
 from skvae.columns import Columns
 from skvae.devices import PRECISIONS
 from skvae.fitting import fit_model
-from skvae.graphs import GRAPHS, CudaGraph
+from skvae.graphs import GRAPHS, PLAIN_CALLS, CudaGraph
 from skvae.networks import MLP, Conv
 from skvae.objective import OBJECTIVES, Elbo, Mmd, TotalCorrelation
 from skvae.optimizers import OPTIMIZERS, AdamW
 from skvae.priors import PRIORS, Mixture, Vamp
 from skvae.schedules import KL_SCHEDULES, RATE_SCHEDULES
-from skvae.training import PLAIN_STEPS, take_step
+from skvae.training import take_step
 from tests.samples import Setting, curve, fitted, options, plan_of
 
 # What makes the host wait for a value, or memory whose size a value decides: no graph holds it.
@@ -208,7 +208,7 @@ def test_disturbed_steps_are_not_captured(monkeypatch):
 def test_proposals_of_metropolis_are_trained_by_graphs(monkeypatch):
     found = []
     for graphs in ({}, {"cpu": Tape}):
-        monkeypatch.setattr("skvae.training.GRAPHS", graphs)
+        monkeypatch.setattr("skvae.graphs.GRAPHS", graphs)
         setting = Setting()
         record = setting.train(plan_of(max_passes=4))
         setting.refine(Metropolis(n_proposals=3, n_steps=20), record)
@@ -222,7 +222,7 @@ def test_tables_are_not_captured(monkeypatch):
     X[::3, 0] = np.nan
     fits = []
     for graphs in ({}, {"cpu": Tape}):
-        monkeypatch.setattr("skvae.training.GRAPHS", graphs)
+        monkeypatch.setattr("skvae.graphs.GRAPHS", graphs)
         table = Columns.of(X, {}).table(X)
         fits.append(fit_model(table, None, options(max_iter=5))[1].bounds)
     assert_allclose(*fits, rtol=0, atol=0)
@@ -236,10 +236,10 @@ def test_a_graph_is_made_anew_when_what_is_fixed_in_it_changes(monkeypatch):
     for size in (32, 64):
         for decay_level in (0, 1):
             plan.decay_level = decay_level
-            for step in range(PLAIN_STEPS + 2):
+            for step in range(PLAIN_CALLS + 2):
                 batch = setting.rows.take(torch.arange(size))
                 take_step(learner, batch, plan)
-                assert (learner.captured.graph is None) == (step < PLAIN_STEPS)
+                assert (learner.captured.graph is None) == (step < PLAIN_CALLS)
             made.append(learner.captured.graph)
     assert len(set(made)) == 4
 
@@ -261,7 +261,7 @@ def test_a_fit_by_graphs_is_as_good_as_one_without(monkeypatch):
 def test_steps_on_a_gpu_by_a_graph_are_those_without(changes, precision, monkeypatch):
     changes = changes | {"device": torch.device("cuda"), "precision": precision}
     by_graph, found = steps(40, **changes)
-    monkeypatch.setattr("skvae.training.GRAPHS", {})
+    monkeypatch.setattr("skvae.graphs.GRAPHS", {})
     plain, expected = steps(40, **changes)
     assert isinstance(by_graph.captured.graph, CudaGraph) == plain.recipe.optimizer.is_capturable
     tolerance = 2e-2 if precision == "bfloat16" else 1e-3

@@ -10,13 +10,7 @@ from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA
 
 from skvae import linear
-from skvae.linear import (
-    Spectra,
-    batches,
-    choose_latent_dim,
-    farthest_cell,
-    fit_linear,
-)
+from skvae.linear import Spectra, batches, choose_latent_dim, farthest_cell, fit_linear
 from tests.samples import factors, gaussian
 
 # route of the decomposition -> (rows, columns) and the constants that lead there
