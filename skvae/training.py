@@ -157,13 +157,14 @@ class Order:
     """Rows in random order, pass by pass.
 
     Where they are too many for one pass, it takes blocks of neighbours, which a file gives fast,
-    and mixes their rows; all blocks come before any comes again.
+    and mixes their rows; every row comes before any comes again.
     """
 
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator
-        self.blocks: Tensor | None = None  # that are left, and where each begins
         self.sorted: Tensor | None = None
+        self.blocks = torch.zeros(0, dtype=torch.int64)  # that are still to come in this round
+        self.places = torch.zeros(0, dtype=torch.int64)  # those of the last block that are
 
     def next(self, rows: Tensor, n: int) -> Tensor:
         """The next n of the rows."""
@@ -173,12 +174,17 @@ class Order:
     def _next_blocks(self, rows: Tensor, n: int) -> Tensor:
         if self.sorted is None:
             self.sorted = rows.sort().values
-        if self.blocks is None or len(self.blocks) * BLOCK_ROWS < n:
-            self.blocks = BLOCK_ROWS * self._shuffled(len(rows) // BLOCK_ROWS, rows.device)
-        n_blocks = math.ceil(n / BLOCK_ROWS)
-        taken, self.blocks = self.blocks[:n_blocks], self.blocks[n_blocks:]
+        places = self.places.to(rows.device)
         within = torch.arange(BLOCK_ROWS, device=rows.device)
-        return self.sorted[(taken.sort().values[:, None] + within).flatten()]
+        while len(places) < n:
+            if not len(self.blocks):
+                self.blocks = self._shuffled(math.ceil(len(rows) / BLOCK_ROWS), rows.device)
+            n_blocks = math.ceil((n - len(places)) / BLOCK_ROWS)
+            taken, self.blocks = self.blocks[:n_blocks], self.blocks[n_blocks:]
+            found = (BLOCK_ROWS * taken.sort().values[:, None] + within).flatten()
+            places = torch.cat([places, found[found < len(rows)]])  # the last block may be short
+        self.places = places[n:]
+        return self.sorted[places[:n]]
 
     def _shuffled(self, n: int, device: torch.device) -> Tensor:
         return torch.randperm(n, generator=self.generator, device=device)

@@ -608,6 +608,25 @@ def test_a_pass_of_few_rows_takes_them_all_in_random_order():
     assert not torch.equal(first, second)
 
 
+@pytest.mark.parametrize("batch_size", [1, 7, 10, 16, 100, 250])
+@pytest.mark.parametrize("n_rows", [101, 128, 257, 300, 399, 1000])
+def test_every_row_comes_before_any_comes_again(monkeypatch, n_rows, batch_size):
+    """Whatever the numbers of rows, blocks and batches: counts differ by one at most."""
+    monkeypatch.setattr(training, "PASS_ROWS", 100)
+    monkeypatch.setattr(training, "BLOCK_ROWS", 16)
+    rows = torch.randperm(2 * n_rows, generator=torch.Generator().manual_seed(1))[:n_rows]
+    order = Order(torch.Generator().manual_seed(0))
+    n = training.steps_of_pass(n_rows, batch_size) * batch_size
+    counts = torch.zeros(2 * n_rows, dtype=torch.int64)
+    for _ in range(30):
+        chosen = order.next(rows, n)
+        assert len(chosen) == n
+        counts += torch.bincount(chosen, minlength=2 * n_rows)
+        assert counts[rows].max() - counts[rows].min() <= 1
+    assert counts.sum() == 30 * n
+    assert counts[rows].min() > 0
+
+
 def test_passes_over_many_rows_take_blocks_of_neighbours_all_before_any_again(monkeypatch):
     monkeypatch.setattr(training, "PASS_ROWS", 1024)
     monkeypatch.setattr(training, "BLOCK_ROWS", 16)
