@@ -12,10 +12,10 @@ import torch
 from numpy.testing import assert_allclose
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
 
 from skvae.annealing import Langevin, Metropolis
 from skvae.columns import Columns
-from skvae.devices import PRECISIONS
 from skvae.fitting import fit_model
 from skvae.graphs import GRAPHS, PLAIN_CALLS, CudaGraph
 from skvae.networks import MLP, Conv
@@ -83,6 +83,31 @@ class Tape:
                 kept.copy_(new)
 
 
+class Witness:
+    """In place of a CudaGraph: runs the function, and notes which operations it takes."""
+
+    def __init__(self, function, inputs, generator):
+        self.function, self.seen = function, []
+
+    def __call__(self, *inputs):
+        with Recorder() as recorder:
+            outputs = self.function(*inputs)
+        self.seen.append([described(*operation[:3]) for operation in recorder.operations])
+        return outputs
+
+
+def described(operation, args, kwargs):
+    """An operation with its numbers, and the kinds of what else it takes."""
+    leaves, _ = tree_flatten((args, kwargs))
+    return str(operation), [described_value(leaf) for leaf in leaves]
+
+
+def described_value(value):
+    if isinstance(value, torch.Tensor):
+        return value.dtype, value.shape, value.stride()
+    return type(value) if isinstance(value, torch.Generator) else repr(value)
+
+
 class Unwilling:
     """A graph that cannot be made."""
 
@@ -129,7 +154,7 @@ def name_of(changes):
     return " ".join(map(str, changes.values()))
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("changes", VARIANTS, ids=name_of)
 def test_steps_by_a_graph_are_those_without(changes, precision, monkeypatch):
     plain, expected = steps(40, precision=precision, **changes)
@@ -137,16 +162,28 @@ def test_steps_by_a_graph_are_those_without(changes, precision, monkeypatch):
     taped, found = steps(40, precision=precision, **changes)
     assert (taped.captured.graph is not None) == taped.recipe.optimizer.is_capturable
     # The rate of a graph is a number of single precision.
-    tolerance = 1e-2 if precision == "bfloat16" else 1e-4
-    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
-    assert float(taped.gradient_norm) == pytest.approx(
-        float(plain.gradient_norm), rel=10 * tolerance
-    )
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert float(taped.gradient_norm) == pytest.approx(float(plain.gradient_norm), rel=1e-3)
     for name, value in plain.averaged.state_dict().items():
-        torch.testing.assert_close(
-            taped.averaged.state_dict()[name], value, rtol=1e-2, atol=tolerance
-        )
+        torch.testing.assert_close(taped.averaged.state_dict()[name], value, rtol=1e-2, atol=1e-4)
     assert taped.step == plain.step == 40
+
+
+# With 8 bits, the last digit of the rate decides how products are rounded, and training makes that
+# larger from step to step: numbers of two trainings prove nothing, so their operations are judged.
+@pytest.mark.parametrize("changes", VARIANTS, ids=name_of)
+def test_every_step_in_bfloat16_is_of_the_same_operations(changes, monkeypatch):
+    monkeypatch.setitem(GRAPHS, "cpu", Witness)
+    learner, _ = steps(20, precision="bfloat16", **changes)
+    witness = learner.captured.graph
+    if not learner.recipe.optimizer.is_capturable:
+        assert witness is None
+        return
+    first, *others = witness.seen
+    assert any("bfloat16" in str(operation) for operation in first)
+    assert len(others) == 20 - PLAIN_CALLS - 1
+    for other in others:
+        assert other == first
 
 
 class Hasty(Elbo):
@@ -256,13 +293,15 @@ def test_a_fit_by_graphs_is_as_good_as_one_without(monkeypatch):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(
+    ("precision", "n_steps"), [("float32", 40), ("float64", 40), ("bfloat16", PLAIN_CALLS + 2)]
+)
 @pytest.mark.parametrize("changes", VARIANTS, ids=name_of)
-def test_steps_on_a_gpu_by_a_graph_are_those_without(changes, precision, monkeypatch):
+def test_steps_on_a_gpu_by_a_graph_are_those_without(changes, precision, n_steps, monkeypatch):
     changes = changes | {"device": torch.device("cuda"), "precision": precision}
-    by_graph, found = steps(40, **changes)
+    by_graph, found = steps(n_steps, **changes)
     monkeypatch.setattr("skvae.graphs.GRAPHS", {})
-    plain, expected = steps(40, **changes)
+    plain, expected = steps(n_steps, **changes)
     assert isinstance(by_graph.captured.graph, CudaGraph) == plain.recipe.optimizer.is_capturable
     tolerance = 2e-2 if precision == "bfloat16" else 1e-3
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
