@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import clone
 
+from skvae.components import plain
 from skvae.likelihoods import LIKELIHOODS, Gaussian, Likelihood
 from skvae.linear import LARGEST
 from skvae.mixed import Table
@@ -255,8 +255,9 @@ def _components(choices: Iterable) -> list[Likelihood]:
 
 def _component(likelihood) -> Likelihood:
     if isinstance(likelihood, Likelihood):
+        likelihood = plain(likelihood)
         likelihood.validate()
-        return clone(likelihood)
+        return likelihood
     if isinstance(likelihood, str) and likelihood in LIKELIHOODS:
         return LIKELIHOODS[likelihood]()
     raise ValueError(

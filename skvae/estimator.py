@@ -10,7 +10,7 @@ import narwhals as nw
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import (
@@ -32,12 +32,14 @@ from skvae._sklearn import (
 )
 from skvae.annealing import ANNEALING, Annealing
 from skvae.columns import Columns, has_missing, refuse_empty
+from skvae.components import component, unless_auto
 from skvae.devices import PRECISIONS, is_available, resolve_device
 from skvae.diagnostics import COLLAPSED
 from skvae.filled import FilledModel
 from skvae.fitting import Options, fit_model, fit_online
 from skvae.heads import features_of
 from skvae.held_out import DivergenceError
+from skvae.history import history_of, looks_of
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.linear import choose_latent_dim, farthest_cell
 from skvae.mixed import Table
@@ -838,29 +840,29 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             if latent_dim == "auto":
                 rows = features_of(X, weight) if isinstance(X, Table) else X
                 latent_dim = choose_latent_dim(rows, weight, np.random.RandomState(seed))
-        architecture = _component(self.architecture, ARCHITECTURES)
+        architecture = component(self.architecture, ARCHITECTURES)
         if previous is not None and previous.architecture is not None:
             architecture = previous.architecture
         if isinstance(architecture, Conv):
             architecture = architecture.of_rows(X.shape[1])
         recipe = Recipe(
-            _component(self.objective, OBJECTIVES),
-            _component(self.optimizer, OPTIMIZERS),
-            _component(self.kl_schedule, KL_SCHEDULES),
+            component(self.objective, OBJECTIVES),
+            component(self.optimizer, OPTIMIZERS),
+            component(self.kl_schedule, KL_SCHEDULES),
             float(self.beta),
         )
         options = Options(
             latent_dim=int(latent_dim),
             architecture=architecture,
-            prior=_component(self.prior, PRIORS),
+            prior=component(self.prior, PRIORS),
             recipe=recipe,
-            annealing=_component(self.annealing, ANNEALING),
-            n_init=self.n_init,
+            annealing=component(self.annealing, ANNEALING),
+            n_init=int(self.n_init),
             init=self.init,
-            batch_size=_unless_auto(self.batch_size),
-            max_iter=_unless_auto(self.max_iter),
-            early_stopping=self.early_stopping,
-            validation_fraction=_unless_auto(self.validation_fraction),
+            batch_size=unless_auto(self.batch_size),
+            max_iter=unless_auto(self.max_iter),
+            early_stopping=bool(self.early_stopping),
+            validation_fraction=unless_auto(self.validation_fraction),
             device=device,
             precision=self.precision,
             seed=seed,
@@ -895,9 +897,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.n_samples_ = n_seen + rows[0].shape[0]
         self.loss_curve_ = curves[0] + [float(loss) - jacobian for loss in record.losses]
         self.validation_scores_ = curves[1] + [bound + jacobian for bound in record.bounds]
-        self.history_ = _history(
-            curves[2] + [_in_users_units(look, start) for look in _after(curves, record.history)]
-        )
+        self.history_ = history_of(curves, record.history, start)
         bounds, agreement = zip(*record.restarts, strict=True) if record.restarts else ([], [])
         self.restarts_ = {
             "bound": np.array(bounds, dtype=float) + jacobian,
@@ -922,9 +922,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _curves(self):
         """What a fit that goes on adds to."""
-        rows = zip(*self.history_.values(), strict=True)
-        history = [dict(zip(self.history_, row, strict=True)) for row in rows]
-        return self.loss_curve_, self.validation_scores_, history
+        return self.loss_curve_, self.validation_scores_, looks_of(self.history_)
 
     def _warn(self, model, record):
         rank = model.start.latent_dim
@@ -1000,47 +998,3 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         tags.input_tags.allow_nan = True
         tags.array_api_support = True
         return tags
-
-
-_HISTORY = (
-    "step", "n_pass", "bound", "reconstruction", "kl", "gradient_norm", "learning_rate", "noise",
-    "temperature", "proposals", "accepted", "seconds",
-)  # fmt: skip
-
-
-def _after(curves, looks):
-    """Looks at the held-out rows, passes and seconds counted on from those of fits before."""
-    losses, _, before = curves
-    seconds = before[-1]["seconds"] if before else 0.0
-    return [
-        look | {"n_pass": look["n_pass"] + len(losses), "seconds": look["seconds"] + seconds}
-        for look in looks
-    ]
-
-
-def _history(looks):
-    """Looks at the held-out rows, by column."""
-    return {name: np.array([look.get(name, np.nan) for look in looks]) for name in _HISTORY}
-
-
-def _in_users_units(look, start):
-    """A look whose densities and noise are in units of the data."""
-    jacobian = start.log_jacobian
-    return look | {
-        "bound": look["bound"] + jacobian,
-        "reconstruction": look["reconstruction"] + jacobian,
-        "noise": look["noise"] * start.scale**2,
-    }
-
-
-def _component(value, table):
-    """A component of the fit's own, or the one that a name stands for."""
-    if isinstance(value, str):
-        return table[value]()
-    if isinstance(value, type) and issubclass(value, BaseEstimator):
-        raise TypeError(f"{value.__name__} is a class; give one of its kind, {value.__name__}().")
-    return clone(value) if isinstance(value, BaseEstimator) else value
-
-
-def _unless_auto(value):
-    return None if isinstance(value, str) else value

@@ -344,6 +344,12 @@ class Bernoulli(Likelihood):
     def is_stochastic(self):
         return self.stochastic
 
+    def validate(self):
+        if not isinstance(self.stochastic, bool):
+            raise ValueError(
+                f"stochastic={self.stochastic!r} of {type(self).__name__} must be True or False."
+            )
+
     def check(self, values, names):
         if self.stochastic and not sparse.issparse(values):
             wrong = (values < 0) | (values > 1)

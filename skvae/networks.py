@@ -16,6 +16,7 @@ from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
 from torch import Tensor, nn
@@ -229,7 +230,7 @@ class MLP(_Body):
             If an option cannot be.
         """
         self._check_hidden()
-        if not isinstance(self.residual, bool):
+        if not isinstance(self.residual, bool | np.bool_):
             raise ValueError(f"residual={self.residual!r} must be True or False.")
         sizes = self.hidden_layer_sizes
         if _is_auto(sizes):

@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 import skvae
 from skvae import MLP, VAETransformer
 from skvae.annealing import ANNEALING
+from skvae.components import plain
 from skvae.likelihoods import LIKELIHOODS
 from skvae.linear import fit_linear
 from skvae.networks import ARCHITECTURES
@@ -475,6 +476,85 @@ def test_options_out_of_range_are_refused_by_name_and_value(parameter, wrong, me
 def test_unknown_names_are_refused_by_the_parameter(parameter):
     with pytest.raises(ValueError, match=rf"'{parameter}' parameter .* Got 'best'"):
         model(**{parameter: "best"}).fit(bent())
+
+
+# Options that numpy made.
+
+
+def of_numpy(value):
+    """What a grid or a table of numpy holds in place of a value: numbers of the fewest bits."""
+    if isinstance(value, bool):
+        return np.bool_(value)
+    if isinstance(value, int):
+        return np.min_scalar_type(value).type(value)
+    if isinstance(value, tuple):
+        return np.array(value)
+    return {float: np.float64, str: np.str_}.get(type(value), lambda same: same)(value)
+
+
+def leaves(value):
+    if hasattr(value, "get_params"):
+        value = tuple(value.get_params(deep=False).values())
+    return itertools.chain(*map(leaves, value)) if isinstance(value, tuple) else [value]
+
+
+EVERY = [(parameter, name) for parameter, table in TABLES.items() for name in table]
+
+
+@pytest.mark.parametrize(("parameter", "name"), EVERY)
+def test_options_of_numpy_are_taken_as_pythons_own(parameter, name):
+    part = component(parameter, name)
+    options = {option: of_numpy(value) for option, value in part.get_params().items()}
+    own = plain(clone(part).set_params(**options))
+    assert own.get_params() == part.get_params()
+    assert {type(leaf) for leaf in leaves(own)} <= {int, float, bool, str, type(None)}
+    lists = {
+        option: value.tolist() if isinstance(value, np.ndarray) else value
+        for option, value in options.items()
+    }
+    assert plain(clone(part).set_params(**lists)).get_params() == part.get_params()
+
+
+@pytest.mark.parametrize(("parameter", "name"), EVERY)
+def test_a_fit_with_options_of_numpy_is_that_with_pythons(parameter, name):
+    X = rows_for({parameter: name})
+    numpys = clone(component(parameter, name))
+    numpys.set_params(**{k: of_numpy(value) for k, value in numpys.get_params().items()})
+    of_rate = parameter == "schedule"
+    ours, theirs = (
+        model(**{"optimizer": skvae.AdamW(schedule=each)} if of_rate else {parameter: each})
+        for each in (component(parameter, name), numpys)
+    )
+    for vae in (ours, theirs):
+        if name == "randomwalk":
+            vae.set_params(architecture=MLP(hidden_layer_sizes=(4,)))
+        vae.set_params(max_iter=1).fit(X)
+    assert ours.loss_curve_ == theirs.loss_curve_
+    np.testing.assert_array_equal(ours.score_samples(X), theirs.score_samples(X))
+
+
+def test_a_component_inside_another_is_plain_too():
+    inner = skvae.Plateau(drop=np.float32(0.5), n_drops=np.uint8(2))
+    own = plain(skvae.SGD(schedule=inner, momentum=np.longdouble(0.5)))
+    assert own.get_params(deep=False)["schedule"].get_params() == {"drop": 0.5, "n_drops": 2}
+    assert {type(leaf) for leaf in leaves(own)} <= {int, float, str}
+    assert isinstance(inner.drop, np.float32)  # the person's own stays as it was
+
+
+NONSENSE = (1j, "nonsense", {"one": 1}, (1, "two"))  # for every option there is
+
+
+@pytest.mark.parametrize(
+    ("parameter", "name", "option"),
+    [(*part, option) for part in EVERY for option in component(*part).get_params()],
+)
+def test_nonsense_in_an_option_is_refused_by_its_name(parameter, name, option):
+    X = rows_for({parameter: name})
+    for value in NONSENSE:
+        part = component(parameter, name).set_params(**{option: value})
+        chosen = {"optimizer": skvae.AdamW(schedule=part)} if parameter == "schedule" else {}
+        with pytest.raises(ValueError, match=f"{option}="):
+            model(**chosen or {parameter: part}, max_iter=1).fit(X)
 
 
 # Options by their nested names.

@@ -28,6 +28,7 @@ from torch import nn
 
 import skvae
 from skvae import MLP, VAETransformer
+from skvae.components import component
 from skvae.priors import PRIORS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -954,7 +955,7 @@ def test_a_training_that_goes_on_takes_another_prior(curve, before, after, metho
     getattr(getattr(vae, method)(curve), method)(curve)
     getattr(vae.set_params(prior=after), method)(curve)
     assert np.isfinite(vae.score(curve))
-    assert vae.prior_.get_params() == skvae.estimator._component(after, PRIORS).get_params() or (
+    assert vae.prior_.get_params() == component(after, PRIORS).get_params() or (
         isinstance(vae.prior_, PRIORS["normal"]) and after == "ex_post"
     )
     again = pickle.loads(pickle.dumps(vae))
