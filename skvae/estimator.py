@@ -36,7 +36,7 @@ from skvae.components import component, unless_auto
 from skvae.devices import PRECISIONS, is_available, resolve_device
 from skvae.diagnostics import COLLAPSED
 from skvae.filled import FilledModel
-from skvae.fitting import Options, fit_model, fit_online
+from skvae.fitting import Options, fit_model
 from skvae.heads import features_of
 from skvae.held_out import DivergenceError
 from skvae.history import history_of, looks_of
@@ -47,6 +47,7 @@ from skvae.mixed_model import MixedModel
 from skvae.model import N_DRAWS, Model
 from skvae.networks import ARCHITECTURES, Conv
 from skvae.objective import OBJECTIVES, Objective
+from skvae.online import fit_online
 from skvae.optimizers import OPTIMIZERS, Optimizer
 from skvae.priors import PRIORS, Normal, Prior
 from skvae.progress import progress_bar

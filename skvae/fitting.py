@@ -1,7 +1,5 @@
 """From rows to a fitted model: start, split, train, keep what is better, measure the codes."""
 
-import math
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -13,7 +11,7 @@ from torch import Tensor, nn
 from skvae.annealing import Annealing
 from skvae.devices import resolve_precision
 from skvae.diagnostics import CodeUse, code_use, linear_r2
-from skvae.held_out import FEWEST_ROWS, START_WEIGHT_MIN, DivergenceError, HeldOut, Kept
+from skvae.held_out import START_WEIGHT_MIN, DivergenceError, HeldOut, Kept
 from skvae.linear import COARSE_TAIL, FINE_TAIL, Spectra
 from skvae.mixed import Table
 from skvae.mixed_model import MixedModel
@@ -30,8 +28,6 @@ from skvae.training import (
     Progress,
     Recipe,
     Record,
-    n_parts,
-    one_pass,
     steps_of_pass,
     train,
 )
@@ -40,7 +36,7 @@ from skvae.vae import LatentModel, Rows, of_columns
 # Fewer rows than this cannot show on held-out rows that anything beats the linear start.
 MIN_TRAINING_ROWS = 30
 _PRIOR_ROWS = 10_000  # to which a prior is fitted afterwards
-_SEEN_ROWS = 1000  # of the training, by which units are scaled and measured
+SEEN_ROWS = 1000  # of the training, by which units are scaled and measured
 _USE_CODES = 8000  # numbers in the codes that are measured
 _FLOPS = 3e12  # of a whole training run, about half a minute on two cores
 _STEPS = (2000, 6000)
@@ -162,7 +158,7 @@ def fit_model(
     rng = np.random.RandomState(options.seed)
     kind = kind_of(X)
     start = previous.start if previous else new_start(kind, X, weight, options, rng)
-    if not _is_trainable(start, X.shape[0], options):
+    if not is_trainable(start, X.shape[0], options):
         if previous is not None:  # what was learnt before stays
             return previous, Record(converged=True)
         # The closed form counts as a pass: it has seen all the rows.
@@ -171,7 +167,7 @@ def fit_model(
     rows = make_rows(kind, start, X, weight, options)
     held_out, training = split(rows.n_rows, options.validation_fraction, rng, options.device)
     generator = fresh_generator(options)
-    seen = rows.take(training[:_SEEN_ROWS]).drawn(generator)
+    seen = rows.take(training[:SEEN_ROWS]).drawn(generator)
     judge = HeldOut.of(
         rows.take(held_out).drawn(generator),
         seen,
@@ -315,7 +311,7 @@ def kind_of(X) -> type[Model]:
     return MixedModel if isinstance(X, Table) else Model
 
 
-def _is_trainable(start, n_rows: int, options: Options) -> bool:
+def is_trainable(start, n_rows: int, options: Options) -> bool:
     """Whether anything can be gained: rows to judge by, and something left to reconstruct."""
     something_left = 0 < start.latent_dim < start.rank
     return options.max_iter != 0 and n_rows >= MIN_TRAINING_ROWS and something_left
@@ -364,7 +360,7 @@ def initial_vae(
         vae = new_vae(kind, start, options, number).to(options.device, dtype)
         if options.recipe.objective.is_deterministic:
             vae.undo_shrinkage()
-        _load(vae, left or {})
+        load(vae, left or {})
     if options.recipe.objective.needs_columns:
         vae.know_columns(start)
     if not options.prior.is_trained:
@@ -485,7 +481,7 @@ def trained_model(
 
 def use_of(vae: LatentModel, seen: Rows) -> CodeUse:
     """What the codes hold, by fewer rows the more codes there are: each costs some passes."""
-    n_rows = int(np.clip(_USE_CODES // vae.latent_dim, _SEEN_ROWS // 2, _SEEN_ROWS))
+    n_rows = int(np.clip(_USE_CODES // vae.latent_dim, SEEN_ROWS // 2, SEEN_ROWS))
     some = torch.arange(min(n_rows, seen.n_rows), device=vae.center.device)
     return code_use(vae, seen.take(some))
 
@@ -495,76 +491,6 @@ def arrays(vae: LatentModel) -> dict[str, np.ndarray]:
     return {name: value.numpy(force=True).copy() for name, value in vae.state_dict().items()}
 
 
-@dataclass(frozen=True)
-class Online:
-    """Where `partial_fit` stands: numpy arrays only."""
-
-    weights: dict[str, np.ndarray]
-    averaged: dict[str, np.ndarray]
-    moments: list[np.ndarray]  # what the optimiser remembers of past gradients
-    optimizer: str  # whose they are
-    step: int
-
-
-@torch.inference_mode(False)
-@torch.enable_grad()
-def fit_online(
-    X,
-    weight: np.ndarray | None,
-    options: Options,
-    previous: tuple[Model, Online | None] | None,
-) -> tuple[Model, Record, Online | None]:
-    """One pass over a new batch of rows, which first judges the model trained so far.
-
-    Fewer than FEWEST_ROWS are only learnt from: noise, units and acceptance stay as they were.
-    """
-    model, online = previous or (None, None)
-    kind, rng = kind_of(X), np.random.RandomState(options.seed)
-    start = model.start if model else new_start(kind, X, weight, options, rng)
-    if not 0 < start.latent_dim < start.n_directions:
-        return (
-            linear_again(model, kind, start, X, options),
-            linear_record(kind, start, X, weight, model is None),
-            None,
-        )
-    options = suited(options, kind, start, math.inf)  # how many there will be is not known
-    rows = make_rows(kind, start, X, weight, options)
-    # Every call has rows in another order, and other noise.
-    generator = fresh_generator(options, online.step if online else 0)
-    everything = torch.arange(rows.n_rows, device=options.device)
-    seen = rows.take(everything[:_SEEN_ROWS]).drawn(generator)
-    vae = initial_vae(kind, start, seen, options, previous=model)
-    budget = make_budget(rows.n_rows, vae, replace(options, max_iter=None))
-    learner = make_learner(vae, generator, options)
-    plan = Plan(budget._replace(max_passes=sys.maxsize), options.recipe, rows.n_rows, rows.n_inputs)
-    if online is not None:
-        _resume(learner, online)
-    judge = HeldOut.of(
-        rows.take(everything).drawn(generator),
-        seen,
-        start_vae(kind, start, options),
-        generator,
-        options.recipe.objective.is_deterministic,
-    )
-    record = Record()
-    kept = Kept(model.kept, model.start_weight) if model else Kept(0.0, 1.0)
-    can_judge = rows.n_rows >= FEWEST_ROWS
-    if can_judge:
-        record.add(judge.look(learner.averaged), step=learner.step)
-        kept = judge.keep(learner.averaged, None) if model else kept
-    for _ in range(n_parts(rows.n_rows)):
-        record.losses.append(one_pass(learner, rows, everything, plan))
-        record.n_passes += 1
-    if can_judge:
-        judge.look(learner.show())
-    online = _snapshot(learner)
-    if kept.share == 0.0:
-        return linear_again(model, kind, start, X, options), record, online
-    # Too few rows say nothing of the codes: their use is then that of the model before.
-    use = use_of(learner.averaged, seen) if can_judge or model is None else model.use
-    return trained_model(kind, learner.averaged, start, kept, use, options), record, online
-
-
 def linear_again(model: Model | None, kind: type[Model], start, X, options: Options) -> Model:
     """The linear start: the model so far, which more rows know better, where it is that."""
     if model is not None and model.kept == 0.0:
@@ -572,27 +498,7 @@ def linear_again(model: Model | None, kind: type[Model], start, X, options: Opti
     return linear_model(kind, start, X, options)
 
 
-def _snapshot(learner: Learner) -> Online:
-    moments = [moment.numpy(force=True).copy() for moment in learner.weights.moments]
-    optimizer = type(learner.recipe.optimizer).__name__
-    return Online(arrays(learner.vae), arrays(learner.averaged), moments, optimizer, learner.step)
-
-
-def _resume(learner: Learner, online: Online) -> None:
-    """Go on where training stood, but for a prior or an optimiser that was changed since."""
-    _load(learner.vae, online.weights)
-    _load(learner.averaged, online.averaged)
-    learner.step = online.step
-    moments = learner.weights.moments
-    is_same = type(learner.recipe.optimizer).__name__ == online.optimizer
-    if is_same and [m.shape for m in moments] == [m.shape for m in online.moments]:
-        for moment, array in zip(moments, online.moments, strict=True):
-            moment.copy_(torch.tensor(array))
-        for part in learner.weights.parts:
-            part.step.fill_(online.step)
-
-
-def _load(vae: LatentModel, state: dict[str, np.ndarray]) -> None:
+def load(vae: LatentModel, state: dict[str, np.ndarray]) -> None:
     """Load what there is of a state, by name and shape; nothing where the networks are others."""
     fresh = vae.state_dict()
     same = {k: w for k, w in state.items() if k in fresh and w.shape == fresh[k].shape}

@@ -31,6 +31,7 @@ FLOORS = (
     ("model", "training"),
     ("mixed_model", "annealing", "progress"),
     ("filled", "fitting"),
+    ("online",),
     ("estimator",),
     ("displays",),
     ("__init__",),
@@ -62,6 +63,7 @@ PACKAGES = {
     "annealing": {"sklearn", "torch"},
     "model": {"numpy", "torch"},
     "fitting": {"numpy", "torch"},
+    "online": {"numpy", "torch"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
     "progress": {"tqdm"},
 }

@@ -5,13 +5,12 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skvae import fitting, training
+from skvae import fitting
 from skvae.annealing import Langevin, Metropolis, RandomWalk
 from skvae.devices import PRECISIONS
 from skvae.fitting import (
     auto_batch_size,
     fit_model,
-    fit_online,
     initial_vae,
     make_budget,
     make_rows,
@@ -203,33 +202,6 @@ def test_row_weights_move_the_fit(X, model):
     assert share(weighted) < 0.5 * share(model)
 
 
-def test_online_batches_come_to_beat_the_start(X):
-    state = None
-    for seed in range(40):
-        model, record, online = fit_online(curve(200, 5, seed=seed), None, options(), state)
-        assert record.n_passes == len(record.losses) == 1
-        state = (model, online)
-    assert model.kept == 1.0
-    fresh = curve(500, 5, seed=99)
-    assert model.log_prob(fresh).mean() > fitted(fresh, max_iter=0).log_prob(fresh).mean() + 1
-
-
-def test_the_first_online_batch_only_sets_the_start(X):
-    model, _, online = fit_online(X, None, options(), None)
-    assert model.kept == 0.0
-    assert online.step > 0
-    before = {name: array.copy() for name, array in online.weights.items()}
-    fit_online(X, None, options(), (model, online))
-    assert all(np.array_equal(online.weights[name], before[name]) for name in before)
-
-
-def test_online_without_anything_to_gain(X):
-    model, record, online = fit_online(X, None, options(latent_dim=5), None)
-    assert model.architecture is None
-    assert online is None
-    assert record.n_passes == 1
-
-
 # What goes together.
 
 CONTRADICTIONS = [
@@ -418,12 +390,6 @@ def test_layers_that_were_chosen_stay(architecture):
     assert suited(chosen, Model, start, 300).architecture is architecture
 
 
-def test_online_batches_of_many_rows_are_seen_whole(X, monkeypatch):
-    monkeypatch.setattr(training, "PASS_ROWS", len(X) // 4 + 1)
-    _, record, _ = fit_online(X, None, options(), None)
-    assert len(record.losses) == 4
-
-
 def test_what_training_left_is_for_the_same_networks_alone():
     X = gaussian(100, 8)
     start = fit_linear(X, 2)
@@ -447,5 +413,4 @@ def test_networks_that_see_columns_see_a_finer_tail(monkeypatch):
     of_scores = options(max_iter=1)
     of_columns = options(max_iter=1, architecture=Conv(channels=(2,)))
     few = fit_model(X, None, of_scores)[0].start.n_directions
-    assert fit_online(X, None, of_scores, None)[0].start.n_directions == few
     assert fit_model(X, None, of_columns)[0].start.n_directions > few
