@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from skvae.annealing import Annealing
 from skvae.devices import resolve_precision
 from skvae.diagnostics import CodeUse, code_use, linear_r2
+from skvae.first_weights import build, start_at_zero
 from skvae.held_out import START_WEIGHT_MIN, DivergenceError, HeldOut, Kept
 from skvae.linear import COARSE_TAIL, FINE_TAIL, Spectra
 from skvae.mixed import Table
 from skvae.mixed_model import MixedModel
 from skvae.model import Model
-from skvae.networks import AUTO_SIZES, MLP, Architecture, auto_sizes, build, start_at_zero
+from skvae.networks import AUTO_SIZES, MLP, Architecture, auto_sizes
 from skvae.objective import Autoencoder, Elbo
 from skvae.priors import Prior
 from skvae.schedules import Constant

@@ -8,7 +8,6 @@ component here, a row in ARCHITECTURES.
 """
 
 import math
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,8 +19,6 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
@@ -78,8 +75,6 @@ AUTO_SIZES = {
 Architecture = Callable[[int, int], nn.Module]
 
 _Size = tuple[int, int]  # height and width
-
-_global_generator = threading.Lock()
 
 
 class Dropout(nn.Module):
@@ -550,44 +545,6 @@ class Linear(BaseEstimator):
         return nn.Linear(n_in, n_out)
 
 
-def build(architecture: Architecture, sizes: list[tuple[int, int]], seed: int) -> list[nn.Module]:
-    """One module per (n_in, n_out), weights drawn from seed alone.
-
-    Modules draw their first weights from torch's global generator, so it is borrowed: seeded,
-    used and put back, by one thread at a time.
-    """
-    with _global_generator:
-        before = torch.default_generator.get_state()
-        try:
-            torch.default_generator.manual_seed(seed)
-            modules = [architecture(n_in, n_out) for n_in, n_out in sizes]
-        finally:
-            torch.default_generator.set_state(before)
-    for module, (n_in, n_out) in zip(modules, sizes, strict=True):
-        if not isinstance(module, nn.Module):
-            raise TypeError(f"architecture must return a torch.nn.Module, got {type(module)!r}.")
-        unfit = [m for m in module.modules() if isinstance(m, _DropoutNd)]
-        if unfit:
-            raise ValueError(
-                f"the architecture's module holds {unfit[0]}, which draws from torch's global "
-                "generator; remove it, or use skvae.MLP(dropout=...) or skvae.networks.Dropout."
-            )
-        lost = [name for part in module.modules() for name in _left_out(part)]
-        if lost:
-            raise ValueError(
-                f"the architecture's module holds the tensor {lost[0]!r} outside of its state, so "
-                "that it would be lost when the model is kept; make it a buffer by "
-                f"register_buffer({lost[0]!r}, ...), persistent."
-            )
-        shape = tuple(_evaluate(module, torch.zeros(2, n_in)).shape)
-        if shape != (2, n_out):
-            raise ValueError(
-                f"architecture({n_in}, {n_out}) must map rows of {n_in} to rows of {n_out} "
-                f"columns; it maps 2 rows to shape {shape}."
-            )
-    return modules
-
-
 @contextmanager
 def counted_products(module: nn.Module) -> Iterator[list[int]]:
     """Multiplications per row that the layers inside do while this lasts."""
@@ -610,36 +567,6 @@ def counted_products(module: nn.Module) -> Iterator[list[int]]:
             handle.remove()
 
 
-def start_at_zero(module: nn.Module, n_in: int) -> None:
-    """Zero the last layer, so that the branch adds nothing before the first step."""
-    layers = [m for m in module.modules() if _has_weight(m) or isinstance(m, _BatchNorm)]
-    is_linear = not (layers and isinstance(layers[-1], _BatchNorm))
-    last = list(layers[-1].parameters(recurse=False)) if layers else []
-    x, outputs = torch.ones(2, n_in), []
-    with torch.no_grad():
-        for value in (1.0, -1.0, 0.0):
-            for parameter in last:
-                parameter.fill_(value)
-            outputs.append(_evaluate(module, x))
-    # What cuts off one sign, as ReLU does, would hold the branch at zero for ever.
-    cuts_off = bool(outputs[0].isfinite().all()) and not torch.equal(outputs[0], -outputs[1])
-    if not is_linear or cuts_off or outputs[2].any():
-        raise ValueError(
-            "the last layer of the architecture's module must be linear, so that its "
-            "output can start at zero; remove what follows it or use init='random'."
-        )
-
-
-def _left_out(module: nn.Module) -> list[str]:
-    """Names of tensors that a module holds, but not as state."""
-    plain = [name for name, value in vars(module).items() if isinstance(value, Tensor)]
-    return plain + sorted(module._non_persistent_buffers_set)
-
-
-def _has_weight(module: nn.Module) -> bool:
-    return isinstance(getattr(module, "weight", None), nn.Parameter)
-
-
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Evaluation mode for a while: layers keep no statistics; the module's own mode comes back."""
@@ -649,11 +576,6 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.train(was_training)
-
-
-def _evaluate(module: nn.Module, x: Tensor) -> Tensor:
-    with torch.no_grad(), evaluating(module):
-        return module(x)
 
 
 ARCHITECTURES: dict[str, type[BaseEstimator]] = {"mlp": MLP, "conv": Conv, "linear": Linear}

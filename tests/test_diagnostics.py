@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose
 from sklearn.decomposition import PCA
 
 from skvae.diagnostics import code_use, diagnose
+from skvae.first_weights import build
 from skvae.linear import fit_linear
-from skvae.networks import build
 from skvae.vae import VAE, branch_sizes
 from tests.samples import SMALL, gaussian, projected
 

@@ -10,12 +10,12 @@ from torch.distributions import MultivariateNormal, kl_divergence
 
 from skvae.columns import Columns
 from skvae.diagnostics import diagnose
+from skvae.first_weights import build, start_at_zero
 from skvae.fitting import fit_model
 from skvae.heads import fit_mixed
 from skvae.likelihoods import LIKELIHOODS
 from skvae.mixed import Cells, MixedVAE, branch_sizes
 from skvae.mixed_model import MixedModel
-from skvae.networks import build, start_at_zero
 from skvae.objective import OBJECTIVES, Denoising, Elbo, Iwae, importance_bound
 from skvae.priors import Mixture, Vamp
 from skvae.vae import Posterior

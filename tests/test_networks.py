@@ -3,7 +3,6 @@
 import copy
 import math
 import pickle
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
+from skvae.first_weights import build, start_at_zero
 from skvae.networks import (
     ACTIVATIONS,
     ARCHITECTURES,
@@ -20,9 +20,7 @@ from skvae.networks import (
     Dropout,
     Linear,
     Residual,
-    build,
     draw_with,
-    start_at_zero,
 )
 
 
@@ -167,26 +165,6 @@ def test_weights_come_from_the_seed_alone(body):
     torch.rand(3)
     assert torch.equal(weights(build(body, SIZES, seed=1)), first)
     assert not torch.equal(weights(build(body, SIZES, seed=2)), first)
-
-
-def test_weights_come_from_the_seed_alone_in_many_threads():
-    before = torch.get_rng_state()
-    expected = [weights(build(MLP(), SIZES, seed)) for seed in range(16)]
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda seed: weights(build(MLP(), SIZES, seed)), range(16)))
-    assert all(map(torch.equal, found, expected))
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_the_global_generator_comes_back_after_an_error():
-    def broken(n_in, n_out):
-        torch.rand(1)
-        raise RuntimeError("broken")
-
-    before = torch.get_rng_state()
-    with pytest.raises(RuntimeError, match="broken"):
-        build(broken, SIZES, seed=0)
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("component", ARCHITECTURES.values())

@@ -6,8 +6,9 @@ from itertools import product
 import pytest
 import torch
 
+from skvae.first_weights import build, start_at_zero
 from skvae.linear import fit_linear
-from skvae.networks import MLP, build, start_at_zero
+from skvae.networks import MLP
 from skvae.objective import (
     OBJECTIVES,
     POINT_WEIGHT,

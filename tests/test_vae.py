@@ -7,8 +7,9 @@ from numpy.testing import assert_allclose
 from sklearn.decomposition import PCA
 from torch.distributions import Normal
 
+from skvae.first_weights import build, start_at_zero
 from skvae.linear import fit_linear
-from skvae.networks import MLP, build, start_at_zero
+from skvae.networks import MLP
 from skvae.vae import VAE, Posterior, Rows, branch_sizes
 from tests.samples import SMALL, gaussian, projected
 
