@@ -232,18 +232,31 @@ def fit_linear(
     first directions those are left out that hold less than tail of what the units leave.
     """
     find = find_spectrum if spectra is None else spectra.of
-    limit = min(max(_MAX_DIRECTIONS, 2 * latent_dim), *X.shape)
-    rows = find(X, sample_weight, limit, rng or np.random.RandomState(0))
-    variances, (n_rows, n_features) = rows.variances, X.shape
-    tolerance = variances[0] * max(X.shape) * np.finfo(np.float64).eps
+    limit = min(most_directions(latent_dim), *X.shape)
+    spectrum = find(X, sample_weight, limit, rng or np.random.RandomState(0))
+    return linear_start(spectrum, X.shape[0], latent_dim, tail)
+
+
+def most_directions(latent_dim: int) -> int:
+    """Directions that training may see, at most."""
+    return max(_MAX_DIRECTIONS, 2 * latent_dim)
+
+
+def linear_start(
+    rows: Spectrum, n_rows: int, latent_dim: int, tail: float, fewest: int = 1
+) -> ProbabilisticPCA:
+    """The start of rows of this spectrum, with at least so many directions where there are."""
+    variances, n_features = rows.variances, len(rows.mean)
+    limit = len(variances)
+    tolerance = variances[0] * max(n_rows, n_features) * np.finfo(np.float64).eps
     rank = int((variances > tolerance).sum())
     q = min(latent_dim, rank)
-    left = np.maximum(rows.total_variance - np.cumsum(variances[:limit]), 0.0)
+    left = np.maximum(rows.total_variance - np.cumsum(variances), 0.0)
     if q < rank:
         noise = _noise(left[q - 1] / (n_features - q), variances[q - 1])
     else:  # no noise is no density; far below the smallest variance it is one, and exact
         noise = min(1e-6, 1e-3 * variances[q - 1]) if q else 1e-6
-    k = min(_n_directions(left, q, tail), max(rank, 1), limit)
+    k = min(max(_n_directions(left, q, tail), fewest), max(rank, 1), limit)
     return ProbabilisticPCA(
         mean=rows.mean,
         scale=rows.scale,
@@ -325,6 +338,12 @@ def _without_gaps(X):
     return np.where(np.isnan(X), np.nansum(X, 0) / n_there, X)
 
 
+def is_rounding(variance: float, mean: np.ndarray, exponent: int) -> bool:
+    """Whether a variance, in units of 4^exponent, is no more than that of rounding at the mean."""
+    rounding = np.finfo(np.float64).eps * float(np.abs(mean).max())
+    return bool(np.ldexp(np.sqrt(variance), exponent) <= 2 * rounding)
+
+
 class _Rows:
     """Training rows centred, scaled, and weighted so that their squares sum to the covariance."""
 
@@ -345,8 +364,7 @@ class _Rows:
         total -= float(shift @ shift)
         n = np.count_nonzero(w)
         variance = max(total, 0.0) / self.n_features * n / (n - 1)
-        rounding = np.finfo(np.float64).eps * np.ldexp(np.abs(self.mean).max(), -exponent)
-        self.is_constant = variance <= 4 * rounding**2
+        self.is_constant = is_rounding(variance, self.mean, exponent)
         self.scale = 1.0 if self.is_constant else float(np.ldexp(np.sqrt(variance), exponent))
         self.total_variance = 0.0 if self.is_constant else float(self.n_features)
         self.root_weight = np.sqrt(share * n / (n - 1))
@@ -417,6 +435,17 @@ def _decompose(rows: _Rows, limit: int, rng) -> tuple[np.ndarray, np.ndarray]:
     else:
         singular, components = _subspace_iteration(rows, limit, rng)
     return np.square(singular[:limit]), _with_signs(components[:limit])
+
+
+def leading(root: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Singular values and directions (limit, d) of a root of a covariance, largest first."""
+    k, d = root.shape
+    if k * d * min(k, d) <= _DIRECT_COST:
+        singular, components = np.linalg.svd(root, full_matrices=False)[1:]
+    else:
+        basis = linalg.eigh(root @ root.T, subset_by_index=(k - limit, k - 1))[1]
+        singular, components = _within(root.T @ basis)
+    return singular[:limit], _with_signs(components[:limit])
 
 
 def _within(B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

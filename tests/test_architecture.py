@@ -26,7 +26,7 @@ FLOORS = (
         "ambient",
         "_sklearn",
     ),
-    ("vae", "optimizers", "first_weights"),
+    ("vae", "optimizers", "first_weights", "moments"),
     ("mixed", "objective"),
     ("columns", "heads", "held_out", "diagnostics"),
     ("model", "training"),
@@ -43,6 +43,7 @@ FLOOR_OF = {module: n for n, modules in enumerate(FLOORS) for module in modules}
 PACKAGES = {
     "linear": {"joblib", "numpy", "scipy"},
     "factors": {"numpy"},
+    "moments": {"numpy", "scipy"},
     "likelihoods": {"numpy", "scipy", "sklearn", "torch"},
     "priors": {"numpy", "sklearn", "torch"},
     "schedules": {"sklearn"},
