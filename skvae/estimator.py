@@ -549,7 +549,6 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if sparse.issparse(X_in):  # in which no cell is missing
             return X_in.copy() if n_draws is None else [X_in.copy() for _ in range(n_draws)]
         model = self._model_with_missing()
-        values = np.asarray(values, np.float64)
         if n_draws is None:
             return self._filled(X, X_in, values, model.impute(values))
         drawn = model.draw_missing(values, int(n_draws), check_random_state(random_state))
@@ -763,7 +762,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         else:
             holed = np.isnan(X).any(1)
             answers = []
-            for theirs in question(self._model_with_missing(), X[holed]):
+            some = X if holed.all() else X[holed]
+            for theirs in question(self._model_with_missing(), some):
                 answer = np.empty((len(X), *theirs.shape[1:]))
                 answer[holed] = theirs
                 answers.append(answer)
@@ -797,7 +797,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """Rows in the container of X, with its observed cells."""
         if not is_frame(X):
             X_np = to_numpy(X_in)
-            return like(X_in, rows.astype(X_np.dtype))
+            return like(X_in, rows.astype(X_np.dtype, copy=False))
         schema = self._columns.schema or Schema.of(X)
         index = getattr(X, "index", None)
         filled = schema.decode(rows, index=index, container=container_of(X))

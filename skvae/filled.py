@@ -5,6 +5,7 @@ row filled with that, and its posterior is as much wider as the start's is. Dens
 the observed cells. The model itself is the one that was fitted.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,12 @@ from skvae.mixed import Cells, MixedStart, MixedVAE, Part
 from skvae.mixed_model import MixedModel
 from skvae.model import Model
 from skvae.vae import VAE, Posterior, Rows
+
+
+class FilledStart(MixedVAE):
+    """Probabilistic PCA of cells."""
+
+    has_exact_posterior = True
 
 
 class FilledVAE(MixedVAE):
@@ -61,6 +68,16 @@ class FilledVAE(MixedVAE):
     def decode(self, z: Tensor) -> Tensor:
         return self.vae.decode(z) @ self.components
 
+    def log_likelihood(self, rows: Cells, eta: Tensor) -> Tensor:
+        """Log p(observed cells | z); the sum of squares says it, for all share scale and noise."""
+        (block,) = self.blocks
+        log_scale, dispersion = block.scale[0].log(), block.dispersion[0]
+        error = (rows.values - block.center).div_(block.scale[0]).sub_(eta)
+        n_observed = error.shape[1] - error.isnan().sum(-1)
+        squares = error.square_().nansum(-1) * torch.exp(-2.0 * dispersion)
+        constant = 2.0 * (dispersion + log_scale) + math.log(2.0 * math.pi)
+        return -0.5 * (squares + n_observed * constant)
+
     def log_prior(self, z: Tensor) -> Tensor:
         return self.vae.log_prior(z)
 
@@ -103,7 +120,7 @@ class FilledModel(MixedModel):
         """One for each noise that the density of the linear start is a mixture of."""
         noises = self.fitted.start.noise_variances
         starts = [_mixed_start(replace(self.fitted.start, noise_variance=s2)) for s2 in noises]
-        vaes = [MixedVAE(start).to(self.device).requires_grad_(False) for start in starts]
+        vaes = [FilledStart(start).to(self.device).requires_grad_(False) for start in starts]
         return [(vae, 1.0 / len(vaes)) for vae in vaes]
 
 

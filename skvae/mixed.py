@@ -34,6 +34,7 @@ from skvae.vae import (
 
 _BEND = 6.0  # standard deviations toward which inputs of the encoder's branch bend
 _CELL_COST = 20_000
+_PART_CELLS = 262_144  # of what features add to a precision, held at a time
 DISPERSION_RATE = 1.0  # share of the learning rate
 # Share of the batches in training that have cells hidden: of complete rows, what a share of
 # missing cells adds to it, and at most; then the largest share of cells that are hidden.
@@ -195,7 +196,6 @@ class MixedVAE(LatentModel):
     factor_center: Tensor
     factor_loadings: Tensor
     factor_noise: Tensor
-    precision_parts: Tensor
     linear_gain: Tensor
     basis: Tensor
     owner: Tensor
@@ -297,14 +297,28 @@ class MixedVAE(LatentModel):
         q = self.latent_dim
         there = observed[:, self.owner]
         features = features.masked_fill(~there, 0.0)
-        precision = (observed.to(features) @ self.precision_parts).view(len(features), q, q)
-        precision = precision + torch.eye(q, dtype=precision.dtype, device=precision.device)
+        precision = self._precision(there, scaled)
         factor = torch.linalg.cholesky(precision)
         mean = torch.cholesky_solve((features @ scaled)[..., None], factor)[..., 0]
         identity = torch.eye(q, dtype=precision.dtype, device=precision.device)
         root = torch.linalg.solve_triangular(factor, identity, upper=False).mT
         features = torch.where(there, features, mean @ self.factor_loadings.T)
         return Posterior(mean, torch.zeros_like(mean), root), features, observed
+
+    def _precision(self, there: Tensor, scaled: Tensor) -> Tensor:
+        """Of z given the features that are there, shape (n, q, q).
+
+        What each feature adds is made for some at a time: for all of a wide table it takes many
+        times the memory of the model.
+        """
+        q, loadings = self.latent_dim, self.factor_loadings
+        precision = torch.eye(q, dtype=scaled.dtype, device=scaled.device).flatten()
+        step = max(1, _PART_CELLS // max(q, 1) ** 2)
+        for first in range(0, len(loadings), step):
+            some = slice(first, first + step)
+            parts = (scaled[some, :, None] * loadings[some, None]).flatten(1)
+            precision = precision + there[:, some].to(parts) @ parts
+        return precision.view(len(there), q, q)
 
     def _complete_posterior(self, features: Tensor) -> Posterior:
         """Of the factor model, for centred features without missing ones."""
@@ -448,7 +462,6 @@ def constants_of(start: MixedStart) -> dict[str, np.ndarray]:
         "factor_center": factors.center,
         "factor_loadings": factors.loadings,
         "factor_noise": factors.noise,
-        "precision_parts": factors.precision_parts.reshape(start.n_features, -1),
     }
 
 

@@ -19,8 +19,8 @@ from skvae.heads import fit_mixed
 from skvae.likelihoods import Gaussian, noise_variance
 from skvae.linear import Spectra, batches
 from skvae.mixed import MASKED_SHARE, Cells, MixedStart, MixedVAE, Table, branch_sizes, constants_of
-from skvae.model import HIDDEN_CELLS, N_DRAWS, Model, collected, shared_draws, to_numpy
-from skvae.objective import importance_bound, log_weight
+from skvae.model import HIDDEN_CELLS, N_DRAWS, N_HELD, Model, collected, shared_draws, to_numpy
+from skvae.objective import importance_bound, weigher
 
 N_RESAMPLING_DRAWS = 128  # from each component, of which multiple imputations are chosen
 N_CONDITIONAL_DRAWS = 1024
@@ -137,11 +137,13 @@ class MixedModel(Model):
     def log_prob(self, X, n_draws: int = N_DRAWS) -> np.ndarray:
         """Importance-weighted bound on the log-density of the observed cells, in nats."""
         draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
+        components = self._components()
+        parts = (Cells(_dense(X[rows], self.device)) for rows in _slices(self.start, X.shape[0]))
         each = (
-            torch.stack([importance_bound(vae, rows, draws) + share for vae, share in components])
-            for components, rows in self._components(X)
+            [importance_bound(vae, rows, draws) + share for vae, share in components]
+            for rows in parts
         )
-        return collected(X.shape[0], (bounds.logsumexp(0) for bounds in each))
+        return collected(X.shape[0], (torch.stack(bounds).logsumexp(0) for bounds in each))
 
     @torch.inference_mode()
     def sample(self, n_samples: int, rng: np.random.RandomState, dtype=None) -> np.ndarray:
@@ -163,15 +165,11 @@ class MixedModel(Model):
         That is what the posterior mean given the observed cells decodes to: exact for a linear
         model, and what training with hidden cells teaches a nonlinear one.
         """
-        filled = X.copy()
-        incomplete = np.flatnonzero(np.isnan(X).any(1))
-        done = 0
-        for vae, rows in self._batches(X[incomplete], np.float64):
+        filled, vae = X.copy(), self.vae(torch.float64)
+        for index in self._incomplete(X):
+            rows = Cells(_dense(X[index], self.device))
             eta = vae.decode(vae.encode(rows).mean)
-            index = incomplete[done : done + rows.n_rows]
-            done += rows.n_rows
-            guess = _decided(vae, _expectation(vae, eta, rows.values))
-            filled[index] = np.where(np.isnan(X[index]), guess, X[index])
+            _fill(filled, index, _decided(vae, _expectation(vae, eta, rows.values)))
         return filled
 
     @torch.inference_mode()
@@ -180,16 +178,18 @@ class MixedModel(Model):
     ) -> list[np.ndarray]:
         """Cells with missing ones drawn given the others, n_draws times (importance resampling)."""
         copies = [X.copy() for _ in range(n_draws)]
-        incomplete = np.flatnonzero(np.isnan(X).any(1))
-        generator = _generator(rng, self.device)
-        done = 0
-        for components, rows in self._components(X[incomplete]):
-            index = incomplete[done : done + rows.n_rows]
-            done += rows.n_rows
+        generator, components = _generator(rng, self.device), self._components()
+        for index in self._incomplete(X):
+            rows = Cells(_dense(X[index], self.device))
             chosen = _resample(components, rows, n_draws, N_RESAMPLING_DRAWS, generator)[0]
             for copy, values in zip(copies, chosen, strict=True):
-                copy[index] = np.where(np.isnan(X[index]), values, X[index])
+                _fill(copy, index, values)
         return copies
+
+    def _incomplete(self, X: np.ndarray) -> Iterator[np.ndarray]:
+        """Positions of the rows with missing cells, as many as are held at once."""
+        incomplete = np.flatnonzero(np.isnan(X).any(1))
+        return (incomplete[part] for part in _slices(self.start, len(incomplete)))
 
     @torch.inference_mode()
     def sample_given(
@@ -198,9 +198,9 @@ class MixedModel(Model):
         """Draws that share the observed cells of one row, shape (n_samples, c)."""
         self._check_plausible(row, names, rng)
         generator = _generator(rng, self.device)
-        ((components, rows),) = self._components(row[None])
+        rows = Cells(_dense(row[None], self.device))
         n_draws = max(N_CONDITIONAL_DRAWS, n_samples)
-        chosen, effective = _resample(components, rows, n_samples, n_draws, generator)
+        chosen, effective = _resample(self._components(), rows, n_samples, n_draws, generator)
         if not effective >= _FEWEST_DRAWS:
             raise ValueError(
                 "the condition has no support in this model: none of its rows comes near. Give "
@@ -276,11 +276,9 @@ class MixedModel(Model):
             getattr(vae, name).copy_(torch.from_numpy(value))
         return vae
 
-    def _components(self, X) -> Iterator[tuple[list, Cells]]:
-        """Batches of rows, with the components of the mixture and their log-weights."""
-        components = [(vae, math.log(share)) for vae, share in self._density()]
-        for rows in _slices(self.start, X.shape[0]):
-            yield components, Cells(_dense(X[rows], self.device))
+    def _components(self) -> list[tuple[MixedVAE, float]]:
+        """The components of the mixture and their log-weights."""
+        return [(vae, math.log(share)) for vae, share in self._density()]
 
     def _batches(self, X, dtype) -> Iterator[tuple[MixedVAE, Cells]]:
         vae = self.vae(torch.float64)
@@ -290,7 +288,7 @@ class MixedModel(Model):
 
 def _slices(start: MixedStart, n_rows: int) -> Iterator[slice]:
     """Rows that are held at once: of each with gaps the posterior has a matrix of its own."""
-    return batches(n_rows, len(start.bias) + HIDDEN_CELLS + start.latent_dim**2)
+    return batches(n_rows, N_HELD * len(start.bias) + HIDDEN_CELLS + start.latent_dim**2)
 
 
 def _resample(components, rows: Cells, n_chosen: int, n_draws: int, generator):
@@ -305,11 +303,12 @@ def _resample(components, rows: Cells, n_chosen: int, n_draws: int, generator):
     weights = []
     for vae, log_share in components:
         q = vae.encode(rows)
+        weigh = weigher(vae, rows, q)
         z = q.mean.new_empty((*shape, q.mean.shape[1]))
         top = q.mean.new_full(shape, -torch.inf)
         for _ in range(n_draws):
             draw = rows.draw_noise(vae.latent_dim, generator)
-            weight = log_weight(vae, rows, q, draw) + log_share
+            weight = weigh(draw) + log_share
             weights.append(weight)
             uniform = torch.rand(shape, generator=generator, device=top.device, dtype=top.dtype)
             perturbed = weight - torch.log(-torch.log(uniform.clamp(1e-300, 1 - 1e-16)))
@@ -329,6 +328,12 @@ def _resample(components, rows: Cells, n_chosen: int, n_draws: int, generator):
     shares = (stacked - stacked.logsumexp(0)).exp()
     effective = 1.0 / shares.square().sum(0).max()
     return [values.numpy(force=True) for values in chosen], float(effective)
+
+
+def _fill(X: np.ndarray, index: np.ndarray, guess: np.ndarray) -> None:
+    """Put guesses of rows at an index where their cells are missing."""
+    cells = X[index]
+    X[index] = np.where(np.isnan(cells), guess, cells)
 
 
 def _expectation(vae: MixedVAE, eta: Tensor, x: Tensor | None = None) -> Tensor:

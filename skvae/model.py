@@ -25,6 +25,7 @@ DRAWS_SEED = 0  # scores of two models differ by the models alone
 _DERIVATIVE_STEP = 1e-4  # in the prior's coordinates
 HELD_BYTES = 2**29  # of scores that training keeps; where they are more, they are made as needed
 ROUNDING = 1e-4  # noise, per column of variance 1, beside which that of single precision is none
+N_HELD = 8  # arrays of the width of the rows that a question makes of them at once, about
 HIDDEN_CELLS = 1024  # columns that a row may take inside the networks, at a guess
 
 
@@ -164,12 +165,15 @@ class Model:
         """Mean rows of latent points, shape (n, d)."""
         vae = self.vae(_torch_dtype(z.dtype))
         x = np.empty((len(z), self.start.n_features), z.dtype)
+        for rows in batches(len(z), self.start.n_features + HIDDEN_CELLS):
+            x[rows] = self._decoded(vae, z[rows])
+        return x
+
+    def _decoded(self, vae: Any, z: np.ndarray) -> np.ndarray:
         units = np.empty((len(z), self.start.latent_dim), z.dtype)
         units[:, self.order] = z[:, : self.start.latent_dim]
-        for rows in batches(len(z), self.start.n_features + HIDDEN_CELLS):
-            scores = vae.decode(torch.as_tensor(units[rows], device=self.device))
-            x[rows] = self.start.restore(scores.numpy(force=True))
-        return x
+        scores = vae.decode(torch.as_tensor(units, device=self.device))
+        return self.start.restore(scores.numpy(force=True))
 
     def prior_codes(self, n: int, rng: np.random.RandomState, whiten: bool) -> np.ndarray:
         """Codes drawn from the prior, shape (n, latent_dim)."""
@@ -228,23 +232,34 @@ class Model:
         bound = importance_bound(vae, rows, draws).cpu()
         return mixture(bound, linear, torch.tensor(self.start_weight).double()).numpy()
 
+    @torch.inference_mode()
     def sample(self, n_samples: int, rng: np.random.RandomState, dtype: np.dtype) -> np.ndarray:
         """Draws from the mixture, noise included, shape (n_samples, d)."""
         from_start = rng.random_sample(n_samples) < self.start_weight
         z = self._draw_prior(rng, from_start)
         start_noise = rng.choice(self.start.noise_variances, n_samples)
         noise_variance = np.where(from_start, start_noise, self.noise_variance)
-        x = self.decode(z)
-        if self.architecture is not None and from_start.any():
-            linear = np.zeros((from_start.sum(), len(self.start.variances)))
-            linear[:, : self.start.latent_dim] = (
-                z[from_start, : self.start.latent_dim] * self.start.weights
-            )
-            x[from_start] = self.start.restore(linear)
-        noise = rng.standard_normal(x.shape)
-        noise *= self.start.scale * np.sqrt(noise_variance)[:, None]
-        x += noise
-        return x.astype(dtype, copy=False)
+        deviation = self.start.scale * np.sqrt(noise_variance)[:, None]
+        vae, d = self.vae(torch.float64), self.start.n_features
+        x = np.empty((n_samples, d), dtype)
+        for rows in batches(n_samples, N_HELD * d + HIDDEN_CELLS):
+            noise = rng.standard_normal((len(z[rows]), d))
+            noise *= deviation[rows]
+            noise += self._means(vae, z[rows], from_start[rows])
+            x[rows] = noise
+        return x
+
+    def _means(self, vae: Any, z: np.ndarray, from_start: np.ndarray) -> np.ndarray:
+        """Mean rows of draws of the prior, of some by the linear start, shape (n, d)."""
+        if self.architecture is None or not from_start.any():
+            return self._decoded(vae, z)
+        x = np.empty((len(z), self.start.n_features))
+        x[~from_start] = self._decoded(vae, z[~from_start])
+        linear = np.zeros((from_start.sum(), len(self.start.variances)))
+        q = self.start.latent_dim
+        linear[:, :q] = z[from_start, :q] * self.start.weights
+        x[from_start] = self.start.restore(linear)
+        return x
 
     @torch.inference_mode()
     def _draw_prior(self, rng: np.random.RandomState, from_start: np.ndarray) -> np.ndarray:

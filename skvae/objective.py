@@ -6,6 +6,7 @@ MixedVAE (mixed.py) in the user's.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial, reduce
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
@@ -373,9 +374,13 @@ def importance_bound(vae: Any, rows: Any, noise: Tensor) -> Tensor:
 
     noise has shape (n_draws, q) and is shared by the rows, so that a row's value does not depend
     on the rows beside it. The bound rises with n_draws; one draw gives the ELBO. Where posteriors
-    may be narrow, every fourth draw is from a standard normal.
+    may be narrow, every fourth draw is from a standard normal. Where they are exact, every draw
+    has the same weight, which is the density.
     """
     q = vae.encode(rows)
+    weigh = weigher(vae, rows, q)
+    if vae.has_exact_posterior:
+        return weigh(noise[0])
     if vae.may_be_narrow:
         share = len(noise) // _EVERY / len(noise)
         kinds = (number % _EVERY == 0 for number in range(1, len(noise) + 1))
@@ -384,7 +389,7 @@ def importance_bound(vae: Any, rows: Any, noise: Tensor) -> Tensor:
             for draw, is_free in zip(noise, kinds, strict=True)
         )
     else:
-        weights = (log_weight(vae, rows, q, draw) for draw in noise)
+        weights = (weigh(draw) for draw in noise)
     return reduce(torch.logaddexp, weights) - math.log(len(noise))
 
 
@@ -392,6 +397,14 @@ def log_weight(vae: Any, rows: Any, q: Posterior, draw: Tensor) -> Tensor:
     """Log p(x, z) - log q(z|x) per row for z of one draw."""
     z = q.sample(draw)
     return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z) - q.log_density(draw)
+
+
+def weigher(vae: Any, rows: Any, q: Posterior) -> Callable[[Tensor], Tensor]:
+    """log_weight of draws; where posteriors are exact all draws have one weight, found once."""
+    if vae.has_exact_posterior:
+        weight = log_weight(vae, rows, q, torch.zeros_like(q.mean))
+        return lambda draw: weight
+    return partial(log_weight, vae, rows, q)
 
 
 def defended_weight(

@@ -156,6 +156,7 @@ class LatentModel(nn.Module):
     center: Tensor
     spread: Tensor
     width: Tensor
+    has_exact_posterior = False  # a linear model with normal noise may say that it has
 
     # What the models do each in its own way.
     encode: Callable[[Any], Posterior]

@@ -1,11 +1,17 @@
 """A model of complete numbers answers rows with missing cells; the linear one exactly."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import multivariate_normal
 
+from skvae import linear as linear_module
+from skvae import mixed_model
 from skvae.filled import FilledModel
+from skvae.mixed import Cells, MixedVAE
 from skvae.objective import OBJECTIVES
 from tests.samples import curve, fitted, gaussian
 
@@ -204,3 +210,45 @@ def test_nothing_observed_tells_nothing(trained):
     assert FilledModel.of(trained).log_prob(nothing) == pytest.approx(0.0, abs=0.02)
     deviation = FilledModel.of(trained).posterior(nothing)[1]
     assert_allclose(deviation, 1.0, rtol=1e-6)
+
+
+def test_a_density_in_closed_form_needs_no_draws(untrained):
+    X, filled = gaps(bent(30)), FilledModel.of(untrained)
+    assert_array_equal(filled.log_prob(X, 1), filled.log_prob(X, 500))
+
+
+def test_the_sum_of_squares_says_what_the_cells_say(trained):
+    vae = FilledModel.of(trained).vae(torch.float64)
+    rows = Cells(torch.from_numpy(gaps(bent(30))))
+    eta = vae.decode(vae.encode(rows).mean)
+    assert_allclose(vae.log_likelihood(rows, eta), MixedVAE.log_likelihood(vae, rows, eta))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_draws", [None, 2])
+def test_filled_rows_take_little_more_memory_than_they_are(n_draws, dtype, monkeypatch):
+    monkeypatch.setattr(linear_module, "_BATCH_CELLS", 100_000)
+    monkeypatch.setattr(mixed_model, "N_RESAMPLING_DRAWS", 2)
+    filled = FilledModel.of(fitted(curve(300, 40), latent_dim=1, max_iter=0))
+    X = gaps(curve(20_000, 40)).astype(dtype)
+    tracemalloc.start()
+    rows = (
+        filled.impute(X)
+        if n_draws is None
+        else filled.draw_missing(X, n_draws, np.random.RandomState(0))
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (1 if n_draws is None else n_draws) * X.nbytes + X.size + 10 * 100_000
+    assert np.asarray(rows).dtype == dtype
+
+
+def test_rows_are_filled_alike_in_one_batch_and_in_many(model, monkeypatch):
+    X, filled = gaps(bent(40)), FilledModel.of(model)
+    at_once = [filled.impute(X), *filled.draw_missing(X, 3, np.random.RandomState(0))]
+    monkeypatch.setattr(linear_module, "_BATCH_CELLS", 20_000)
+    in_batches = [filled.impute(X), *filled.draw_missing(X, 3, np.random.RandomState(0))]
+    assert_allclose(in_batches[0], at_once[0])
+    for rows in (*at_once, *in_batches):
+        assert np.isfinite(rows).all()
+        assert_array_equal(rows[~np.isnan(X)], X[~np.isnan(X)])

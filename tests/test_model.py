@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.decomposition import PCA
 
-from skvae import VAETransformer, training
+from skvae import VAETransformer, linear, training
 from skvae import model as model_module
 from skvae.linear import fit_linear
 from skvae.model import N_DRAWS, Model, Stream
@@ -389,3 +390,24 @@ def test_a_mapped_file_is_fitted_as_its_rows_are(tmp_path, monkeypatch):
     assert streamed.kept_ > 0
     start = PCA(2).fit(X).score(X)
     assert streamed.score(X) > start + 0.5 * (held.score(X) - start)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kept", [True, False])
+def test_draws_take_little_more_memory_than_they_are(kept, dtype, monkeypatch):
+    monkeypatch.setattr(linear, "_BATCH_CELLS", 100_000)
+    model = fitted(curve(300, 40), max_iter=20 if kept else 0)
+    assert (model.architecture is not None) == kept
+    tracemalloc.start()
+    drawn = model.sample(20_000, np.random.RandomState(0), np.dtype(dtype))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert drawn.dtype == dtype
+    assert peak < 1.5 * drawn.nbytes
+
+
+def test_draws_do_not_depend_on_the_batches_that_make_them(model, monkeypatch):
+    at_once = model.sample(50, np.random.RandomState(0), np.dtype(np.float64))
+    monkeypatch.setattr(linear, "_BATCH_CELLS", 20_000)
+    in_batches = model.sample(50, np.random.RandomState(0), np.dtype(np.float64))
+    assert_allclose(in_batches, at_once, rtol=1e-9, atol=1e-9)
