@@ -8,14 +8,17 @@ import numpy as np
 from scipy import sparse
 
 from skvae.components import plain
+from skvae.containers import is_frame
+from skvae.excerpts import excerpt, excerpts, label
 from skvae.likelihoods import LIKELIHOODS, Gaussian, Likelihood
 from skvae.linear import LARGEST
 from skvae.mixed import Table
-from skvae.table import Schema, is_frame
+from skvae.table import Schema
 
 # The kind of a column follows its dtype (table.py). Numbers share one noise, as in PCA, where
 # nothing but numbers is there; beside other kinds, whose units differ, each has its own.
 _BY_KIND = {"boolean": "bernoulli", "category": "categorical", "ordered": "ordinal"}
+_MOST_NAMED = 5  # columns in a warning
 _FEWEST_SIZED = 20  # columns whose total can be a size factor
 
 Blocks = tuple[tuple[Likelihood, np.ndarray], ...]
@@ -29,7 +32,9 @@ def has_missing(values) -> bool:
 def refuse_empty(values, names: Sequence) -> None:
     """Raise a ValueError that names a column without any observed cell."""
     if has_missing(values) and (empty := np.isnan(values).all(0)).any():
-        raise ValueError(f"column {names[int(empty.argmax())]!r} has no observed cell; drop it.")
+        raise ValueError(
+            f"column {label(names[int(empty.argmax())])!r} has no observed cell; drop it."
+        )
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,11 @@ class Columns:
                 f"of {fewest} is required by {owner}."
             )
         if unseen:
-            counts = ", ".join(f"{count} in column {name!r}" for name, count in unseen.items())
+            counts = [f"{count} in column {label(name)!r}" for name, count in unseen.items()]
+            rest = len(counts) - _MOST_NAMED
+            listed = ", ".join(counts[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
             warnings.warn(
-                f"X has levels that fit has not seen: {counts}. They tell nothing of the codes.",
+                f"X has levels that fit has not seen: {listed}. They tell nothing of the codes.",
                 UserWarning,
                 stacklevel=5,
             )
@@ -95,7 +102,7 @@ class Columns:
             return
         for likelihood, where in self.likelihoods:
             own = values if len(self.likelihoods) == 1 else values[:, where]
-            own_names = [names[j] for j in where]
+            own_names = [label(names[j]) for j in where]
             if sparse.issparse(own):
                 _check_sparse(likelihood)
             else:
@@ -109,19 +116,21 @@ class Columns:
     def row(self, given: Mapping, names: Sequence) -> np.ndarray:
         """One row of cells that has the given values, and nothing else."""
         if not isinstance(given, Mapping) or not given:
-            raise ValueError(f"given={given!r} must be a dict of columns and their values.")
+            raise ValueError(f"given={excerpt(given)} must be a dict of columns and their values.")
         row = np.full(len(names), np.nan)
         names = list(names)
         for name, value in given.items():
             if name not in names:
-                raise ValueError(f"given names column {name!r}; the columns are {names[:20]}.")
+                raise ValueError(
+                    f"given names column {excerpt(name)}; the columns are {excerpts(names)}."
+                )
             j = names.index(name)
             if self.schema is not None and self.n_levels[j]:
                 levels = self.schema.columns[j].levels
                 if value not in levels:
                     raise ValueError(
-                        f"given {name!r}={value!r} has no support: the levels of that column are "
-                        f"{list(levels)[:20]}."
+                        f"given {label(name)!r}={excerpt(value)} has no support: the levels of "
+                        f"that column are {excerpts(levels)}."
                     )
                 row[j] = levels.index(value)
             else:
@@ -136,7 +145,7 @@ def _number(name, value) -> float:
     except (TypeError, ValueError):
         number = np.nan
     if not np.isfinite(number):
-        raise ValueError(f"given {name!r}={value!r} must be a number.")
+        raise ValueError(f"given {label(name)!r}={excerpt(value)} must be a number.")
     return number
 
 
@@ -205,9 +214,9 @@ def blocks(likelihood, names: Sequence, kinds: Sequence[str]) -> Blocks:
     for name, kind, component in zip(names, kinds, components, strict=True):
         if kind not in component.kinds:
             raise ValueError(
-                f"column {name!r} is of kind {kind!r}, and likelihood {type(component).__name__} "
-                f"is for {' and '.join(component.kinds)} columns; leave it out of `likelihood`, or "
-                "change the column's dtype."
+                f"column {label(name)!r} is of kind {kind!r}, and likelihood "
+                f"{type(component).__name__} is for {' and '.join(component.kinds)} columns; leave "
+                "it out of `likelihood`, or change the column's dtype."
             )
     distinct = {id(component): component for component in components}
     words = {key: repr(component) for key, component in distinct.items()}
@@ -235,8 +244,8 @@ def _chosen(likelihood, names: Sequence) -> dict:
     unknown = [name for name in likelihood if name not in known]
     if unknown:
         raise ValueError(
-            f"likelihood names the column {unknown[0]!r}, which X does not have; its columns are "
-            f"{list(names)[:20]}."
+            f"likelihood names the column {excerpt(unknown[0])}, which X does not have; its "
+            f"columns are {excerpts(names)}."
         )
     return {
         known[name]: each
@@ -261,7 +270,7 @@ def _component(likelihood) -> Likelihood:
     if isinstance(likelihood, str) and likelihood in LIKELIHOODS:
         return LIKELIHOODS[likelihood]()
     raise ValueError(
-        f"likelihood {likelihood!r} is unknown; use 'auto', one of {sorted(LIKELIHOODS)}, a "
+        f"likelihood {excerpt(likelihood)} is unknown; use 'auto', one of {sorted(LIKELIHOODS)}, a "
         "component such as StudentT(df=4), or {column: name or component}."
     )
 

@@ -19,10 +19,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skvae.containers import is_frame
 from skvae.estimator import VAETransformer
 from skvae.priors import Normal
 from skvae.schedules import check_count
-from skvae.table import is_frame
 
 INK, GREY, PALE = "#202124", "#80868b", "#d0d3d7"
 OURS, THEIRS = "#1f6fb4", "#d9731a"  # a blue and an orange that colour-blind eyes tell apart

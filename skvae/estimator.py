@@ -6,7 +6,6 @@ from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 import torch
 from scipy import sparse
@@ -33,6 +32,7 @@ from skvae._sklearn import (
 from skvae.annealing import ANNEALING, Annealing
 from skvae.columns import Columns, has_missing, refuse_empty
 from skvae.components import component, unless_auto
+from skvae.containers import container_of, is_frame, is_single, refuse_foreign
 from skvae.devices import PRECISIONS, is_available, resolve_device
 from skvae.diagnostics import COLLAPSED
 from skvae.filled import FilledModel
@@ -51,17 +51,9 @@ from skvae.online import fit_online
 from skvae.optimizers import OPTIMIZERS, Optimizer
 from skvae.priors import PRIORS, Normal, Prior
 from skvae.progress import progress_bar
+from skvae.refusals import first_bad_cell, refuse_non_numeric, with_nan
 from skvae.schedules import KL_SCHEDULES
-from skvae.table import (
-    Schema,
-    container_of,
-    first_bad_cell,
-    is_frame,
-    is_single,
-    refuse_non_numeric,
-    with_cells_of,
-    with_nan,
-)
+from skvae.table import Schema, matrix_of
 from skvae.training import Recipe
 
 VERSION = "0.1.0"
@@ -706,6 +698,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _read(self, X, reset, ensure_min_samples=1):
         """X as scikit-learn checks it, and its cells: NaN where missing, levels as codes."""
+        refuse_foreign(X)
         columns: Any = None if reset else self._columns
         if is_frame(X):
             columns = columns or Columns.of(X, self.likelihood)
@@ -718,6 +711,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             X = with_nan(X)
             X_in = self._checked(X, reset=reset, ensure_min_samples=ensure_min_samples)
             values = to_numpy(X_in)
+            if min(values.strides if isinstance(values, np.ndarray) else (0,)) < 0:
+                values = values.copy()  # torch has no steps back
             columns = columns or Columns.of(values, self.likelihood)
             if columns.has_codes:
                 values = columns.encode(values, name, ensure_min_samples).astype(values.dtype)
@@ -726,13 +721,23 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             self._columns = columns
         return X_in, values
 
-    def _checked(self, X, **kwargs):
-        finite = True if sparse.issparse(X) else "allow-nan"
-        dtypes = [np.float32] if is_single(X) else float_dtypes(X)
-        kwargs |= {"accept_sparse": "csr", "dtype": dtypes, "ensure_all_finite": finite}
+    def _checked(self, X, reset, ensure_min_samples):
+        rules = {
+            "accept_sparse": "csr",
+            "dtype": [np.float32] if is_single(X) else float_dtypes(X),
+            "ensure_all_finite": True if sparse.issparse(X) else "allow-nan",
+            "ensure_min_samples": ensure_min_samples,
+        }
         try:
-            return validate_data(self, X, **kwargs)
+            if is_frame(X):
+                validate_data(self, X, reset=reset, skip_check_array=True)
+                return check_array(matrix_of(X), estimator=self, input_name="X", **rules)
+            return validate_data(self, X, reset=reset, **rules)
         except (ValueError, TypeError) as error:
+            if sparse.issparse(X) and "contains NaN" in str(error):
+                raise ValueError(
+                    f"sparse rows cannot have missing cells. {first_bad_cell(X)}"
+                ) from error
             if any(cause in str(error) for cause in ("contains NaN", "contains inf", "NAType")):
                 raise ValueError(f"{error}\n{first_bad_cell(X)}") from error
             raise
@@ -784,24 +789,27 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         asked, schema = output_container(self), self._columns.schema
         if schema is not None and (asked != "default" or not schema.is_numeric):
             container = schema.container if asked == "default" else asked
-            index = getattr(given, "index", None) if container == "pandas" else None
+            index = given.index if container == container_of(given) == "pandas" else None
             restored = schema.decode(rows, index=index, container=container)
             return like(array_in, restored) if container == "numpy" else restored
         if asked != "default":
-            names = [str(name) for name in _check_feature_names_in(self)]
-            backend: Any = asked
-            return nw.from_numpy(rows, schema=names, backend=backend).to_native()
+            return self._schema().framed(rows, asked)
         return like(array_in, rows)
 
     def _filled(self, X, X_in, values, rows):
-        """Rows in the container of X, with its observed cells."""
-        if not is_frame(X):
-            X_np = to_numpy(X_in)
-            return like(X_in, rows.astype(X_np.dtype, copy=False))
-        schema = self._columns.schema or Schema.of(X)
-        index = getattr(X, "index", None)
-        filled = schema.decode(rows, index=index, container=container_of(X))
-        return with_cells_of(X, filled, np.isnan(values))
+        """Rows in the container of X, with its observed cells; of arrays in that asked for."""
+        schema, missing = self._schema(), np.isnan(values)
+        if is_frame(X):
+            return schema.fill(X, missing, rows)
+        asked = output_container(self)
+        if asked != "default":
+            return schema.framed(schema.fill(to_numpy(X_in), missing, rows), asked)
+        given = X if isinstance(X, np.ndarray) else to_numpy(X_in)
+        return like(X_in, schema.fill(given, missing, rows))
+
+    def _schema(self):
+        """What the columns hold: numbers where fit has not told them apart."""
+        return self._columns.schema or Schema.of_numbers(_check_feature_names_in(self))
 
     def _labels(self, columns=None):
         """Names of the columns, or their positions."""

@@ -10,7 +10,9 @@ import pytest
 from polars.testing import assert_frame_equal as assert_polars_equal
 from scipy import sparse
 
-from skvae.table import Schema, container_of, first_bad_cell, is_frame, refuse_non_numeric
+from skvae.containers import container_of, is_frame
+from skvae.refusals import first_bad_cell, refuse_non_numeric
+from skvae.table import Schema
 
 NUMBERS = [1.5, 2.5]
 TAKEN = {
