@@ -92,7 +92,7 @@ class Columns:
             warnings.warn(
                 f"X has levels that fit has not seen: {listed}. They tell nothing of the codes.",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
         return values
 

@@ -1,7 +1,6 @@
 """VAETransformer: the parameters, the checks of what comes in, the names of what goes out."""
 
 import warnings
-from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
@@ -29,6 +28,7 @@ from skvae._sklearn import (
     output_container,
     to_numpy,
 )
+from skvae.ambient import asking, learning
 from skvae.annealing import ANNEALING, Annealing
 from skvae.columns import Columns, has_missing, refuse_empty
 from skvae.components import component, unless_auto
@@ -305,6 +305,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.verbose = verbose
         self.random_state = random_state
 
+    @learning
     def fit(self, X, y=None, sample_weight=None):
         """Fit the model.
 
@@ -335,28 +336,28 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self._validate_params()
         previous = self._model if self.warm_start and self.__sklearn_is_fitted__() else None
         curves = ([], [], []) if previous is None else self._curves()
-        with self._or_as_before():
-            left = None if previous is None else self._left
-            if previous is None:
-                self._forget()
-            X_in, X, weight = self._validate(X, sample_weight, reset=previous is None)
-            options = self._options(X, weight, previous)
-            if options.recipe.objective.is_deterministic and self.prior == "normal":
-                # Nothing has made its codes normal.
-                options = replace(options, prior=PRIORS["ex_post"]())
-            with progress_bar(self.verbose) as report:
-                try:
-                    model, record = fit_model(X, weight, options, previous, report, left)
-                except DivergenceError as error:
-                    raise DivergenceError(f"{error}; {self._farthest(X)}") from error
-            if record.interrupted and inside_search():
-                raise KeyboardInterrupt
-            self._publish(X_in, model, record, (X, weight), curves)
-            self._online, self._seed = None, options.seed
-            self._left = record.left if self.warm_start else None
+        left = None if previous is None else self._left
+        if previous is None:
+            self._forget()
+        X_in, X, weight = self._validate(X, sample_weight, reset=previous is None)
+        options = self._options(X, weight, previous)
+        if options.recipe.objective.is_deterministic and self.prior == "normal":
+            # Nothing has made its codes normal.
+            options = replace(options, prior=PRIORS["ex_post"]())
+        with progress_bar(self.verbose) as report:
+            try:
+                model, record = fit_model(X, weight, options, previous, report, left)
+            except DivergenceError as error:
+                raise DivergenceError(f"{error}; {self._farthest(X)}") from error
+        if record.interrupted and inside_search():
+            raise KeyboardInterrupt
+        self._publish(X_in, model, record, (X, weight), curves)
+        self._online, self._seed = None, options.seed
+        self._left = record.left if self.warm_start else None
         self._warn(model, record)
         return self
 
+    @learning
     def partial_fit(self, X, y=None, sample_weight=None):
         """Learn from one more batch of rows, in one pass.
 
@@ -390,18 +391,18 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         curves = ([], [], []) if first else self._curves()
         n_seen = 0 if first else self.n_samples_
         previous = None if first else (self._model, self._online)
-        with self._or_as_before():
-            X_in, X, weight = self._validate(X, sample_weight, reset=first)
-            options = self._options(X, weight, None if first else self._model)
-            options.check_online()
-            try:
-                model, record, online = fit_online(X, weight, options, previous)
-            except DivergenceError as error:
-                raise DivergenceError(f"{error}; {self._farthest(X)}") from error
-            self._publish(X_in, model, record, (X, weight), curves, n_seen)
-            self._online, self._seed, self._left = online, options.seed, None
+        X_in, X, weight = self._validate(X, sample_weight, reset=first)
+        options = self._options(X, weight, None if first else self._model)
+        options.check_online()
+        try:
+            model, record, online = fit_online(X, weight, options, previous)
+        except DivergenceError as error:
+            raise DivergenceError(f"{error}; {self._farthest(X)}") from error
+        self._publish(X_in, model, record, (X, weight), curves, n_seen)
+        self._online, self._seed, self._left = online, options.seed, None
         return self
 
+    @asking
     def transform(self, X):
         """Reduce rows to codes: deterministic, each row on its own.
 
@@ -419,6 +420,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         (codes,) = self._ask(X, lambda model, rows: (model.codes(rows, self.whiten),))
         return like(X_in, codes)
 
+    @asking
     def inverse_transform(self, X):
         """Reconstruct rows from codes.
 
@@ -436,6 +438,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         codes_in, codes = self._check_codes(X)
         return self._restored(codes_in, self._model.reconstruct(codes, self.whiten), X)
 
+    @asking
     def encode(self, X):
         """Posterior of rows in the prior's coordinates.
 
@@ -454,6 +457,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         mean, std = self._ask(X, lambda model, rows: model.posterior(rows))
         return like(X_in, mean), like(X_in, std)
 
+    @asking
     def decode(self, Z):
         """Mean rows of points in the prior's coordinates.
 
@@ -470,6 +474,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         codes_in, codes = self._check_codes(Z)
         return self._restored(codes_in, self._model.decode(codes), Z)
 
+    @asking
     def sample(self, n_samples=1, random_state=None, *, given=None):
         """Draw rows from the model, noise included.
 
@@ -505,6 +510,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             rows = self._model_with_missing().sample_given(row, self._labels(), int(n_samples), rng)
         return self._restored(self.mean_, rows.astype(self._dtype, copy=False))
 
+    @asking
     def impute(self, X, n_draws=None, random_state=None):
         """Fill missing cells.
 
@@ -546,6 +552,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         drawn = model.draw_missing(values, int(n_draws), check_random_state(random_state))
         return [self._filled(X, X_in, values, rows) for rows in drawn]
 
+    @asking
     def score_samples(self, X, *, n_draws=32):
         """Log-likelihood of each row, as an importance-weighted lower bound.
 
@@ -571,6 +578,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         X_in, X = self._check_rows(X, "score_samples")
         return like(X_in, self._log_prob(X, int(n_draws)))
 
+    @asking
     def score(self, X, y=None):
         """Mean log-likelihood per row; see `score_samples`.
 
@@ -589,6 +597,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         X = self._check_rows(X, "score")[1]
         return float(self._log_prob(X).mean(dtype=np.float64))
 
+    @asking
     def loadings(self, X=None):
         """What moving along a code does to the columns: the mean Jacobian of the decoder.
 
@@ -627,6 +636,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         return pd.DataFrame(values, index=self.get_feature_names_out(), columns=cells)
 
+    @asking
     def diagnostics(self, X, *, n_draws=32):
         """What rows say of the posterior: which codes carry something, how loose the bound is.
 
@@ -880,16 +890,6 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         options.check()
         return options
 
-    @contextmanager
-    def _or_as_before(self):
-        """Leave the estimator as it was where what is inside fails: nothing is lost."""
-        before = self.__dict__.copy()
-        try:
-            yield
-        except BaseException:
-            self.__dict__ = before
-            raise
-
     def _forget(self):
         learned = [name for name in vars(self) if name.endswith("_") and name[0] != "_"]
         for name in (*learned, "_model", "_online", "_seed", "_left", "_dtype", "_columns"):
@@ -940,7 +940,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 f"latent_dim={model.latent_dim} is above the rank of the data, {rank}: the last "
                 f"{model.latent_dim - rank} codes are always 0. Use latent_dim={rank} or less.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         collapsed = model.collapsed
         if len(collapsed):
@@ -951,21 +951,21 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 "(kl_schedule='linear'), or use latent_dim="
                 f"{max(1, model.latent_dim - len(collapsed))}.",
                 CollapseWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         if record.interrupted:
             warnings.warn(
                 f"fit was interrupted after pass {len(record.losses)}; the best model so far is "
                 "kept. Set max_iter for a shorter fit.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         elif not record.converged:
             warnings.warn(
                 f"training ended with its budget, after {len(record.losses)} passes, before the "
                 "held-out bound had settled; raise max_iter for a better model.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _names(self):

@@ -454,7 +454,8 @@ def linear_record(
     kind: type[Model], start, X, weight: np.ndarray | None, is_own: bool = True
 ) -> Record:
     """A fit without training: one pass, that of the closed form."""
-    loss = torch.tensor(start.log_jacobian - kind.start_score(start, X, weight, is_own))
+    score = kind.start_score(start, X, weight, is_own)
+    loss = torch.tensor(start.log_jacobian - score, dtype=torch.float64)
     return Record(losses=[loss], n_passes=1, converged=True)
 
 

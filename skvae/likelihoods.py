@@ -784,7 +784,7 @@ class Poisson(Likelihood):
     def with_drawn_size(self, block, eta, generator):
         if self.size_factor is not True:
             return eta
-        place = 100.0 * torch.rand(len(eta), generator=generator, device=eta.device)
+        place = 100.0 * eta.new_empty(len(eta), dtype=torch.float32).uniform_(generator=generator)
         below = place.long().clamp(max=99)
         low, high = block.totals[below], block.totals[below + 1]
         log_total = low + (place - below).to(low) * (high - low)

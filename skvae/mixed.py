@@ -122,8 +122,10 @@ class Cells(NamedTuple):
         """Rows as the steps of the training see them: in some batches with cells hidden."""
         parts = index.split(size)
         # All at once, so that no step has to wait for the device.
-        draws = torch.rand(len(parts), 2, generator=generator, device=index.device).tolist()
-        for part, (rate, luck) in zip(parts, draws, strict=True):
+        draws = torch.empty(len(parts), 2, dtype=torch.float32, device=index.device)
+        for part, (rate, luck) in zip(
+            parts, draws.uniform_(generator=generator).tolist(), strict=True
+        ):
             rows = self.take(part).drawn(generator)
             yield rows if luck >= self.masked_share else rows._hiding(rate, generator)
 

@@ -230,7 +230,7 @@ class Model:
         if self.architecture is None:
             return linear.numpy()
         bound = importance_bound(vae, rows, draws).cpu()
-        return mixture(bound, linear, torch.tensor(self.start_weight).double()).numpy()
+        return mixture(bound, linear, torch.tensor(self.start_weight, dtype=torch.float64)).numpy()
 
     @torch.inference_mode()
     def sample(self, n_samples: int, rng: np.random.RandomState, dtype: np.dtype) -> np.ndarray:
@@ -357,8 +357,10 @@ class Model:
 
 def shared_draws(latent_dim: int, n_draws: int = N_DRAWS) -> Tensor:
     """Standard normal draws that all rows and all models share, shape (n_draws, q)."""
-    generator = torch.Generator().manual_seed(DRAWS_SEED)
-    return torch.randn(n_draws, latent_dim, generator=generator).double()
+    generator = torch.Generator("cpu").manual_seed(DRAWS_SEED)
+    # Drawn in single precision, which gives the numbers that scores have always had.
+    draws = torch.empty(n_draws, latent_dim, dtype=torch.float32, device="cpu")
+    return draws.normal_(generator=generator).double()
 
 
 def collected(n_rows: int, parts: Iterable[Tensor]) -> np.ndarray:

@@ -271,9 +271,11 @@ class MixturePrior(nn.Module):
 
     def __init__(self, n_components: int, latent_dim: int) -> None:
         super().__init__()
-        self.logits = nn.Parameter(torch.zeros(n_components))
-        self.means = nn.Parameter(torch.zeros(n_components, latent_dim))
-        self.factors = nn.Parameter(torch.zeros(n_components, latent_dim, latent_dim))
+        self.logits = nn.Parameter(torch.zeros(n_components, dtype=torch.float32))
+        self.means = nn.Parameter(torch.zeros(n_components, latent_dim, dtype=torch.float32))
+        self.factors = nn.Parameter(
+            torch.zeros(n_components, latent_dim, latent_dim, dtype=torch.float32)
+        )
 
     def log_prob(self, z: Tensor, vae: Any = None) -> Tensor:
         """Log-density of points (n, q), nats, shape (n,)."""
@@ -319,8 +321,8 @@ class VampPrior(nn.Module):
 
     def __init__(self, n_components: int, n_inputs: int) -> None:
         super().__init__()
-        self.logits = nn.Parameter(torch.zeros(n_components + 1))
-        self.pseudo_inputs = nn.Parameter(torch.zeros(n_components, n_inputs))
+        self.logits = nn.Parameter(torch.zeros(n_components + 1, dtype=torch.float32))
+        self.pseudo_inputs = nn.Parameter(torch.zeros(n_components, n_inputs, dtype=torch.float32))
 
     def log_prob(self, z: Tensor, vae: Any) -> Tensor:
         """Log-density of points (n, q), nats, shape (n,)."""

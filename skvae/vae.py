@@ -255,7 +255,8 @@ class LatentModel(nn.Module):
         """What a branch adds. Half the width of numbers is for its products, and for them alone."""
         if not (self.training and self.in_bfloat16):
             return body(x)
-        with torch.autocast(x.device.type, torch.bfloat16):
+        # Inside an autocast of others a cache would outlive the weights that it was made of.
+        with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
             return body(x).to(x.dtype)
 
     def apart(self) -> AbstractContextManager[None]:
