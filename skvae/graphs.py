@@ -115,9 +115,7 @@ class Captured:
             return self.graph_type(function, inputs, self.generator)
         except RuntimeError as error:
             warnings.warn(_UNCAPTURED.format(error), RuntimeWarning, stacklevel=2)
-            # What a failed capture has cost is not paid again by the next training.
-            GRAPHS.pop(self.generator.device.type, None)
-            self.graph_type = None
+            self.graph_type = None  # of this training: the next may be one that can be held
             return None
 
 

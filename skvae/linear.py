@@ -9,7 +9,7 @@ outside them is its residual energy. Shapes: n rows, d columns, k directions kep
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from threading import Lock
+from threading import Lock, Timer, current_thread
 from typing import NamedTuple
 
 import joblib
@@ -33,8 +33,10 @@ _LEAST_SIGNAL = 1e-6
 # latent_dim="auto" looks at no more units than this, on this many folds.
 _MAX_AUTO_DIM = 32
 _N_FOLDS = 5
-# Spectra that are remembered may take this much memory together.
+# Spectra that are remembered may take this much memory together, and for so long after the last
+# was asked for: where a fit takes longer than that, its spectrum is a small part of it.
 _SHARED_BYTES = 2**27
+_SHARED_SECONDS = 60.0
 # Squares of larger values, and their sums, are not numbers any more.
 LARGEST = 1e153
 # Cells of a dense batch: 32 MB in float64, whatever the number of columns.
@@ -186,12 +188,16 @@ class Spectrum(NamedTuple):
 
 
 class Spectra:
-    """Spectra of the rows seen last: a search fits the same rows for every candidate."""
+    """Spectra of the rows seen last: a search fits the same rows for every candidate.
 
-    def __init__(self, most_bytes: int = _SHARED_BYTES) -> None:
-        self.most_bytes = most_bytes
+    Nobody says when a search has ended, so they are forgotten when none was asked for in a while.
+    """
+
+    def __init__(self, most_bytes: int = _SHARED_BYTES, seconds: float = _SHARED_SECONDS) -> None:
+        self.most_bytes, self.seconds = most_bytes, seconds
         self._known: OrderedDict[str, Spectrum] = OrderedDict()
         self._lock = Lock()
+        self._end: Timer | None = None
 
     def of(self, X, sample_weight: np.ndarray | None, limit: int, rng) -> Spectrum:
         """The spectrum of rows, found or remembered; rng ends in the same state either way."""
@@ -205,7 +211,22 @@ class Spectra:
             self._known[key] = spectrum
             while sum(known.n_bytes for known in self._known.values()) > self.most_bytes:
                 self._known.popitem(last=False)
+            self._forget_later()
         return spectrum
+
+    def _forget_later(self) -> None:
+        """Forget everything after so many seconds, counted from now."""
+        if self._end is not None:
+            self._end.cancel()
+        self._end = Timer(self.seconds, self._forget)
+        self._end.daemon = True
+        self._end.start()
+
+    def _forget(self) -> None:
+        with self._lock:
+            if self._end is current_thread():  # and nobody has asked in between
+                self._known.clear()
+                self._end = None
 
 
 def find_spectrum(X, sample_weight: np.ndarray | None, limit: int, rng) -> Spectrum:
