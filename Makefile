@@ -4,20 +4,24 @@ VENV ?= .venv
 DATA ?=
 WORKERS ?= logical
 
+OLDEST ?= .venv-oldest
+TESTS ?=
+
 PY := $(VENV)/bin/python
+SETTINGS = $(PY) -m tests.settings --workers $(WORKERS)
 PYTEST = $(PY) -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal
 INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # As many workers as cores, each of one thread; four at most, for each imports torch. WORKERS=0 runs in one process.
 # Threads of torch wait by spinning: beside a busy neighbour two are many times slower than one, and on tables as small as
 # these one is as fast.
-demo test test-slow docs: export OMP_NUM_THREADS ?= 1
+demo test test-slow test-order test-busy test-oldest test-mutants docs: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow bench docs clean
+.PHONY: help demo test test-slow test-order test-isa test-busy test-oldest test-mutants bench docs clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 demo: $(VENV)/.installed-bench ## PCA against VAETransformer on digits, or on a table of yours: make demo DATA=file.csv
 	$(PY) -m benchmarks.demo --output demo.png $(if $(DATA),--data "$(DATA)")
@@ -30,6 +34,21 @@ test: $(VENV)/.installed-test ## lint, types, tests, the examples in docstrings,
 
 test-slow: $(VENV)/.installed-test ## the tests that the default run leaves out
 	$(PYTEST) -m slow
+
+test-order: $(VENV)/.installed-test ## the tests in random order, three times; a table. TESTS= chooses files
+	$(SETTINGS) order $(TESTS)
+
+test-isa: $(VENV)/.installed-test ## numerical tests by the instructions of other processors, one and two threads; a table
+	$(SETTINGS) isa $(TESTS)
+
+test-busy: $(VENV)/.installed-test ## the tests beside a loop on every core
+	$(SETTINGS) busy $(TESTS)
+
+test-oldest: $(OLDEST)/.installed ## the tests with the oldest packages that pyproject.toml allows, in an environment of their own
+	$(OLDEST)/bin/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal $(TESTS)
+
+test-mutants: $(VENV)/.installed-test ## changes that tests must notice: every one has to make a test of its module fail
+	$(PY) -m tests.mutants
 
 bench: $(VENV)/.installed-bench ## the benchmark, and the tables and figures of README.md and docs/
 	$(PY) -m benchmarks
@@ -58,4 +77,11 @@ $(VENV)/.installed-torch: constraints.txt | $(PY)
 $(VENV)/.installed-%: $(VENV)/.installed-torch pyproject.toml
 	@echo "installing skvae[$*] into $(VENV), once"
 	$(INSTALL) --editable '.[$*]'
+	@touch $@
+
+$(OLDEST)/.installed: constraints-oldest.txt pyproject.toml
+	@echo "installing the oldest packages into $(OLDEST), once"
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-oldest.txt torch
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-oldest.txt --editable '.[test]'
 	@touch $@

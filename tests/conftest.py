@@ -4,21 +4,44 @@ import os
 
 os.environ["SCIPY_ARRAY_API"] = "1"  # scipy reads it once, when it is first imported
 
+import random
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 
 from skvae import VAETransformer
+from tests.rounding import OtherSums
 
 
-def pytest_collection_modifyitems(items):
-    if torch.cuda.is_available():
-        return
-    for item in items:
-        if item.get_closest_marker("gpu"):
-            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+def pytest_addoption(parser):
+    parser.addoption("--order", type=int, help="run tests and their files in the order of a seed")
+    parser.addoption("--rounding", type=int, help="round products by a seed (tests/rounding.py)")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+    if config.option.order is not None:
+        shuffle(items, random.Random(config.option.order))
+
+
+def shuffle(items, generator):
+    """Files in random order, and the tests of each: fixtures of a file are made once."""
+    place = {path: generator.random() for path in sorted({item.path for item in items})}
+    generator.shuffle(items)
+    items.sort(key=lambda item: place[item.path])
+
+
+@pytest.fixture(autouse=True)
+def _rounding(request):
+    seed = request.config.option.rounding
+    with nullcontext() if seed is None else OtherSums(seed):
+        yield
 
 
 @pytest.fixture(scope="session")

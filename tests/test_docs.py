@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,22 @@ def test_links_to_files_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_links_of_the_readme_work_where_only_the_readme_is():
+    address = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+    pictures = address.replace("github.com", "raw.githubusercontent.com") + "/main/"
+    text = (ROOT / "README.md").read_text()
+    names = re.findall(r"(!?)\[[^\]]*\]\[([^\]]+)\]", text)
+    targets = dict(re.findall(r"^\[(.+)\]: (\S+)$", text, re.MULTILINE))
+    assert names
+    assert "](" not in text
+    for is_picture, name in names:
+        start = pictures if is_picture else f"{address}/blob/main/"
+        assert targets[name].startswith(start)
+    for target in targets.values():
+        path = target.removeprefix(pictures).removeprefix(f"{address}/blob/main/")
+        assert (ROOT / path).is_file(), target
 
 
 @pytest.mark.parametrize("page", report.PAGES)
