@@ -28,6 +28,21 @@ def test_auto_is_a_device_that_is_there():
     assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def test_auto_takes_a_gpu_and_others_go_by_their_number(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_device("auto").type == "cuda"
+    assert resolve_device("cuda:1").index == 1
+    with pytest.raises(ValueError, match="is not there"):
+        resolve_device("cuda:2")
+
+
+def test_rows_may_take_half_of_what_a_gpu_has_free(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 4000))
+    assert room_for_rows(torch.device("cuda"), 7) == 500
+    assert room_for_rows(torch.device("cpu"), 7) == 7
+
+
 def test_the_cpu_is_always_there():
     assert resolve_device("cpu") == torch.device("cpu")
 

@@ -22,6 +22,7 @@ def test_bar_shows_passes_bound_gain_and_time(capsys):
     assert "6/8" in last
     assert "bound -6.50, over PCA +1.00 nats" in last
     assert "<" in last  # elapsed<remaining
+    assert "pass" in last  # per second
 
 
 def test_the_end_of_a_fit_may_come_early(capsys):
