@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae.objective import log_weight
+from skvae.importance import importance_bound, log_weight
 
 ACTIVE_VARIANCE = 0.01  # a unit is active if its posterior mean varies more (Burda et al., 2016)
 COLLAPSED = 0.01  # nats of KL below which a unit says nothing
@@ -109,7 +109,7 @@ def diagnose(vae: Any, rows: Any, draws: Tensor) -> Diagnosis:
         (q.mean.var(0) > ACTIVE_VARIANCE).numpy(force=True),
         float((pairs.diagonal() - aggregate).mean()),
         float(weights.mean()),
-        float((weights.logsumexp(0) - math.log(len(draws))).mean()),
+        float(importance_bound(vae, rows, draws).mean()),
     )
 
 

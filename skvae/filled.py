@@ -18,7 +18,7 @@ from skvae.linear import ProbabilisticPCA
 from skvae.mixed import Cells, MixedStart, MixedVAE, Part
 from skvae.mixed_model import MixedModel
 from skvae.model import Model
-from skvae.vae import VAE, Posterior, Rows
+from skvae.vae import GUARDED, VAE, Posterior, Rows
 
 
 class FilledStart(MixedVAE):
@@ -32,7 +32,7 @@ class FilledVAE(MixedVAE):
 
     components: Tensor
     start_log_variance: Tensor
-    may_be_narrow = True  # nothing was trained on rows with missing cells
+    proposals = GUARDED  # nothing was trained on rows with missing cells
 
     def __init__(self, start: MixedStart, pca: ProbabilisticPCA, vae: VAE) -> None:
         super().__init__(start)

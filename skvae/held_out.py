@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from skvae.objective import explained, importance_bound, log_weight, mixture, shrinkage_undone
+from skvae.importance import importance_bound, log_weight, mixture
+from skvae.objective import explained, shrinkage_undone
 from skvae.optimizers import AdamW, Part
 from skvae.vae import LatentModel, Posterior, Rows
 
@@ -90,7 +91,7 @@ class HeldOut:
             seen,
             start,
             Look(bound, bound + kl, kl, _shared_noise(start)),
-            torch.logsumexp(weights, 0) - math.log(n_draws),
+            importance_bound(start, rows, draws),
             start.log_likelihood(rows, drawn) - start_kl,
             start.squared_error(rows, start.reconstruct(codes)),
             noise,

@@ -33,6 +33,8 @@ from skvae.vae import (
 )
 
 _BEND = 6.0  # standard deviations toward which inputs of the encoder's branch bend
+# Of draws in turn: the posterior, and bridges to where rare levels are far likelier.
+_BRIDGED = (1.0, 0.5, 1.0, 0.125, 1.0, 0.25, 1.0, 0.0)
 _CELL_COST = 20_000
 _PART_CELLS = 262_144  # of what features add to a precision, held at a time
 DISPERSION_RATE = 1.0  # share of the learning rate
@@ -262,6 +264,13 @@ class MixedVAE(LatentModel):
     @property
     def n_inputs(self) -> int:
         return len(self.owner)
+
+    @property
+    def proposals(self) -> tuple[float, ...]:
+        """Only where all columns are normal is the start's posterior exact."""
+        if all(block.likelihood.is_gaussian for block in self.blocks):
+            return super().proposals
+        return _BRIDGED
 
     def inputs(self, rows: Cells) -> Tensor:
         """What `encode_inputs` takes, of rows: centred features, missing ones as expected."""

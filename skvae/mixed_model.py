@@ -16,11 +16,11 @@ from torch import Tensor
 
 from skvae.diagnostics import CodeUse, Diagnosis, code_use, diagnose
 from skvae.heads import fit_mixed
+from skvae.importance import Proposals, importance_bound, places, weigher
 from skvae.likelihoods import Gaussian, noise_variance
 from skvae.linear import Spectra, batches
 from skvae.mixed import MASKED_SHARE, Cells, MixedStart, MixedVAE, Table, branch_sizes, constants_of
 from skvae.model import HIDDEN_CELLS, N_DRAWS, N_HELD, Model, collected, shared_draws, to_numpy
-from skvae.objective import importance_bound, weigher
 
 N_RESAMPLING_DRAWS = 128  # from each component, of which multiple imputations are chosen
 N_CONDITIONAL_DRAWS = 1024
@@ -303,18 +303,19 @@ def _resample(components, rows: Cells, n_chosen: int, n_draws: int, generator):
     weights = []
     for vae, log_share in components:
         q = vae.encode(rows)
-        weigh = weigher(vae, rows, q)
+        proposals = Proposals(q, places(vae, n_draws))
+        weigh = weigher(vae, rows, proposals)
         z = q.mean.new_empty((*shape, q.mean.shape[1]))
         top = q.mean.new_full(shape, -torch.inf)
-        for _ in range(n_draws):
-            draw = rows.draw_noise(vae.latent_dim, generator)
-            weight = weigh(draw) + log_share
+        for number in range(n_draws):
+            drawn = proposals.draw(number, rows.draw_noise(vae.latent_dim, generator))
+            weight = weigh(drawn) + log_share
             weights.append(weight)
             uniform = torch.rand(shape, generator=generator, device=top.device, dtype=top.dtype)
             perturbed = weight - torch.log(-torch.log(uniform.clamp(1e-300, 1 - 1e-16)))
             better = perturbed > top
             top = torch.where(better, perturbed, top)
-            z = torch.where(better[..., None], q.sample(draw), z)
+            z = torch.where(better[..., None], drawn, z)
         for i in range(n_chosen):
             values = torch.from_numpy(_drawn(vae, vae.decode(z[i]), generator, rows.values)).to(
                 top.device

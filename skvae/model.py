@@ -15,8 +15,8 @@ from torch import Tensor
 
 from skvae.devices import room_for_rows, send
 from skvae.diagnostics import COLLAPSED, START_USE, CodeUse, Diagnosis, diagnose
+from skvae.importance import importance_bound, mixture
 from skvae.linear import FINE_TAIL, Spectra, batches, fit_linear
-from skvae.objective import importance_bound, mixture
 from skvae.priors import Prior
 from skvae.vae import VAE, Rows, branch_sizes
 

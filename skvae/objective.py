@@ -1,4 +1,4 @@
-"""What training maximises and what scoring reports: the evidence lower bound and its relatives.
+"""What training maximises: the evidence lower bound and its relatives.
 
 All in nats per row, summed over columns. A model is anything that encodes rows, decodes latent
 points and knows the log-likelihood of rows given what was decoded: VAE (vae.py) in scaled units,
@@ -6,8 +6,7 @@ MixedVAE (mixed.py) in the user's.
 """
 
 import math
-from collections.abc import Callable
-from functools import partial, reduce
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
@@ -19,7 +18,6 @@ from skvae.vae import Posterior
 
 POINT_WEIGHT = 0.5  # of the likelihood of rows that are decoded from their point codes
 _PAIRED_ROWS = 256  # of a batch, between which every pair is compared
-_EVERY = 4  # of so many draws one is no posterior's, where that may be too narrow
 
 
 class Terms(NamedTuple):
@@ -367,67 +365,6 @@ def shrinkage_undone(mean_variance: Tensor) -> Tensor:
     for probabilistic PCA 1 / (1 - v) is Tipping & Bishop's optimal reconstruction.
     """
     return 1.0 / (1.0 - mean_variance).clamp(min=1e-2)
-
-
-def importance_bound(vae: Any, rows: Any, noise: Tensor) -> Tensor:
-    """Importance-weighted bound on log p(x) per row (Burda, Grosse & Salakhutdinov, 2016).
-
-    noise has shape (n_draws, q) and is shared by the rows, so that a row's value does not depend
-    on the rows beside it. The bound rises with n_draws; one draw gives the ELBO. Where posteriors
-    may be narrow, every fourth draw is from a standard normal. Where they are exact, every draw
-    has the same weight, which is the density.
-    """
-    q = vae.encode(rows)
-    weigh = weigher(vae, rows, q)
-    if vae.has_exact_posterior:
-        return weigh(noise[0])
-    if vae.may_be_narrow:
-        share = len(noise) // _EVERY / len(noise)
-        kinds = (number % _EVERY == 0 for number in range(1, len(noise) + 1))
-        weights = (
-            defended_weight(vae, rows, q, draw, is_free, share)
-            for draw, is_free in zip(noise, kinds, strict=True)
-        )
-    else:
-        weights = (weigh(draw) for draw in noise)
-    return reduce(torch.logaddexp, weights) - math.log(len(noise))
-
-
-def log_weight(vae: Any, rows: Any, q: Posterior, draw: Tensor) -> Tensor:
-    """Log p(x, z) - log q(z|x) per row for z of one draw."""
-    z = q.sample(draw)
-    return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z) - q.log_density(draw)
-
-
-def weigher(vae: Any, rows: Any, q: Posterior) -> Callable[[Tensor], Tensor]:
-    """log_weight of draws; where posteriors are exact all draws have one weight, found once."""
-    if vae.has_exact_posterior:
-        weight = log_weight(vae, rows, q, torch.zeros_like(q.mean))
-        return lambda draw: weight
-    return partial(log_weight, vae, rows, q)
-
-
-def defended_weight(
-    vae: Any, rows: Any, q: Posterior, draw: Tensor, is_free: bool, share: float
-) -> Tensor:
-    """Log p(x, z) - log((1 - share) q(z|x) + share N(z; 0, I)) for z of one draw, from q or free.
-
-    A few draws from a posterior that is too narrow have weights without bound; a mixture of
-    proposals keeps them finite (Hesterberg, 1995), and the density of all of them counts for each
-    draw (Veach & Guibas, 1995).
-    """
-    z = draw.expand_as(q.mean) if is_free else q.sample(draw)
-    log_weights = torch.tensor([1.0 - share, share], dtype=torch.float64).log()
-    free = -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
-    proposed = torch.logaddexp(q.log_prob(z) + log_weights[0], free + log_weights[1])
-    return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z) - proposed
-
-
-def mixture(log_prob: Tensor, start_log_prob: Tensor, start_weight: Tensor) -> Tensor:
-    """log((1 - w) p + w p_start) per row: the defensive mixture (Hesterberg, 1995)."""
-    return torch.logaddexp(
-        log_prob + torch.log1p(-start_weight), start_log_prob + torch.log(start_weight)
-    )
 
 
 def _weighted(rows: Any, values: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ from skvae.priors import Prior
 
 # Inputs of the branches bend toward this many standard deviations: far rows see the linear path.
 _BEND = 6.0
+# Where draws for rows come from where posteriors were not trained as such.
+GUARDED = (1.0, 1.0, 1.0, 0.0)
 NOISE_FLOOR = 1e-7  # float32 cannot tell rows apart below it
 LINEAR_RATE = 0.1  # share of the learning rate that the linear path gets
 # Largest factor, as a logarithm, by which a branch may change a posterior variance.
@@ -133,6 +135,22 @@ class Posterior(NamedTuple):
         """Log q(z|x) per row for z = sample(noise)."""
         return -0.5 * (noise.square() + self._log_determinants() + _LOG_2PI).sum(-1)
 
+    def bridge(self, t: float) -> "Posterior":
+        """The normal whose density is proportional to q^t N(0, I)^(1 - t); 1 is q itself."""
+        if t == 1.0:
+            return self
+        told = torch.exp(-self.log_variance)
+        if self.root is None:
+            precision = 1.0 - t + t * told
+            return Posterior(t * told * self.mean / precision, -precision.log())
+        identity = torch.eye(self.mean.shape[1], dtype=told.dtype, device=told.device)
+        inverse = torch.linalg.solve_triangular(self.root, identity, upper=True)
+        own = inverse.mT @ (told[..., None] * inverse)
+        triangle = torch.linalg.cholesky((1.0 - t) * identity + t * own)
+        mean = torch.cholesky_solve(t * own @ self.mean[..., None], triangle)[..., 0]
+        root = torch.linalg.solve_triangular(triangle, identity, upper=False).mT
+        return Posterior(mean, torch.zeros_like(mean), root)
+
     def detach(self) -> "Posterior":
         """The same posterior, from which no gradient reaches the encoder."""
         root = None if self.root is None else self.root.detach()
@@ -197,9 +215,12 @@ class LatentModel(nn.Module):
         raise NotImplementedError
 
     @property
-    def may_be_narrow(self) -> bool:
-        """Whether posteriors were not trained as such: those of an autoencoder are fitted."""
-        return bool(self.width.any())
+    def proposals(self) -> tuple[float, ...]:
+        """Where draws for rows come from in turn: 1 is the posterior, 0 a standard normal.
+
+        Posteriors that were not trained as such, as those of an autoencoder, may be too narrow.
+        """
+        return GUARDED if self.width.any() else (1.0,)
 
     @property
     def likelihood_cost(self) -> int:

@@ -4,6 +4,7 @@ import os
 
 os.environ["SCIPY_ARRAY_API"] = "1"  # scipy reads it once, when it is first imported
 
+import math
 import random
 import warnings
 from contextlib import nullcontext
@@ -13,7 +14,11 @@ import pytest
 import torch
 
 from skvae import VAETransformer
+from skvae.first_weights import build
+from skvae.linear import fit_linear
+from skvae.vae import VAE, branch_sizes
 from tests.rounding import OtherSums
+from tests.samples import SMALL, gaussian, projected
 
 
 def pytest_addoption(parser):
@@ -69,3 +74,29 @@ def trained(curve):
 def linear(curve):
     """A model of the curve that stayed at the linear start; not to be fitted again."""
     return VAETransformer(2, max_iter=0).fit(curve)
+
+
+@pytest.fixture(params=[(60, 8), (12, 30)], ids=str)
+def start_and_rows(request):
+    X = gaussian(*request.param)
+    start = fit_linear(X, 3)
+    return start, projected(start, X)
+
+
+@pytest.fixture
+def start_log_prob(start_and_rows):
+    """Of the start's one normal density, that of its noise variance; with few rows, a half."""
+    start, (x, residual, _) = start_and_rows
+    q, d, noise = start.latent_dim, start.n_features, start.noise_variance
+    variances = torch.from_numpy(start.variances[:q])
+    outside = x[:, q:].square().sum(-1) + residual
+    log_det = variances.log().sum() + (d - q) * math.log(noise)
+    quadratic = (x[:, :q].square() / variances).sum(-1) + outside / noise
+    return -0.5 * (quadratic + log_det + d * math.log(2 * math.pi))
+
+
+@pytest.fixture
+def perturbed(start_and_rows):
+    """A model whose posterior is not exact."""
+    start = start_and_rows[0]
+    return VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()

@@ -51,6 +51,11 @@ def curve(n_rows, n_columns=2, noise=0.1, seed=0):
     return rows @ turn + noise * rng.standard_normal(rows.shape)
 
 
+def noise_of(*shape, seed=0):
+    """Standard normal numbers, double precision."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
 def projected(start, X, weight=None):
     """Rows in the score space of a linear start, double precision."""
     return Rows(*map(torch.from_numpy, start.project(X)), weight)

@@ -6,9 +6,10 @@ import torch
 
 from skvae.fitting import make_rows, start_vae
 from skvae.held_out import N_STANDARD_ERRORS, DivergenceError, HeldOut, Kept
+from skvae.importance import mixture
 from skvae.linear import fit_linear
 from skvae.model import Model
-from skvae.objective import Autoencoder, mixture
+from skvae.objective import Autoencoder
 from skvae.priors import ExPost
 from skvae.training import Budget, Learner, Plan, train
 from skvae.vae import NOISE_FLOOR, VAE

@@ -13,10 +13,11 @@ from skvae.diagnostics import diagnose
 from skvae.first_weights import build, start_at_zero
 from skvae.fitting import fit_model
 from skvae.heads import fit_mixed
+from skvae.importance import importance_bound
 from skvae.likelihoods import LIKELIHOODS
 from skvae.mixed import Cells, MixedVAE, branch_sizes
 from skvae.mixed_model import MixedModel
-from skvae.objective import OBJECTIVES, Denoising, Elbo, Iwae, importance_bound
+from skvae.objective import OBJECTIVES, Denoising, Elbo, Iwae
 from skvae.priors import Mixture, Vamp
 from skvae.vae import Posterior
 from tests.samples import SMALL, gaussian, options

@@ -18,21 +18,13 @@ from skvae.objective import (
     Iwae,
     Mmd,
     TotalCorrelation,
-    importance_bound,
-    mixture,
     mmd,
     shrinkage_undone,
     total_correlation,
 )
 from skvae.priors import Mixture
 from skvae.vae import VAE, Posterior, Rows, branch_sizes
-from tests.samples import SMALL, gaussian, projected
-
-SHAPES = [(60, 8), (12, 30)]
-
-
-def noise_of(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from tests.samples import SMALL, gaussian, noise_of, projected
 
 
 def seeded(seed=0):
@@ -60,25 +52,6 @@ def bound_of_draws(vae, rows, noise):
     return elbo(vae, rows, noise, point_share=0.0)
 
 
-@pytest.fixture(params=SHAPES, ids=str)
-def start_and_rows(request):
-    X = gaussian(*request.param)
-    start = fit_linear(X, 3)
-    return start, projected(start, X)
-
-
-@pytest.fixture
-def start_log_prob(start_and_rows):
-    """Of the start's one normal density, that of its noise variance; with few rows, a half."""
-    start, (x, residual, _) = start_and_rows
-    q, d, noise = start.latent_dim, start.n_features, start.noise_variance
-    variances = torch.from_numpy(start.variances[:q])
-    outside = x[:, q:].square().sum(-1) + residual
-    log_det = variances.log().sum() + (d - q) * math.log(noise)
-    quadratic = (x[:, :q].square() / variances).sum(-1) + outside / noise
-    return -0.5 * (quadratic + log_det + d * math.log(2 * math.pi))
-
-
 def test_the_starts_density_holds_that_of_the_model(start_and_rows, start_log_prob):
     """It is the model's own, or, with fewer rows than columns, its mixture with another."""
     start, (x, residual, _) = start_and_rows
@@ -88,13 +61,6 @@ def test_the_starts_density_holds_that_of_the_model(start_and_rows, start_log_pr
     else:
         assert (reported >= start_log_prob - math.log(2)).all()
         assert (reported > start_log_prob).any()
-
-
-@pytest.fixture
-def perturbed(start_and_rows):
-    """A model whose posterior is not exact."""
-    start = start_and_rows[0]
-    return VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
 
 
 def test_elbo_at_the_start_is_the_log_likelihood(start_and_rows, start_log_prob):
@@ -107,68 +73,6 @@ def test_elbo_at_the_start_is_the_log_likelihood(start_and_rows, start_log_prob)
     torch.testing.assert_close(
         torch.stack(bounds).mean(), start_log_prob.mean(), rtol=1e-10, atol=0
     )
-
-
-@pytest.mark.parametrize("n_draws", [1, 2, 7])
-@torch.no_grad()
-def test_importance_bound_at_the_start_is_exact_for_any_noise(
-    start_and_rows, start_log_prob, n_draws
-):
-    start, rows = start_and_rows
-    for scale in (0.0, 1.0, 10.0):
-        bound = importance_bound(VAE(start), rows, scale * noise_of(n_draws, 3))
-        torch.testing.assert_close(bound, start_log_prob, rtol=1e-9, atol=0)
-
-
-@torch.no_grad()
-def test_importance_bound_of_one_draw_is_the_elbo(start_and_rows, perturbed):
-    """In expectation: one estimates the KL divergence that the other computes."""
-    _, rows = start_and_rows
-    differences = torch.stack([
-        importance_bound(perturbed, rows, draw[None]).mean()
-        - bound_of_draws(perturbed, rows, draw.expand(rows.n_rows, 3)).elbo
-        for draw in noise_of(1000, 3)
-    ])  # fmt: skip
-    assert differences.mean().abs() < 4 * differences.std() / len(differences) ** 0.5
-
-
-@torch.no_grad()
-def test_importance_bound_rises_with_the_draws(start_and_rows, perturbed):
-    _, rows = start_and_rows
-    noise = noise_of(256, 3)
-
-    def mean_bound(n_draws):
-        bounds = [importance_bound(perturbed, rows, n) for n in noise.split(n_draws)]
-        return torch.stack(bounds).mean().item()
-
-    means = [mean_bound(n_draws) for n_draws in (1, 4, 16, 64, 256)]
-    assert means == sorted(means)
-    assert means[-1] > means[0] + 1e-3
-
-
-def test_importance_bound_approaches_the_log_likelihood():
-    """With one latent unit the integral over it can be done on a grid."""
-    X = gaussian(20, 5)
-    start = fit_linear(X, 1)
-    rows = projected(start, X)
-    vae = VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double().requires_grad_(False)
-    z = torch.linspace(-8, 8, 8001, dtype=torch.float64)[:, None]
-    joint = vae.log_likelihood(rows, vae.decode(z)[:, None]) - 0.5 * (
-        z.square() + math.log(2 * math.pi)
-    )
-    exact = torch.logsumexp(joint, 0) + math.log(16 / 8000)
-    torch.testing.assert_close(
-        importance_bound(vae, rows, noise_of(20_000, 1)), exact, rtol=0, atol=0.02
-    )
-
-
-@torch.no_grad()
-def test_importance_bound_treats_every_row_on_its_own(start_and_rows, perturbed):
-    _, rows = start_and_rows
-    noise = noise_of(8, 3)
-    together = importance_bound(perturbed, rows, noise)
-    alone = importance_bound(perturbed, rows.take(torch.arange(3, 4)), noise)
-    torch.testing.assert_close(together[3:4], alone)
 
 
 def test_weights_are_repetitions_of_rows(start_and_rows, perturbed):
@@ -253,25 +157,6 @@ def test_shrinkage_undone_at_the_start(start_and_rows):
 
 def test_shrinkage_undone_of_an_inactive_unit_is_bounded():
     assert shrinkage_undone(torch.ones(2)).tolist() == pytest.approx([100, 100])
-
-
-def test_mixture_is_the_formula():
-    ours, theirs = noise_of(5), noise_of(5, seed=1)
-    for weight in (0.01, 0.5, 0.99):
-        expected = torch.log((1 - weight) * ours.exp() + weight * theirs.exp())
-        torch.testing.assert_close(mixture(ours, theirs, torch.tensor(weight)), expected)
-
-
-def test_mixture_is_never_below_either_part():
-    ours = torch.tensor([-1e12, -math.inf, 1e12, -3.0], dtype=torch.float64)
-    theirs = torch.tensor([-5.0, -5.0, -1e12, -math.inf], dtype=torch.float64)
-    weight = torch.tensor(0.01, dtype=torch.float64)
-    mixed = mixture(ours, theirs, weight)
-    assert (mixed >= theirs + torch.log(weight)).all()
-    assert (mixed >= ours + torch.log1p(-weight)).all()
-
-
-# Relatives of the bound.
 
 
 def close(ours, theirs, **tolerance):
