@@ -32,8 +32,9 @@ test: $(VENV)/.installed-test ## lint, types, tests, the examples in docstrings,
 	$(PY) -m mypy
 	$(PYTEST)
 
-test-slow: $(VENV)/.installed-test ## the tests that the default run leaves out
+test-slow: $(VENV)/.installed-test ## the tests that the default run leaves out, and properties on thousands of tables
 	$(PYTEST) -m slow
+	HYPOTHESIS_PROFILE=thorough $(PYTEST) tests/test_properties.py tests/test_error_properties.py
 
 test-order: $(VENV)/.installed-test ## the tests in random order, three times; a table. TESTS= chooses files
 	$(SETTINGS) order $(TESTS)
@@ -61,7 +62,7 @@ docs: $(VENV)/.installed-docs ## the documentation as HTML, warnings as errors, 
 	$(PY) -m pytest --quiet docs README.md
 
 clean: ## remove what was built; the virtual environment stays
-	rm -rf build dist *.egg-info docs/_build demo.png .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info docs/_build demo.png .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find skvae tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):

@@ -1,12 +1,14 @@
 """What scikit-learn keeps private or changed between versions, behind public names."""
 
 import sys
+from numbers import Integral
 from types import FrameType
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval as _Interval
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils._set_output import _get_output_config
 
 __all__ = [
@@ -26,6 +28,14 @@ except ImportError:  # before 1.9 nothing asks for this error
 
     def check_same_namespace(X, estimator, *, attribute, method):
         """Accept everything."""
+
+
+class Interval(_Interval):
+    """Numbers between two ends, of any type that Python counts as one, such as fractions."""
+
+    def is_satisfied_by(self, val):
+        is_float = isinstance(val, self.type) and not isinstance(val, Integral)
+        return super().is_satisfied_by(float(val) if is_float else val)
 
 
 def float_dtypes(X):

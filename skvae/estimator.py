@@ -689,7 +689,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         X_in, X = self._read(X, reset, ensure_min_samples=2 if reset else 1)
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, X_in, dtype=float_dtypes(X_in)[0])
+            try:
+                weight = _check_sample_weight(sample_weight, X_in, dtype=float_dtypes(X_in)[0])
+            except (ValueError, TypeError) as error:
+                raise type(error)(f"sample_weight is not a number per row: {error}") from error
             weight = to_numpy(weight).astype(np.float64)
             if (weight < 0).any() or not weight.any():
                 raise ValueError(
