@@ -900,19 +900,20 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _publish(self, X_in, model, record, rows, curves, n_seen=0):
         """Set what fit learned, all at once, in the units of the data."""
-        start, use, jacobian = model.start, model.use, model.start.log_jacobian
+        start, use = model.start, model.use
+        of_training, of_held_out = record.log_jacobians
         padding = np.zeros(model.latent_dim - start.latent_dim)
         # It may take long, and be interrupted.
         pca_score = model.start_score(start, *rows, is_own=not curves[0])
         self._dtype = np.dtype(to_numpy(X_in).dtype)
         self.latent_dim_ = model.latent_dim
         self.n_samples_ = n_seen + rows[0].shape[0]
-        self.loss_curve_ = curves[0] + [float(loss) - jacobian for loss in record.losses]
-        self.validation_scores_ = curves[1] + [bound + jacobian for bound in record.bounds]
-        self.history_ = history_of(curves, record.history, start)
+        self.loss_curve_ = curves[0] + [float(loss) - of_training for loss in record.losses]
+        self.validation_scores_ = curves[1] + [bound + of_held_out for bound in record.bounds]
+        self.history_ = history_of(curves, record.history, of_held_out, start.scale)
         bounds, agreement = zip(*record.restarts, strict=True) if record.restarts else ([], [])
         self.restarts_ = {
-            "bound": np.array(bounds, dtype=float) + jacobian,
+            "bound": np.array(bounds, dtype=float) + of_held_out,
             "agreement": np.array(agreement, dtype=float),
         }
         self.n_iter_ = len(self.loss_curve_)

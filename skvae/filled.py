@@ -15,9 +15,10 @@ from torch import Tensor
 from skvae.factors import FactorModel
 from skvae.likelihoods import Gaussian
 from skvae.linear import ProbabilisticPCA
-from skvae.mixed import Cells, MixedStart, MixedVAE, Part
+from skvae.mixed import Cells, MixedStart, MixedVAE
 from skvae.mixed_model import MixedModel
 from skvae.model import Model
+from skvae.units import Part, Units
 from skvae.vae import GUARDED, VAE, Posterior, Rows
 
 
@@ -137,7 +138,7 @@ def _mixed_start(pca: ProbabilisticPCA, noise_variance: float | None = None) -> 
     }
     factors = FactorModel(np.zeros(d), loadings, np.full(d, pca.noise_variance), np.arange(d))
     return MixedStart(
-        parts=(Part(Gaussian(), np.arange(d), constants),),
+        units=Units.of_cells(Part(Gaussian(), np.arange(d), constants), pca.scale),
         factors=factors,
         loadings=loadings,
         bias=np.zeros(d),
@@ -145,6 +146,4 @@ def _mixed_start(pca: ProbabilisticPCA, noise_variance: float | None = None) -> 
         basis=None,
         latent_dim=q,
         rank=pca.rank,
-        n_features=d,
-        scale=pca.scale,
     )

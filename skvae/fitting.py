@@ -177,8 +177,10 @@ def fit_model(
         options.recipe.objective.is_deterministic,
     )
 
+    jacobians = mean_jacobians(kind, start, X, weight, training, held_out)
+
     def report_in_users_units(progress: Progress) -> None:
-        bounds = [bound + start.log_jacobian for bound in progress.bounds]
+        bounds = [bound + jacobians[1] for bound in progress.bounds]
         if report is not None:
             report(progress._replace(bounds=bounds))
 
@@ -189,6 +191,7 @@ def fit_model(
         return run_trial(vae, rows, training, judge, options, report_in_users_units)
 
     vae, origin, record = best_of(attempt, options.n_init, seen)
+    record.log_jacobians = jacobians
     kept = judge.keep(vae, origin if options.init == "pca" else None)
     if kept.share == 0.0:
         record.left = arrays(vae)
@@ -325,6 +328,18 @@ def make_rows(kind: type[Model], start, X, weight: np.ndarray | None, options: O
     return kind.rows(start, X, weight, dtype, options.device)
 
 
+def mean_jacobians(
+    kind: type[Model], start, X, weight: np.ndarray | None, *parts: Tensor
+) -> tuple[float, ...]:
+    """What mean log-densities of parts of the rows gain in the user's units, nats."""
+    gain = kind.log_jacobian(start, X)
+    rows = [part.numpy(force=True) for part in parts]
+    return tuple(
+        float(np.average(gain[own], weights=None if weight is None else weight[own]))
+        for own in rows
+    )
+
+
 def start_vae(kind: type[Model], start, options: Options):
     """The linear start as a module, without branches."""
     dtype = torch.float64 if options.precision == "float64" else torch.float32
@@ -454,9 +469,10 @@ def linear_record(
     kind: type[Model], start, X, weight: np.ndarray | None, is_own: bool = True
 ) -> Record:
     """A fit without training: one pass, that of the closed form."""
+    jacobian = float(np.average(kind.log_jacobian(start, X), weights=weight))
     score = kind.start_score(start, X, weight, is_own)
-    loss = torch.tensor(start.log_jacobian - score, dtype=torch.float64)
-    return Record(losses=[loss], n_passes=1, converged=True)
+    loss = torch.tensor(jacobian - score, dtype=torch.float64)
+    return Record(losses=[loss], n_passes=1, converged=True, log_jacobians=(jacobian, jacobian))
 
 
 def trained_model(

@@ -15,9 +15,10 @@ from scipy import optimize, sparse
 from torch import Tensor
 
 from skvae.factors import FactorModel, NoiseRule, Observations, fit_factors
-from skvae.likelihoods import Block, Gaussian, GaussianDiag, Poisson, resolution
+from skvae.likelihoods import Block, GaussianDiag, Poisson
 from skvae.linear import ProbabilisticPCA, fit_linear
-from skvae.mixed import Cells, MixedStart, MixedVAE, Part, Table
+from skvae.mixed import Cells, MixedStart, MixedVAE, Table
+from skvae.units import Part, Units
 
 _WIDE = 512  # features; beyond, the encoder's branch sees their principal directions
 _HEAD_ROWS = 10_000  # by which the heads are fitted
@@ -35,23 +36,18 @@ def fit_mixed(
     table: Table, latent_dim: int, weight: np.ndarray | None, rng: np.random.RandomState
 ) -> MixedStart:
     """The linear start of a table."""
-    values = table.values
     weight = None if weight is None else weight / weight.mean()
-    parts, scale = _parts(table, weight)
-    blocks = [Block(*part) for part in parts]
-    observed = _observed(values, parts)
-    features = _features(values, blocks)
+    units = Units.of(*table, weight)
+    cells = units.cells(table.values)
+    blocks = [Block(*part) for part in units.parts]
+    observed = _observed(cells, units.parts)
+    features = _features(cells, blocks)
     owner = _owner(blocks)
-    shared = np.concatenate([np.full(b.n_features, b.likelihood.shares_noise) for b in blocks])
-    floor = np.concatenate([_noise_floor(block) for block in blocks])
-    pca = fit_linear(
-        features if observed is None else features * observed[:, owner],
-        latent_dim,
-        weight,
-        rng,
-    )
+    shared = _joined([np.full(b.n_features, b.likelihood.shares_noise) for b in blocks], bool)
+    floor = _joined([_noise_floor(block) for block in blocks])
+    pca = fit_linear(_without_gaps(features, observed, owner), latent_dim, weight, rng)
     # Features of sparse rows are centred when they are dense, in a batch.
-    center = pca.mean - (_sparse_center(blocks[0]) if sparse.issparse(values) else 0.0)
+    center = pca.mean - (_sparse_center(blocks[0]) if sparse.issparse(cells) else 0.0)
     factors = _as_factors(pca, center, owner, floor)
     if observed is not None or not shared.all():
         # The rows by which the model is found first must be a sample of all.
@@ -62,48 +58,35 @@ def fit_mixed(
             NoiseRule(shared, floor),
         )
     start = MixedStart(
-        parts=parts,
+        units=units,
         factors=factors,
         loadings=np.zeros((sum(block.width for block in blocks), factors.latent_dim)),
-        bias=np.concatenate([part.constants["bias"] for part in parts]),
-        masked=_ever_missing(observed, values.shape[1]),
+        bias=_joined([part.constants["bias"] for part in units.parts]),
+        masked=_ever_missing(observed, units.n_cells),
         basis=pca.components if len(owner) > _WIDE else None,
         latent_dim=factors.latent_dim,
         rank=pca.rank,
-        n_features=values.shape[1],
-        scale=1.0 if scale is None else scale,
     )
-    return _with_heads(start, values, weight, rng)
+    return _with_heads(start, cells, weight, rng)
 
 
 def features_of(table: Table, weight=None) -> np.ndarray:
     """Features of dense cells, 0 where missing, in the order of the parts."""
-    parts, _ = _parts(table, weight)
-    blocks = [Block(*part) for part in parts]
-    observed = _observed(table.values, parts)
-    features = _features(table.values, blocks)
-    return features if observed is None else features * observed[:, _owner(blocks)]
+    units = Units.of(*table, weight)
+    cells, blocks = units.cells(table.values), [Block(*part) for part in units.parts]
+    return _without_gaps(_features(cells, blocks), _observed(cells, units.parts), _owner(blocks))
 
 
-def _parts(table: Table, weight) -> tuple[tuple[Part, ...], float | None]:
-    """Every likelihood with what it learns of its columns; the scale that all share, if they do."""
-    values, likelihoods, n_levels = table
-    scale = _common_scale(values, likelihoods, weight)
-    parts = (
-        Part(each, where, each.fit(values[:, where], weight, n_levels[where], scale))
-        for each, where in likelihoods
-    )
-    return tuple(parts), scale
+def _without_gaps(features, observed: np.ndarray | None, owner: np.ndarray):
+    """Features with 0 where nothing was observed; one that is 0 where there are none."""
+    if not len(owner):
+        return np.zeros((features.shape[0], 1))
+    return features if observed is None else features * observed[:, owner]
 
 
-def _common_scale(values, likelihoods, weight) -> float | None:
-    """One scale for all columns where all are Gaussian, as in PCA."""
-    (first, *others) = likelihoods
-    if others or type(first[0]) is not Gaussian:
-        return None
-    own = first[0].fit(values, weight)
-    varies = resolution(values) > 0
-    return float(np.sqrt(np.sum(np.square(own["scale"][varies])) / len(varies))) or 1.0
+def _joined(parts: list[np.ndarray], dtype: type = float) -> np.ndarray:
+    """What blocks have, one after another."""
+    return np.concatenate([np.zeros(0, dtype), *parts])
 
 
 def _ever_missing(observed: np.ndarray | None, n_columns: int) -> np.ndarray:
@@ -112,8 +95,8 @@ def _ever_missing(observed: np.ndarray | None, n_columns: int) -> np.ndarray:
 
 
 def _owner(blocks: list[Block]) -> np.ndarray:
-    """Column of the table that each feature belongs to."""
-    return np.concatenate([block.columns[block.owners] for block in blocks])
+    """Cell that each feature belongs to."""
+    return _joined([block.columns[block.owners] for block in blocks], int)
 
 
 def _observed(values, parts) -> np.ndarray | None:
@@ -131,9 +114,11 @@ def _features(values, blocks):
     """All features, (n, width): float64, 0 where missing; CSR for CSR counts, not centred."""
     if sparse.issparse(values):
         return blocks[0].likelihood.sparse_features(blocks[0], values)
-    x = torch.tensor(values)
+    x = torch.from_numpy(values)
+    parts = [x.new_zeros(len(x), 0)]
     with torch.no_grad():
-        return np.nan_to_num(torch.cat([b.features(x[:, b.columns]) for b in blocks], 1).numpy())
+        parts += [b.features(x[:, b.columns]) for b in blocks]
+    return np.nan_to_num(torch.cat(parts, 1).numpy())
 
 
 def _sparse_center(block: Block) -> np.ndarray:
@@ -174,14 +159,14 @@ def _with_heads(start: MixedStart, values, weight, rng) -> MixedStart:
         if not part.likelihood.is_gaussian:
             guess = _fit_head(block, rows[:, part.columns], z, w, guess)
         heads.append(guess)
-    parts = tuple(
+    parts: tuple[Part, ...] = tuple(
         part._replace(constants=part.constants | {"dispersion": head.dispersion})
         for part, head in zip(start.parts, heads, strict=True)
     )
-    loadings = np.concatenate([head.loadings for head in heads])
-    return replace(
-        start, parts=parts, loadings=loadings, bias=np.concatenate([head.bias for head in heads])
-    )
+    loadings = np.concatenate([start.loadings[:0], *(head.loadings for head in heads)])
+    bias = _joined([head.bias for head in heads])
+    units = start.units.with_parts(parts)
+    return replace(start, units=units, loadings=loadings, bias=bias)
 
 
 class Head(NamedTuple):

@@ -5,7 +5,6 @@ outside they count on from those of the fits before.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -19,12 +18,17 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def history_of(curves: Curves, looks: Iterable[Look], start: Any) -> dict[str, np.ndarray]:
-    """Looks of the fits before and of this one, from the linear start, by column."""
+def history_of(
+    curves: Curves, looks: Iterable[Look], log_jacobian: float, scale: float
+) -> dict[str, np.ndarray]:
+    """Looks of the fits before and of this one, by column.
+
+    A density gains log_jacobian in the user's units, of which a scaled unit is as many as scale.
+    """
     losses, _, before = curves
     seconds = before[-1]["seconds"] if before else 0.0
     after = [
-        _in_users_units(look, start)
+        _in_users_units(look, log_jacobian, scale)
         | {"n_pass": look["n_pass"] + len(losses), "seconds": look["seconds"] + seconds}
         for look in looks
     ]
@@ -39,10 +43,9 @@ def looks_of(history: dict[str, np.ndarray]) -> list[Look]:
     return [dict(zip(history, row, strict=True)) for row in rows]
 
 
-def _in_users_units(look: Look, start: Any) -> Look:
-    jacobian = start.log_jacobian
+def _in_users_units(look: Look, log_jacobian: float, scale: float) -> Look:
     return look | {
-        "bound": look["bound"] + jacobian,
-        "reconstruction": look["reconstruction"] + jacobian,
-        "noise": look["noise"] * start.scale**2,
+        "bound": look["bound"] + log_jacobian,
+        "reconstruction": look["reconstruction"] + log_jacobian,
+        "noise": look["noise"] * scale**2,
     }

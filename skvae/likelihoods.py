@@ -1,9 +1,11 @@
 """Likelihoods p(x | z) by block of columns: every one a density or a distribution that sums to one.
 
-A block is some columns of one likelihood. x are their values, shape (batch, c): numbers, or codes
-of levels, anything where nothing was observed. eta are the decoder's outputs for them, shape
-(batch, width). Log-densities are in nats per cell, shape (batch, c), for values in the user's
-units. Features are what the encoder sees: the values, standardised, shape (batch, n_features).
+A block is some columns of one likelihood. x are their cells, shape (batch, c), anything where
+nothing was observed: numbers standardised in double precision (`standardised`, and back
+`restored`), codes of the levels that fit has seen, counts as they are. eta are the decoder's
+outputs for them, shape (batch, width). Log-densities are those of cells, in nats, shape
+(batch, c); `log_jacobian` is what they gain in the user's units. Features are what the encoder
+sees: the cells, centred and scaled, shape (batch, n_features).
 
 A likelihood is a component without state: what it learns of its columns is a dict of arrays, which
 `Block` holds. To add one: a component here, a row in LIKELIHOODS.
@@ -24,6 +26,8 @@ _LOG_2PI = math.log(2 * math.pi)
 _SMALLEST_NOISE = 1e-3  # of a column, in its standard deviations
 _LOG_RATE = 15.0  # of counts may be so far outside of 0 and that of the column's mean
 _FAR = 1e4  # a logit beyond every threshold
+_SMALLEST = float(np.finfo(float).smallest_subnormal)
+_ROUNDING = 4 * float(np.finfo(float).eps)  # of a number, relative to its size
 
 Constants = dict[str, np.ndarray]
 
@@ -42,6 +46,8 @@ class Block(nn.Module):
         where = torch.tensor(columns, dtype=torch.int64)
         self.register_buffer("where", where)  # the columns, where the rows are
         for name, value in constants.items():
+            if name in likelihood.outside:
+                continue
             if name == "dispersion":
                 self.dispersion = nn.Parameter(torch.tensor(value, dtype=torch.float64))
             else:
@@ -53,7 +59,7 @@ class Block(nn.Module):
         self.n_expectations = likelihood.n_expectations(constants)
 
     def features(self, x: Tensor) -> Tensor:
-        """Standardised values, (batch, n_features); anything where a cell is missing."""
+        """Features of cells, (batch, n_features); anything where one is missing."""
         return self.likelihood.features(self, self._readable(x))
 
     def log_prob(self, x: Tensor, eta: Tensor) -> Tensor:
@@ -61,15 +67,15 @@ class Block(nn.Module):
         return self.likelihood.log_prob(self, self._readable(x), eta)
 
     def _readable(self, x: Tensor) -> Tensor:
-        """Values without NaN, whose gradient would be NaN even where nothing asks for it."""
+        """Cells without NaN, whose gradient would be NaN even where nothing asks for it."""
         return x if self.likelihood.takes_missing else x.nan_to_num()
 
     def expectation(self, eta: Tensor, x: Tensor | None = None) -> Tensor:
-        """Mean values, or probabilities of levels; x are the rows' cells, where some are known."""
+        """Cells of the mean values, or probabilities of levels; x are cells that are known."""
         return self.likelihood.expectation(self, self._sized(eta, x))
 
     def decide(self, expectation: Tensor) -> Tensor:
-        """Values from (averaged) expectations, shape (batch, c)."""
+        """Cells from (averaged) expectations, shape (batch, c)."""
         return self.likelihood.decide(self, expectation)
 
     def expected_features(self, eta: Tensor) -> Tensor:
@@ -77,7 +83,7 @@ class Block(nn.Module):
         return self.likelihood.expected_features(self, eta)
 
     def sample(self, eta: Tensor, generator: torch.Generator, x: Tensor | None = None) -> Tensor:
-        """Draws of values, shape (batch, c); x are the rows' cells, where some are known."""
+        """Draws of cells, shape (batch, c); x are the rows' cells, where some are known."""
         if x is None:
             eta = self.likelihood.with_drawn_size(self, eta, generator)
         return self.likelihood.sample(self, self._sized(eta, x), generator)
@@ -96,6 +102,7 @@ class Likelihood(BaseEstimator):
     is_gaussian = False  # given features: the linear start's own density
     takes_noise = True  # whether a value with noise added is still one that its features know
     takes_missing = False  # whether NaN means something to it beside the cell itself
+    outside: tuple[str, ...] = ()  # constants that only the way from values to cells needs
 
     @property
     def is_stochastic(self) -> bool:
@@ -104,6 +111,27 @@ class Likelihood(BaseEstimator):
 
     def check(self, values, names) -> None:
         """Raise a ValueError that names the first value which cannot be."""
+
+    @property
+    def keeps_constants(self) -> bool:
+        """Whether a column that never varies says something of the others."""
+        return False
+
+    def standardised(self, constants: Constants, values: np.ndarray) -> np.ndarray:
+        """Cells of values in the user's units, shape (n, c), float64."""
+        return values
+
+    def restored(self, constants: Constants, cells: np.ndarray) -> np.ndarray:
+        """Values in the user's units of cells, shape (n, c), float64."""
+        return cells
+
+    def log_jacobian(self, constants: Constants, values: np.ndarray) -> np.ndarray:
+        """What the log-density of a cell gains when it is told in the user's units, (n, c)."""
+        return np.zeros(values.shape)
+
+    def spread(self, block: Block) -> Tensor | float:
+        """Standard deviation of the cells of each column."""
+        return block.scale
 
     def owners(self, constants: Constants) -> np.ndarray:
         """Column of the block that each feature belongs to, shape (n_features,)."""
@@ -177,42 +205,51 @@ class GaussianDiag(Likelihood):
 
     shares_noise = False
     is_gaussian = True
+    outside = ("center", "scale")
 
     def fit(self, values: np.ndarray, weight=None, n_levels=None, scale=None) -> Constants:
         """Mean and scale of every column; scale: one for all of them."""
-        y = self.forward(values)
-        center, own = _moments(y, weight)
-        scale = own if scale is None else np.full_like(own, scale)
-        gap = resolution(y)
+        return self._normal_constants(values, weight, resolution(values), scale)
+
+    def _normal_constants(self, y, weight, gap, scale=None) -> Constants:
+        """Of columns that are normal, whose smallest step is gap."""
+        center, own = moments(y, weight)
+        scale = _or_one(own) if scale is None else np.full_like(own, scale)
         floor = np.maximum(_SMALLEST_NOISE * own, gap / math.sqrt(12)) / scale
         return {
             "center": center,
             "scale": scale,
-            "floor": np.where(gap > 0, floor, 1.0),  # a constant column has no scale
+            "floor": np.where(own > 0, floor, 1.0),  # a constant column has no scale
             "bias": np.zeros(y.shape[1]),
             "dispersion": np.zeros(y.shape[1]),
         }
 
-    def forward(self, x):
-        """The values that are normal; numpy or torch."""
-        return x
+    def standardised(self, constants, values):
+        return (values - constants["center"]) / constants["scale"]
+
+    def restored(self, constants, cells):
+        return constants["center"] + constants["scale"] * cells
+
+    def log_jacobian(self, constants, values):
+        return np.broadcast_to(-np.log(constants["scale"]), values.shape)
+
+    def spread(self, block):
+        return 1.0
 
     def features(self, block, x):
-        return (self.forward(x) - block.center) / block.scale
+        return x
 
     def log_prob(self, block, x, eta):
-        error = self.features(block, x) - eta
-        return _normal(error, noise_variance(block)) - block.scale.log()
+        return _normal(x - eta, noise_variance(block))
 
     def expectation(self, block, eta):
-        return block.center + block.scale * eta
+        return eta
 
     def expected_features(self, block, eta):
         return eta
 
     def sample(self, block, eta, generator):
-        eta = eta + noise_variance(block).sqrt() * _noise(eta, generator)
-        return block.center + block.scale * eta
+        return eta + noise_variance(block).sqrt() * _noise(eta, generator)
 
 
 class Gaussian(GaussianDiag):
@@ -223,8 +260,7 @@ class Gaussian(GaussianDiag):
     def fit(self, values, weight=None, n_levels=None, scale=None):
         constants = super().fit(values, weight, n_levels, scale) | {"dispersion": np.zeros(1)}
         # As in PCA, constant columns have the noise of the others.
-        floor = np.where(resolution(values) > 0, constants["floor"], 0.0)
-        return constants | {"floor": floor}
+        return constants | {"floor": np.where(varies(values), constants["floor"], 0.0)}
 
 
 class LogNormal(GaussianDiag):
@@ -234,38 +270,41 @@ class LogNormal(GaussianDiag):
     was added to all.
     """
 
-    takes_noise = False
     is_gaussian = False
+    outside = ("center", "shift")
 
     def check(self, values, names):
         remedy = "use 'gaussian' or 'student_t' for it"
         _refuse(values < 0, values, names, "'lognormal' needs values that are not negative", remedy)
 
     def fit(self, values, weight=None, n_levels=None, scale=None):
-        positive = np.where(values > 0, values, np.nan)
-        with_zeros = (values == 0).any(0)
-        smallest = np.nanmin(np.where(np.isnan(positive), np.inf, positive), axis=0)
-        shift = np.where(with_zeros & np.isfinite(smallest), 0.5 * smallest, 0.0)
-        shift = np.where(with_zeros & ~np.isfinite(smallest), 1.0, shift)
-        return super().fit(np.log(values + shift), weight) | {"shift": shift}
+        smallest = np.nanmin(np.where(values > 0, values, np.inf), axis=0)
+        half = np.where(np.isfinite(smallest), np.maximum(0.5 * smallest, _SMALLEST), 1.0)
+        shift = np.where((values == 0).any(0), half, 0.0)
+        y = _log(values, shift)
+        # Logarithms are as exact as their values, also those near 0.
+        gap = resolution(y, np.maximum(np.abs(y), 1.0))
+        return self._normal_constants(y, weight, gap) | {"shift": shift}
 
-    def features(self, block, x):
-        return (self._log(block, x) - block.center) / block.scale
+    def standardised(self, constants, values):
+        return super().standardised(constants, _log(values, constants["shift"]))
 
-    def _log(self, block, x):
-        """Below the support the nearest logarithm that is a number stands in."""
-        tiny = torch.finfo(x.dtype).tiny
-        return (x + block.shift).clamp(min=tiny).log()
+    def restored(self, constants, cells):
+        with np.errstate(over="ignore"):  # beyond the largest number is infinite
+            values = np.exp(super().restored(constants, cells)) - constants["shift"]
+        return np.maximum(values, 0.0)
 
-    def log_prob(self, block, x, eta):
-        return super().log_prob(block, x, eta) - self._log(block, x)
+    def log_jacobian(self, constants, values):
+        return super().log_jacobian(constants, values) - _log(values, constants["shift"])
 
     def expectation(self, block, eta):
-        variance = noise_variance(block) * block.scale.square()
-        return (super().expectation(block, eta) + 0.5 * variance).exp() - block.shift
+        """That of the mean of values, which is above the median."""
+        return eta + 0.5 * noise_variance(block) * block.scale
 
-    def sample(self, block, eta, generator):
-        return (super().sample(block, eta, generator).exp() - block.shift).clamp(min=0.0)
+
+def _log(values: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Logarithm of shifted values; below the support the nearest one that is a number."""
+    return np.log(np.maximum(values + shift, _SMALLEST))
 
 
 class StudentT(GaussianDiag):
@@ -309,16 +348,16 @@ class StudentT(GaussianDiag):
 
     def log_prob(self, block, x, eta):
         variance, df = self._parts(block)
-        square = (self.features(block, x) - eta).square() / variance
+        square = (x - eta).square() / variance
         constant = torch.lgamma(0.5 * (df + 1)) - torch.lgamma(0.5 * df)
-        constant = constant - 0.5 * (df * variance * math.pi).log() - block.scale.log()
+        constant = constant - 0.5 * (df * variance * math.pi).log()
         return constant - 0.5 * (df + 1) * torch.log1p(square / df)
 
     def sample(self, block, eta, generator):
         variance, df = self._parts(block)
         rng = _numpy_generator(generator)
         t = torch.as_tensor(rng.standard_t(df.detach().numpy(force=True), tuple(eta.shape)))
-        return block.center + block.scale * (eta + variance.sqrt() * t.to(eta))
+        return eta + variance.sqrt() * t.to(eta)
 
 
 class Bernoulli(Likelihood):
@@ -349,6 +388,10 @@ class Bernoulli(Likelihood):
             raise ValueError(
                 f"stochastic={self.stochastic!r} of {type(self).__name__} must be True or False."
             )
+
+    @property
+    def keeps_constants(self):
+        return self.stochastic
 
     def check(self, values, names):
         if self.stochastic and not sparse.issparse(values):
@@ -412,11 +455,12 @@ class ContinuousBernoulli(Bernoulli):
         _refuse(wrong, values, names, what, "divide the column by its largest value")
 
     def fit(self, values, weight=None, n_levels=None, scale=None):
-        center, scale = _moments(values, weight)
+        center, scale = moments(values, weight)
         # The logit whose mean is center, from a table: the mean has no inverse in closed form.
         logits = torch.linspace(-50, 50, 5001, dtype=torch.float64)
         bias = np.interp(center, self.expectation(None, logits).numpy(), logits.numpy())
-        return {"center": center, "scale": scale, "bias": bias, "dispersion": np.zeros(0)}
+        constants = {"center": center, "scale": _or_one(scale)}
+        return constants | {"bias": bias, "dispersion": np.zeros(0)}
 
     def log_prob(self, block, x, eta):
         return x * eta - _log_sinhc(eta)
@@ -445,7 +489,48 @@ def _log_sinhc(eta: Tensor) -> Tensor:
     return torch.where(small, eta / 2 + eta.square() / 24, exact)
 
 
-class Categorical(Likelihood):
+class Levels(Likelihood):
+    """What likelihoods of levels share: cells count the levels that fit has seen, -1 is another."""
+
+    takes_noise = False
+    is_coded = True
+    outside: tuple[str, ...] = ("levels",)
+
+    def standardised(self, constants, values):
+        cells = np.full(values.shape, np.nan)
+        for j, known in enumerate(self.known(constants)):
+            place = np.searchsorted(known, values[:, j]).clip(max=len(known) - 1)
+            cells[:, j] = np.where(known[place] == values[:, j], place, -1.0)
+        return np.where(np.isnan(values), np.nan, cells)
+
+    def restored(self, constants, cells):
+        level = np.nan_to_num(cells).astype(int).clip(0)
+        return np.stack(
+            [known[codes] for known, codes in zip(self.known(constants), level.T, strict=True)],
+            axis=1,
+        ).astype(np.float64)
+
+    def known(self, constants) -> list[np.ndarray]:
+        """Codes, in the user's table, of the levels of each column."""
+        return np.split(constants["levels"], constants["first_level"][1:])
+
+
+def _levels_seen(column: np.ndarray, weight) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codes of the levels that occur in a column, their counts, and the sums of their weights."""
+    seen = ~np.isnan(column) & (column >= 0)
+    known, place = np.unique(column[seen].astype(int), return_inverse=True)
+    w = None if weight is None else weight[seen]
+    mass = np.bincount(place, w, minlength=len(known)).astype(float)
+    return known, np.bincount(place, minlength=len(known)).astype(float), mass
+
+
+def _first_levels(levels: list[np.ndarray]) -> np.ndarray:
+    """Where the levels of each column begin, among those of all."""
+    sizes = [len(known) for known in levels]
+    return np.cumsum(sizes) - sizes
+
+
+class Categorical(Levels):
     """One of several levels, in no order: a softmax.
 
     Levels beyond the most frequent ones share one output, within which their frequencies are
@@ -459,8 +544,6 @@ class Categorical(Likelihood):
     """
 
     kinds = ("number", "boolean", "category", "ordered")
-    takes_noise = False
-    is_coded = True
 
     def __init__(self, *, max_levels=64):
         self.max_levels = max_levels
@@ -472,14 +555,12 @@ class Categorical(Likelihood):
             )
 
     def fit(self, values, weight=None, n_levels=None, scale=None):
-        slots, within, shares, log_seen, log_unseen = [], [], [], [], []
-        for column, n in zip(values.T, n_levels, strict=True):
-            seen = ~np.isnan(column) & (column >= 0)
-            w = None if weight is None else weight[seen]
-            count = np.bincount(column[seen].astype(int), minlength=n).astype(float)
-            mass = np.bincount(column[seen].astype(int), w, minlength=n).astype(float)
+        slots, within, shares, log_seen, log_unseen, levels = [], [], [], [], [], []
+        for column in values.T:
+            known, count, mass = _levels_seen(column, weight)
             slot, within_slot, share = _slots(mass, count, self.max_levels)
             unseen = ((count == 1).sum() + 0.5) / (count.sum() + 1.0)
+            levels.append(known)
             slots.append(slot)
             within.append(within_slot)
             shares.append(share)
@@ -492,7 +573,8 @@ class Categorical(Likelihood):
             "first_slot": np.cumsum(sizes) - sizes,
             "slot_of": np.concatenate(slots),
             "log_within": np.concatenate(within),
-            "first_level": np.cumsum([len(s) for s in slots]) - [len(s) for s in slots],
+            "levels": np.concatenate(levels),
+            "first_level": _first_levels(levels),
             "contrasts": linalg.block_diag(*map(_contrasts, shares)),
             "log_seen": np.array(log_seen),
             "log_unseen": np.array(log_unseen),
@@ -583,25 +665,25 @@ def _slots(mass: np.ndarray, count: np.ndarray, most: int):
     return slot, np.log(mass / total[slot]), total / total.sum()
 
 
-class Ordinal(Likelihood):
+class Ordinal(Levels):
     """One of several levels in an order: thresholds on one number (McCullagh, 1980)."""
 
+    outside = ("levels", "first_level")
     kinds = ("number", "ordered")
-    takes_noise = False
-    is_coded = True
 
     def fit(self, values, weight=None, n_levels=None, scale=None):
         """Thresholds at the levels' frequencies; features are the levels' mean normal ranks."""
-        n_levels = np.array(n_levels)
-        unseen, thresholds, positions = [], [], []
-        for column, n in zip(values.T, n_levels, strict=True):
-            seen = ~np.isnan(column) & (column >= 0)
-            w = None if weight is None else weight[seen]
-            count = np.bincount(column[seen].astype(int), w, minlength=n) + 0.5
-            up_to = np.cumsum(count) / count.sum()
+        unseen, thresholds, positions, levels = [], [], [], []
+        for column in values.T:
+            known, count, mass = _levels_seen(column, weight)
+            share = (mass + 0.5) / (mass + 0.5).sum()
+            up_to = np.cumsum(share)
+            levels.append(known)
             thresholds.append(np.log(up_to[:-1] / (1 - up_to[:-1])))
-            positions.append(up_to - 0.5 * count / count.sum())
-            unseen.append(0.5 / (seen.sum() + 1.0))
+            positions.append(up_to - 0.5 * share)
+            unseen.append(0.5 / (count.sum() + 1.0))
+        n_levels = np.array([len(known) for known in levels])
+        constants = {"levels": np.concatenate(levels), "first_level": _first_levels(levels)}
         padded = np.full((len(n_levels), n_levels.max()), np.nan)
         ranks = np.zeros((len(n_levels), n_levels.max()))
         for row, rank, t, p in zip(padded, ranks, thresholds, positions, strict=True):
@@ -609,13 +691,14 @@ class Ordinal(Likelihood):
             rank[: len(p)] = np.log(p / (1 - p))
         raw = padded.copy()
         raw[:, 1:] = np.log(np.expm1(np.maximum(np.diff(padded, axis=1), 1e-3)))
-        feature = np.take_along_axis(ranks, np.nan_to_num(values).astype(int).clip(0).T, 1).T
-        center, scale = _moments(np.where(values >= 0, feature, np.nan), weight)
-        return {
+        cells = self.standardised(constants, values)
+        feature = np.take_along_axis(ranks, np.nan_to_num(cells).astype(int).clip(0).T, 1).T
+        center, scale = moments(np.where(cells >= 0, feature, np.nan), weight)
+        return constants | {
             "n_levels": n_levels,
             "ranks": ranks,
             "center": center,
-            "scale": scale,
+            "scale": _or_one(scale),
             "log_seen": np.log1p(-np.array(unseen)),
             "log_unseen": np.log(unseen),
             "bias": np.zeros(len(n_levels)),
@@ -690,6 +773,10 @@ class Poisson(Likelihood):
 
     def __init__(self, *, size_factor="auto"):
         self.size_factor = size_factor
+
+    @property
+    def keeps_constants(self):
+        return self.size_factor is True  # of whose total they are a part
 
     def check(self, values, names):
         what, remedy = "counts are whole numbers from 0 up", "use 'lognormal' or 'gaussian'"
@@ -833,15 +920,28 @@ class NegativeBinomial(Poisson):
         return torch.as_tensor(rng.poisson(np.minimum(rate, 1e15))).to(eta)
 
 
-def resolution(values: np.ndarray) -> np.ndarray:
-    """Smallest positive difference between values of each column, shape (c,)."""
+def varies(values: np.ndarray) -> np.ndarray:
+    """Whether the observed cells of each column differ by more than rounding, shape (c,)."""
+    least, most = (
+        extreme(values, axis=0, initial=start, where=~np.isnan(values))
+        for extreme, start in ((np.min, np.inf), (np.max, -np.inf))
+    )
+    size = np.maximum(np.abs(least), np.abs(most))
+    return most - least > _ROUNDING * size
+
+
+def resolution(values: np.ndarray, size: np.ndarray | None = None) -> np.ndarray:
+    """Smallest positive difference between values of each column, shape (c,).
+
+    Values that differ by rounding alone, of numbers of their size, are one value.
+    """
     gaps = np.zeros(values.shape[1])
     for j, column in enumerate(values.T):
-        difference = np.diff(np.unique(column[~np.isnan(column)]))
-        # Sums of decimals differ by rounding: that is no resolution.
-        size = np.nanmax(np.abs(column), initial=0.0)
-        difference = difference[difference > 1e-9 * size]
-        gaps[j] = difference.min() if len(difference) else 0.0
+        distinct, where = np.unique(column[~np.isnan(column)], return_index=True)
+        own = np.abs(distinct) if size is None else size[~np.isnan(column), j][where]
+        steps = np.diff(distinct)
+        steps = steps[steps > _ROUNDING * np.maximum(own[1:], own[:-1])]
+        gaps[j] = steps.min() if len(steps) else 0.0
     return gaps
 
 
@@ -860,14 +960,27 @@ def _mean(values, weight=None) -> np.ndarray:
     return (np.where(there, values, 0.0) * w).sum(0) / w.sum(0)
 
 
-def _moments(values: np.ndarray, weight=None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column, 1 where nothing varies."""
-    mean = _mean(values, weight)
+def moments(values: np.ndarray, weight=None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column's cells, the latter 0 where nothing varies.
+
+    A power of two first, so that no square overflows or vanishes; then the mean, then the rest.
+    """
+    largest = np.max(np.abs(values), axis=0, initial=0.0, where=~np.isnan(values))
+    exponent = np.frexp(largest)[1]
+    y = np.ldexp(values, -exponent)
+    mean = _mean(y, weight)
+    y -= mean
+    shift = _mean(y, weight)  # what rounding left in the mean
+    y -= shift
     n = _count(values)
-    variance = _mean(np.square(values - mean), weight) * n / np.maximum(n - 1, 1)
-    sd = np.sqrt(variance)
-    rounding = 4 * np.finfo(float).eps * np.abs(mean)
-    return mean, np.where(sd > rounding, sd, 1.0)
+    variance = _mean(np.square(y), weight) * n / np.maximum(n - 1, 1)
+    sd = np.where(varies(values), np.ldexp(np.sqrt(variance), exponent), 0.0)
+    return np.ldexp(mean + shift, exponent), sd
+
+
+def _or_one(scale: np.ndarray) -> np.ndarray:
+    """Scales that can be divided by."""
+    return np.where(scale > 0, scale, 1.0)
 
 
 def _count(values: np.ndarray) -> np.ndarray:

@@ -1,9 +1,10 @@
 """The model of tables: one likelihood per block of columns, missing cells, the same two paths.
 
-Cells are values in the user's units, NaN where missing; features are the cells standardised
-(likelihoods.py). The encoder's linear path is the exact posterior of the factor model of the
-features given what is observed (factors.py); the decoder's is a generalised linear model of every
-block. With zero branches that is the linear start. Beside them, as in vae.py, stand branches.
+Cells are the values of the columns that vary, standardised (units.py), NaN where missing; features
+are what the encoder sees of them (likelihoods.py), and densities are those of cells. The encoder's
+linear path is the exact posterior of the factor model of the features given what is observed
+(factors.py); the decoder's is a generalised linear model of every block. With zero branches that
+is the linear start. Beside them, as in vae.py, stand branches.
 """
 
 from collections.abc import Iterator
@@ -18,9 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skvae.factors import FactorModel
-from skvae.likelihoods import Block, Constants, Likelihood
+from skvae.likelihoods import Block, Likelihood
 from skvae.networks import Architecture
 from skvae.priors import Prior
+from skvae.units import Part, Units
 from skvae.vae import (
     LINEAR_RATE,
     LatentModel,
@@ -157,30 +159,33 @@ class Cells(NamedTuple):
         return weighted_mean(values, self.weight)
 
 
-class Part(NamedTuple):
-    """A block of columns as numpy holds it."""
-
-    likelihood: Likelihood
-    columns: np.ndarray
-    constants: Constants
-
-
 @dataclass(frozen=True)
 class MixedStart:
     """The linear start of a table."""
 
-    parts: tuple[Part, ...]
+    units: Units  # of the table: how its values become cells
     factors: FactorModel  # of the features, in the order of the parts
     loadings: np.ndarray  # (width, q) of the decoder; width is the blocks' together
     bias: np.ndarray  # (width,)
-    masked: np.ndarray  # (c,) columns with missing cells in fit: those are inputs as well
+    masked: np.ndarray  # (c,) cells with missing cells in fit: those are inputs as well
     basis: np.ndarray | None  # (k, n_features): of wide tables the branch sees these directions
     latent_dim: int  # units in use, at most the rank
     rank: int  # of the features
-    n_features: int  # columns of the table
-    scale: float  # of codes: that of the columns, where they share one
 
-    log_jacobian = 0.0  # densities are in the user's units as they are
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Blocks of the cells."""
+        return self.units.parts
+
+    @property
+    def scale(self) -> float:
+        """Of codes: that of the columns, where they share one."""
+        return self.units.scale or 1.0
+
+    @property
+    def n_features(self) -> int:
+        """Columns of the table."""
+        return self.units.n_columns
 
     @property
     def n_directions(self) -> int:
@@ -228,7 +233,7 @@ class MixedVAE(LatentModel):
             self.register_buffer(name, _tensor(value))
         self.register_buffer("owner", torch.tensor(start.factors.owner))
         self.register_buffer("mask_inputs", torch.tensor(np.flatnonzero(start.masked)))
-        coded = torch.zeros(start.n_features, dtype=torch.bool)
+        coded = torch.zeros(start.units.n_cells, dtype=torch.bool)
         for part in start.parts:
             coded[part.columns] = part.likelihood.is_coded
         self.register_buffer("coded", coded)
@@ -370,7 +375,7 @@ class MixedVAE(LatentModel):
             for block in self.blocks:
                 if block.likelihood.takes_noise:
                     draw = torch.empty_like(values[:, block.columns]).normal_(generator=generator)
-                    values[:, block.columns] += noise * block.scale * draw
+                    values[:, block.columns] += noise * block.likelihood.spread(block) * draw
         if masking:
             hidden = torch.empty_like(values).uniform_(generator=generator) < masking
             values = values.masked_fill(hidden, torch.nan)
@@ -379,7 +384,7 @@ class MixedVAE(LatentModel):
         return rows._replace(values=values, targets=targets, has_gaps=has_gaps)
 
     def log_likelihood(self, rows: Cells, eta: Tensor) -> Tensor:
-        """Log p(observed cells | z) per row, nats of the user's units."""
+        """Log p(observed cells | z) per row, nats."""
         observed = self._observed(rows, unseen_too=True)
         total = torch.zeros(rows.n_rows, dtype=eta.dtype, device=eta.device)
         for block, x, part in self._parts(rows.values, eta):
@@ -392,7 +397,7 @@ class MixedVAE(LatentModel):
     def reconstruct(self, z: Tensor) -> Tensor:
         """Features of the expected row: what `squared_error` compares with rows."""
         eta = self.decode(z)
-        return torch.cat([b.expected_features(part) for b, part in self.split(eta)], -1)
+        return _joined(eta, [b.expected_features(part) for b, part in self.split(eta)])
 
     def squared_error(self, rows: Cells, features: Tensor) -> Tensor:
         """Squared distance of rows from features over the observed cells, per row."""
@@ -454,7 +459,7 @@ class MixedVAE(LatentModel):
         return values if len(self.blocks) == 1 else values.index_select(1, block.where)
 
     def _features(self, values: Tensor) -> Tensor:
-        return torch.cat([b.features(self._columns(values, b)) for b in self.blocks], -1)
+        return _joined(values, [b.features(self._columns(values, b)) for b in self.blocks])
 
     def _observed(self, rows: Cells, unseen_too: bool = False) -> Tensor | None:
         """Which cells tell something, None if all do; of an unseen level only the likelihood."""
@@ -485,6 +490,11 @@ def branch_sizes(
     if start.basis is not None and not of_columns(architecture):
         n_inputs = len(start.basis)
     return [(n_inputs + int(start.masked.sum()), 2 * q), (q, width)]
+
+
+def _joined(rows: Tensor, parts: list[Tensor]) -> Tensor:
+    """What blocks say of rows, side by side; nothing of rows without blocks."""
+    return torch.cat(parts, -1) if parts else rows.new_zeros(len(rows), 0)
 
 
 def _gain(factors: FactorModel) -> np.ndarray:

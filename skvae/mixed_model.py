@@ -1,7 +1,7 @@
 """What fit leaves behind of a table, and what can be asked of it.
 
-Rows go in and come out as cells: values in the user's units, codes of levels, NaN where missing.
-Everything is computed in double precision.
+Rows go in and come out as values in the user's units, codes of levels, NaN where missing; the
+module inside knows cells (units.py). Everything is computed in double precision.
 """
 
 import math
@@ -17,7 +17,7 @@ from torch import Tensor
 from skvae.diagnostics import CodeUse, Diagnosis, code_use, diagnose
 from skvae.heads import fit_mixed
 from skvae.importance import Proposals, importance_bound, places, weigher
-from skvae.likelihoods import Gaussian, noise_variance
+from skvae.likelihoods import Block, noise_variance
 from skvae.linear import Spectra, batches
 from skvae.mixed import MASKED_SHARE, Cells, MixedStart, MixedVAE, Table, branch_sizes, constants_of
 from skvae.model import HIDDEN_CELLS, N_DRAWS, N_HELD, Model, collected, shared_draws, to_numpy
@@ -53,15 +53,16 @@ class MixedModel(Model):
     @staticmethod
     def rows(start: Any, X: Table, weight: np.ndarray | None, dtype, device) -> Any:
         """Cells as training takes them; weights have mean 1."""
-        values = X.values.astype(dtype)
+        values = start.units.cells(X.values, dtype)
+        missing = missing_share(values)
         if not sparse.issparse(values):
             values = torch.from_numpy(values).to(device)
         share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
         fewest, slope, most = MASKED_SHARE
-        missing = missing_share(X.values)
         masked_share = min(fewest + slope * missing, most)
-        drawn = torch.zeros(X.shape[1], dtype=torch.bool)
-        drawn[X.probabilities] = True
+        drawn = torch.zeros(start.units.n_cells, dtype=torch.bool)
+        for likelihood, columns, _ in start.parts:
+            drawn[columns] = likelihood.is_stochastic
         probabilities = drawn.to(device) if drawn.any() else None
         return Cells(
             values,
@@ -72,35 +73,40 @@ class MixedModel(Model):
         )
 
     @staticmethod
+    def log_jacobian(start: Any, X: Table) -> np.ndarray:
+        """What the log-density of each row's cells gains in the user's units, nats, shape (n,)."""
+        return start.units.log_jacobian(X.values)
+
+    @staticmethod
     def start_use(start: Any, X: Table) -> CodeUse:
         """What the codes of the linear start hold, measured on some of the rows."""
         vae = MixedVAE(start).requires_grad_(False)
-        return code_use(vae, Cells(_dense(X.values[_spread(X.shape[0], _USE_ROWS)], "cpu")))
+        return code_use(vae, _cells(start, X.values[_spread(X.shape[0], _USE_ROWS)], "cpu"))
 
     @staticmethod
     @torch.inference_mode()
     def start_score(start: Any, X: Table, weight: np.ndarray | None, is_own: bool = True) -> float:
         """Mean log-likelihood of rows under the linear start (some, if many)."""
-        few = max(_FEWEST_SCORED, min(_MOST_SCORED, _SCORED_CELLS // len(start.bias)))
+        few = max(_FEWEST_SCORED, min(_MOST_SCORED, _SCORED_CELLS // max(len(start.bias), 1)))
         some = _spread(X.shape[0], few)
         rows, vae = X.values[some], MixedVAE(start)
         w = None if weight is None else weight[some]
         bounds = [
-            importance_bound(vae, Cells(_dense(rows[part], "cpu")), shared_draws(start.latent_dim))
+            importance_bound(vae, _cells(start, rows[part], "cpu"), shared_draws(start.latent_dim))
             for part in _slices(start, rows.shape[0])
         ]
-        return float(np.average(to_numpy(bounds), weights=w))
+        return float(np.average(to_numpy(bounds) + start.units.log_jacobian(rows), weights=w))
 
     @torch.inference_mode()
     def decode(self, z: np.ndarray) -> np.ndarray:
-        """Expected cells of latent points, shape (n, c): levels are the most probable."""
+        """Expected rows of latent points, shape (n, d): levels are the most probable."""
         vae = self.vae(torch.float64)
         units = np.zeros((len(z), self.start.latent_dim))
         units[:, self.order] = z[:, : self.start.latent_dim]
         x = np.empty((len(z), self.start.n_features))
         for rows in batches(len(z), len(self.start.bias) + HIDDEN_CELLS):
             eta = vae.decode(torch.as_tensor(units[rows], device=self.device))
-            x[rows] = _decided(vae, _expectation(vae, eta))
+            x[rows] = self.start.units.values(_decided(vae, eta))
         return x
 
     @torch.inference_mode()
@@ -110,40 +116,43 @@ class MixedModel(Model):
         units = np.zeros((len(z), self.start.latent_dim))
         units[:, self.order] = z
         eta = vae.decode(torch.as_tensor(units, device=self.device))
-        cells: list[Any] = [None] * len(n_levels)
-        for block, part in vae.split(eta):
-            if not block.likelihood.is_coded:
-                values = block.expectation(part)
-                for i, j in enumerate(block.columns):
-                    cells[j] = values[:, i : i + 1]
-                continue
-            last = torch.as_tensor(n_levels[block.columns] - 1).to(part)
-            levels = [
-                block.log_prob(last.clamp(max=k).expand(len(z), -1), part)
-                for k in range(max(n_levels[block.columns]))
-            ]
-            for i, j in enumerate(block.columns):
-                cells[j] = torch.stack([p[:, i] for p in levels[: n_levels[j]]], -1).exp()
-        return to_numpy([torch.cat(cells, -1)])
+        table = self.start.units
+        numbers = table.values(_means(vae, eta))
+        cells = [
+            np.zeros((len(z), n)) if n else numbers[:, [j]] for j, n in enumerate(n_levels.tolist())
+        ]
+        for (likelihood, own, constants), (block, part) in zip(
+            table.parts, vae.split(eta), strict=True
+        ):
+            if likelihood.is_coded:
+                known = likelihood.known(constants)
+                found = _probabilities(block, part, [len(levels) for levels in known])
+                for j, levels, p in zip(table.columns[own], known, found, strict=True):
+                    cells[j][:, levels] = p
+        return np.concatenate(cells, -1)
 
     @torch.inference_mode()
     def diagnose(self, X, n_draws: int = N_DRAWS) -> Diagnosis:
         """What rows say of the posterior, by units in the order of the codes."""
         draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
-        found = diagnose(self.vae(torch.float64), Cells(_dense(X, self.device)), draws)
-        return found.in_users_units(self.order, 0.0)
+        rows = _cells(self.start, X, self.device)
+        found = diagnose(self.vae(torch.float64), rows, draws)
+        return found.in_users_units(self.order, float(self.start.units.log_jacobian(X).mean()))
 
     @torch.inference_mode()
     def log_prob(self, X, n_draws: int = N_DRAWS) -> np.ndarray:
         """Importance-weighted bound on the log-density of the observed cells, in nats."""
         draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
         components = self._components()
-        parts = (Cells(_dense(X[rows], self.device)) for rows in _slices(self.start, X.shape[0]))
+        parts = (
+            _cells(self.start, X[rows], self.device) for rows in _slices(self.start, X.shape[0])
+        )
         each = (
             [importance_bound(vae, rows, draws) + share for vae, share in components]
             for rows in parts
         )
-        return collected(X.shape[0], (torch.stack(bounds).logsumexp(0) for bounds in each))
+        bounds = collected(X.shape[0], (torch.stack(of).logsumexp(0) for of in each))
+        return bounds + self.start.units.log_jacobian(X)
 
     @torch.inference_mode()
     def sample(self, n_samples: int, rng: np.random.RandomState, dtype=None) -> np.ndarray:
@@ -155,7 +164,7 @@ class MixedModel(Model):
             own = np.flatnonzero(chosen == n)
             for part in batches(len(own), len(self.start.bias) + HIDDEN_CELLS):
                 z = vae.sample_prior(len(own[part]), generator)
-                x[own[part]] = _drawn(vae, vae.decode(z), generator)
+                x[own[part]] = self.start.units.values(_drawn(vae, vae.decode(z), generator))
         return x
 
     @torch.inference_mode()
@@ -167,9 +176,9 @@ class MixedModel(Model):
         """
         filled, vae = X.copy(), self.vae(torch.float64)
         for index in self._incomplete(X):
-            rows = Cells(_dense(X[index], self.device))
+            rows = _cells(self.start, X[index], self.device)
             eta = vae.decode(vae.encode(rows).mean)
-            _fill(filled, index, _decided(vae, _expectation(vae, eta, rows.values)))
+            _fill(filled, index, self.start.units.values(_decided(vae, eta, rows.values)))
         return filled
 
     @torch.inference_mode()
@@ -180,10 +189,10 @@ class MixedModel(Model):
         copies = [X.copy() for _ in range(n_draws)]
         generator, components = _generator(rng, self.device), self._components()
         for index in self._incomplete(X):
-            rows = Cells(_dense(X[index], self.device))
+            rows = _cells(self.start, X[index], self.device)
             chosen = _resample(components, rows, n_draws, N_RESAMPLING_DRAWS, generator)[0]
             for copy, values in zip(copies, chosen, strict=True):
-                _fill(copy, index, values)
+                _fill(copy, index, self.start.units.values(values))
         return copies
 
     def _incomplete(self, X: np.ndarray) -> Iterator[np.ndarray]:
@@ -198,7 +207,7 @@ class MixedModel(Model):
         """Draws that share the observed cells of one row, shape (n_samples, c)."""
         self._check_plausible(row, names, rng)
         generator = _generator(rng, self.device)
-        rows = Cells(_dense(row[None], self.device))
+        rows = _cells(self.start, row[None], self.device)
         n_draws = max(N_CONDITIONAL_DRAWS, n_samples)
         chosen, effective = _resample(self._components(), rows, n_samples, n_draws, generator)
         if not effective >= _FEWEST_DRAWS:
@@ -206,7 +215,7 @@ class MixedModel(Model):
                 "the condition has no support in this model: none of its rows comes near. Give "
                 "fewer columns, or values that the training rows have."
             )
-        return np.where(np.isnan(row), np.concatenate(chosen), row)
+        return np.where(np.isnan(row), self.start.units.values(np.concatenate(chosen)), row)
 
     def _check_plausible(self, row: np.ndarray, names: Sequence, rng) -> None:
         drawn = self.sample(_N_PLAUSIBLE, rng)
@@ -222,36 +231,33 @@ class MixedModel(Model):
     @property
     def mean(self) -> np.ndarray:
         """Column means, shares of booleans, NaN for levels; shape (c,)."""
-        return self._of_columns("center")
+        return self.start.units.of_columns("center", self.start.units.fixed.values)
 
     @property
     def scale(self) -> np.ndarray | float:
         """What columns are divided by: one number, or one per column with NaN for levels."""
-        if len(self.start.parts) == 1 and type(self.start.parts[0].likelihood) is Gaussian:
-            return self.start.scale
-        return self._of_columns("scale")
+        units = self.start.units
+        if units.scale is not None:
+            return units.scale
+        return units.of_columns("scale", np.ones(len(units.fixed.columns)))
 
     @property
     def noise_variances(self) -> np.ndarray | float:
         """Of normal columns, squared units; NaN for the others. One number where all share it."""
-        variances = np.full(self.start.n_features, np.nan)
-        for block in self.vae(torch.float64).blocks:
+        units = self.start.units
+        variances = np.full(units.n_columns, np.nan)
+        variances[units.fixed.columns] = np.where(units.fixed.is_normal, 0.0, np.nan)
+        for block, part in zip(self.vae(torch.float64).blocks, units.parts, strict=True):
             if block.likelihood.is_gaussian:
-                variance = noise_variance(block) * block.scale.square()
-                variances[block.columns] = variance.numpy(force=True)
+                deviation = noise_variance(block).sqrt().numpy(force=True)
+                own = units.columns[block.columns]
+                variances[own] = np.square(deviation * part.constants["scale"])
         return variances if np.ndim(self.scale) else float(variances.max())
 
     @property
     def reported_start_weight(self) -> float:
         """Weight of the linear start's density."""
         return self.start_weight
-
-    def _of_columns(self, name: str) -> np.ndarray:
-        values = np.full(self.start.n_features, np.nan)
-        for likelihood, columns, constants in self.start.parts:
-            if not likelihood.is_coded:
-                values[columns] = constants[name]
-        return values
 
     def _density(self) -> list[tuple[MixedVAE, float]]:
         """Components and their weights: the trained model and the linear start, or the latter."""
@@ -283,7 +289,7 @@ class MixedModel(Model):
     def _batches(self, X, dtype) -> Iterator[tuple[MixedVAE, Cells]]:
         vae = self.vae(torch.float64)
         for rows in _slices(self.start, X.shape[0]):
-            yield vae, Cells(_dense(X[rows], self.device))
+            yield vae, _cells(self.start, X[rows], self.device)
 
 
 def _slices(start: MixedStart, n_rows: int) -> Iterator[slice]:
@@ -337,19 +343,34 @@ def _fill(X: np.ndarray, index: np.ndarray, guess: np.ndarray) -> None:
     X[index] = np.where(np.isnan(cells), guess, cells)
 
 
-def _expectation(vae: MixedVAE, eta: Tensor, x: Tensor | None = None) -> Tensor:
+def _means(vae: MixedVAE, eta: Tensor) -> np.ndarray:
+    """Expected cells; of levels nothing."""
     parts = [
-        block.expectation(part, None if x is None else x[:, block.columns])
+        eta.new_zeros(len(eta), len(block.columns))
+        if block.likelihood.is_coded
+        else block.expectation(part)
         for block, part in vae.split(eta)
     ]
-    return torch.cat(parts, -1)
+    return _assembled(vae, eta, parts)
 
 
-def _decided(vae: MixedVAE, expectation: Tensor) -> np.ndarray:
-    """Cells from expectations of every block."""
-    widths = [b.n_expectations for b in vae.blocks]
-    parts = zip(vae.blocks, expectation.split(widths, -1), strict=True)
-    return _assembled(vae, [block.decide(part) for block, part in parts])
+def _probabilities(block: Block, eta: Tensor, n_levels: list[int]) -> list[np.ndarray]:
+    """Those of the levels of each column, shape (n, its levels)."""
+    last = torch.tensor(n_levels, dtype=eta.dtype, device=eta.device) - 1
+    log_prob = torch.stack(
+        [block.log_prob(last.clamp(max=k).expand(len(eta), -1), eta) for k in range(max(n_levels))]
+    )
+    p = log_prob.exp().numpy(force=True)
+    return [p[:n, :, i].T for i, n in enumerate(n_levels)]
+
+
+def _decided(vae: MixedVAE, eta: Tensor, x: Tensor | None = None) -> np.ndarray:
+    """Cells that are expected; x are the rows' cells, where some are known."""
+    parts = [
+        block.decide(block.expectation(part, None if x is None else x[:, block.columns]))
+        for block, part in vae.split(eta)
+    ]
+    return _assembled(vae, eta, parts)
 
 
 def _drawn(
@@ -359,19 +380,20 @@ def _drawn(
         block.sample(part, generator, None if x is None else x[:, block.columns])
         for block, part in vae.split(eta)
     ]
-    return _assembled(vae, parts)
+    return _assembled(vae, eta, parts)
 
 
-def _assembled(vae: MixedVAE, parts: list[Tensor]) -> np.ndarray:
-    x = np.empty((len(parts[0]), sum(part.shape[1] for part in parts)))
+def _assembled(vae: MixedVAE, eta: Tensor, parts: list[Tensor]) -> np.ndarray:
+    cells = np.empty((len(eta), sum(part.shape[1] for part in parts)))
     for block, part in zip(vae.blocks, parts, strict=True):
-        x[:, block.columns] = part.numpy(force=True)
-    return x
+        cells[:, block.columns] = part.numpy(force=True)
+    return cells
 
 
 def missing_share(values) -> float:
     """Share of the cells that are missing."""
-    return 0.0 if sparse.issparse(values) else float(np.isnan(values).mean())
+    is_full = sparse.issparse(values) or not values.size
+    return 0.0 if is_full else float(np.isnan(values).mean())
 
 
 def _generator(rng: np.random.RandomState, device: str) -> torch.Generator:
@@ -384,6 +406,8 @@ def _spread(n_rows: int, most: int) -> np.ndarray:
     return np.arange(n) * n_rows // n
 
 
-def _dense(values, device: str) -> Tensor:
-    values = values.toarray() if sparse.issparse(values) else values
-    return torch.tensor(np.asarray(values, np.float64), device=device)
+def _cells(start: MixedStart, values, device: str) -> Cells:
+    """Rows in the user's units as the module takes them, dense."""
+    cells = start.units.cells(values)
+    cells = cells.toarray() if sparse.issparse(cells) else cells
+    return Cells(torch.from_numpy(cells).to(device))

@@ -115,6 +115,11 @@ class Model:
         return stream if n_bytes > room_for_rows(device, HELD_BYTES) else stream.everything()
 
     @staticmethod
+    def log_jacobian(start: Any, X) -> np.ndarray:
+        """What the log-density of each row gains in the user's units, nats, shape (n,)."""
+        return np.full(X.shape[0], start.log_jacobian)
+
+    @staticmethod
     def start_use(start: Any, X) -> CodeUse:
         """What the codes of the linear start hold: in closed form."""
         q = start.latent_dim

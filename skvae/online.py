@@ -20,6 +20,7 @@ from skvae.fitting import (
     make_budget,
     make_learner,
     make_rows,
+    mean_jacobians,
     new_start,
     start_vae,
     suited,
@@ -82,7 +83,7 @@ def fit_online(
         generator,
         options.recipe.objective.is_deterministic,
     )
-    record = Record()
+    record = Record(log_jacobians=2 * mean_jacobians(kind, start, X, weight, everything))
     kept = Kept(model.kept, model.start_weight) if model else Kept(0.0, 1.0)
     can_judge = rows.n_rows >= FEWEST_ROWS
     if can_judge:

@@ -91,6 +91,8 @@ class Record:
     interrupted: bool = False
     # Of every restart its best bound, and how far its codes agree with those of the best.
     restarts: list[tuple[float, float]] = field(default_factory=list)
+    # What mean log-densities gain in the user's units: of the training rows, of the held-out ones.
+    log_jacobians: tuple[float, ...] = (0.0, 0.0)
     left: Any = None  # the weights, as arrays, where the linear start was kept in their place
     began: float = field(default_factory=time.perf_counter)
 

@@ -183,6 +183,10 @@ def normal_of(start):
     return mean, loadings, noise
 
 
+def cells_of(start, X):
+    return Cells(torch.from_numpy(start.units.cells(X)))
+
+
 UNITS = np.array([1.0, 100.0, 1e-3, 7.0, 20.0])
 GAUSSIAN = {
     "gaussian": "gaussian",
@@ -212,7 +216,7 @@ def test_the_posterior_is_the_conditional_of_the_dense_normal(name):
     start = started(X, GAUSSIAN[name])
     mean, loadings, noise = normal_of(start)
     covariance = loadings @ loadings.T + np.diag(noise)
-    q = MixedVAE(start).requires_grad_(False).encode(Cells(torch.from_numpy(X)))
+    q = MixedVAE(start).requires_grad_(False).encode(cells_of(start, X))
     for i in range(30):
         there = ~np.isnan(X[i])
         gain = np.linalg.solve(covariance[np.ix_(there, there)], loadings[there]).T

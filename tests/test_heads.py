@@ -125,8 +125,9 @@ def test_heads_are_at_the_top_of_their_likelihood(latent, draws, kind, missing):
     X = table_of(kind, latent)
     if missing:
         X[np.random.RandomState(2).uniform(size=X.shape) < 0.2] = np.nan
-    weights, bias, block = part_of(started(X, {0: kind}), 0)
-    x = torch.from_numpy(table(X, {0: kind}).values[:, :1])
+    start = started(X, {0: kind})
+    weights, bias, block = part_of(start, 0)
+    x = torch.from_numpy(start.units.cells(table(X, {0: kind}).values)[:, :1])
     parameters = [torch.from_numpy(each).requires_grad_(True) for each in (weights, bias)]
     penalised(block, *parameters, x, draws[0]).backward()
     for each in (*parameters, *block.parameters()):
@@ -142,11 +143,12 @@ def test_heads_know_what_their_columns_follow(latent, kind):
     start = started(X, {0: kind})
     weights, bias, block = part_of(start, 0)
     values = table(X, {0: kind}).values
-    hidden = values.copy()
+    cells = start.units.cells(values)
+    hidden = cells.copy()
     hidden[:, 0] = np.nan
     with torch.no_grad():
         z = MixedVAE(start).encode(Cells(torch.from_numpy(hidden))).mean
-        x = torch.from_numpy(values[:, :1])
+        x = torch.from_numpy(cells[:, :1])
         told = block.log_prob(x, z @ torch.from_numpy(weights).T + torch.from_numpy(bias))
         constants = block.likelihood.fit(values[:, :1], None, table(X, {0: kind}).n_levels[:1])
         alone = Block(block.likelihood, np.arange(1), constants)

@@ -19,6 +19,7 @@ from skvae.mixed import Cells, MixedVAE, branch_sizes
 from skvae.mixed_model import MixedModel
 from skvae.objective import OBJECTIVES, Denoising, Elbo, Iwae
 from skvae.priors import Mixture, Vamp
+from skvae.units import Units
 from skvae.vae import Posterior
 from tests.samples import SMALL, gaussian, options
 
@@ -65,7 +66,8 @@ def started(X, likelihood, latent_dim=Q):
 
 
 def cells(X, likelihood, dtype=torch.float64):
-    return Cells(torch.from_numpy(table(X, likelihood).values).to(dtype))
+    rows = table(X, likelihood)
+    return Cells(torch.from_numpy(Units.of(*rows, None).cells(rows.values)).to(dtype))
 
 
 def with_branches(start, zero=False, seed=0):
@@ -257,8 +259,9 @@ def test_a_batch_only_hides_observed_cells_and_keeps_what_they_were():
 def test_the_more_is_missing_the_more_batches_hide_cells():
     shares = []
     for share in (0.0, 0.04, 0.9):
-        X = table(rows_of(MIXED, share=share), MIXED)
-        shares.append(MixedModel.rows(None, X, None, np.float32, "cpu").masked_share)
+        X = rows_of(MIXED, share=share)
+        rows = MixedModel.rows(started(X, MIXED), table(X, MIXED), None, np.float32, "cpu")
+        shares.append(rows.masked_share)
     assert 0 < shares[0] < shares[1] < shares[2] <= 0.5
 
 
@@ -291,14 +294,14 @@ def test_a_step_trains_every_parameter(likelihood, share):
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_are_finite_far_from_the_data(name):
     X = rows_of(name, share=0.2)
-    vae = with_branches(started(X, name), seed=1).float()
-    far = X.copy()
+    start = started(X, name)
+    vae = with_branches(start, seed=1).float()
+    far = table(X, name).values.copy()
     if name in ("gaussian", "gaussian_diag", "student_t", "lognormal"):
         far[:3] *= 1e4
     if name in ("poisson", "negative_binomial"):
         far[:3] = np.round(far[:3] * 1e3)
-    values = torch.from_numpy(far if not LIKELIHOODS[name].is_coded else table(X, name).values)
-    rows = Cells(values.float())
+    rows = Cells(torch.from_numpy(start.units.cells(far)).float())
     Elbo()(vae, rows, torch.Generator().manual_seed(0)).loss.backward()
     for parameter in vae.parameters():
         assert parameter.grad is None or torch.isfinite(parameter.grad).all()
@@ -419,7 +422,7 @@ def test_spoilt_cells_keep_what_they_were():
         if not block.likelihood.takes_noise:
             assert not away[left].any()
             continue
-        away = (away / block.scale)[left]
+        away = (away / block.likelihood.spread(block))[left]
         assert away.std().item() == pytest.approx(0.5, rel=0.3)
     terms = Denoising()(vae, rows, torch.Generator().manual_seed(0))
     assert terms.elbo < Elbo()(vae, rows, torch.Generator().manual_seed(0)).elbo
