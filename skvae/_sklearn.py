@@ -1,8 +1,11 @@
 """What scikit-learn keeps private or changed between versions, behind public names."""
 
 import sys
+from collections.abc import Callable
+from functools import wraps
 from numbers import Integral
 from types import FrameType
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -20,6 +23,7 @@ __all__ = [
     "like",
     "output_container",
     "to_numpy",
+    "with_our_names",
 ]
 
 try:
@@ -72,3 +76,21 @@ def inside_search() -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def with_our_names(**ours: str) -> Callable[[Callable], Callable]:
+    """Let an `__init__` say what it calls the parameters that other estimators call otherwise."""
+
+    def decorate(init: Callable) -> Callable:
+        @wraps(init)  # whose parameters scikit-learn reads
+        def checked(self: Any, *args: Any, **given: Any) -> None:
+            for name in given.keys() & ours.keys():
+                raise TypeError(
+                    f"{type(self).__name__} has no parameter {name!r}: it is called {ours[name]}; "
+                    f"give {ours[name]}={given[name]!r:.80}."
+                )
+            init(self, *args, **given)
+
+        return checked
+
+    return decorate

@@ -27,21 +27,22 @@ from skvae._sklearn import (
     like,
     output_container,
     to_numpy,
+    with_our_names,
 )
 from skvae.ambient import asking, learning
 from skvae.annealing import ANNEALING, Annealing
 from skvae.columns import Columns, has_missing, refuse_empty
-from skvae.components import component, unless_auto
+from skvae.components import component, is_same, plain, unless_auto
 from skvae.containers import container_of, is_frame, is_single, refuse_foreign
 from skvae.devices import PRECISIONS, is_available, resolve_device
 from skvae.diagnostics import COLLAPSED
 from skvae.filled import FilledModel
 from skvae.fitting import Options, fit_model
-from skvae.heads import features_of
 from skvae.held_out import DivergenceError
 from skvae.history import history_of, looks_of
+from skvae.latent_dim import latent_dim_of
 from skvae.likelihoods import LIKELIHOODS, Likelihood
-from skvae.linear import choose_latent_dim, farthest_cell
+from skvae.linear import farthest_cell
 from skvae.mixed import Table
 from skvae.mixed_model import MixedModel
 from skvae.model import N_DRAWS, Model
@@ -57,6 +58,13 @@ from skvae.table import Schema, matrix_of
 from skvae.training import Recipe
 
 VERSION = "0.1.0"
+_PRIVATE = ("_model", "_online", "_seed", "_left", "_dtype", "_columns", "_began")
+# What stays while a training goes on, with the tables of its names.
+_FIXED: dict[str, dict] = {
+    "latent_dim": {},
+    "likelihood": LIKELIHOODS,
+    "architecture": ARCHITECTURES,
+}
 _N_LOADINGS = 1000  # rows that derivatives and diagnostics are averaged over
 
 
@@ -79,9 +87,11 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     Parameters
     ----------
-    latent_dim : int or "auto", default=2
-        Number of codes. "auto" takes the smallest number that held-out rows cannot tell from the
-        best for probabilistic PCA, at most 32.
+    latent_dim : int, float, "auto" or None, default=2
+        Number of codes. A float between 0 and 1 takes the smallest number whose share of the
+        variance of the linear start is above it, None the number of rows or of columns, whichever
+        is less, both as `n_components` of PCA. "auto" takes the smallest number that held-out
+        rows cannot tell from the best for probabilistic PCA, at most 32.
     likelihood : str, component or dict, default="auto"
         How values scatter around what codes predict. "auto" goes by dtype: "gaussian" for a table
         of numbers; otherwise "gaussian_diag" for numbers, "bernoulli" for booleans, "categorical"
@@ -232,7 +242,12 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     _columns: Any
     _left: Any
     _parameter_constraints = {
-        "latent_dim": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "latent_dim": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Real, 0.0, 1.0, closed="neither"),
+            StrOptions({"auto"}),
+            None,
+        ],
         "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, dict],
         "architecture": [StrOptions(set(ARCHITECTURES)), callable],
         "prior": [StrOptions(set(PRIORS)), Prior],
@@ -258,6 +273,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         "random_state": ["random_state"],
     }
 
+    @with_our_names(n_components="latent_dim")
     def __init__(
         self,
         latent_dim=2,
@@ -846,22 +862,16 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _options(self, X, weight, previous):
         device = resolve_device(self.device)
-        latent_dim = self.latent_dim
         if previous is not None:
-            seed = self._seed  # of the same rows the same are held out
-            if latent_dim not in ("auto", previous.latent_dim):
-                raise ValueError(
-                    f"latent_dim={latent_dim!r}, but training goes on with a model of "
-                    f"{previous.latent_dim} codes. Give latent_dim={previous.latent_dim}, or "
-                    "begin anew: fit with warm_start=False."
-                )
-            latent_dim = previous.latent_dim
+            self._refuse_changes(previous)
+            latent_dim, seed = (
+                previous.latent_dim,
+                self._seed,
+            )  # of the same rows the same are held out
         else:
-            random_state = check_random_state(self.random_state)
-            seed = int(random_state.randint(np.iinfo(np.int32).max))
-            if latent_dim == "auto":
-                rows = features_of(X, weight) if isinstance(X, Table) else X
-                latent_dim = choose_latent_dim(rows, weight, np.random.RandomState(seed))
+            seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+            latent_dim = latent_dim_of(self.latent_dim, X, weight, seed)
+            self._began = {name: plain(getattr(self, name)) for name in _FIXED}
         architecture = component(self.architecture, ARCHITECTURES)
         if previous is not None and previous.architecture is not None:
             architecture = previous.architecture
@@ -874,7 +884,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             float(self.beta),
         )
         options = Options(
-            latent_dim=int(latent_dim),
+            latent_dim=latent_dim,
             architecture=architecture,
             prior=component(self.prior, PRIORS),
             recipe=recipe,
@@ -893,9 +903,24 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         options.check()
         return options
 
+    def _refuse_changes(self, previous):
+        """Raise a ValueError where training cannot go on with what was changed since it began."""
+        fits = {name: [began] for name, began in self._began.items()}
+        fits["latent_dim"] += ["auto", previous.latent_dim]
+        if previous.architecture is None:  # the linear start, beside which any network can be
+            del fits["architecture"]
+        for name, known in fits.items():
+            chosen = getattr(self, name)
+            if not any(is_same(chosen, each, _FIXED[name]) for each in known):
+                raise ValueError(
+                    f"{name}={chosen!r:.80}, but training goes on with a model of "
+                    f"{name}={known[-1]!r:.80}. Give that, or begin anew: fit with "
+                    "warm_start=False."
+                )
+
     def _forget(self):
         learned = [name for name in vars(self) if name.endswith("_") and name[0] != "_"]
-        for name in (*learned, "_model", "_online", "_seed", "_left", "_dtype", "_columns"):
+        for name in (*learned, *_PRIVATE):
             self.__dict__.pop(name, None)
 
     def _publish(self, X_in, model, record, rows, curves, n_seen=0):
@@ -939,7 +964,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _warn(self, model, record):
         rank = model.start.latent_dim
-        if rank < model.latent_dim:
+        if rank < model.latent_dim and self.latent_dim is not None:
             warnings.warn(
                 f"latent_dim={model.latent_dim} is above the rank of the data, {rank}: the last "
                 f"{model.latent_dim - rank} codes are always 0. Use latent_dim={rank} or less.",

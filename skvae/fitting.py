@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skvae.annealing import Annealing
+from skvae.components import is_same
 from skvae.devices import resolve_precision
 from skvae.diagnostics import CodeUse, code_use, linear_r2
 from skvae.first_weights import build, start_at_zero
@@ -381,14 +382,9 @@ def initial_vae(
         vae.know_columns(start)
     if not options.prior.is_trained:
         vae.prior = None
-    elif previous is None or not _is_same(previous.prior, options.prior):
+    elif previous is None or not is_same(previous.prior, options.prior, {}):
         vae.prior = initial_prior(vae, seen, options, number)
     return vae
-
-
-def _is_same(component: Any, other: Any) -> bool:
-    """Whether two components are of one kind with the same options."""
-    return type(component) is type(other) and component.get_params() == other.get_params()
 
 
 def new_vae(kind: type[Model], start, options: Options, number: int) -> LatentModel:

@@ -334,6 +334,21 @@ def choose_latent_dim(X, sample_weight: np.ndarray | None, rng: np.random.Random
     return int(np.argmax(mean[best] - mean <= error)) + 1
 
 
+def latent_dim_of_share(
+    X, share: float, sample_weight: np.ndarray | None, rng: np.random.RandomState
+) -> int:
+    """Smallest number of directions that hold more than a share of the variance, as PCA has it."""
+    most = min(X.shape)
+    limit = min(_MAX_DIRECTIONS, most)
+    while True:
+        found = find_spectrum(X, sample_weight, limit, rng)
+        held = np.cumsum(found.variances)
+        total = held[-1] if limit == most else found.total_variance  # where rounding is the same
+        if limit == most or held[-1] > share * total:
+            return min(int(np.searchsorted(held, share * total, side="right")) + 1, most)
+        limit = min(2 * limit, most)
+
+
 def farthest_cell(X, names=None) -> str:
     """The column whose farthest value is the most standard deviations from its mean, in words."""
     rows = _Rows(_without_gaps(X), None)

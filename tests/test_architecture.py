@@ -29,7 +29,7 @@ FLOORS = (
     ("vae", "optimizers", "containers", "first_weights", "moments", "units"),
     ("mixed", "objective", "importance", "refusals"),
     ("cells", "heads", "held_out", "diagnostics"),
-    ("writers", "model", "training"),
+    ("writers", "model", "training", "latent_dim"),
     ("gaps", "mixed_model", "annealing", "progress"),
     ("table", "filled", "fitting"),
     ("columns", "online"),

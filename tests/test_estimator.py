@@ -1052,8 +1052,44 @@ def test_warm_start_keeps_out_the_same_rows(curve, monkeypatch):
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_other_codes_than_before_are_refused(curve, method):
     vae = quick(warm_start=True).fit(curve).set_params(latent_dim=3)
-    with pytest.raises(ValueError, match="latent_dim=3, but training goes on with a model of 2"):
+    with pytest.raises(
+        ValueError, match=r"latent_dim=3, but training goes on with a model of latent_dim=2\."
+    ):
         getattr(vae, method)(curve)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("likelihood", "student_t"),
+        ("likelihood", {0: "student_t"}),
+        ("architecture", MLP(hidden_layer_sizes=(8,))),
+        ("architecture", "linear"),
+        ("latent_dim", 0.9),
+    ],
+    ids=str,
+)
+def test_what_a_training_cannot_change_is_refused(curve, method, name, value):
+    vae = quick(warm_start=True, max_iter=10).fit(curve)
+    assert vae.kept_ > 0
+    codes = vae.transform(curve)
+    vae.set_params(**{name: value})
+    with pytest.raises(ValueError, match=rf"(?s)^{name}=.*goes on with a model of {name}=.*anew"):
+        getattr(vae, method)(curve)
+    np.testing.assert_array_equal(vae.transform(curve), codes)  # nothing is lost
+
+
+def test_the_same_in_other_words_goes_on(curve):
+    vae = quick(warm_start=True, likelihood="student_t", max_iter=2).fit(curve)
+    n_iter = vae.n_iter_
+    for same in (
+        {"likelihood": skvae.StudentT(), "architecture": MLP()},
+        {"latent_dim": "auto"},
+        {"latent_dim": np.int64(2)},
+    ):
+        n_iter += vae.set_params(**same, max_iter=1).fit(curve).n_iter_ > n_iter
+        assert vae.n_iter_ == n_iter
 
 
 def test_partial_fit_goes_on_from_the_last_fit(curve):
@@ -1305,3 +1341,31 @@ def test_stochastic_bernoulli_reconstructs_probabilities():
     assert ((again > 0) & (again < 1)).all()
     assert np.square(again - X).mean() < np.square(X.mean(0) - X).mean()
     assert set(np.unique(vae.sample(50, 0))) == {0.0, 1.0}
+
+
+# Parameters that numpy made, and those of PCA.
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"latent_dim": np.uint8(2), "n_init": np.int64(1), "random_state": np.uint8(3)},
+        {"batch_size": np.uint8(200), "max_iter": np.uint8(3)},
+        {"batch_size": np.int64(64), "early_stopping": np.bool_(False)},
+        {"beta": np.float64(0.5), "validation_fraction": np.float64(0.25)},
+        {"whiten": np.bool_(True), "verbose": np.bool_(False), "init": np.str_("random")},
+        {"device": np.str_("cpu"), "precision": np.str_("float64"), "objective": np.str_("iwae")},
+    ],
+    ids=str,
+)
+def test_parameters_of_numpy_are_taken_as_pythons_own(curve, params):
+    plain = {name: value.item() for name, value in params.items()}
+    ours, theirs = (quick(**{"max_iter": 2, **each}).fit(curve) for each in (plain, params))
+    assert ours.loss_curve_ == theirs.loss_curve_
+    np.testing.assert_array_equal(ours.transform(curve), theirs.transform(curve))
+
+
+def test_pcas_name_of_the_number_of_codes_is_told():
+    with pytest.raises(TypeError, match=r"'n_components': it is called latent_dim; give lat.*=8"):
+        VAETransformer(n_components=8)
+    assert "n_components" not in VAETransformer().get_params()

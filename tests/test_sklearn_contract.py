@@ -332,7 +332,7 @@ def test_nothing_is_validated_before_fit(component, value):
 
 
 BAD_VALUES = {
-    "latent_dim": [0, -1, 2.5, 2.0, "two", None, [2]],
+    "latent_dim": [0, -1, 2.5, 2.0, 0.0, 1.0, -0.5, "two", [2]],
     "likelihood": ["normal", 3, None],
     "architecture": ["transformer", 3, None],
     "prior": ["uniform", 3, None],
