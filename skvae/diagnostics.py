@@ -30,21 +30,27 @@ class CodeUse(NamedTuple):
 
 @torch.no_grad()
 def code_use(vae: Any, rows: Any) -> CodeUse:
-    """Measure every unit on rows."""
+    """Measure every unit on rows, which count by their weights."""
     q, codes = vae.encode(rows), vae.codes(rows)
-    total = vae.energy(rows).sum()
+    total = rows.mean(vae.energy(rows))
     order = torch.argsort(_error_without(vae, rows, codes), descending=True, stable=True)
     errors = [_error_with(vae, rows, codes, order[:n]) for n in range(1, len(order) + 1)]
     left = torch.stack([total, *errors])
     return CodeUse(
         order.numpy(force=True),
         # In units of the data they may be beyond the numbers of single precision.
-        _spread(vae, codes)[order].double().numpy(force=True),
-        codes.std(0)[order].clamp(min=1e-6).double().numpy(force=True),
+        _spread(vae, rows, codes)[order].double().numpy(force=True),
+        _variance(rows, codes).sqrt()[order].clamp(min=1e-6).double().numpy(force=True),
         (-left.diff() / total).nan_to_num(0.0, 0.0, 0.0).numpy(force=True),
-        q.kl().mean(0)[order].numpy(force=True),
-        (q.mean.var(0) > ACTIVE_VARIANCE)[order].numpy(force=True),
+        rows.mean(q.kl())[order].numpy(force=True),
+        (_variance(rows, q.mean) > ACTIVE_VARIANCE)[order].numpy(force=True),
     )
+
+
+def _variance(rows: Any, values: Tensor) -> Tensor:
+    """Of values (n, q) over rows, shape (q,)."""
+    n = len(values)
+    return rows.mean((values - rows.mean(values)).square()) * (n / max(n - 1, 1))
 
 
 def _error_without(vae: Any, rows: Any, codes: Tensor) -> Tensor:
@@ -52,23 +58,23 @@ def _error_without(vae: Any, rows: Any, codes: Tensor) -> Tensor:
     for unit in range(vae.latent_dim):
         silenced = codes.clone()
         silenced[:, unit] = 0.0
-        errors.append(vae.squared_error(rows, vae.reconstruct(silenced)).sum())
+        errors.append(rows.mean(vae.squared_error(rows, vae.reconstruct(silenced))))
     return torch.stack(errors)
 
 
 def _error_with(vae: Any, rows: Any, codes: Tensor, units: Tensor) -> Tensor:
     kept = torch.zeros_like(codes)
     kept[:, units] = codes[:, units]
-    return vae.squared_error(rows, vae.reconstruct(kept)).sum()
+    return rows.mean(vae.squared_error(rows, vae.reconstruct(kept)))
 
 
-def _spread(vae: Any, codes: Tensor) -> Tensor:
+def _spread(vae: Any, rows: Any, codes: Tensor) -> Tensor:
     """What a step of one in each unit is in the reconstruction."""
     size = torch.finfo(codes.dtype).eps ** (1 / 3)  # where truncation and rounding are balanced
     spread = []
     for step in size * torch.eye(vae.latent_dim, dtype=codes.dtype, device=codes.device):
         change = vae.reconstruct(codes + step) - vae.reconstruct(codes - step)
-        spread.append(change.square().sum(-1).mean().sqrt() / (2 * size))
+        spread.append(rows.mean(change.square().sum(-1)).sqrt() / (2 * size))
     return torch.stack(spread)
 
 
@@ -113,7 +119,9 @@ def diagnose(vae: Any, rows: Any, draws: Tensor) -> Diagnosis:
     )
 
 
-def linear_r2(codes: Tensor, target: Tensor, weight: Tensor) -> float:
+def linear_r2(
+    codes: Tensor, target: Tensor, weight: Tensor, row_weight: Tensor | None = None
+) -> float:
     """Share of the variance of target (n, q) that is linear in codes (n, q), units weighed (q,).
 
     Adjusted for what as many codes would tell of any target by chance; NaN where that is all.
@@ -121,8 +129,11 @@ def linear_r2(codes: Tensor, target: Tensor, weight: Tensor) -> float:
     n, q = codes.shape
     if n <= q + 1:
         return math.nan
-    x, y = ((values.double() - values.double().mean(0)).cpu() for values in (codes, target))
+    rows = torch.ones(n, dtype=torch.float64) if row_weight is None else row_weight.double().cpu()
+    share = (rows / rows.sum())[:, None]
+    x, y = (values.double().cpu() for values in (codes, target))
+    x, y = (share.sqrt() * (values - (share * values).sum(0)) for values in (x, y))
     weight = weight.cpu()
     left = (y - x @ torch.linalg.lstsq(x, y, driver="gelsd").solution).square().sum(0)
-    share = 1.0 - (n - 1) / (n - q - 1) * left / y.square().sum(0).clamp(min=1e-12)
+    share = 1.0 - (n - 1) / (n - q - 1) * left / y.square().sum(0).clamp(min=1e-15)
     return float((weight * share).sum() / weight.sum().clamp(min=1e-12))

@@ -164,7 +164,7 @@ def fit_model(
         if previous is not None:  # what was learnt before stays
             return previous, Record(converged=True)
         # The closed form counts as a pass: it has seen all the rows.
-        return linear_model(kind, start, X, options), linear_record(kind, start, X, weight)
+        return linear_model(kind, start, X, options, weight), linear_record(kind, start, X, weight)
     options = suited(options, kind, start, X.shape[0])
     rows = make_rows(kind, start, X, weight, options)
     held_out, training = split(rows.n_rows, options.validation_fraction, rng, options.device)
@@ -196,7 +196,7 @@ def fit_model(
     kept = judge.keep(vae, origin if options.init == "pca" else None)
     if kept.share == 0.0:
         record.left = arrays(vae)
-        return linear_again(previous, kind, start, X, options), record
+        return linear_again(previous, kind, start, X, options, weight), record
     kept = fit_prior(vae, rows, training, judge, kept, options)
     return trained_model(kind, vae, start, kept, use_of(vae, seen), options), record
 
@@ -279,7 +279,8 @@ def compare(vaes: list[LatentModel], best: LatentModel, rows: Rows) -> list[floa
     below they found different ones.
     """
     q, target = best.encode(rows), best.codes(rows)
-    return [linear_r2(vae.codes(rows), target, q.kl().mean(0)) for vae in vaes]
+    kl = rows.mean(q.kl())
+    return [linear_r2(vae.codes(rows), target, kl, rows.weight) for vae in vaes]
 
 
 def fit_prior(
@@ -454,9 +455,11 @@ def auto_batch_size(n_rows: int, max_passes: int | None) -> int:
     return size
 
 
-def linear_model(kind: type[Model], start, X, options: Options) -> Model:
+def linear_model(
+    kind: type[Model], start, X, options: Options, weight: np.ndarray | None = None
+) -> Model:
     """The linear start as it stands."""
-    weights, use = arrays(kind.module(start)), kind.start_use(start, X)
+    weights, use = arrays(kind.module(start)), kind.start_use(start, X, weight)
     device = str(options.device)
     return kind(start, options.latent_dim, None, None, weights, use, 1.0, 0.0, device)
 
@@ -505,11 +508,18 @@ def arrays(vae: LatentModel) -> dict[str, np.ndarray]:
     return {name: value.numpy(force=True).copy() for name, value in vae.state_dict().items()}
 
 
-def linear_again(model: Model | None, kind: type[Model], start, X, options: Options) -> Model:
+def linear_again(
+    model: Model | None,
+    kind: type[Model],
+    start,
+    X,
+    options: Options,
+    weight: np.ndarray | None = None,
+) -> Model:
     """The linear start: the model so far, which more rows know better, where it is that."""
     if model is not None and model.kept == 0.0:
         return model
-    return linear_model(kind, start, X, options)
+    return linear_model(kind, start, X, options, weight)
 
 
 def load(vae: LatentModel, state: dict[str, np.ndarray]) -> None:

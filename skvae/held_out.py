@@ -232,8 +232,16 @@ class HeldOut:
         return bool(self.rows.mean(gain) > N_STANDARD_ERRORS * self._standard_error(gain))
 
     def _standard_error(self, values: Tensor) -> Tensor:
-        deviation = values - self.rows.mean(values)
-        return (self.rows.mean(deviation.square()) / max(len(values) - 1, 1)).sqrt()
+        """Of the weighted mean; few rows that weigh much tell as little as few rows."""
+        square = (values - self.rows.mean(values)).square()
+        n, weight = len(values), self.rows.weight
+        if weight is None:
+            return (square.mean() / max(n - 1, 1)).sqrt()
+        share = weight / weight.sum()
+        # A row that weighs much draws the mean to itself; of equal ones this is n / (n - 1).
+        left = (share.square() * (1.0 - 2.0 * share + share.square().sum())).sum()
+        correction = share.square().sum() / left.clamp(min=torch.finfo(left.dtype).tiny)
+        return ((share.square() * square).sum() * correction).sqrt()
 
     def start_weight(self, log_prob: Tensor) -> Tensor:
         """The start's weight of greatest likelihood in the mixture, by EM on one number."""

@@ -413,7 +413,7 @@ class Bernoulli(Likelihood):
         return sparse.csr_array(values.astype(np.float64) @ scale)
 
     def fit(self, values, weight=None, n_levels=None, scale=None):
-        share, n = _mean(values, weight), _count(values)
+        share, n = _mean(values, weight), _count(values, weight)
         share = (share * n + 0.5) / (n + 1.0)
         return {
             "center": share,
@@ -792,14 +792,19 @@ class Poisson(Likelihood):
         share = _mean(values, weight)
         if self.size_factor is True:
             total = _sum(values)
-            median = float(np.median(total[total > 0])) if (total > 0).any() else 1.0
+            some = total > 0
+            own = None if weight is None else weight[some]
+            median = float(_quantiles(total[some], 0.5, own)) if some.any() else 1.0
             share = np.maximum(share, 1e-8 * share.sum() + 1e-30) / max(share.sum(), 1e-30)
             log_total = np.log(np.maximum(total, 1.0))
-            sizes = {"median": np.array(median), "totals": np.percentile(log_total, range(101))}
+            sizes = {
+                "median": np.array(median),
+                "totals": _quantiles(log_total, np.linspace(0, 1, 101), weight),
+            }
         else:
             sizes = {"median": np.array(0.0), "totals": np.zeros(101)}
         constants = {"share": share, "center": share, "scale": np.ones_like(share), **sizes}
-        center, own = self._feature_moments(values, constants)
+        center, own = self._feature_moments(values, weight, constants)
         scale = own
         if self.size_factor is True:  # columns in one unit share a scale, as in PCA
             scale = np.full_like(own, np.sqrt(np.mean(np.square(own))))
@@ -810,15 +815,17 @@ class Poisson(Likelihood):
             "dispersion": np.zeros(0),
         }
 
-    def _feature_moments(self, values, constants):
+    def _feature_moments(self, values, weight, constants):
         total = square = n = np.zeros(values.shape[1])
+        weight = np.ones(values.shape[0]) if weight is None else weight
         plain = {name: torch.from_numpy(np.asarray(v, float)) for name, v in constants.items()}
         for start in range(0, values.shape[0], 512):
             x = values[start : start + 512]
             x = x.toarray() if sparse.issparse(x) else x
             y = self._stabilised(plain, torch.from_numpy(np.asarray(x, float))).numpy()
-            total, square = total + np.nansum(y, 0), square + np.nansum(np.square(y), 0)
-            n = n + (~np.isnan(y)).sum(0)
+            w, there = weight[start : start + 512], ~np.isnan(y)
+            y = np.where(there, y, 0.0)
+            total, square, n = total + w @ y, square + w @ np.square(y), n + w @ there
         mean = total / n
         sd = np.sqrt(np.maximum(square / n - np.square(mean), 0.0))
         return mean, np.where(sd > 1e-12, sd, 1.0)
@@ -972,7 +979,7 @@ def moments(values: np.ndarray, weight=None) -> tuple[np.ndarray, np.ndarray]:
     y -= mean
     shift = _mean(y, weight)  # what rounding left in the mean
     y -= shift
-    n = _count(values)
+    n = _count(values, weight)
     variance = _mean(np.square(y), weight) * n / np.maximum(n - 1, 1)
     sd = np.where(varies(values), np.ldexp(np.sqrt(variance), exponent), 0.0)
     return np.ldexp(mean + shift, exponent), sd
@@ -983,10 +990,23 @@ def _or_one(scale: np.ndarray) -> np.ndarray:
     return np.where(scale > 0, scale, 1.0)
 
 
-def _count(values: np.ndarray) -> np.ndarray:
+def _count(values: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Cells of each column that are there; with weights as many as would say as much (Kish)."""
+    w = np.ones(values.shape[0]) if weight is None else weight
     if sparse.issparse(values):
-        return np.full(values.shape[1], float(values.shape[0]))
-    return (~np.isnan(values)).sum(0).astype(float)
+        return np.full(values.shape[1], w.sum() ** 2 / np.square(w).sum())
+    there = ~np.isnan(values)
+    return np.square(w @ there) / np.maximum(np.square(w) @ there, np.finfo(float).tiny)
+
+
+def _quantiles(values: np.ndarray, shares, weight: np.ndarray | None) -> np.ndarray:
+    """Quantiles of some numbers; between two they are interpolated, with weights as without."""
+    if weight is None:
+        return np.quantile(values, shares)
+    order = values.argsort(kind="stable")
+    middle = weight[order].cumsum() - 0.5 * weight[order]
+    place = (middle - middle[0]) / max(middle[-1] - middle[0], np.finfo(float).tiny)
+    return np.interp(shares, place, values[order])
 
 
 def _sum(values) -> np.ndarray:

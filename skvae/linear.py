@@ -330,7 +330,9 @@ def choose_latent_dim(X, sample_weight: np.ndarray | None, rng: np.random.Random
     mean = np.average(log_prob, axis=0, weights=sample_weight)
     best = int(mean.argmax())
     behind = log_prob[:, [best]] - log_prob
-    error = behind.std(axis=0) / np.sqrt(n)
+    share = np.full(n, 1.0 / n) if sample_weight is None else sample_weight / sample_weight.sum()
+    # Of a weighted mean: few rows that weigh much tell as little as few rows.
+    error = np.sqrt(np.square(share) @ np.square(behind - (mean[best] - mean)))
     return int(np.argmax(mean[best] - mean <= error)) + 1
 
 

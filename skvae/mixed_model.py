@@ -78,10 +78,11 @@ class MixedModel(Model):
         return start.units.log_jacobian(X.values)
 
     @staticmethod
-    def start_use(start: Any, X: Table) -> CodeUse:
+    def start_use(start: Any, X: Table, weight: np.ndarray | None = None) -> CodeUse:
         """What the codes of the linear start hold, measured on some of the rows."""
-        vae = MixedVAE(start).requires_grad_(False)
-        return code_use(vae, _cells(start, X.values[_spread(X.shape[0], _USE_ROWS)], "cpu"))
+        vae, some = MixedVAE(start).requires_grad_(False), _spread(X.shape[0], _USE_ROWS)
+        share = None if weight is None else torch.from_numpy(weight[some] / weight[some].mean())
+        return code_use(vae, _cells(start, X.values[some], "cpu")._replace(weight=share))
 
     @staticmethod
     @torch.inference_mode()

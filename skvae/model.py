@@ -120,7 +120,7 @@ class Model:
         return np.full(X.shape[0], start.log_jacobian)
 
     @staticmethod
-    def start_use(start: Any, X) -> CodeUse:
+    def start_use(start: Any, X, weight: np.ndarray | None = None) -> CodeUse:
         """What the codes of the linear start hold: in closed form."""
         q = start.latent_dim
         variances = start.variances[:q]

@@ -14,14 +14,18 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from skvae.vae import Posterior
+from skvae.vae import Posterior, weighted_mean
 
 POINT_WEIGHT = 0.5  # of the likelihood of rows that are decoded from their point codes
 _PAIRED_ROWS = 256  # of a batch, between which every pair is compared
 
 
 class Terms(NamedTuple):
-    """Means over the batch: loss is minimised, the others are watched."""
+    """Means over the batch: loss is minimised, the others are watched.
+
+    Weights have mean 1 over all rows, not over a batch: in the loss a batch of heavy rows counts
+    for more. What is watched is in nats per row whatever the batch: weights are shares of it.
+    """
 
     loss: Tensor
     elbo: Tensor
@@ -114,17 +118,20 @@ class Elbo(Objective):
         drawn = q.sample(noise)
         codes = q.mean
         if not seen.is_masked:
-            codes = codes * shrinkage_undone(q.variance.detach().mean(0))
+            codes = codes * shrinkage_undone(seen.mean(q.variance.detach()))
         z = torch.cat([codes[:n_points], drawn[n_points:]])
-        log_likelihood = _weighted(seen, vae.log_likelihood(explained, vae.decode(z)))
-        kl = _weighted(seen, vae.kl(q, drawn, noise)).mean()
-        of_draws = log_likelihood[n_points:].mean()
-        points = log_likelihood[:n_points].sum() / max(n_points, 1)
-        penalty = kl
+        log_likelihood = vae.log_likelihood(explained, vae.decode(z))
+        weighted = _weighted(seen, log_likelihood)
+        points = weighted[:n_points].sum() / max(n_points, 1)
+        kl = vae.kl(q, drawn, noise)
         if self.free_bits:
             penalty = _mean(seen, q.kl()).clamp(min=self.free_bits).sum()
-        loss = kl_weight * penalty - of_draws - POINT_WEIGHT * points
-        return Terms(loss, (of_draws - kl).detach(), of_draws.detach())
+        else:
+            penalty = _weighted(seen, kl).mean()
+        loss = kl_weight * penalty - weighted[n_points:].mean() - POINT_WEIGHT * points
+        weight = None if seen.weight is None else seen.weight[n_points:]
+        of_draws = weighted_mean(log_likelihood.detach()[n_points:], weight)
+        return Terms(loss, of_draws - seen.mean(kl.detach()), of_draws)
 
     def check(self) -> None:
         _at_least("free_bits", self.free_bits, 0.0)
@@ -204,8 +211,8 @@ class Iwae(Objective):
         # What is watched is the plain bound, as of the held-out rows.
         return Terms(
             -_weighted(rows, (share * log_weight).sum(0)).mean(),
-            _weighted(rows, (log_likelihood + log_ratio).detach().mean(0)).mean(),
-            _weighted(rows, (share * log_likelihood.detach()).sum(0)).mean(),
+            rows.mean((log_likelihood + log_ratio).detach().mean(0)),
+            rows.mean((share * log_likelihood.detach()).sum(0)),
         )
 
     def check(self) -> None:
@@ -240,8 +247,9 @@ class TotalCorrelation(Objective):
         q, z, log_likelihood, kl = _plain(vae, rows, generator)
         some = _some(rows, generator)
         correlation = total_correlation(q.mean[some], q.variance[some], z[some])
-        loss = kl_weight * (kl + (self.weight - 1.0) * correlation) - log_likelihood
-        return Terms(loss, (log_likelihood - kl).detach(), log_likelihood.detach())
+        mean_kl = _weighted(rows, kl).mean()
+        penalty = mean_kl + (self.weight - 1.0) * correlation
+        return _terms(rows, penalty, kl_weight, log_likelihood, kl)
 
     def check(self) -> None:
         _at_least("weight", self.weight, 0.0)
@@ -271,9 +279,9 @@ class Mmd(Objective):
         _, z, log_likelihood, kl = _plain(vae, rows, generator)
         z = z[_some(rows, generator)]
         discrepancy = mmd(z, vae.sample_prior(len(z), generator).to(z))
-        penalty = (1.0 - self.alpha) * kl + (self.alpha + self.weight - 1.0) * discrepancy
-        loss = kl_weight * penalty - log_likelihood
-        return Terms(loss, (log_likelihood - kl).detach(), log_likelihood.detach())
+        mean_kl = _weighted(rows, kl).mean()
+        penalty = (1.0 - self.alpha) * mean_kl + (self.alpha + self.weight - 1.0) * discrepancy
+        return _terms(rows, penalty, kl_weight, log_likelihood, kl)
 
     def check(self) -> None:
         if not (isinstance(self.alpha, Real) and -math.inf < float(self.alpha) <= 1.0):
@@ -299,17 +307,23 @@ class Autoencoder(Objective):
     ) -> Terms:
         decoded = vae.decode(vae.codes(rows))
         log_likelihood = vae.log_likelihood(rows.unmasked(rows.n_rows), decoded)
-        log_likelihood = _weighted(rows, log_likelihood).mean()
-        return Terms(-log_likelihood, log_likelihood.detach(), log_likelihood.detach())
+        watched = rows.mean(log_likelihood.detach())
+        return Terms(-_weighted(rows, log_likelihood).mean(), watched, watched)
 
 
 def _plain(vae, rows, generator) -> tuple[Posterior, Tensor, Tensor, Tensor]:
-    """Posterior, a draw from it, mean log-likelihood of rows given that, mean KL."""
+    """Posterior, a draw from it, log-likelihood of rows given that, their KL."""
     noise = rows.draw_noise(vae.latent_dim, generator)
     q = vae.encode(rows)
     z = q.sample(noise)
-    log_likelihood = _weighted(rows, vae.log_likelihood(rows, vae.decode(z))).mean()
-    return q, z, log_likelihood, _weighted(rows, vae.kl(q, z, noise)).mean()
+    return q, z, vae.log_likelihood(rows, vae.decode(z)), vae.kl(q, z, noise)
+
+
+def _terms(rows, penalty: Tensor, kl_weight, log_likelihood: Tensor, kl: Tensor) -> Terms:
+    """Terms of a batch from its penalty and from the log-likelihood and the KL of its rows."""
+    loss = kl_weight * penalty - _weighted(rows, log_likelihood).mean()
+    watched = rows.mean(log_likelihood.detach())
+    return Terms(loss, watched - rows.mean(kl.detach()), watched)
 
 
 def explained(vae: Any, rows: Any, noise: Tensor | None) -> tuple[Posterior, Tensor, Tensor]:

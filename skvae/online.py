@@ -60,7 +60,7 @@ def fit_online(
     start = model.start if model else new_start(kind, X, weight, options, rng)
     if not 0 < start.latent_dim < start.n_directions:
         return (
-            linear_again(model, kind, start, X, options),
+            linear_again(model, kind, start, X, options, weight),
             linear_record(kind, start, X, weight, model is None),
             None,
         )
@@ -96,7 +96,7 @@ def fit_online(
         judge.look(learner.show())
     online = _snapshot(learner)
     if kept.share == 0.0:
-        return linear_again(model, kind, start, X, options), record, online
+        return linear_again(model, kind, start, X, options, weight), record, online
     # Too few rows say nothing of the codes: their use is then that of the model before.
     use = use_of(learner.averaged, seen) if can_judge or model is None else model.use
     return trained_model(kind, learner.averaged, start, kept, use, options), record, online

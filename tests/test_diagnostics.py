@@ -8,10 +8,10 @@ import torch
 from numpy.testing import assert_allclose
 from sklearn.decomposition import PCA
 
-from skvae.diagnostics import code_use, diagnose
+from skvae.diagnostics import code_use, diagnose, linear_r2
 from skvae.first_weights import build
 from skvae.linear import fit_linear
-from skvae.vae import VAE, branch_sizes
+from skvae.vae import VAE, Rows, branch_sizes
 from tests.samples import SMALL, gaussian, projected
 
 N_ROWS = 500
@@ -132,3 +132,34 @@ def test_units_that_say_nothing_are_inactive(start, X):
     found = diagnose(vae, projected(start, X), draws_of(8))
     assert found.is_active.tolist() == [True, False, True]
     assert found.kl[1] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_weights_are_repetitions_of_rows(start, X, nonlinear):
+    times = torch.arange(N_ROWS) % 3 + 1
+    rows = projected(start, X)
+    repeated = Rows(*(part.repeat_interleave(times, 0) for part in rows[:2]))
+    ours, theirs, scaled = (
+        code_use(nonlinear, each)
+        for each in (
+            rows._replace(weight=times.double()),
+            repeated,
+            rows._replace(weight=1e-3 * times.double()),
+        )
+    )
+    for name in ours._fields:
+        # Variances are divided by the rows but one.
+        assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1.0 / N_ROWS)
+        assert_allclose(getattr(scaled, name), getattr(ours, name))
+    assert not np.allclose(ours.kl, code_use(nonlinear, rows).kl, rtol=1e-6)
+
+
+def test_linear_r2_with_weights_is_that_of_repetitions():
+    generator = torch.Generator().manual_seed(0)
+    codes, noise = (torch.randn(200, 2, generator=generator) for _ in range(2))
+    target, units = codes + noise * codes.abs(), torch.tensor([1.0, 3.0])
+    times = torch.arange(200) % 3 + 1
+    repeated = [values.repeat_interleave(times, 0) for values in (codes, target)]
+    found = linear_r2(codes, target, units, times)
+    assert found == pytest.approx(linear_r2(*repeated, units), rel=2.0 / 200)
+    assert found != pytest.approx(linear_r2(codes, target, units), rel=1e-4)
+    assert linear_r2(codes, target, units, 1e-3 * times) == pytest.approx(found)

@@ -1,5 +1,7 @@
 """From rows to a fitted model: the split, the budget, where training begins, what is left."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,14 +12,18 @@ from skvae.annealing import Langevin, Metropolis, RandomWalk
 from skvae.devices import PRECISIONS
 from skvae.fitting import (
     auto_batch_size,
+    compare,
     fit_model,
+    fit_prior,
+    fresh_generator,
     initial_vae,
     make_budget,
     make_rows,
     split,
+    start_vae,
     suited,
 )
-from skvae.held_out import DivergenceError
+from skvae.held_out import DivergenceError, HeldOut, Kept
 from skvae.linear import fit_linear
 from skvae.mixed_model import MixedModel
 from skvae.model import Model
@@ -292,6 +298,78 @@ def test_the_best_restart_is_kept(X):
     assert agreement[bounds.index(max(bounds))] == pytest.approx(1.0, abs=1e-4)
     assert all(0.0 <= share <= 1.0 + 1e-6 for share in agreement)
     assert model.kept > 0
+
+
+def starts_of(X, latent_dim):
+    """The linear start of rows, and the rows."""
+    start = fit_linear(X, latent_dim)
+    return start, make_rows(Model, start, X, None, options())
+
+
+def test_restarts_begin_at_other_weights(X):
+    start, seen = starts_of(X, 2)
+    states = [
+        initial_vae(Model, start, seen, options(latent_dim=2, seed=seed), number=number)
+        for seed, number in ((0, 0), (0, 0), (0, 1), (1, 0))
+    ]
+    first, again, other, seeded = (vae.encoder[0].weight for vae in states)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first, seeded)
+
+
+def test_the_generator_of_a_fit_is_that_of_its_seed():
+    draws = [
+        torch.rand(3, generator=fresh_generator(options(seed=seed), n_steps)).tolist()
+        for seed, n_steps in ((0, 0), (0, 0), (1, 0), (0, 1))
+    ]
+    assert draws[0] == draws[1]
+    assert draws[0] not in draws[2:]
+
+
+def test_codes_agree_by_the_nats_that_they_carry(X):
+    """A restart that finds another second code, which says next to nothing, has found as much."""
+    start, rows = starts_of(X, 2)
+    best, other = (VAE(start).to(rows.scores) for _ in range(2))
+    with torch.no_grad():
+        best.encoder_path[1] *= 1e-3
+        best.log_variance[1] = 0.0
+        other.encoder_path[1] = torch.randn(5, generator=torch.Generator().manual_seed(0))
+        other.encoder_path[1, 1] = 0.0
+    kl = best.encode(rows).kl().mean(0)
+    assert kl[1] < 1e-3 * kl[0]
+    assert compare([best, other], best, rows) == pytest.approx([1.0, 1.0], abs=1e-2)
+    swapped = compare([best, other], other, rows)
+    assert swapped[0] < 0.9
+
+
+def test_a_prior_is_fitted_to_codes_by_the_weights_of_their_rows(X):
+    """Rows that weigh nothing to speak of leave no component behind."""
+    far = np.r_[X, X + 30.0 * np.std(X)]
+    is_heavy = np.arange(len(far)) < len(X)
+    weight = np.where(is_heavy, 1.0, 1e-9)
+    start = fit_linear(far, 1)
+    chosen = options(prior=ExPost(n_components=2))
+    vae = VAE(start).float()
+    seen = []
+    plain = ExPost.fit
+
+    class Watched(ExPost):
+        def fit(self, codes, random_state, weight=None):
+            seen.append((codes, plain(self, codes, random_state, weight)))
+            return seen[-1][1]
+
+    chosen = replace(chosen, prior=Watched(n_components=2))
+    rows = make_rows(Model, start, far, weight, chosen)
+    everything = torch.arange(len(far))
+    judge = HeldOut.of(rows, rows, start_vae(Model, start, chosen), fresh_generator(chosen))
+    fit_prior(vae, rows, everything, judge, Kept(1.0, 0.01), chosen)
+    ((codes, module),) = seen
+    low, high = codes[is_heavy].min(), codes[is_heavy].max()
+    weights = module.logits.softmax(0)
+    means = module.means[weights > 1e-3]
+    assert (means > low).all()
+    assert (means < high).all()
 
 
 def test_a_restart_that_diverges_costs_no_others(X, monkeypatch):

@@ -1,5 +1,7 @@
 """The judge keeps what is better, refuses what is worse, and goes part of the way between."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -211,6 +213,28 @@ def test_exceeds_asks_for_standard_errors():
     assert judge.exceeds(noise + asked + 0.01)
     assert not judge.exceeds(noise + asked - 0.01)
     assert not judge.exceeds(torch.zeros(100))
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.5, 1.5])
+def test_standard_errors_are_those_of_weighted_means(sigma):
+    """By 3000 samples of rows whose weights are their own: few heavy rows say little."""
+    judge = set_up(gaussian(300, 6), latent_dim=2)[3]
+    noise = torch.randn(3000, 100, generator=generator())
+    weight = (sigma * torch.randn(100, generator=generator())).exp()
+    spread = (noise @ (weight / weight.sum())).std().item()
+    weighed = replace(judge, rows=judge.rows._replace(weight=weight))
+    errors = [weighed._standard_error(values).item() ** 2 for values in noise]
+    assert np.mean(errors) ** 0.5 == pytest.approx(spread, rel=0.15)
+    scaled = replace(judge, rows=judge.rows._replace(weight=1e-3 * weight))
+    assert scaled._standard_error(noise[0]).item() ** 2 == pytest.approx(errors[0], rel=1e-5)
+
+
+def test_equal_weights_have_the_standard_error_of_none():
+    judge = set_up(gaussian(300, 6), latent_dim=2)[3]
+    values = torch.randn(100, generator=generator())
+    weighed = replace(judge, rows=judge.rows._replace(weight=torch.full((100,), 3.0)))
+    torch.testing.assert_close(weighed._standard_error(values), judge._standard_error(values))
+    assert judge._standard_error(values) == pytest.approx(values.std().item() / 10)
 
 
 def test_weights_are_repetitions_of_rows():

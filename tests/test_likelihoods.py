@@ -8,6 +8,7 @@ import torch
 from numpy.testing import assert_allclose
 from scipy import sparse, stats
 
+from skvae import likelihoods
 from skvae.likelihoods import (
     LIKELIHOODS,
     Bernoulli,
@@ -582,6 +583,49 @@ def test_weights_count_in_shares_and_moments():
         assert_allclose(ours["bias"], theirs["bias"], rtol=1e-2, atol=1e-3)
         if name in ("gaussian_diag", "bernoulli"):
             assert_allclose(ours["center"], theirs["center"], rtol=5e-3)
+
+
+@pytest.mark.parametrize("n_missing", [0, 40])
+@pytest.mark.parametrize("size_factor", [False, True])
+def test_weights_count_in_everything_that_counts_learn(size_factor, n_missing):
+    rng = np.random.RandomState(1)
+    values = rng.poisson(np.exp(rng.standard_normal((200, 4)))).astype(float)
+    values.ravel()[rng.permutation(values.size)[:n_missing]] = np.nan
+    w = rng.randint(1, 6, 200).astype(float)
+    likelihood = Poisson(size_factor=size_factor)
+    ours = likelihood.fit(values, w)
+    theirs = likelihood.fit(values.repeat(w.astype(int), 0))
+    for name in ("center", "scale", "share", "bias"):
+        assert_allclose(ours[name], theirs[name])
+    scaled = likelihood.fit(values, 1e-3 * w)
+    for name, value in ours.items():
+        assert_allclose(scaled[name], value, rtol=1e-12)
+    if not n_missing:
+        of_sparse = likelihood.fit(sparse.csr_array(values), w)
+        for name, value in ours.items():
+            assert_allclose(of_sparse[name], value, rtol=1e-12, atol=1e-12)
+
+
+def test_quantiles_with_weights():
+    values = np.random.RandomState(0).standard_normal(30)
+    shares = np.linspace(0, 1, 7)
+    expected = np.quantile(values, shares)
+    assert_allclose(likelihoods._quantiles(values, shares, np.full(30, 0.2)), expected)
+    w = np.random.RandomState(1).randint(1, 4, 30)
+    found = likelihoods._quantiles(values, shares, w.astype(float))
+    up_to = np.array([(values.repeat(w) <= value + 1e-12).mean() for value in found])
+    assert_allclose(up_to, shares, atol=3 / w.sum())
+    light = np.r_[np.full(30, 1.0), np.full(5, 1e-12)]
+    found = likelihoods._quantiles(np.r_[values, np.full(5, 0.3)], shares, light)
+    assert_allclose(found, expected, atol=1e-9)
+    assert likelihoods._quantiles(np.array([2.0]), 0.5, np.array([3.0])) == 2.0
+
+
+def test_counts_are_of_rows_that_say_as_much():
+    values = np.ones((100, 1))
+    assert_allclose(likelihoods._count(values, np.full(100, 7.0)), likelihoods._count(values))
+    one = np.r_[1.0, np.full(99, 1e-9)]
+    assert_allclose(likelihoods._count(values, one), 1.0, rtol=1e-6)
 
 
 # Counts and their totals

@@ -381,3 +381,17 @@ def test_spectra_outlast_a_clock_that_has_been_put_off():
     spectra._forget()  # as of a clock that ran down just before it was put off
     assert len(spectra._known) == 1
     spectra._end.cancel()
+
+
+def test_choosing_units_counts_rows_by_what_they_say():
+    """Equal weights choose as none do; where few rows weigh, fewer units are told apart."""
+    X = factors(400, 8, 4, noise=1.5)
+
+    def chosen(weight):
+        return choose_latent_dim(X, weight, np.random.RandomState(0))
+
+    assert chosen(np.full(400, 3.0)) == chosen(None)
+    w = np.random.RandomState(0).lognormal(0, 1, 400)
+    assert chosen(1e-3 * w) == chosen(w)
+    heavy = np.where(np.arange(400) % 20 == 0, 1.0, 1e-6)
+    assert chosen(heavy) < chosen(None)

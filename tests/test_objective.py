@@ -93,7 +93,7 @@ def test_weights_are_repetitions_of_rows(start_and_rows, perturbed):
 def parts(vae, rows, noise):
     """Log-likelihoods from point codes and from draws, and the divergence, per row."""
     q = vae.encode(rows)
-    points = vae.decode(q.mean * shrinkage_undone(q.log_variance.detach().exp().mean(0)))
+    points = vae.decode(q.mean * shrinkage_undone(rows.mean(q.log_variance.detach().exp())))
     draws = vae.decode(q.sample(noise))
     likelihoods = (vae.log_likelihood(rows, z) for z in (points, draws))
     return *likelihoods, q.kl().sum(-1)
@@ -104,15 +104,34 @@ def test_the_loss_is_that_of_draws_and_of_points(start_and_rows, perturbed, weig
     _, rows = start_and_rows
     n, noise = rows.n_rows, noise_of(rows.n_rows, 3)
     weight = torch.arange(1.0, n + 1).double() if weighted else None
-    terms = elbo(perturbed, rows._replace(weight=weight), noise)
-    times = 1.0 if weight is None else weight
-    points, draws, kl = (times * part for part in parts(perturbed, rows, noise))
+    rows = rows._replace(weight=weight)
+    terms = elbo(perturbed, rows, noise)
+    times = torch.ones(n).double() if weight is None else weight
+    points, draws, kl = (part.detach() for part in parts(perturbed, rows, noise))
     n_points = n // 4
-    torch.testing.assert_close(terms.elbo, (draws[n_points:].mean() - kl.mean()).detach())
-    torch.testing.assert_close(terms.log_likelihood, draws[n_points:].mean().detach())
-    expected = POINT_WEIGHT * points[:n_points].mean() + terms.elbo
-    torch.testing.assert_close(terms.loss, -expected)
+    watched = (times * draws)[n_points:].sum() / times[n_points:].sum()
+    torch.testing.assert_close(terms.log_likelihood, watched)
+    torch.testing.assert_close(terms.elbo, watched - (times * kl).sum() / times.sum())
+    expected = POINT_WEIGHT * (times * points)[:n_points].mean()
+    expected += (times * draws)[n_points:].mean() - (times * kl).mean()
+    torch.testing.assert_close(terms.loss.detach(), -expected)
     assert not terms.elbo.requires_grad
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_what_is_watched_is_in_nats_per_row_whatever_a_batch_weighs(start_and_rows, name):
+    """The loss of a batch grows with its weights; noise and curves are those of its rows."""
+    start, rows = start_and_rows
+    vae, objective = VAE(start).double(), OBJECTIVES[name]()
+    if objective.needs_columns:
+        vae.know_columns(start)
+    weight = torch.linspace(0.1, 3.0, rows.n_rows).double()
+    light, heavy = (
+        objective(vae, rows._replace(weight=weight * factor), torch.Generator().manual_seed(0))
+        for factor in (0.2, 5.0)
+    )
+    torch.testing.assert_close(heavy.elbo, light.elbo)
+    torch.testing.assert_close(heavy.log_likelihood, light.log_likelihood)
 
 
 def test_few_rows_have_no_points(start_and_rows, perturbed):
@@ -202,7 +221,9 @@ def test_every_objective_says_what_it_watches(start_and_rows, perturbed, name):
     close(ones[is_paired:], terms[is_paired:])
     twos = torch.full((rows.n_rows,), 2.0).double()
     heavy = objective(perturbed, rows._replace(weight=twos), seeded())
-    torch.testing.assert_close(heavy.elbo, 2.0 * terms.elbo)
+    close(heavy[1:], terms[1:])  # in nats per row, whatever they weigh
+    if not is_paired:
+        torch.testing.assert_close(heavy.loss, 2.0 * terms.loss)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
