@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_feature_names_in,
     _check_sample_weight,
@@ -48,7 +49,7 @@ from skvae.mixed_model import MixedModel
 from skvae.model import N_DRAWS, Model
 from skvae.networks import ARCHITECTURES, Conv
 from skvae.objective import OBJECTIVES, Objective
-from skvae.online import fit_online
+from skvae.online import Online, check_online, fit_online
 from skvae.optimizers import OPTIMIZERS, Optimizer
 from skvae.priors import PRIORS, Normal, Prior
 from skvae.progress import progress_bar
@@ -192,6 +193,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     pca_score_ : float
         Mean log-likelihood of the last training rows under the linear start, nats per row; of
         tables other than complete numbers, an importance-weighted bound on at most 10000 rows.
+        After `partial_fit`, of all rows so far, or of a sample of them.
     mean_ : ndarray of shape (n_features_in_,)
         What is subtracted from the columns inside the model: means; shares of booleans; means of
         the logarithm of lognormal columns, and of one plus counts; medians under "student_t". NaN
@@ -367,19 +369,47 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 raise DivergenceError(f"{error}; {self._farthest(X)}") from error
         if record.interrupted and inside_search():
             raise KeyboardInterrupt
-        self._publish(X_in, model, record, (X, weight), curves)
+        # It may take long, and be interrupted.
+        pca_score = model.start_score(model.start, X, weight, is_own=previous is None)
+        self._publish(X_in, model, record, pca_score, curves, X.shape[0])
         self._online, self._seed = None, options.seed
         self._left = record.left if self.warm_start else None
         self._warn(model, record)
         return self
 
+    def _can_learn_in_batches(self):
+        """Whether `partial_fit` is there; an AttributeError says why not."""
+        try:
+            check_online(
+                component(self.kl_schedule, KL_SCHEDULES),
+                component(self.optimizer, OPTIMIZERS),
+                component(self.annealing, ANNEALING),
+                self.n_init,
+                component(self.prior, PRIORS),
+            )
+        except (KeyError, TypeError, ValueError):  # of options that any call refuses
+            return True
+        return True
+
+    @available_if(_can_learn_in_batches)
     @learning
     def partial_fit(self, X, y=None, sample_weight=None):
-        """Learn from one more batch of rows, in one pass.
+        """Learn from one more batch of rows.
 
-        The first batch sets the linear start, so it should have many more rows than
-        `latent_dim`. Every later batch is first a test: if the model trained so far beats the
-        linear start on it, the model is what `transform` uses; then it is learned from.
+        The linear start is that of all rows so far: of complete numbers exactly, whatever the
+        batches and their order; of tables it is fitted again to a sample of the rows, at most
+        4096, where that makes them likelier. Networks are trained beside it as in `fit`, one pass
+        over the batch and one over some of that sample. A fifth of the rows
+        (`validation_fraction`), chosen by what is in them, is never learnt from: those in the
+        sample say after every batch whether the networks are used or PCA is. Batches of fewer
+        rows than a step of the training wait for others, and networks that the start has come to
+        beat clearly begin anew. What is kept for this, sample and moments, takes up to 32 MB each
+        (more where rows have over 16384 columns); `fit` drops it.
+
+        After `fit` it goes on from the model of that, whose rows count by their mean and leading
+        directions. The method is not there where an option needs all rows at once: a
+        `kl_schedule` or learning rate with a fixed course, `annealing`, `n_init` above 1,
+        `prior="ex_post"`.
 
         Parameters
         ----------
@@ -405,16 +435,17 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         first = not self.__sklearn_is_fitted__()
         self._validate_params()
         curves = ([], [], []) if first else self._curves()
-        n_seen = 0 if first else self.n_samples_
-        previous = None if first else (self._model, self._online)
-        X_in, X, weight = self._validate(X, sample_weight, reset=first)
+        previous = None
+        if not first:
+            previous = self._model, self._online or Online.after(self._model, self.n_samples_)
+        X_in, X, weight = self._validate(X, sample_weight, reset=first, in_stream=True)
         options = self._options(X, weight, None if first else self._model)
-        options.check_online()
         try:
             model, record, online = fit_online(X, weight, options, previous)
         except DivergenceError as error:
             raise DivergenceError(f"{error}; {self._farthest(X)}") from error
-        self._publish(X_in, model, record, (X, weight), curves, n_seen)
+        pca_score = model.start_score(model.start, *online.sampled(X))
+        self._publish(X_in, model, record, pca_score, curves, online.n_rows)
         self._online, self._seed, self._left = online, options.seed, None
         return self
 
@@ -700,9 +731,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             "restart_agreement": float(agreement.min(initial=1.0)),
         }
 
-    def _validate(self, X, sample_weight, reset):
-        """X as it came, the matrix or table to fit, weights; rows of weight 0 left out."""
-        X_in, X = self._read(X, reset, ensure_min_samples=2 if reset else 1)
+    def _validate(self, X, sample_weight, reset, in_stream=False):
+        """X as it came, the matrix or table to fit, weights; rows of weight 0 left out.
+
+        In a stream one row is enough, and weights are compared with those of other batches.
+        """
+        fewest = 2 if reset and not in_stream else 1
+        X_in, X = self._read(X, reset, ensure_min_samples=fewest)
         weight = None
         if sample_weight is not None:
             try:
@@ -715,13 +750,14 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                     f"sample_weight must hold no negative weight and at least one that is not "
                     f"zero; its smallest is {weight.min()} and its largest {weight.max()}."
                 )
-            weight /= weight.max()  # their sum must be a number
+            if not in_stream:
+                weight /= weight.max()  # their sum must be a number
         if weight is not None and (weight == 0).any():
             X, weight = X[weight > 0], weight[weight > 0]
-            if X.shape[0] < 2 and reset:
+            if X.shape[0] < fewest:
                 raise ValueError("only 1 sample has a weight above zero; fit needs 2 or more.")
             refuse_empty(X, self._labels())
-        if weight is not None and (weight == weight[0]).all():
+        if weight is not None and not in_stream and (weight == weight[0]).all():
             weight = None  # equal weights are no weights
         return X_in, self._to_fit(X, reset), weight
 
@@ -923,16 +959,14 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         for name in (*learned, *_PRIVATE):
             self.__dict__.pop(name, None)
 
-    def _publish(self, X_in, model, record, rows, curves, n_seen=0):
+    def _publish(self, X_in, model, record, pca_score, curves, n_samples):
         """Set what fit learned, all at once, in the units of the data."""
         start, use = model.start, model.use
         of_training, of_held_out = record.log_jacobians
         padding = np.zeros(model.latent_dim - start.latent_dim)
-        # It may take long, and be interrupted.
-        pca_score = model.start_score(start, *rows, is_own=not curves[0])
         self._dtype = np.dtype(to_numpy(X_in).dtype)
         self.latent_dim_ = model.latent_dim
-        self.n_samples_ = n_seen + rows[0].shape[0]
+        self.n_samples_ = n_samples
         self.loss_curve_ = curves[0] + [float(loss) - of_training for loss in record.losses]
         self.validation_scores_ = curves[1] + [bound + of_held_out for bound in record.bounds]
         self.history_ = history_of(curves, record.history, of_held_out, start.scale)

@@ -113,26 +113,6 @@ class Options:
             f"by {objective}: use objective='elbo' or 'autoencoder'.",
         )
 
-    def check_online(self) -> None:
-        """Refuse what needs all rows at once.
-
-        Raises
-        ------
-        ValueError
-            If a choice needs a budget of passes, or rows to go back to.
-        """
-        courses = (self.recipe.kl_schedule, self.recipe.optimizer.course())
-        for is_wrong, what in (
-            (any(course.end > 0 for course in courses), "a schedule with a fixed course"),
-            (self.annealing is not None, "annealing"),
-            (self.n_init > 1, "n_init above 1"),
-            (self.prior.is_fitted_after, f"prior={self.prior}"),
-        ):
-            if is_wrong:
-                raise ValueError(
-                    f"partial_fit sees rows once and knows no end, which {what} needs; use fit."
-                )
-
 
 class Trial(NamedTuple):
     """One training from one set of first weights."""
@@ -204,8 +184,12 @@ def fit_model(
 def new_start(kind: type[Model], X, weight: np.ndarray | None, options: Options, rng) -> Any:
     """The linear start; in a search, from what other candidates have found of the same rows."""
     spectra = _SPECTRA if options.in_search else None
-    tail = FINE_TAIL if of_columns(options.architecture) else COARSE_TAIL
-    return kind.fit_start(X, options.latent_dim, weight, rng, spectra, tail)
+    return kind.fit_start(X, options.latent_dim, weight, rng, spectra, tail_of(options))
+
+
+def tail_of(options: Options) -> float:
+    """Share of what the units leave that training need not see."""
+    return FINE_TAIL if of_columns(options.architecture) else COARSE_TAIL
 
 
 def suited(options: Options, kind: type[Model], start, n_rows: float) -> Options:
@@ -522,9 +506,11 @@ def linear_again(
     return linear_model(kind, start, X, options, weight)
 
 
-def load(vae: LatentModel, state: dict[str, np.ndarray]) -> None:
+def load(vae: LatentModel, state: dict[str, np.ndarray]) -> bool:
     """Load what there is of a state, by name and shape; nothing where the networks are others."""
     fresh = vae.state_dict()
     same = {k: w for k, w in state.items() if k in fresh and w.shape == fresh[k].shape}
-    if all(name in same for name in fresh if name.startswith(("encoder.", "decoder."))):
-        vae.load_state_dict(fresh | {k: torch.tensor(w) for k, w in same.items()})
+    if not all(name in same for name in fresh if name.startswith(("encoder.", "decoder."))):
+        return False
+    vae.load_state_dict(fresh | {k: torch.tensor(w) for k, w in same.items()})
+    return True

@@ -183,6 +183,16 @@ class HeldOut:
                 return None
         return weight
 
+    @torch.no_grad()
+    def is_ahead(self, vae: LatentModel) -> bool:
+        """Whether the start beats a model as clearly as that would have to beat the start."""
+        error = vae.squared_error(self.rows, vae.reconstruct(vae.codes(self.rows)))
+        if self.is_deterministic:
+            gain = self._point_gain(vae)
+        else:
+            gain = importance_bound(vae, self.rows, self.draws) - self.start_log_prob
+        return self.exceeds(-vae.gain(self.start_error - error, gain))
+
     def _point_gain(self, vae: LatentModel) -> Tensor:
         """By how much rows are likelier than under the start, each decoded from its code."""
         ours, theirs = (

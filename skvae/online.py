@@ -1,46 +1,184 @@
-"""Learning from rows that come batch by batch and are seen once."""
+"""Learning from rows that come batch by batch.
+
+The linear start is that of all rows that came: of a matrix exactly, by merged moments; of a table
+it is fitted again to a sample of the rows. The networks go along with it. A share of the rows is
+never learnt from: those of them that the sample holds say, after every batch, whether the model
+beats the start on what has come so far.
+"""
 
 import math
 import sys
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from skvae.annealing import Annealing
+from skvae.coordinates import carried
 from skvae.fitting import (
     SEEN_ROWS,
     Options,
     arrays,
+    auto_batch_size,
     fresh_generator,
     initial_vae,
+    is_trainable,
     kind_of,
-    linear_again,
+    linear_model,
     linear_record,
     load,
     make_budget,
     make_learner,
     make_rows,
-    mean_jacobians,
-    new_start,
     start_vae,
     suited,
+    tail_of,
     trained_model,
     use_of,
 )
-from skvae.held_out import FEWEST_ROWS, HeldOut, Kept
+from skvae.held_out import FEWEST_ROWS, DivergenceError, HeldOut, Kept
+from skvae.linear import linear_start, most_directions
+from skvae.mixed import Table
 from skvae.model import Model
-from skvae.training import Learner, Plan, Record, n_parts, one_pass
+from skvae.moments import Moments, no_moments
+from skvae.optimizers import Optimizer
+from skvae.priors import Prior
+from skvae.reservoir import Reservoir, lots
+from skvae.schedules import Schedule
+from skvae.training import Learner, Order, Plan, Record, n_parts, one_pass
+from skvae.vae import LatentModel, Rows
+
+_HELD_OUT = 0.2  # share of the rows
+_AGAIN = 8  # times as many rows of the sample as a batch has are learnt from again, at most
+_RENEWAL = 32  # rows that came since call for another look once they are one in so many
+_LIKELIER = 0.01  # nats per cell by which another start has to be
 
 
 @dataclass(frozen=True)
-class Online:
-    """Where `partial_fit` stands: numpy arrays only."""
+class Networks:
+    """Networks on their way, in the coordinates of a start: numpy arrays only."""
 
+    start: Any
     weights: dict[str, np.ndarray]
     averaged: dict[str, np.ndarray]
     moments: list[np.ndarray]  # what the optimiser remembers of past gradients
     optimizer: str  # whose they are
     step: int
+
+    @classmethod
+    def of(cls, learner: Learner, start: Any) -> "Networks":
+        moments = [moment.numpy(force=True).copy() for moment in learner.weights.moments]
+        name = type(learner.recipe.optimizer).__name__
+        vae, averaged = arrays(learner.vae), arrays(learner.averaged)
+        return cls(start, vae, averaged, moments, name, learner.step)
+
+
+@dataclass(frozen=True)
+class Online:
+    """Where `partial_fit` stands."""
+
+    sample: Reservoir  # of the rows
+    moments: Moments | None  # of a matrix
+    n_before: int  # rows of a fit before, of which the sample holds none
+    n_started: int  # rows in the sample's stream when the start of a table was found
+    n_learnt: int  # when the networks last learnt
+    networks: Networks | None
+
+    @classmethod
+    def after(cls, model: Model, n_rows: int) -> "Online":
+        """Where it begins after a fit of so many rows, of which a matrix left moments."""
+        networks = None
+        if model.architecture is not None:
+            networks = Networks(model.start, model.weights, model.weights, [], "", 0)
+        moments = Moments.of_start(model.start) if type(model) is Model else None
+        return cls(Reservoir.empty(model.start.n_features), moments, n_rows, 0, 0, networks)
+
+    @classmethod
+    def before(cls, X) -> "Online":
+        """Where it begins with the first rows."""
+        moments = None if isinstance(X, Table) else no_moments(X)
+        return cls(Reservoir.empty(X.shape[1]), moments, 0, 0, 0, None)
+
+    @property
+    def n_rows(self) -> int:
+        """That came, those of a fit included."""
+        return self.n_before + self.sample.n_rows
+
+    def is_due(self, before: int) -> bool:
+        """Whether many rows have come since there were so many."""
+        n = self.sample.n_rows
+        return _RENEWAL * (n - before) >= n
+
+    @property
+    def is_of_stream(self) -> bool:
+        """Whether the sample stands for most of the rows: those of a fit are not in it."""
+        return self.sample.n_rows >= self.n_before
+
+    def sampled(self, X, chosen: Any = slice(None)) -> tuple[Any, np.ndarray | None]:
+        """Rows of the sample as a matrix or table like X, and their weights."""
+        values = self.sample.values[chosen]
+        rows = X._replace(values=values) if isinstance(X, Table) else values
+        return rows, self.sample.weight_of(chosen)
+
+
+def check_online(
+    kl_schedule: Schedule,
+    optimizer: Optimizer,
+    annealing: Annealing | None,
+    n_init: int,
+    prior: Prior,
+) -> None:
+    """Refuse what needs a budget of passes, or rows to go back to.
+
+    Raises
+    ------
+    AttributeError
+        Where rows cannot be learnt batch by batch; it says which option is why.
+    """
+    courses = kl_schedule, optimizer.course()
+    for is_wrong, what in (
+        (any(course.end > 0 for course in courses), "a schedule with a fixed course"),
+        (annealing is not None, "annealing"),
+        (n_init > 1, "n_init above 1"),
+        (prior.is_fitted_after, f"prior={prior}"),
+    ):
+        if is_wrong:
+            raise AttributeError(
+                f"partial_fit sees rows once and knows no end, which {what} needs; use fit."
+            )
+
+
+class Batch(NamedTuple):
+    """Rows that came together, and how they are to be learnt."""
+
+    X: Any
+    weight: np.ndarray | None
+    kind: type[Model]
+    options: Options
+
+    @property
+    def values(self) -> Any:
+        """Cells of the rows."""
+        return self.X.values if isinstance(self.X, Table) else self.X
+
+    @property
+    def step_rows(self) -> int:
+        """Rows of a step of the training, of as many rows as these."""
+        return self.options.batch_size or auto_batch_size(self.X.shape[0], None)
+
+    def is_held_out(self, values) -> np.ndarray:
+        """Which rows judge and are never learnt from."""
+        share = self.options.validation_fraction
+        return lots(values, self.options.seed) < (_HELD_OUT if share is None else share)
+
+
+class Parts(NamedTuple):
+    """Rows by which a batch is learnt: of the sample those that judge, and the others."""
+
+    judge: HeldOut | None  # None while they are too few
+    known: Rows
+    seen: Rows  # some of the known
 
 
 @torch.inference_mode(False)
@@ -49,33 +187,122 @@ def fit_online(
     X,
     weight: np.ndarray | None,
     options: Options,
-    previous: tuple[Model, Online | None] | None,
-) -> tuple[Model, Record, Online | None]:
-    """One pass over a new batch of rows, which first judges the model trained so far.
+    previous: tuple[Model, Online] | None,
+) -> tuple[Model, Record, Online]:
+    """Count rows in: the start of all that came, one pass, and what is better of the two."""
+    model, online = previous or (None, Online.before(X))
+    batch = Batch(X, weight, kind_of(X), options)
+    online, start = _follow(online, batch, model)
+    if is_trainable(start, online.n_rows, options):
+        return _trained(online, batch, start, model)
+    return *_linear(online, batch, start), replace(online, networks=None)
 
-    Fewer than FEWEST_ROWS are only learnt from: noise, units and acceptance stay as they were.
+
+def _linear(online: Online, batch: Batch, start: Any) -> tuple[Model, Record]:
+    """The linear start as it stands."""
+    rows, weight = online.sampled(batch.X)
+    model = linear_model(batch.kind, start, rows, batch.options, weight)
+    return model, linear_record(batch.kind, start, rows, weight)
+
+
+def _follow(online: Online, batch: Batch, model: Model | None) -> tuple[Online, Any]:
+    """The linear start of all rows so far, with these counted in."""
+    options = batch.options
+    rng = np.random.RandomState((options.seed + online.n_rows) % 2**32)
+    sample = online.sample.with_rows(batch.values, batch.weight, rng)
+    online = replace(online, sample=sample)
+    if online.moments is None:
+        return _follow_table(online, batch, model, rng)
+    moments = online.moments.merged(batch.X, batch.weight, 2 * options.latent_dim)
+    spectrum = moments.spectrum(most_directions(options.latent_dim))
+    # Networks are carried the more easily the more directions stay.
+    fewest = online.networks.start.n_directions if online.networks else 1
+    start = linear_start(spectrum, moments.n_rows, options.latent_dim, tail_of(options), fewest)
+    return replace(online, moments=moments), start
+
+
+def _follow_table(
+    online: Online, batch: Batch, model: Model | None, rng: np.random.RandomState
+) -> tuple[Online, Any]:
+    """The start of the sample, where that is likelier than the one there is.
+
+    Other factors are other coordinates: the networks begin anew.
     """
-    model, online = previous or (None, None)
-    kind, rng = kind_of(X), np.random.RandomState(options.seed)
-    start = model.start if model else new_start(kind, X, weight, options, rng)
-    if not 0 < start.latent_dim < start.n_directions:
-        return (
-            linear_again(model, kind, start, X, options, weight),
-            linear_record(kind, start, X, weight, model is None),
-            None,
-        )
-    options = suited(options, kind, start, math.inf)  # how many there will be is not known
-    rows = make_rows(kind, start, X, weight, options)
-    # Every call has rows in another order, and other noise.
-    generator = fresh_generator(options, online.step if online else 0)
+    if model is not None and not (online.is_due(online.n_started) and online.is_of_stream):
+        return online, model.start
+    rows, weight = online.sampled(batch.X)
+    if len(online.sample.values) == 1:  # which has no spread: it counts twice
+        rows = rows._replace(values=np.repeat(rows.values, 2, axis=0))
+    start = batch.kind.fit_start(rows, batch.options.latent_dim, weight, rng)
+    online = replace(online, n_started=online.sample.n_rows)
+    if model is not None:
+        ours, theirs = (batch.kind.start_score(each, rows, weight) for each in (model.start, start))
+        if theirs <= ours + _LIKELIER * batch.X.shape[1]:
+            return online, model.start
+    return replace(online, networks=None), start
+
+
+def _trained(
+    online: Online, batch: Batch, start: Any, model: Model | None
+) -> tuple[Model, Record, Online]:
+    """What is better on held-out rows, the start or the networks, which learn first.
+
+    Few rows more change neither: until the next time the networks stay what they were found to be.
+    """
+    if not online.is_due(online.n_learnt) and batch.X.shape[0] < batch.step_rows:
+        return *_as_judged(online, batch, start, model), online
+    options = batch.options
+    options = suited(options, batch.kind, start, math.inf)  # how many there will be is not known
+    batch = batch._replace(options=options)
+    generator = fresh_generator(options, online.n_rows)  # another order and noise every time
+    parts = _parts(online, batch, start, generator)
+    record = Record(log_jacobians=_jacobians(online, batch, start))
+    learner, goes_on = _resumed(online.networks, batch, start, parts, generator)
+    if parts.judge is not None:
+        record.add(parts.judge.look(learner.averaged), step=learner.step)
+    _learn(learner, batch, start, parts, record)
+    kept = Kept(model.kept, model.start_weight) if model and goes_on else Kept(0.0, 1.0)
+    if parts.judge is not None:
+        parts.judge.look(learner.show())
+        kept = parts.judge.keep(learner.averaged, None)
+    networks = Networks.of(learner, start)
+    online = replace(online, networks=networks, n_learnt=online.sample.n_rows)
+    if kept.share == 0.0:
+        return _linear(online, batch, start)[0], record, online
+    is_told = model is not None and model.kept > 0 and parts.seen.n_rows < FEWEST_ROWS
+    use = model.use if model and is_told else use_of(learner.averaged, parts.seen)
+    found = trained_model(batch.kind, learner.averaged, start, kept, use, options)
+    return found, record, online
+
+
+def _as_judged(
+    online: Online, batch: Batch, start: Any, model: Model | None
+) -> tuple[Model, Record]:
+    """The start or the networks, whichever the last look preferred, in today's coordinates."""
+    networks = online.networks
+    if model is None or networks is None or model.kept == 0.0:
+        return _linear(online, batch, start)
+    weights: dict[str, np.ndarray] | None = model.weights
+    if start is not model.start:
+        vae = model.vae(torch.float64)
+        weights = carried(networks.averaged, vae, networks.start, start)
+    if weights is None:
+        return _linear(online, batch, start)
+    return replace(model, start=start, weights=weights), Record()
+
+
+def _parts(online: Online, batch: Batch, start: Any, generator: torch.Generator) -> Parts:
+    """Rows of the sample that judge, and those that are learnt from."""
+    kind, options = batch.kind, batch.options
+    held = batch.is_held_out(online.sample.values)
+    others = ~held if not held.all() else held
+    known = make_rows(kind, start, *online.sampled(batch.X, others), options)
+    some = torch.randperm(known.n_rows, generator=generator, device=options.device)
+    seen = known.take(some[:SEEN_ROWS]).drawn(generator)
+    if held.sum() < FEWEST_ROWS:
+        return Parts(None, known, seen)
+    rows = make_rows(kind, start, *online.sampled(batch.X, held), options)
     everything = torch.arange(rows.n_rows, device=options.device)
-    seen = rows.take(everything[:SEEN_ROWS]).drawn(generator)
-    vae = initial_vae(kind, start, seen, options, previous=model)
-    budget = make_budget(rows.n_rows, vae, replace(options, max_iter=None))
-    learner = make_learner(vae, generator, options)
-    plan = Plan(budget._replace(max_passes=sys.maxsize), options.recipe, rows.n_rows, rows.n_inputs)
-    if online is not None:
-        _resume(learner, online)
     judge = HeldOut.of(
         rows.take(everything).drawn(generator),
         seen,
@@ -83,40 +310,92 @@ def fit_online(
         generator,
         options.recipe.objective.is_deterministic,
     )
-    record = Record(log_jacobians=2 * mean_jacobians(kind, start, X, weight, everything))
-    kept = Kept(model.kept, model.start_weight) if model else Kept(0.0, 1.0)
-    can_judge = rows.n_rows >= FEWEST_ROWS
-    if can_judge:
-        record.add(judge.look(learner.averaged), step=learner.step)
-        kept = judge.keep(learner.averaged, None) if model else kept
-    for _ in range(n_parts(rows.n_rows)):
-        record.losses.append(one_pass(learner, rows, everything, plan))
-        record.n_passes += 1
-    if can_judge:
-        judge.look(learner.show())
-    online = _snapshot(learner)
-    if kept.share == 0.0:
-        return linear_again(model, kind, start, X, options, weight), record, online
-    # Too few rows say nothing of the codes: their use is then that of the model before.
-    use = use_of(learner.averaged, seen) if can_judge or model is None else model.use
-    return trained_model(kind, learner.averaged, start, kept, use, options), record, online
+    return Parts(judge, known, seen)
 
 
-def _snapshot(learner: Learner) -> Online:
-    moments = [moment.numpy(force=True).copy() for moment in learner.weights.moments]
-    optimizer = type(learner.recipe.optimizer).__name__
-    return Online(arrays(learner.vae), arrays(learner.averaged), moments, optimizer, learner.step)
+def _jacobians(online: Online, batch: Batch, start: Any) -> tuple[float, ...]:
+    """What mean log-densities of the batch, and of the sample, gain in the user's units."""
+    parts = (batch.X, batch.weight), online.sampled(batch.X)
+    return tuple(
+        float(np.average(batch.kind.log_jacobian(start, X), weights=weight)) for X, weight in parts
+    )
 
 
-def _resume(learner: Learner, online: Online) -> None:
-    """Go on where training stood, but for a prior or an optimiser that was changed since."""
-    load(learner.vae, online.weights)
-    load(learner.averaged, online.averaged)
-    learner.step = online.step
+def _resumed(
+    networks: Networks | None,
+    batch: Batch,
+    start: Any,
+    parts: Parts,
+    generator: torch.Generator,
+) -> tuple[Learner, bool]:
+    """The networks so far, in the coordinates of the start, and whether they go on.
+
+    Where the start now beats them as clearly as they would have to beat it, they begin anew.
+    """
+
+    def begun() -> Learner:
+        vae = initial_vae(batch.kind, start, parts.seen, batch.options)
+        return make_learner(vae, generator, batch.options)
+
+    learner = begun()
+    if networks is None or not _resume(learner, networks, batch.kind, start):
+        return begun(), False
+    if parts.judge is None:
+        return learner, True
+    try:
+        parts.judge.look(learner.averaged)
+        is_behind = parts.judge.is_ahead(learner.averaged)
+    except DivergenceError:  # in other coordinates, very far out
+        is_behind = True
+    return (begun(), False) if is_behind else (learner, True)
+
+
+def _resume(learner: Learner, networks: Networks, kind: type[Model], start: Any) -> bool:
+    """Go on where training stood, but for a prior or an optimiser that was changed since.
+
+    Whether it could: networks of other sizes, or of a start with another number of units, cannot.
+    """
+    states = [networks.weights, networks.averaged]
+    if start is not networks.start and kind is Model:
+        found = [carried(state, learner.vae, networks.start, start) for state in states]
+        states = [state for state in found if state is not None]
+    if not states or not load(learner.vae, states[0]):
+        return False
+    load(learner.averaged, states[1])
     moments = learner.weights.moments
-    is_same = type(learner.recipe.optimizer).__name__ == online.optimizer
-    if is_same and [m.shape for m in moments] == [m.shape for m in online.moments]:
-        for moment, array in zip(moments, online.moments, strict=True):
+    is_same = type(learner.recipe.optimizer).__name__ == networks.optimizer
+    if is_same and [m.shape for m in moments] == [m.shape for m in networks.moments]:
+        learner.step = networks.step
+        for moment, array in zip(moments, networks.moments, strict=True):
             moment.copy_(torch.tensor(array))
         for part in learner.weights.parts:
-            part.step.fill_(online.step)
+            part.step.fill_(networks.step)
+    return True
+
+
+def _learn(learner: Learner, batch: Batch, start: Any, parts: Parts, record: Record) -> None:
+    """One pass over the batch, and one over rows of the sample, lest they be forgotten.
+
+    A batch that is smaller than a step is learnt from as part of the sample alone.
+    """
+    options, step = batch.options, batch.step_rows
+    own = torch.from_numpy(np.flatnonzero(~batch.is_held_out(batch.values))).to(options.device)
+    if len(own) >= step:
+        rows = make_rows(batch.kind, start, batch.X, batch.weight, options)
+        plan = _plan(len(own), learner.vae, rows, options)
+        for _ in range(n_parts(len(own))):
+            record.losses.append(one_pass(learner, rows, own, plan))
+    n_known = parts.known.n_rows
+    order = torch.randperm(n_known, generator=learner.generator, device=options.device)
+    again = order[: _AGAIN * max(len(own), step)]
+    plan = _plan(len(again), learner.vae, parts.known, options)
+    learner.order = Order(learner.generator)  # of other rows
+    loss = one_pass(learner, parts.known, again, plan)
+    record.losses = record.losses or [loss]
+    record.n_passes = len(record.losses)
+
+
+def _plan(n_rows: int, vae: LatentModel, rows: Rows, options: Options) -> Plan:
+    """Of a pass over so many rows; there is no last one."""
+    budget = make_budget(n_rows, vae, replace(options, max_iter=None))
+    return Plan(budget._replace(max_passes=sys.maxsize), options.recipe, n_rows, rows.n_inputs)

@@ -1000,13 +1000,46 @@ def test_a_training_that_goes_on_counts_on(curve):
     assert (np.diff(vae.history_["seconds"]) >= 0).all()
 
 
-@pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_the_score_of_pca_is_that_of_the_last_rows(curve, method):
+def test_the_score_of_pca_is_that_of_the_last_rows(curve):
     vae = quick(2, warm_start=True, max_iter=1).fit(curve)
     other = 3 * curve[:150] + 1
-    getattr(vae, method)(other)
+    vae.fit(other)
     linear = quick(2, max_iter=0).fit(curve)
     assert vae.pca_score_ == pytest.approx(linear.score(other))
+
+
+def test_after_batches_everything_is_of_all_rows(curve):
+    vae = quick(2, max_iter=0)
+    for part in np.array_split(3 * curve, 4):
+        vae.partial_fit(part)
+    whole = quick(2, max_iter=0).fit(3 * curve)
+    assert vae.n_samples_ == len(curve)
+    for name in ("mean_", "scale_", "pca_score_", "noise_variance_", "explained_variance_ratio_"):
+        np.testing.assert_allclose(getattr(vae, name), getattr(whole, name), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(vae.transform(curve), whole.transform(curve), atol=1e-9)
+
+
+def test_weights_of_batches_are_compared(curve):
+    weight = np.repeat([1.0, 7.0], [150, 50])
+    vae = quick(2, max_iter=0)
+    vae.partial_fit(curve[:150], sample_weight=weight[:150])
+    vae.partial_fit(curve[150:], sample_weight=weight[150:])
+    whole = quick(2, max_iter=0).fit(curve, sample_weight=weight)
+    np.testing.assert_allclose(vae.transform(curve), whole.transform(curve), atol=1e-9)
+    zero = quick(2, max_iter=0).partial_fit(curve, sample_weight=np.r_[np.zeros(50), np.ones(150)])
+    np.testing.assert_allclose(
+        zero.transform(curve), quick(2, max_iter=0).fit(curve[50:]).transform(curve), atol=1e-9
+    )
+    assert zero.n_samples_ == 150
+
+
+def test_a_batch_that_fails_leaves_the_estimator_as_it_was(curve):
+    vae = quick().partial_fit(curve)
+    before = pickle.dumps(vars(vae))
+    for wrong in (curve[:, :3], np.full((5, 6), np.inf), np.full((5, 6), np.nan)):
+        with pytest.raises(ValueError, match=r"X|missing"):
+            vae.partial_fit(wrong)
+    assert pickle.dumps(vars(vae)) == before
 
 
 def test_every_partial_fit_has_an_order_and_noise_of_its_own(curve, monkeypatch):

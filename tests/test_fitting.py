@@ -266,24 +266,6 @@ def test_choices_that_go_together(changes):
     options(**changes).check()
 
 
-@pytest.mark.parametrize(
-    ("changes", "what"),
-    [
-        ({"kl_schedule": LinearWarmUp()}, "a schedule with a fixed course"),
-        ({"optimizer": AdamW(schedule="one_cycle")}, "a schedule with a fixed course"),
-        ({"annealing": Langevin()}, "annealing"),
-        ({"n_init": 2}, "n_init above 1"),
-        ({"prior": ExPost()}, "prior=ExPost"),
-    ],
-    ids=str,
-)
-def test_rows_that_are_seen_once_do_not_allow_everything(changes, what):
-    with pytest.raises(ValueError, match=rf"partial_fit sees rows once.*{what}.*use fit"):
-        options(**changes).check_online()
-    options().check_online()
-    options(optimizer=AdamW(schedule="plateau"), prior=Vamp()).check_online()
-
-
 # Restarts, priors, annealing.
 
 
