@@ -34,7 +34,7 @@ test: $(VENV)/.installed-test ## lint, types, tests, the examples in docstrings,
 
 test-slow: $(VENV)/.installed-test ## the tests that the default run leaves out, and properties on thousands of tables
 	$(PYTEST) -m slow
-	HYPOTHESIS_PROFILE=thorough $(PYTEST) tests/test_properties.py tests/test_error_properties.py
+	HYPOTHESIS_PROFILE=thorough $(PYTEST) tests/test_*properties.py
 
 test-order: $(VENV)/.installed-test ## the tests in random order, three times; a table. TESTS= chooses files
 	$(SETTINGS) order $(TESTS)

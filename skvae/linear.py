@@ -125,6 +125,7 @@ class ProbabilisticPCA:
             scores[rows] = self._standardise(X[rows], dtype) @ components.T
         return scores
 
+    @np.errstate(over="ignore", invalid="ignore")  # a row too far off for its square is infinite
     def project(self, X, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
         """Scores (n, k) and residual energy (n,): centred in float64, returned in dtype.
 
@@ -149,6 +150,7 @@ class ProbabilisticPCA:
         x += self.mean.astype(scores.dtype, copy=False)
         return x
 
+    @np.errstate(over="ignore")  # such a row has no density
     def log_prob(self, scores: np.ndarray, residual: np.ndarray) -> np.ndarray:
         """Exact log-density per row, nats of scaled units (Tipping & Bishop, 1999, eq. 4)."""
         q, d = self.latent_dim, self.n_features

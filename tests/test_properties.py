@@ -79,6 +79,15 @@ def test_the_order_of_rows_in_fit_does_not_matter(table, vae, seed):
 
 
 @FITTED
+@given(matrices(gaps=(0.0, 0.2)), LINEAR, seeds)
+def test_the_order_of_columns_does_not_matter(table, vae, seed):
+    order = np.random.RandomState(seed).permutation(table.shape[1])
+    moved = table.iloc[:, order]
+    scores = [fitted(clone(vae), rows).score_samples(rows) for rows in (table, moved)]
+    assert_close(*scores, 1e-4)
+
+
+@FITTED
 @given(tables(), estimators())
 def test_names_do_not_matter(table, vae):
     renamed = table.set_axis([f"other {j}" for j in range(table.shape[1])], axis=1)
@@ -164,7 +173,26 @@ def test_columns_of_tables_have_units_of_their_own(table, vae, seed):
     assert_close(theirs + change, ours, 1e-4)
 
 
-# Weights.
+# Columns and rows that say nothing.
+
+
+@FITTED
+@given(tables(), LINEAR, st.sampled_from([0.0, 1000.0, "a", True]))
+def test_a_constant_column_changes_nothing(table, vae, cell):
+    table = table.assign(level=["a", "b", "b"] + ["a"] * (len(table) - 3))
+    wider = table.assign(same=cell)
+    scores = [fitted(clone(vae), rows).score_samples(rows) for rows in (table, wider)]
+    assert_close(*scores, 1e-2)
+
+
+@FITTED
+@given(tables(("category", "number"), n_columns=(2, 4)), LINEAR)
+def test_unused_levels_change_nothing(table, vae):
+    wider = table.copy()
+    for name in table.columns[table.dtypes == "category"]:
+        wider[name] = table[name].cat.add_categories(["never", "nor this"])
+    scores = [fitted(clone(vae), rows).score_samples(rows) for rows in (table, wider)]
+    assert_close(*scores, 1e-2)
 
 
 @FITTED
