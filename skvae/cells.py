@@ -52,7 +52,7 @@ class Column:
         missing = _missing(series, where)
         if len(missing) and missing.all():
             raise ValueError(f"{where} has no observed cell; drop it.")
-        dtype = _dtype(series)
+        dtype = dtype_of(series)
         kind = kind_of(series)
         if kind not in _KINDS:
             refuse(kind, where, f"dtype {label(str(dtype))}", takes="numbers, text and categories")
@@ -155,14 +155,15 @@ def objects(cells: list) -> np.ndarray:
     return array
 
 
-def _dtype(series: nw.Series) -> Any:
+def dtype_of(series: nw.Series) -> Any:
+    """Return the dtype of the library that a column is of."""
     native = series.to_native()
     return native.type if series.implementation.is_pyarrow() else native.dtype
 
 
 def kind_of(series: nw.Series) -> str:
     """Return what a column holds, one of the kinds of cells or one that is refused."""
-    dtype = _dtype(series)
+    dtype = dtype_of(series)
     if getattr(dtype, "ordered", False):
         return "ordered"
     for kind, fits in _KINDS_OF_COLUMN.items():
@@ -177,7 +178,7 @@ def numpy_dtype_of(series: nw.Series, kind: str) -> np.dtype | None:
         return None
     if kind == "boolean":
         return np.dtype(bool)
-    dtype = _dtype(series)
+    dtype = dtype_of(series)
     dtype = getattr(dtype, "subtype", dtype)  # of pandas' sparse columns
     if isinstance(dtype, np.dtype):
         return dtype if dtype.kind in "iuf" else np.dtype(np.float64)
@@ -234,7 +235,7 @@ def _declared(series: nw.Series) -> Iterable | None:
     if series.implementation.is_pyarrow() and series.dtype == nw.Categorical:
         chunks = series.to_native().unify_dictionaries().chunks
         return chunks[0].dictionary.to_pylist() if chunks else None
-    return getattr(_dtype(series), "categories", None)
+    return getattr(dtype_of(series), "categories", None)
 
 
 def _levels(series: nw.Series, where: str) -> tuple:

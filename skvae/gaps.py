@@ -14,7 +14,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from skvae.cells import Column, in_dtype, kind_of, numpy_dtype_of, objects
+from skvae.cells import Column, dtype_of, in_dtype, kind_of, numpy_dtype_of, objects
 from skvae.containers import container_of, library
 from skvae.writers import WRITERS
 
@@ -29,7 +29,7 @@ def fill(
     container = container_of(X)
     if container == "numpy":
         return _filled_array(X, columns, missing, values)
-    if container == "pandas" and _is_matrix(X):
+    if container == "pandas" and _is_matrix(X) and not any(column.levels for column in columns):
         cells = _filled_array(X.to_numpy(), columns, missing, values)
         return _as_came(X, library("pandas").DataFrame(cells))
     frame = nw.from_native(X, eager_only=True)
@@ -149,7 +149,7 @@ def _in_pandas(series: nw.Series, column: Column, hole: np.ndarray, cells: np.nd
         dense = np.array(native.array)
         dense[hole] = guess
         return pd.arrays.SparseArray(dense, dtype=dtype)
-    array = native.array.copy()
+    array = np.array(native) if isinstance(dtype, np.dtype) else native.array.copy()
     array[hole] = guess
     return array
 
@@ -183,11 +183,10 @@ def _in_polars(series: nw.Series, column: Column, hole: np.ndarray, cells: np.nd
         native = native.cast(pl.String).cast(dtype)
         found = pl.Series([grown[code] for code in guess], dtype=dtype)
     else:
-        fitting = _fitting(series, column, cells)
+        is_decimal = isinstance(dtype, pl.Decimal)
+        fitting = (_in_decimals if is_decimal else _fitting)(series, column, cells)
         if fitting is None:
             return None
-        if isinstance(dtype, pl.Decimal):
-            fitting = _in_decimals(fitting, dtype)
         is_text = fitting.dtype == object
         found = pl.Series(fitting.tolist(), dtype=dtype) if is_text else pl.Series(fitting)
         found = found if is_text else found.cast(dtype)
@@ -201,11 +200,10 @@ def _in_pyarrow(series: nw.Series, column: Column, hole: np.ndarray, cells: np.n
     native = series.to_native()
     if isinstance(native.type, pa.DictionaryType):
         return _dictionary_of_pyarrow(native, column, hole, cells)
-    fitting = _fitting(series, column, cells)
+    is_decimal = pa.types.is_decimal(native.type)
+    fitting = (_in_decimals if is_decimal else _fitting)(series, column, cells)
     if fitting is None:
         return None
-    if pa.types.is_decimal(native.type):
-        fitting = _in_decimals(fitting, native.type)
     is_text = fitting.dtype == object
     found = pa.array(fitting.tolist(), native.type) if is_text else pa.array(fitting)
     found = found.cast(native.type).take(pa.array(_places(hole)))
@@ -232,13 +230,15 @@ def _dictionary_of_pyarrow(native: Any, column: Column, hole: np.ndarray, cells)
     )
 
 
-def _in_decimals(cells: np.ndarray, dtype: Any) -> np.ndarray:
-    """Return floats in the range of decimals, whose largest a float may not hold."""
+def _in_decimals(series: nw.Series, column: Column, cells: np.ndarray) -> np.ndarray | None:
+    """Return cells as floats in the range of decimals, whose largest a float may not hold."""
+    dtype = dtype_of(series)
     largest = min(
         float(10**dtype.precision - 1) / 10.0**dtype.scale,
         np.nextafter(10.0 ** (dtype.precision - dtype.scale), 0.0),
     )
-    return np.clip(cells, -largest, largest)
+    values = _as_numbers(cells, np.dtype(np.float64))
+    return None if values is None else np.clip(values, -largest, largest)
 
 
 def _places(hole: np.ndarray) -> np.ndarray:
@@ -247,8 +247,12 @@ def _places(hole: np.ndarray) -> np.ndarray:
 
 
 def _join_pandas(X, filled: dict[int, Any]) -> Any:
-    columns = {n: filled[n] if n in filled else X.iloc[:, n].array for n in range(X.shape[1])}
-    return _as_came(X, library("pandas").DataFrame(columns))
+    pd = library("pandas")
+    columns = {n: X.iloc[:, n] for n in range(X.shape[1])}
+    for n, cells in filled.items():
+        cells = cells.set_axis(X.index) if isinstance(cells, pd.Series) else cells
+        columns[n] = pd.Series(cells, index=X.index, dtype=cells.dtype)
+    return _as_came(X, pd.DataFrame(columns, index=X.index))
 
 
 def _as_came(X, frame) -> Any:
