@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from skvae.annealing import Langevin, Metropolis, RandomWalk
+from skvae.doubts import ColumnWarning
 from skvae.estimator import VERSION, CollapseWarning, VAETransformer
 from skvae.held_out import DivergenceError
 from skvae.likelihoods import (
@@ -53,6 +54,7 @@ __all__ = [
     "Bernoulli",
     "Categorical",
     "CollapseWarning",
+    "ColumnWarning",
     "Constant",
     "ContinuousBernoulli",
     "Conv",

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from skvae.components import plain
 from skvae.containers import is_frame
+from skvae.doubts import warn_of
 from skvae.excerpts import excerpt, excerpts, label
 from skvae.likelihoods import LIKELIHOODS, Gaussian, Likelihood
 from skvae.linear import LARGEST
@@ -58,6 +59,7 @@ class Columns:
             schema = Schema.of(X)
             if coded := coded_columns(likelihood, schema.names):
                 schema = Schema.of(X, coded)
+            warn_of(X, schema.columns, stacklevel=6)
         elif coded := coded_columns(likelihood, range(X.shape[1])):
             schema = Schema.of(_dense(X), coded)
         else:

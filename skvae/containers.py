@@ -89,9 +89,6 @@ def _refuse_one_column(X) -> None:
 
 
 def _refuse_duplicates(X) -> None:
-    columns = getattr(X, "columns", None)
-    if columns is not None and not getattr(columns, "is_unique", True):
-        names = sorted(set(columns[columns.duplicated()]), key=str)
-        raise ValueError(
-            f"X has several columns named {excerpts(names)}; rename or drop all but one."
-        )
+    if nw.dependencies.is_pandas_like_dataframe(X) and not X.columns.is_unique:
+        names = excerpts(sorted(set(X.columns[X.columns.duplicated()]), key=str))
+        raise ValueError(f"X has several columns named {names}; rename or drop all but one.")

@@ -10,6 +10,7 @@ from itertools import islice
 
 _MOST_CHARACTERS = 60
 _MOST_VALUES = 10
+_LARGEST = 10**18
 
 
 class _Excerpts(reprlib.Repr):
@@ -41,12 +42,12 @@ def excerpts(values: Iterable) -> str:
 
 def label(name):
     """The name of a column, or text that stands for it where it is long."""
-    if type(name) is int:  # by far the most frequent where there are thousands
+    if type(name) is int and -_LARGEST < name < _LARGEST:  # most are, where there are thousands
         return name
     if isinstance(name, str):
         return _cut(name, _MOST_CHARACTERS)
     words = excerpt(name)
-    return name if words == repr(name) else words
+    return words if "..." in words or type(name) is int else name
 
 
 def _cut(text: str, longest: int) -> str:

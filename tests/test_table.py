@@ -10,7 +10,6 @@ import pytest
 from polars.testing import assert_frame_equal as assert_polars_equal
 from scipy import sparse
 
-from skvae.containers import container_of, is_frame
 from skvae.refusals import first_bad_cell, refuse_non_numeric
 from skvae.table import Schema
 
@@ -390,22 +389,6 @@ def test_only_tables_have_a_schema(X):
 def test_several_columns_of_one_name_are_refused():
     with pytest.raises(ValueError, match=r"\['a'\]; rename or drop"):
         Schema.of(pd.DataFrame([[1, 2, 3]], columns=list("aba")))
-
-
-@pytest.mark.parametrize(
-    ("X", "container"),
-    [
-        (pd.DataFrame({"a": [1]}), "pandas"),
-        (pl.DataFrame({"a": [1]}), "polars"),
-        (pd.Series([1]), "numpy"),
-        ([[1]], "numpy"),
-        (np.eye(2), "numpy"),
-        (sparse.eye(2), "numpy"),
-    ],
-)
-def test_containers(X, container):
-    assert container_of(X) == container
-    assert is_frame(X) == (container != "numpy")
 
 
 def test_names_are_those_of_python():
