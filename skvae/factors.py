@@ -39,14 +39,19 @@ class FactorModel:
         np.add.at(parts, self.owner, _outer(self.loadings) / self.noise[:, None, None])
         return parts
 
-    def rotated(self) -> "FactorModel":
-        """The same density in the axes in which complete rows have independent units."""
+    @property
+    def axes(self) -> np.ndarray:
+        """A turn of the units after which they are independent in complete rows, shape (q, q)."""
         gain = (self.loadings / self.noise[:, None]).T @ self.loadings
-        loadings = self.loadings @ np.linalg.eigh(gain)[1][:, ::-1]
+        turn = np.linalg.eigh(gain)[1][:, ::-1]
+        loadings = self.loadings @ turn
         largest = np.abs(loadings).argmax(0)
         signs = np.sign(loadings[largest, np.arange(self.latent_dim)])
-        loadings = loadings * np.where(signs == 0, 1, signs)
-        return FactorModel(self.center, loadings, self.noise, self.owner)
+        return turn * np.where(signs == 0, 1, signs)
+
+    def turned(self, turn: np.ndarray) -> "FactorModel":
+        """The same density in other axes."""
+        return FactorModel(self.center, self.loadings @ turn, self.noise, self.owner)
 
 
 class Observations(NamedTuple):
@@ -81,7 +86,26 @@ def fit_factors(rows: Observations, start: FactorModel, rule: NoiseRule) -> Fact
         before = log_prob
     for _ in range(_LAST_ITERATIONS if len(rows.features) > _EM_ROWS else 0):
         model, _ = _em_step(rows, model, rule)
-    return model.rotated()
+    return model.turned(model.axes)
+
+
+def regressed(
+    model: FactorModel, rows: Observations, z: np.ndarray, chosen: np.ndarray, least: float
+) -> FactorModel:
+    """The model in which chosen features (D,) follow points z (n, q); each column has its noise."""
+    center, loadings, noise = model.center.copy(), model.loadings.copy(), model.noise.copy()
+    weight = np.ones(len(z)) if rows.weight is None else rows.weight
+    ridge = np.diag(np.r_[np.full(model.latent_dim, _PRIOR_ROWS), 1e-9])
+    z = np.column_stack([z, np.ones(len(z))])
+    for column in np.unique(model.owner[chosen]):
+        own = np.flatnonzero(chosen & (model.owner == column))
+        w = weight if rows.observed is None else weight * rows.observed[:, column]
+        x, weighted = rows.features[:, own], w[:, None] * z
+        solved = np.linalg.solve(weighted.T @ z + ridge, weighted.T @ x)
+        loadings[own], center[own] = solved[:-1].T, solved[-1]
+        error = (w @ np.square(x - z @ solved)).mean() / max(w.sum(), 1e-12)
+        noise[own] = max(error, least)
+    return FactorModel(center, loadings, noise, model.owner)
 
 
 def _em_step(rows: Observations, model: FactorModel, rule: NoiseRule) -> tuple[FactorModel, float]:

@@ -6,6 +6,7 @@ what that says; every other one gets the maximum of its own likelihood on draws 
 posteriors: convex for all but Student's t (docs/theory.md).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,8 +15,10 @@ import torch
 from scipy import optimize, sparse
 from torch import Tensor
 
-from skvae.factors import FactorModel, NoiseRule, Observations, fit_factors
-from skvae.likelihoods import Block, GaussianDiag, Poisson
+from skvae.calibration import Free, calibrated, has_levels
+from skvae.factors import FactorModel, NoiseRule, Observations, fit_factors, regressed
+from skvae.importance import Proposals, places
+from skvae.likelihoods import Block, GaussianDiag, Likelihood, Poisson
 from skvae.linear import ProbabilisticPCA, fit_linear
 from skvae.mixed import Cells, MixedStart, MixedVAE, Table
 from skvae.units import Part, Units
@@ -24,6 +27,7 @@ _WIDE = 512  # features; beyond, the encoder's branch sees their principal direc
 _HEAD_ROWS = 10_000  # by which the heads are fitted
 _HEAD_ITERATIONS = 100
 _HEAD_CELLS = 6e7  # cells times iterations, at most
+_N_PROPOSALS = 16  # of which one is chosen
 _PRIOR_VARIANCE = 10.0  # of a head's loadings, as of logistic regression with C = 10
 # A column with a noise of its own can claim a factor for itself (a Heywood case), whose codes then
 # follow that column alone; training is free to go below.
@@ -148,17 +152,85 @@ def _noise_floor(block: Block) -> np.ndarray:
 
 
 def _with_heads(start: MixedStart, values, weight, rng) -> MixedStart:
-    """Loadings, bias and dispersions of every block."""
+    """Loadings, bias and dispersions of every block.
+
+    Rare levels lie beside the point in the factor model, whose posteriors take their features for
+    normal numbers. So the blocks of levels are fitted twice: the second time, to draws from the
+    posteriors under the first heads, which the prior can reach; and so are their features.
+    """
     rows, w = _some_rows(values, weight, rng)
-    vae = MixedVAE(start).requires_grad_(False)
-    z = _posterior_draws(vae, rows, rng)
-    ends = np.cumsum([block.n_features for block in vae.blocks])
+    n_levels = sum(has_levels(part.likelihood) for part in start.parts)
+    z = _posterior_draws(MixedVAE(start).requires_grad_(False), rows, rng)
+    start = _fitted(start, rows, z, w, lambda likelihood: not likelihood.is_gaussian)
+    if not n_levels:
+        return start
+    start = _calibrated(start, rows, w)
+    z = _resampled_draws(MixedVAE(start).requires_grad_(False), rows, rng)
+    start, turn = _with_features(start, rows, z, w)
+    start = _fitted(start, rows, z @ torch.from_numpy(turn), w, has_levels)
+    return _calibrated(start, rows, w)
+
+
+def _fitted(
+    start: MixedStart, values, z: Tensor, weight, is_chosen: Callable[[Likelihood], bool]
+) -> MixedStart:
+    """The start with heads fitted to points z, of the blocks whose likelihood is chosen."""
+    blocks = [Block(*part) for part in start.parts]
+    ends = np.cumsum([block.n_features for block in blocks])
     heads = []
-    for part, block, last in zip(start.parts, vae.blocks, ends, strict=True):
-        guess = _as_features(block, start.factors, slice(last - block.n_features, last))
-        if not part.likelihood.is_gaussian:
-            guess = _fit_head(block, rows[:, part.columns], z, w, guess)
-        heads.append(guess)
+    for part, block, head, last in zip(start.parts, blocks, _heads(start), ends, strict=True):
+        if not head.loadings.any():
+            head = _as_features(block, start.factors, slice(last - block.n_features, last))
+        if is_chosen(part.likelihood):
+            head = _fit_head(block, values[:, part.columns], z, weight, head)
+        heads.append(head)
+    return _having(start, heads)
+
+
+def _calibrated(start: MixedStart, values, weight) -> MixedStart:
+    """The start with every level as likely as it is frequent."""
+    w = torch.ones(values.shape[0], dtype=torch.float64)
+    w = w if weight is None else torch.from_numpy(weight)
+    heads = []
+    for part, head in zip(start.parts, _heads(start), strict=True):
+        if has_levels(part.likelihood):
+            x = _dense(values[:, part.columns], slice(None))
+            loadings, *free = map(torch.from_numpy, head)
+            bias, dispersion = calibrated(Block(*part), loadings, Free(*free), x, w)
+            head = head._replace(bias=bias.numpy(), dispersion=dispersion.numpy())
+        heads.append(head)
+    return _having(start, heads)
+
+
+def _with_features(start: MixedStart, values, z: Tensor, weight) -> tuple[MixedStart, np.ndarray]:
+    """The start whose features of levels follow points z, in new axes; the turn to these."""
+    blocks = [Block(*part) for part in start.parts]
+    of_levels = np.concatenate(
+        [np.full(block.n_features, has_levels(block.likelihood)) for block in blocks]
+    )
+    observed, features = _observed(values, start.parts), _features(values, blocks)
+    if sparse.issparse(features):
+        features = features.toarray()
+    rows = Observations(features, observed, weight)
+    factors = regressed(start.factors, rows, z.numpy(), of_levels, _LEAST_NOISE)
+    turn = factors.axes
+    turned = replace(start, factors=factors.turned(turn), loadings=start.loadings @ turn)
+    return turned, turn
+
+
+def _heads(start: MixedStart) -> list["Head"]:
+    """What the start has for each block."""
+    heads, first = [], 0
+    for part in start.parts:
+        own = slice(first, first + len(part.constants["bias"]))
+        first = own.stop
+        dispersion = part.constants["dispersion"]
+        heads.append(Head(start.loadings[own], start.bias[own], dispersion))
+    return heads
+
+
+def _having(start: MixedStart, heads: "list[Head]") -> MixedStart:
+    """The start with other heads."""
     parts: tuple[Part, ...] = tuple(
         part._replace(constants=part.constants | {"dispersion": head.dispersion})
         for part, head in zip(start.parts, heads, strict=True)
@@ -212,6 +284,24 @@ def _posterior_draws(vae: MixedVAE, values, rng) -> Tensor:
         noise = torch.from_numpy(rng.standard_normal(tuple(q.mean.shape)))
         draws.append(q.sample(noise))
     return torch.cat(draws)
+
+
+def _resampled_draws(vae: MixedVAE, values, rng) -> Tensor:
+    """One of a few proposals for every row, chosen by the posterior under its heads."""
+    chosen = []
+    for rows in _batches(values):
+        cells = Cells(_dense(values, rows))
+        proposals = Proposals(vae.encode(cells), places(vae, _N_PROPOSALS))
+        shape = tuple(proposals.q.mean.shape)
+        best, z = torch.full(shape[:1], -torch.inf, dtype=torch.float64), proposals.q.mean
+        for number in range(_N_PROPOSALS):
+            drawn = proposals.draw(number, torch.from_numpy(rng.standard_normal(shape)))
+            weight = proposals.log_weight(vae, cells, drawn)
+            weight = weight + torch.from_numpy(rng.gumbel(size=shape[0]))
+            z = torch.where((weight > best)[:, None], drawn, z)
+            best = torch.maximum(weight, best)
+        chosen.append(z)
+    return torch.cat(chosen)
 
 
 def _batches(values):

@@ -117,12 +117,12 @@ def test_rotation_leaves_the_density_and_makes_units_independent():
     model = fit_factors(
         observations(with_gaps(gaussian(N, D))), starting_from(D, 3), rule(D, False)
     )
-    turned = model.rotated()
+    turned = model.turned(model.axes)
     assert_allclose(turned.loadings @ turned.loadings.T, model.loadings @ model.loadings.T)
     precision = turned.precision_parts.sum(0)
     assert_allclose(precision, np.diag(np.diag(precision)), atol=1e-9 * precision.max())
     assert (np.diff(np.diag(precision)) <= 1e-9).all()
-    assert_allclose(turned.rotated().loadings, turned.loadings)
+    assert_allclose(turned.turned(turned.axes).loadings, turned.loadings)
 
 
 def test_weights_are_repetitions_of_rows():

@@ -75,15 +75,16 @@ def part_of(start, column):
 
 @pytest.fixture
 def draws(monkeypatch):
-    """The points in the prior's coordinates that the last start was fitted with."""
+    """The points in the prior's coordinates that each head was fitted to, and is left at."""
     seen = []
-    original = heads._posterior_draws
+    original = heads._fit_head
 
-    def recorded(*args):
-        seen.append(original(*args))
-        return seen[-1]
+    def recorded(block, values, z, *args):
+        seen.append(z)
+        return original(block, values, z, *args)
 
-    monkeypatch.setattr(heads, "_posterior_draws", recorded)
+    monkeypatch.setattr(heads, "_fit_head", recorded)
+    monkeypatch.setattr(heads, "calibrated", lambda block, loadings, free, x, w: free)
     return seen
 
 
@@ -91,7 +92,7 @@ def test_a_bernoulli_head_is_a_logistic_regression(latent, draws):
     X = table_of("bernoulli", latent)
     weights, bias, _ = part_of(started(X, {0: "bernoulli"}), 0)
     model = LogisticRegression(C=PRIOR_VARIANCE, tol=1e-10, max_iter=1000)
-    model.fit(draws[0].numpy(), X[:, 0])
+    model.fit(draws[-1].numpy(), X[:, 0])
     assert_allclose(weights, model.coef_, atol=2e-3)
     assert_allclose(bias, model.intercept_, atol=2e-3)
 
@@ -99,7 +100,7 @@ def test_a_bernoulli_head_is_a_logistic_regression(latent, draws):
 def test_a_table_of_one_column_has_one_head(draws):
     X = (np.random.RandomState(0).uniform(size=(N, 1)) < 0.3) * 1.0
     start = fit_mixed(table(X, "bernoulli"), 1, None, np.random.RandomState(0))
-    model = LogisticRegression(C=PRIOR_VARIANCE, tol=1e-10).fit(draws[0].numpy(), X[:, 0])
+    model = LogisticRegression(C=PRIOR_VARIANCE, tol=1e-10).fit(draws[-1].numpy(), X[:, 0])
     assert_allclose(start.loadings, model.coef_, atol=2e-3)
     assert_allclose(start.bias, model.intercept_, atol=2e-3)
 
@@ -108,7 +109,7 @@ def test_weights_are_those_of_a_logistic_regression(latent, draws):
     X, w = table_of("bernoulli", latent), np.random.RandomState(1).uniform(0.2, 3, N)
     weights, bias, _ = part_of(started(X, {0: "bernoulli"}, w), 0)
     model = LogisticRegression(C=PRIOR_VARIANCE, tol=1e-10, max_iter=1000)
-    model.fit(draws[0].numpy(), X[:, 0], sample_weight=w / w.mean())
+    model.fit(draws[-1].numpy(), X[:, 0], sample_weight=w / w.mean())
     assert_allclose(weights, model.coef_, atol=2e-3)
     assert_allclose(bias, model.intercept_, atol=2e-3)
 
@@ -129,7 +130,7 @@ def test_heads_are_at_the_top_of_their_likelihood(latent, draws, kind, missing):
     weights, bias, block = part_of(start, 0)
     x = torch.from_numpy(start.units.cells(table(X, {0: kind}).values)[:, :1])
     parameters = [torch.from_numpy(each).requires_grad_(True) for each in (weights, bias)]
-    penalised(block, *parameters, x, draws[0]).backward()
+    penalised(block, *parameters, x, draws[-1]).backward()
     for each in (*parameters, *block.parameters()):
         if each.numel():
             assert torch.isfinite(each.grad).all()
@@ -207,3 +208,70 @@ def test_a_start_is_finite_where_nothing_can_be_learnt(kind):
     start = fit_mixed(table(few, {0: kind}), 1, None, np.random.RandomState(0))
     assert np.isfinite(start.loadings).all()
     assert np.isfinite(start.bias).all()
+
+
+# Levels under the prior
+
+
+def rare_rows(share, n=1000):
+    """Numbers that follow one unit; levels that are rare, and follow nothing or everything."""
+    rng = np.random.RandomState(0)
+    z = rng.standard_normal(n)
+    order = np.argsort(z + 0.3 * rng.standard_normal(n))
+    n_rare = max(round(share * n), 1)
+    alone, follows = np.zeros(n), np.zeros(n)
+    alone[rng.permutation(n)[:n_rare]] = 1
+    follows[order[-n_rare:]] = 1
+    three = np.where(alone == 1, 2.0, (z > 0.2) * 1.0)
+    return np.column_stack([z + rng.standard_normal(n), 2 * z + rng.standard_normal(n), alone,
+                            follows, three])  # fmt: skip
+
+
+def frequency(start, column, level, n=30_000):
+    """Share of a level among draws from the prior."""
+    first, generator = 0, torch.Generator().manual_seed(0)
+    z = torch.randn(n, start.latent_dim, generator=generator, dtype=torch.float64)
+    for part in start.parts:
+        own = slice(first, first + len(part.constants["bias"]))
+        first = own.stop
+        if column in part.columns:
+            weights, bias = torch.from_numpy(start.loadings[own]), start.bias[own]
+            cells = torch.full((n, len(part.columns)), float(level), dtype=torch.float64)
+            eta = z @ weights.T + torch.from_numpy(bias)
+            log_prob = Block(*part).log_prob(cells, eta).detach()
+            p = log_prob[:, part.columns.tolist().index(column)].exp()
+            return float(p.mean()), float(p.std()) / n**0.5
+    raise AssertionError(f"no column {column}")
+
+
+@pytest.mark.parametrize("share", [0.5, 0.03, 0.01, 0.003])
+@pytest.mark.parametrize("latent_dim", [1, 5])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "categorical", "ordinal"])
+def test_a_level_is_as_likely_under_the_prior_as_it_is_frequent(likelihood, latent_dim, share):
+    X = rare_rows(share)
+    chosen = dict.fromkeys((2, 3), likelihood) | {
+        4: "categorical" if likelihood == "bernoulli" else likelihood
+    }
+    start = fit_mixed(table(X, chosen), latent_dim, None, np.random.RandomState(0))
+    for column in (2, 3, 4):
+        for level, expected in zip(*np.unique(X[:, column], return_counts=True), strict=True):
+            found, error = frequency(start, column, level)
+            expected = expected / len(X)
+            assert abs(found - expected) < 5 * error + 0.06 * expected, (column, level)
+
+
+def test_shares_are_those_of_the_weighted_rows():
+    X = rare_rows(0.05)
+    w = np.where(X[:, 2] == 1, 0.2, 1.0)
+    start = fit_mixed(table(X, {2: "bernoulli"}), 2, w, np.random.RandomState(0))
+    found, error = frequency(start, 2, 1)
+    assert_allclose(found, np.average(X[:, 2], weights=w), atol=5 * error + 1e-4)
+
+
+def test_posteriors_of_rare_levels_are_where_the_prior_reaches():
+    """An indicator of one row in a hundred is ten standard deviations away; its code is not."""
+    X = rare_rows(0.01)
+    start = fit_mixed(table(X, {2: "bernoulli"}), 3, None, np.random.RandomState(0))
+    with torch.no_grad():
+        codes = MixedVAE(start).encode(Cells(torch.from_numpy(X))).mean
+    assert codes[X[:, 2] == 1].abs().max() < 7

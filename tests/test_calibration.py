@@ -1,0 +1,62 @@
+"""Shares of levels under the prior: integrals on a grid judge."""
+
+import numpy as np
+import pytest
+import torch
+
+from skvae.calibration import Free, calibrated, has_levels
+from skvae.likelihoods import LIKELIHOODS, Block
+
+N = 400
+
+
+def block_of(kind, codes, n_levels):
+    likelihood = LIKELIHOODS[kind]()
+    return Block(likelihood, np.arange(1), likelihood.fit(codes, None, np.array([n_levels])))
+
+
+def shares(block, loadings, free, n_levels):
+    """Probability of each level under the prior of one unit, on a grid."""
+    z = torch.linspace(-10, 10, 8001, dtype=torch.float64)[:, None]
+    density = torch.softmax(-0.5 * z[:, 0].square(), 0)
+    block._parameters["dispersion"] = free.dispersion
+    cells = torch.arange(n_levels, dtype=torch.float64)
+    eta = z @ loadings.T + free.bias
+    return torch.stack([density @ block.log_prob(x.expand(len(z), 1), eta)[:, 0].exp()
+                        for x in cells])  # fmt: skip
+
+
+@pytest.mark.parametrize("slope", [0.0, 1.0, -4.0, 20.0])
+@pytest.mark.parametrize("kind", ["bernoulli", "categorical", "ordinal"])
+@torch.no_grad()
+def test_levels_are_as_likely_as_they_are_frequent(kind, slope):
+    n_levels = 2 if kind == "bernoulli" else 4
+    count = np.array([396, 4]) if n_levels == 2 else np.array([100, 4, 276, 20])
+    codes = np.repeat(np.arange(n_levels), count)[:, None] * 1.0
+    block = block_of(kind, codes, n_levels)
+    tilt = torch.arange(block.width, dtype=torch.float64)[:, None] + 1.0
+    free = Free(block.bias.clone() + 1.0, block.dispersion.detach().clone())
+    x = torch.from_numpy(codes)
+    loadings = slope * tilt / block.width
+    found = calibrated(block, loadings, free, x, torch.ones(N, dtype=torch.float64))
+    expected = torch.from_numpy(count / N)
+    ours = shares(block, loadings, found, n_levels)
+    torch.testing.assert_close(ours / ours.sum(), expected, rtol=0.02, atol=0)
+
+
+@torch.no_grad()
+def test_missing_cells_and_unseen_levels_do_not_count():
+    codes = np.repeat([0.0, 1.0, -1.0, np.nan], [300, 20, 40, 40])[:, None]
+    for kind in ("categorical", "ordinal"):
+        block = block_of(kind, codes, 2)
+        free = Free(block.bias.clone(), block.dispersion.detach().clone())
+        loadings = torch.ones(block.width, 1, dtype=torch.float64).cumsum(0)
+        w = torch.ones(N, dtype=torch.float64)
+        found = calibrated(block, loadings, free, torch.from_numpy(codes), w)
+        ours = shares(block, loadings, found, 2)
+        assert ours[1] / ours.sum() == pytest.approx(20 / 320, rel=0.02)
+
+
+def test_the_shares_of_booleans_and_levels_can_be_held():
+    held = {name for name, each in LIKELIHOODS.items() if has_levels(each())}
+    assert held == {"bernoulli", "categorical", "ordinal"}
