@@ -16,6 +16,7 @@ import argparse
 import gc
 import multiprocessing
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -51,7 +52,7 @@ def read(module: str) -> list[Mutant]:
     for line in (ROOT / "tests" / "mutations" / f"{module}.txt").read_text().splitlines():
         kind, text = line[:1], line[2:]
         if kind == "@":
-            tests = tuple(text.split())
+            tests = tuple(shlex.split(text))
         elif kind == "#":
             mutants.append(Mutant(module, text, "", "", tests))
         elif kind in ("-", "+"):

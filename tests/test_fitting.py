@@ -1,6 +1,7 @@
 """From rows to a fitted model: the split, the budget, where training begins, what is left."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ from skvae.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrel
 from skvae.optimizers import SGD, AdamW
 from skvae.priors import ExPost, Mixture, Vamp
 from skvae.schedules import Cyclical, LinearWarmUp, OneCycle
-from skvae.vae import VAE
+from skvae.vae import VAE, Posterior
 from tests.samples import curve, fitted, gaussian, options, started
 
 CPU = torch.device("cpu")
@@ -267,6 +268,63 @@ def test_choices_that_go_together(changes):
 
 
 # Restarts, priors, annealing.
+
+
+def test_the_generator_of_a_fit_follows_seed_and_steps():
+    def draw(seed, n_steps=0):
+        generator = fresh_generator(options(seed=seed), n_steps)
+        return torch.empty(3, dtype=torch.float32).normal_(generator=generator)
+
+    assert torch.equal(draw(3), draw(3))
+    assert not torch.equal(draw(3), draw(4))
+    assert not torch.equal(draw(3), draw(3, n_steps=5))
+
+
+def test_every_restart_begins_with_networks_and_a_prior_of_its_own(X):
+    chosen, start = options(prior=Vamp(n_components=4)), fit_linear(X, 1)
+    rows = make_rows(Model, start, X, None, chosen)
+    one, again, other = (
+        initial_vae(Model, start, rows, chosen, number=number).state_dict() for number in (0, 0, 1)
+    )
+    for name in ("encoder.0.weight", "prior.pseudo_inputs"):
+        assert torch.equal(one[name], again[name])
+        assert not torch.equal(one[name], other[name])
+
+
+def test_restarts_are_numbered(X, monkeypatch):
+    numbers = []
+
+    def noted(*args, number, **kwargs):
+        numbers.append(number)
+        return initial_vae(*args, number=number, **kwargs)
+
+    monkeypatch.setattr(fitting, "initial_vae", noted)
+    fitted(X, n_init=3, max_iter=1)
+    assert numbers == [0, 1, 2]
+
+
+def test_codes_of_restarts_agree_by_the_nats_that_they_carry():
+    codes = torch.randn(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    log_variance = torch.tensor([-8.0, 0.0], dtype=torch.float64).expand(200, 2)
+    q = Posterior(codes * torch.tensor([1.0, 0.0]), log_variance)  # the second says nothing
+    best = SimpleNamespace(encode=lambda rows: q, codes=lambda rows: codes)
+    other = SimpleNamespace(codes=lambda rows: codes[:, :1])
+    assert compare([best, other], best, None) == pytest.approx([1.0, 1.0], abs=1e-6)
+
+
+def test_a_prior_that_is_fitted_afterwards_knows_the_weights(X, monkeypatch):
+    weights, fit = [], ExPost.fit
+
+    def noted(self, codes, random_state, weight=None):
+        weights.append(weight)
+        return fit(self, codes, random_state, weight)
+
+    monkeypatch.setattr(ExPost, "fit", noted)
+    given = np.linspace(1.0, 2.0, len(X))
+    assert fitted(X, given, prior=ExPost(n_components=2), max_iter=20).kept > 0
+    share = given / given.mean()
+    assert len(weights[0]) == 0.8 * len(X)
+    assert np.isin(weights[0].astype(np.float32), share.astype(np.float32)).all()
 
 
 def test_the_best_restart_is_kept(X):

@@ -271,6 +271,9 @@ def test_a_row_has_one_answer_in_any_chunk(trained, monkeypatch):
     parts = trained.codes(X, False), trained.log_prob(X), trained.impute(X)
     for ours, theirs in zip(whole, parts, strict=True):
         assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+    for drawn in trained.draw_missing(X, 2, np.random.RandomState(0)):
+        assert not np.isnan(drawn).any()
+        assert_array_equal(drawn[~np.isnan(X)], X[~np.isnan(X)])
 
 
 def test_the_posterior_of_rows_with_missing_cells_is_exact(linear):
