@@ -8,6 +8,7 @@ call that makes a table of it.
 from typing import Any
 
 import narwhals as nw
+from scipy import sparse
 
 from skvae.excerpts import excerpt, excerpts
 
@@ -50,6 +51,8 @@ def library(name: str) -> Any:
 
 def refuse_foreign(X) -> None:
     """Raise a ValueError where X is no table at hand, or has a name twice."""
+    if sparse.issparse(X):  # some are dicts in older versions of scipy
+        return
     _refuse_duplicates(X)
     known = nw.from_native(X, allow_series=True, pass_through=True)
     is_dask = hasattr(X, "__dask_graph__") and not hasattr(X, "chunks")  # which arrays have

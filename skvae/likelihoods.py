@@ -409,8 +409,7 @@ class Bernoulli(Likelihood):
 
     def sparse_features(self, block, values):
         """Features of CSR rows as CSR, not centred."""
-        scale = sparse.diags_array(1 / block.scale.numpy())
-        return sparse.csr_array(values.astype(np.float64) @ scale)
+        return sparse.csr_array(values.astype(np.float64).multiply(1 / block.scale.numpy()))
 
     def fit(self, values, weight=None, n_levels=None, scale=None):
         share, n = _mean(values, weight), _count(values, weight)
@@ -840,8 +839,8 @@ class Poisson(Likelihood):
         counts = values.astype(np.float64)
         if self.size_factor is True:
             total = np.maximum(_sum(counts), 1e-8)
-            counts = sparse.diags_array(float(block.median) / total) @ counts
-        return sparse.csr_array(counts.log1p() @ sparse.diags_array(1 / block.scale.numpy()))
+            counts = sparse.csr_array(counts.multiply((float(block.median) / total)[:, None]))
+        return sparse.csr_array(counts.log1p().multiply(1 / block.scale.numpy()))
 
     def _total(self, constants, x):
         """Row totals; where cells are missing, as if those that are there were typical."""

@@ -109,7 +109,7 @@ def test_labels_may_not_hold_code(tmp_path):
         def __reduce__(self):
             return print, ("run",)
 
-    sparse.save_npz(tmp_path / "basehock.sparse.npz", sparse.eye_array(1, format="csr"))
+    sparse.save_npz(tmp_path / "basehock.sparse.npz", sparse.csr_array(np.eye(1)))
     harmful = np.array([Harmful()], dtype=object)
     np.save(tmp_path / "basehock.labels.npy", harmful, allow_pickle=True)
     with pytest.raises(pickle.UnpicklingError, match=r"labels may not hold builtins\.print"):

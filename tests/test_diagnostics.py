@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from skvae.diagnostics import code_use, diagnose, linear_r2
 from skvae.first_weights import build
 from skvae.linear import fit_linear
-from skvae.vae import VAE, Rows, branch_sizes
+from skvae.vae import VAE, Posterior, Rows, branch_sizes
 from tests.samples import SMALL, gaussian, projected
 
 N_ROWS = 500
@@ -163,3 +163,59 @@ def test_linear_r2_with_weights_is_that_of_repetitions():
     assert found == pytest.approx(linear_r2(*repeated, units), rel=2.0 / 200)
     assert found != pytest.approx(linear_r2(codes, target, units), rel=1e-4)
     assert linear_r2(codes, target, units, 1e-3 * times) == pytest.approx(found)
+
+
+def test_densities_go_to_the_users_units(start, X):
+    found = diagnose(VAE(start), projected(start, X), draws_of(8))
+    told = found.in_users_units(np.array([2, 0, 1]), 7.0)
+    assert told.bound == found.bound + 7.0
+    assert told.log_likelihood == found.log_likelihood + 7.0
+    assert_allclose(told.kl, found.kl[[2, 0, 1]])
+    assert told.mutual_information == found.mutual_information
+
+
+class Plain:
+    """Rows that are their own codes."""
+
+    latent_dim = 2
+
+    def __init__(self, codes):
+        self._codes = codes
+
+    def codes(self, rows):
+        return self._codes
+
+    def encode(self, rows):
+        return Posterior(self._codes, torch.zeros_like(self._codes))
+
+    def reconstruct(self, z):
+        return z
+
+    def energy(self, rows):
+        return self._codes.square().sum(-1)
+
+    def squared_error(self, rows, mean):
+        return (mean - self._codes).square().sum(-1)
+
+
+def test_a_unit_is_worth_what_is_lost_at_its_mean_in_the_prior():
+    codes = torch.stack([torch.full((100,), 0.9), 0.5 * torch.randn(100, generator=seeded())], 1)
+    assert code_use(Plain(codes.double()), None).order.tolist() == [0, 1]
+
+
+def test_agreement_counts_targets_by_their_weight_and_not_by_chance():
+    codes, noise = torch.randn(2, 60, 5, generator=seeded()).double()
+    target = torch.stack([codes[:, 0], noise[:, 0]], 1)
+    assert linear_r2(codes, target, torch.tensor([1.0, 0.0])) == pytest.approx(1.0)
+    assert linear_r2(codes + 10.0, target, torch.tensor([1.0, 0.0])) == pytest.approx(1.0)
+    assert linear_r2(codes, target, torch.tensor([1.0, 1.0])) < 0.7
+    # Five codes tell a twelfth of anything in sixty rows.
+    chance = [
+        linear_r2(*torch.randn(2, 60, 5, generator=seeded(n)).double(), torch.ones(5))
+        for n in range(100)
+    ]
+    assert abs(np.mean(chance)) < 0.02
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)

@@ -1253,7 +1253,7 @@ def test_sparse_indices_of_64_bits(curve, trained, container):
 
 # checklist 16
 def test_sparse_rows_are_never_dense_beyond_a_batch(monkeypatch):
-    X = sparse.random_array((300, 3000), density=0.01, format="csr", rng=0)
+    X = sparse.csr_array(sparse.random(300, 3000, density=0.01, random_state=0))
     cells, sizes = 100_000, []
     monkeypatch.setattr("skvae.linear._BATCH_CELLS", cells)
     for kind in (sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.csc_matrix):

@@ -9,6 +9,7 @@ from tests.mutants import Mutant, read, stale
 MODULES = sorted(path.stem for path in (Path(__file__).parent / "mutations").glob("*.txt"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 def test_every_text_is_found_once_in_its_module(module):
     mutants = read(module)

@@ -85,7 +85,7 @@ def test_zeros_that_sparse_rows_hold_are_zeros():
 
 
 def test_sparse_rows_hold_no_probabilities():
-    rows = sparse.random_array((60, 8), density=0.3, rng=np.random.default_rng(0)).tocsr()
+    rows = sparse.csr_array(sparse.random(60, 8, density=0.3, random_state=0))
     with pytest.raises(ValueError, match="sparse rows cannot hold probabilities"):
         vae_of(likelihood=Bernoulli(stochastic=True)).fit(rows)
 
