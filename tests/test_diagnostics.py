@@ -200,7 +200,9 @@ class Plain:
 
 def test_a_unit_is_worth_what_is_lost_at_its_mean_in_the_prior():
     codes = torch.stack([torch.full((100,), 0.9), 0.5 * torch.randn(100, generator=seeded())], 1)
-    assert code_use(Plain(codes.double()), None).order.tolist() == [0, 1]
+    codes = codes.double()
+    rows = Rows(codes, codes.new_zeros(len(codes)))
+    assert code_use(Plain(codes), rows).order.tolist() == [0, 1]
 
 
 def test_agreement_counts_targets_by_their_weight_and_not_by_chance():
