@@ -8,7 +8,6 @@ call that makes a table of it.
 from typing import Any
 
 import narwhals as nw
-from scipy import sparse
 
 from skvae.excerpts import excerpt, excerpts
 
@@ -51,8 +50,6 @@ def library(name: str) -> Any:
 
 def refuse_foreign(X) -> None:
     """Raise a ValueError where X is no table at hand, or has a name twice."""
-    if sparse.issparse(X):  # some are dicts in older versions of scipy
-        return
     _refuse_duplicates(X)
     known = nw.from_native(X, allow_series=True, pass_through=True)
     is_dask = hasattr(X, "__dask_graph__") and not hasattr(X, "chunks")  # which arrays have
@@ -77,7 +74,7 @@ def _refuse_pieces(X) -> None:
         _refuse_one_column(X)
     if isinstance(X, (str, bytes)):
         raise ValueError(f"X is the text {excerpt(X)}; pass a table, such as pandas.read_csv(X).")
-    if isinstance(X, dict):
+    if isinstance(X, dict) and not hasattr(X, "tocsr"):  # as sparse rows of older scipy are
         raise ValueError("X is a dict; pass a frame of it: pandas.DataFrame(X).")
     if getattr(getattr(X, "dtype", None), "names", None):
         raise ValueError("X is an array of records; pass a frame of it: pandas.DataFrame(X).")
