@@ -111,7 +111,7 @@ def test(mutant: Mutant | None, tests: tuple[str, ...], log: Path) -> None:
         os.dup2(output.fileno(), 2)
         copy = Path(folder)
         for name in ("skvae", "tests"):
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, copy / name)  # with what is compiled, and its times
         for path in ROOT.iterdir():
             if not (copy / path.name).exists() and not path.name.startswith("."):
                 (copy / path.name).symlink_to(path)
