@@ -380,6 +380,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _can_learn_in_batches(self):
         """Whether `partial_fit` is there; an AttributeError says why not."""
         try:
+            self._validate_params()
             check_online(
                 component(self.kl_schedule, KL_SCHEDULES),
                 component(self.optimizer, OPTIMIZERS),

@@ -391,6 +391,8 @@ def _learn(learner: Learner, batch: Batch, start: Any, parts: Parts, record: Rec
     plan = _plan(len(again), learner.vae, parts.known, options)
     learner.order = Order(learner.generator)  # of other rows
     loss = one_pass(learner, parts.known, again, plan)
+    if not math.isfinite(loss):  # it may be long until rows enough are there to judge by
+        raise DivergenceError(f"the bound of the rows became {-loss.item()}")
     record.losses = record.losses or [loss]
     record.n_passes = len(record.losses)
 
