@@ -19,6 +19,7 @@ __all__ = [
     "StrOptions",
     "check_same_namespace",
     "float_dtypes",
+    "in_dtype",
     "inside_search",
     "like",
     "output_container",
@@ -61,6 +62,15 @@ def like(X, array):
     if not is_array_api or sparse.issparse(X) or isinstance(X, np.ndarray):
         return array
     return xp.asarray(array, device=device)
+
+
+def in_dtype(values, dtype) -> np.ndarray:
+    """Numbers in a dtype; as they are where it would make one of them infinite or nothing."""
+    values = np.asarray(values)
+    with np.errstate(over="ignore", under="ignore"):
+        cast = values.astype(dtype)
+    is_lost = (np.isinf(cast) & np.isfinite(values)) | ((cast == 0) & (values != 0))
+    return values if is_lost.any() else cast
 
 
 def output_container(estimator) -> str:

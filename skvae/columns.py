@@ -197,6 +197,28 @@ def is_plain(likelihood, kinds: Sequence[str]) -> bool:
     )
 
 
+def takes_sparse(likelihood) -> bool:
+    """Whether sparse rows can have the likelihood; in a dict, that of PCA alone."""
+    chosen = _known(likelihood)
+    counts = chosen is not None and chosen.takes_sparse and not chosen.is_stochastic
+    return counts or is_plain(likelihood, ())
+
+
+def takes_levels(likelihood) -> bool:
+    """Whether columns can hold text and categories."""
+    chosen = _known(likelihood)
+    if chosen is not None:
+        return "category" in chosen.kinds
+    return isinstance(likelihood, Mapping) or likelihood == "auto"
+
+
+def _known(likelihood) -> Likelihood | None:
+    """The component that all columns have; None where it goes by column, or is none."""
+    if isinstance(likelihood, str) and likelihood in LIKELIHOODS:
+        return LIKELIHOODS[likelihood]()
+    return likelihood if isinstance(likelihood, Likelihood) else None
+
+
 def coded_columns(likelihood, names: Sequence) -> set[int]:
     """Positions of the columns whose values a person wants as levels."""
     chosen = _chosen(likelihood, names)

@@ -35,12 +35,16 @@ def is_frame(X) -> bool:
     return container_of(X) != "numpy"
 
 
+_HELD_BY_SINGLE = {nw.Float32, nw.Int8, nw.Int16, nw.UInt8, nw.UInt16}
+
+
 def is_single(X) -> bool:
-    """Whether X is a frame whose columns are all in single precision."""
+    """Whether X is a frame whose numbers are in single precision, or whole and no longer."""
     if not is_frame(X):
         return False
-    schema = nw.from_native(X, eager_only=True).schema
-    return all(dtype == nw.Float32 for dtype in schema.values())
+    dtypes = set(nw.from_native(X, eager_only=True).schema.values())
+    numbers = {dtype for dtype in dtypes if dtype.is_numeric()}
+    return nw.Float32 in numbers and numbers <= _HELD_BY_SINGLE and nw.Object not in dtypes
 
 
 def library(name: str) -> Any:

@@ -24,6 +24,7 @@ from skvae._sklearn import (
     StrOptions,
     check_same_namespace,
     float_dtypes,
+    in_dtype,
     inside_search,
     like,
     output_container,
@@ -32,7 +33,7 @@ from skvae._sklearn import (
 )
 from skvae.ambient import asking, learning
 from skvae.annealing import ANNEALING, Annealing
-from skvae.columns import Columns, has_missing, refuse_empty
+from skvae.columns import Columns, has_missing, refuse_empty, takes_levels, takes_sparse
 from skvae.components import component, is_same, plain, unless_auto
 from skvae.containers import container_of, is_frame, is_single, refuse_foreign
 from skvae.devices import PRECISIONS, is_available, resolve_device
@@ -483,8 +484,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Reconstruction in the units of the data. A frame, with the names, dtypes and levels
             of fit, if a column of fit was not numeric or `set_output` asks for one.
         """
-        codes_in, codes = self._check_codes(X)
-        return self._restored(codes_in, self._model.reconstruct(codes, self.whiten), X)
+        codes_in, codes = self._check_codes(X, "inverse_transform")
+        rows = self._model.reconstruct(codes, self.whiten)
+        return self._restored(codes_in, rows.astype(codes.dtype, copy=False), X)
 
     @asking
     def encode(self, X):
@@ -519,8 +521,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         rows : ndarray or DataFrame of shape (n_samples, n_features_in_)
             In the units of the data, without noise; see `inverse_transform`.
         """
-        codes_in, codes = self._check_codes(Z)
-        return self._restored(codes_in, self._model.decode(codes), Z)
+        codes_in, codes = self._check_codes(Z, "decode")
+        rows = self._model.decode(codes).astype(codes.dtype, copy=False)
+        return self._restored(codes_in, rows, Z)
 
     @asking
     def sample(self, n_samples=1, random_state=None, *, given=None):
@@ -737,22 +740,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         In a stream one row is enough, and weights are compared with those of other batches.
         """
+        if not reset:
+            check_same_namespace(X, self, attribute="mean_", method="a fit that goes on")
         fewest = 2 if reset and not in_stream else 1
         X_in, X = self._read(X, reset, ensure_min_samples=fewest)
-        weight = None
-        if sample_weight is not None:
-            try:
-                weight = _check_sample_weight(sample_weight, X_in, dtype=float_dtypes(X_in)[0])
-            except (ValueError, TypeError) as error:
-                raise type(error)(f"sample_weight is not a number per row: {error}") from error
-            weight = to_numpy(weight).astype(np.float64)
-            if (weight < 0).any() or not weight.any():
-                raise ValueError(
-                    f"sample_weight must hold no negative weight and at least one that is not "
-                    f"zero; its smallest is {weight.min()} and its largest {weight.max()}."
-                )
-            if not in_stream:
-                weight /= weight.max()  # their sum must be a number
+        weight = None if sample_weight is None else _weights(sample_weight, X_in)
+        if weight is not None and not in_stream:
+            weight /= weight.max()  # their sum must be a number
         if weight is not None and (weight == 0).any():
             X, weight = X[weight > 0], weight[weight > 0]
             if X.shape[0] < fewest:
@@ -771,7 +765,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         name = type(self).__name__
         if is_frame(X) and columns.has_codes:
             validate_data(self, X, reset=reset, skip_check_array=True)
-            X_in = values = columns.encode(X, name, ensure_min_samples)
+            dtype = np.float32 if is_single(X) else np.float64
+            X_in = values = columns.encode(X, name, ensure_min_samples).astype(dtype, copy=False)
         else:
             refuse_non_numeric(X)
             X = with_nan(X)
@@ -887,8 +882,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _farthest(self, X):
         return farthest_cell(X.values if isinstance(X, Table) else X, self._names())
 
-    def _check_codes(self, X):
+    def _check_codes(self, X, method):
         check_is_fitted(self)
+        check_same_namespace(X, self, attribute="mean_", method=method)
         codes = check_array(X, dtype=float_dtypes(X))
         if codes.shape[1] != self.latent_dim_:
             raise ValueError(
@@ -981,13 +977,16 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.start_weight_ = model.reported_start_weight
         self.converged_ = record.converged
         self.pca_score_ = pca_score
-        self.mean_ = like(X_in, model.mean.astype(self._dtype))
-        self.scale_ = like(X_in, model.scale) if np.ndim(model.scale) else model.scale
-        noise = model.noise_variances
-        self.noise_variance_ = like(X_in, noise) if np.ndim(noise) else noise
         ratio = np.concatenate([use.explained_variance_ratio, padding])
-        self.explained_variance_ratio_ = like(X_in, ratio)
-        self.kl_per_dim_ = like(X_in, np.concatenate([use.kl, padding]))
+        for name, values in (
+            ("mean_", model.mean),
+            ("scale_", model.scale),
+            ("noise_variance_", model.noise_variances),
+            ("explained_variance_ratio_", ratio),
+            ("kl_per_dim_", np.concatenate([use.kl, padding])),
+        ):
+            own = in_dtype(values, self._dtype)
+            setattr(self, name, like(X_in, own) if own.ndim else own[()])
         self.prior_ = Normal() if model.prior is None else model.prior
         self.n_active_ = int(use.is_active.sum())
         self.device_ = model.device
@@ -1067,7 +1066,23 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = takes_sparse(self.likelihood)
+        tags.input_tags.categorical = tags.input_tags.string = takes_levels(self.likelihood)
         tags.input_tags.allow_nan = True
         tags.array_api_support = True
         return tags
+
+
+def _weights(sample_weight, X):
+    """One number per row, float64, none negative and not all zero."""
+    try:
+        weight = _check_sample_weight(sample_weight, X, dtype=float_dtypes(X)[0])
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"sample_weight is not a number per row: {error}") from error
+    weight = to_numpy(weight).astype(np.float64)
+    if (weight < 0).any() or not weight.any():
+        raise ValueError(
+            f"sample_weight must hold no negative weight and at least one that is not "
+            f"zero; its smallest is {weight.min()} and its largest {weight.max()}."
+        )
+    return weight

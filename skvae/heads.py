@@ -305,7 +305,7 @@ def _resampled_draws(vae: MixedVAE, values, rng) -> Tensor:
 
 
 def _batches(values):
-    step = max(1, _BATCH_CELLS // values.shape[1])
+    step = max(1, _BATCH_CELLS // max(values.shape[1], 1))
     for first in range(0, values.shape[0], step):
         yield slice(first, first + step)
 

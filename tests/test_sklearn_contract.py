@@ -4,17 +4,22 @@ Numbers after "checklist" count the lines of the project's checklist of the cont
 """
 
 import inspect
+import itertools
 import json
+import warnings
 
 import joblib
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 import scipy.sparse
 import torch
 from numpydoc.docscrape import ClassDoc
 from numpydoc.validate import validate
+from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
+from sklearn.decomposition import PCA
 from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -465,3 +470,162 @@ def test_repr_shows_what_was_changed():
     assert repr(VAETransformer()) == "VAETransformer()"
     assert repr(VAETransformer(3, whiten=True)) == "VAETransformer(latent_dim=3, whiten=True)"
     assert isinstance(MLP(), BaseEstimator)
+
+
+# dtypes: what goes in decides what comes out, whatever the kind of model
+
+
+def plain_rows(dtype):
+    X = np.random.default_rng(0).normal(size=(60, 4)) @ np.random.default_rng(1).normal(size=(4, 4))
+    return (X + 3).astype(dtype)
+
+
+def rows_with_gaps(dtype):
+    X = plain_rows(dtype)
+    X[::7, 1] = np.nan
+    return X
+
+
+def numeric_frame(dtype):
+    return pd.DataFrame(plain_rows(dtype), columns=list("abcd"))
+
+
+def mixed_frame(dtype):
+    frame = numeric_frame(dtype)
+    return frame.assign(kind=np.where(frame["a"] > 3, "high", "low"), yes=frame["b"] > 3)
+
+
+def polars_frame(dtype):
+    return polars.from_pandas(mixed_frame(dtype))
+
+
+KINDS_OF_ROWS = (plain_rows, rows_with_gaps, numeric_frame, mixed_frame, polars_frame)
+OF_DTYPE = ("mean_", "scale_", "noise_variance_", "explained_variance_ratio_", "kl_per_dim_")
+
+
+@pytest.fixture(scope="module", params=itertools.product(KINDS_OF_ROWS, ["float32", "float64"]),
+                ids=lambda param: f"{param[0].__name__}-{param[1]}")  # fmt: skip
+def of_dtype(request):
+    rows, dtype = request.param
+    X = rows(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return X, np.dtype(dtype), quick(random_state=0, max_iter=2).fit(X)
+
+
+def dtypes_of(answer, numbers="abcd"):
+    """Of an array, or of the columns of numbers of a frame."""
+    if isinstance(answer, pd.DataFrame):
+        return {np.dtype(answer[name].dtype) for name in numbers}
+    if isinstance(answer, polars.DataFrame):
+        names = {polars.Float32: "float32", polars.Float64: "float64"}
+        return {np.dtype(names[answer[name].dtype]) for name in numbers}
+    return {answer.dtype}
+
+
+def test_answers_have_the_dtype_of_the_rows(of_dtype):
+    X, dtype, vae = of_dtype
+    codes = vae.transform(X)
+    assert dtypes_of(codes) == {dtype}
+    for answer in (*vae.encode(X), vae.score_samples(X), clone(vae).fit_transform(X)):
+        assert dtypes_of(answer) == {dtype}
+    assert isinstance(vae.score(X), float)
+    for rows in (vae.inverse_transform(codes), vae.decode(codes), vae.sample(3, random_state=0)):
+        assert dtypes_of(rows) == {dtype}
+    for filled in (vae.impute(X), *vae.impute(X, n_draws=2, random_state=0)):
+        assert dtypes_of(filled) == {dtype}
+
+
+def test_codes_of_another_dtype_decide_for_arrays(of_dtype):
+    X, dtype, vae = of_dtype
+    codes = vae.transform(X)
+    for other in (np.float32, np.float64):
+        for answer in (vae.decode, vae.inverse_transform):
+            rows = answer(codes.astype(other))
+            expected = other if isinstance(rows, np.ndarray) else dtype
+            assert dtypes_of(rows) == {np.dtype(expected)}
+
+
+def test_rows_of_the_other_dtype_decide(of_dtype):
+    X, dtype, vae = of_dtype
+    other = {"float32": "float64", "float64": "float32"}[dtype.name]
+    if isinstance(X, polars.DataFrame):
+        X = X.with_columns(polars.col("a", "b", "c", "d").cast(
+            {"float32": polars.Float32, "float64": polars.Float64}[other]))  # fmt: skip
+    else:
+        numbers = dict.fromkeys("abcd", other)
+        X = X.astype(numbers if isinstance(X, pd.DataFrame) else other)
+    for answer in (vae.transform(X), vae.score_samples(X), *vae.encode(X)):
+        assert answer.dtype == other
+
+
+def test_attributes_have_the_dtype_of_pcas(of_dtype):
+    _, dtype, vae = of_dtype
+    pca = PCA(2).fit(plain_rows(dtype))
+    for name in OF_DTYPE:
+        assert getattr(vae, name).dtype == dtype, name
+        assert getattr(pca, name, vae.mean_).dtype == dtype, name
+
+
+def test_a_variance_beyond_single_precision_is_kept_in_double():
+    X = plain_rows(np.float32) * np.float32(1e25)
+    vae = quick(max_iter=0).fit(X)
+    assert np.isfinite(vae.noise_variance_)
+    assert vae.noise_variance_ > 1e40
+    assert vae.transform(X).dtype == np.float32
+
+
+# Torch in and out: one rule for rows, codes and a training that goes on
+
+
+@pytest.mark.parametrize("method", ["transform", "inverse_transform", "decode", "score_samples",
+                                    "partial_fit", "fit"])  # fmt: skip
+@pytest.mark.parametrize("began_with", ["torch", "numpy"])
+def test_another_array_library_than_that_of_fit_is_refused(began_with, method):
+    if not hasattr(estimator_checks, "check_array_api_same_namespace"):
+        pytest.skip("this scikit-learn has no such rule")
+    X = plain_rows("float32")
+    tensors, arrays = torch.from_numpy(X), X
+    own, other = (tensors, arrays) if began_with == "torch" else (arrays, tensors)
+    with config_context(array_api_dispatch=True):
+        vae = quick(warm_start=True, max_iter=1).fit(own)
+        codes = vae.transform(own)
+        assert type(codes) is type(own)
+        wrong = other[:, :2] if method in ("inverse_transform", "decode") else other
+        with pytest.raises(ValueError, match="namespace"):
+            getattr(vae, method)(wrong)
+        for answer in (vae.decode(codes), vae.inverse_transform(codes), vae.sample(2), vae.mean_):
+            assert type(answer) is type(own)
+            assert answer.dtype == own.dtype
+
+
+# Tags that depend on the likelihood
+
+
+@pytest.mark.parametrize("likelihood", ["auto", *LIKELIHOODS])
+def test_tags_say_which_rows_are_taken(likelihood):
+    x = SUPPORTS.get(likelihood, np.asarray)(plain_rows("float64") - 3)
+    vae = quick(likelihood=likelihood, max_iter=0)
+    tags = get_tags(vae).input_tags
+    text = pd.DataFrame({name: np.where(x[:, 0] > 0, "one", "two") for name in "ab"})
+    for tag, rows in ((tags.sparse, scipy.sparse.csr_array(x)), (tags.string, text)):
+        if tag:
+            vae.fit(rows)
+        else:
+            with pytest.raises((ValueError, TypeError)):
+                vae.fit(rows)
+    assert tags.categorical == tags.string
+    gaps = np.where(np.arange(x.size).reshape(x.shape) % 7 == 3, np.nan, x)
+    assert vae.fit(gaps).latent_dim_ == 2  # as allow_nan says
+    assert tags.allow_nan
+
+
+def test_tags_of_components_dicts_and_nonsense():
+    def sparse_of(likelihood):
+        return get_tags(VAETransformer(likelihood=likelihood)).input_tags.sparse
+
+    assert not sparse_of(LIKELIHOODS["bernoulli"](stochastic=True))
+    assert sparse_of(LIKELIHOODS["bernoulli"]())
+    assert sparse_of({0: "gaussian"})
+    assert not sparse_of({0: "student_t"})
+    assert not any(map(sparse_of, ("normal", 3, None)))
