@@ -15,6 +15,7 @@ module's own file. A text has to be found once in its module.
 import argparse
 import ast
 import gc
+import importlib
 import inspect
 import multiprocessing
 import os
@@ -24,12 +25,23 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 TIMEOUT = 900  # seconds of a mutant's tests, some of which never end
+LIBRARIES = (
+    *("skvae", "pytest", "_pytest.doctest", "hypothesis", "pandas", "polars"),
+    *("pyarrow", "scipy.stats", "sklearn.utils.estimator_checks", "sklearn.mixture"),
+    *("sklearn.pipeline", "sklearn.linear_model", "matplotlib.pyplot", "torch.testing"),
+)
+# What is imported before cannot be rewritten, and need not be.
+REWRITING = "ignore::pytest.PytestAssertRewriteWarning"
+OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-W", REWRITING)
 KILLED = (1, 2)  # exit codes of pytest: tests failed, or could not be read
 
 
@@ -121,11 +133,12 @@ def test(mutant: Mutant | None, tests: tuple[str, ...], log: Path) -> None:
             del sys.modules[name]
         os.chdir(copy)
         sys.path.insert(0, str(copy))
-        import pytest
-
-        options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly"]
         plugins = [] if mutant is None else [LikeliestFirst(mutant.words())]
-        code = int(pytest.main([*options, *tests], plugins))
+        try:
+            code = int(pytest.main([*OPTIONS, *tests], plugins))
+        except BaseException:  # which is no failed test
+            traceback.print_exc()
+            code = int(pytest.ExitCode.INTERNAL_ERROR)
     os._exit(code)
 
 
@@ -153,12 +166,8 @@ def run(jobs: list[tuple[Mutant | None, tuple[str, ...]]], n_workers: int, logs:
 def load() -> None:
     """Import what tests import, once for all processes."""
     os.environ["SCIPY_ARRAY_API"] = "1"  # as tests/conftest.py
-    import polars
-    import sklearn.utils.estimator_checks
-
-    import skvae.estimator
-
-    assert all((polars, sklearn, skvae))
+    for name in LIBRARIES:
+        importlib.import_module(name)
     gc.freeze()
 
 
