@@ -2,12 +2,14 @@
 
 `Metropolis` works on top of gradients: from where training ended it jumps, trains a little and
 keeps what the Metropolis rule keeps. `Langevin` adds noise that cools down to every gradient.
-`RandomWalk` needs no gradient at all and is for small networks. All end at the best state that
-the held-out rows have seen, so that none can lose what training had.
+`RandomWalk` needs no gradient at all; in large networks it moves in random directions, far fewer
+than there are weights. All end at the best state that the held-out rows have seen, so that none can
+lose what training had. None takes more passes over the rows than `Plan.total_passes` leaves.
 """
 
 import copy
 import math
+from collections.abc import Callable
 from functools import partial
 from numbers import Real
 from typing import Any, ClassVar, NamedTuple
@@ -23,8 +25,9 @@ from skvae.training import Budget, Disturbance, Learner, Plan, Record, take_step
 from skvae.vae import Rows, branch_parameters
 
 _EVALUATION_ROWS = 2048  # of the training, by which proposals are judged
-_LARGEST_WALK = 20_000  # parameters that a random walk can still cope with
-_N_PROBES = 20  # moves by which the temperature of a random walk is set
+_N_PROBES = (3, 20)  # moves by which a temperature is set, of Metropolis and of a random walk
+# Directions of a random walk: of up to so many weights all, of more the second number.
+_DIMENSIONS = (1000, 300)
 _LOOKS = 40  # at the held-out rows in a random walk
 
 
@@ -32,6 +35,10 @@ class Annealing(BaseEstimator):
     """What chance does, during training, after it or instead of it."""
 
     follows_training: ClassVar[bool] = True  # by gradients
+
+    def n_steps_after(self) -> int:
+        """Steps that it would take after the training; what a budget cannot pay for is left out."""
+        return 0
 
     def disturbance(self, learner: Learner) -> Disturbance | None:
         """What is added to every gradient."""
@@ -114,6 +121,9 @@ class Metropolis(Annealing):
         self.jump = jump
         self.cooling = cooling
 
+    def n_steps_after(self) -> int:
+        return (self.n_proposals + _N_PROBES[0]) * self.n_steps
+
     def refine(
         self,
         learner: Learner,
@@ -123,14 +133,20 @@ class Metropolis(Annealing):
         plan: Plan,
         record: Record,
     ) -> None:
+        n_proposals, n_steps = self._affordable(plan, record)
+        if n_proposals < self.n_proposals:
+            record.converged = False
+        if n_proposals < 1:
+            return
         judge = _Judge.of(learner, rows, training, held_out)
-        with _Best(learner, held_out, record) as best:
+        passes = _Passes(record, plan.pass_steps)
+        with passes, _Best(learner, held_out, record) as best:
             here = _State.of(learner)
             loss = judge.losses(learner)
-            some_training = partial(self._train, learner, rows, training, plan)
+            some_training = partial(self._train, learner, rows, training, plan, n_steps, passes)
             temperature = self._first_temperature(learner, judge, some_training, here, loss)
-            for k in range(self.n_proposals):
-                _jump(learner, _geometric(self.jump, k, self.n_proposals))
+            for k in range(n_proposals):
+                _jump(learner, _geometric(self.jump, k, n_proposals))
                 some_training()
                 proposed = judge.losses(learner)
                 accepted = _accept(proposed - loss, temperature, learner.generator)
@@ -141,15 +157,32 @@ class Metropolis(Annealing):
                     here.restore(learner)
                 temperature *= self.cooling
 
+    def _affordable(self, plan: Plan, record: Record) -> tuple[int, int]:
+        """Proposals, and steps of each, for which passes are left: one short one at the least."""
+        wanted = self.n_proposals + _N_PROBES[0]
+        left = (plan.total_passes - record.n_passes) * plan.pass_steps
+        if left >= wanted * self.n_steps:
+            return self.n_proposals, self.n_steps
+        n_steps = min(self.n_steps, int(left) // (_N_PROBES[0] + 1))
+        return (int(left) // n_steps - _N_PROBES[0], n_steps) if n_steps > 0 else (0, 0)
+
     def _first_temperature(self, learner, judge, some_training, here, loss) -> float:
         changes = []
-        for _ in range(3):
+        for _ in range(_N_PROBES[0]):
             some_training()
             changes.append((judge.losses(learner) - loss).mean().abs())
             here.restore(learner)
         return float(torch.stack(changes).median().clamp(min=1e-12))
 
-    def _train(self, learner: Learner, rows: Rows, training: Tensor, plan: Plan) -> None:
+    def _train(
+        self,
+        learner: Learner,
+        rows: Rows,
+        training: Tensor,
+        plan: Plan,
+        n_steps: int,
+        passes: "_Passes",
+    ) -> None:
         """Some steps at half the rate, which falls along a cosine."""
         optimizer = clone(learner.recipe.optimizer)
         optimizer.set_params(schedule=Cosine(), learning_rate=0.5 * optimizer.learning_rate)
@@ -157,16 +190,16 @@ class Metropolis(Annealing):
         budget = Budget(plan.batch_size, False, 1, False)
         short = Plan(budget, recipe, plan.n_rows, plan.n_inputs)
         short.decay_level = plan.decay_level
-        short.max_passes = self.n_steps / short.pass_steps
+        short.max_passes = n_steps / short.pass_steps
         learner.vae.train()
         chosen = torch.randint(
             len(training),
-            (self.n_steps * plan.batch_size,),
+            (n_steps * plan.batch_size,),
             generator=learner.generator,
             device=training.device,
         )
         for batch in rows.batches(training[chosen], plan.batch_size, learner.generator):
-            take_step(learner, batch, short)
+            passes.add(-take_step(learner, batch, short).elbo, 1)
 
     def check(self) -> None:
         for name in ("n_proposals", "n_steps"):
@@ -179,27 +212,40 @@ class Metropolis(Annealing):
 class RandomWalk(Annealing):
     """Simulated annealing on the weights themselves, without gradients (Kirkpatrick et al., 1983).
 
-    A proposal moves all weights by normal noise and is accepted with probability
-    min(1, exp(-dL / T)). Neighbourhood and temperature shrink geometrically. An independent move
-    takes a number of proposals that grows with that of the weights (Roberts, Gelman & Gilks,
-    1997), so this is for small networks: more than 20000 weights are refused.
+    A proposal moves all weights and is accepted with probability min(1, exp(-dL / T)).
+    Neighbourhood and temperature shrink geometrically. A move that helps takes a number of
+    proposals that grows with that of independent directions (Roberts, Gelman & Gilks, 1997), but
+    good weights lie in most random subspaces of a few hundred (Li et al., 2018). So the weights of
+    a large network fall at random to a number of coordinates, with random signs: what moves a
+    coordinate moves all of its weights.
 
     Parameters
     ----------
     n_proposals : int, default=4000
-        How many moves are tried.
+        How many moves are tried, where `max_iter` leaves room for them.
     neighbourhood : tuple of float, default=(0.1, 0.005)
         Size of the first and of the last move, relative to a layer's usual weights.
     final_temperature : float, default=0.001
         Of the last proposal, relative to the first, which is the median abs(dL) of some moves.
+    n_dimensions : int or "auto", default="auto"
+        Coordinates of the search; "auto" takes one for each weight, and 300 where there are more
+        than 1000 weights.
     """
 
     follows_training: ClassVar[bool] = False
 
-    def __init__(self, *, n_proposals=4000, neighbourhood=(0.1, 0.005), final_temperature=1e-3):
+    def __init__(
+        self,
+        *,
+        n_proposals=4000,
+        neighbourhood=(0.1, 0.005),
+        final_temperature=1e-3,
+        n_dimensions="auto",
+    ):
         self.n_proposals = n_proposals
         self.neighbourhood = neighbourhood
         self.final_temperature = final_temperature
+        self.n_dimensions = n_dimensions
 
     def refine(
         self,
@@ -210,46 +256,138 @@ class RandomWalk(Annealing):
         plan: Plan,
         record: Record,
     ) -> None:
-        _refuse_large(learner)
         judge = _Judge.of(learner, rows, training, held_out)
-        with _Best(learner, held_out, record) as best:
-            here, loss = learner.weights.values.detach().clone(), judge.losses(learner)
-            sizes = _usual_sizes(learner)
-            first = self._first_temperature(learner, judge, sizes, here, loss)
-            every = max(1, self.n_proposals // _LOOKS)
+        n_judged, n_rows = judge.rows.n_rows, len(training)
+        n_probes, n_proposals = self._affordable(
+            (plan.total_passes - record.n_passes) * n_rows / n_judged
+        )
+        record.converged = n_proposals == self.n_proposals
+        if n_proposals < 1:
+            _Best(learner, held_out, record).look(math.nan, 0, math.nan)
+            return
+        with _Passes(record, n_rows) as passes, _Best(learner, held_out, record) as best:
+            walk = _Walk(
+                learner, judge, self._coordinates(learner), partial(passes.add, n=n_judged)
+            )
+            first = walk.typical_change(self.neighbourhood[0], n_probes)
+            every = max(1, n_proposals // _LOOKS)
             n_accepted = 0
-            for k in range(self.n_proposals):
-                temperature = _geometric(
-                    (first, first * self.final_temperature), k, self.n_proposals
-                )
-                _walk(learner, sizes, here, _geometric(self.neighbourhood, k, self.n_proposals))
-                proposed = judge.losses(learner)
-                if _accept(proposed - loss, temperature, learner.generator, with_error=False):
-                    here, n_accepted = learner.weights.values.detach().clone(), n_accepted + 1
-                    loss = judge.follow_noise(learner, proposed)
-                if (k + 1) % every == 0:
-                    with torch.no_grad():
-                        learner.weights.values.copy_(here)
-                    record.losses.append(loss.mean())
-                    record.n_passes += 1
-                    best.look(temperature, every, n_accepted / every)
-                    loss, n_accepted = judge.losses(learner), 0
+            for k in range(n_proposals):
+                temperature = _geometric((first, first * self.final_temperature), k, n_proposals)
+                n_accepted += walk.step(_geometric(self.neighbourhood, k, n_proposals), temperature)
                 learner.step += 1
-        record.converged = True
+                if (k + 1) % every == 0:
+                    walk.stand()
+                    best.look(temperature, every, n_accepted / every)
+                    n_accepted = 0
 
-    def _first_temperature(self, learner, judge, sizes, here, loss) -> float:
-        changes = []
-        for _ in range(_N_PROBES):
-            _walk(learner, sizes, here, self.neighbourhood[0])
-            changes.append((judge.losses(learner) - loss).mean().abs())
-        with torch.no_grad():
-            learner.weights.values.copy_(here)
-        return float(torch.stack(changes).median().clamp(min=1e-12))
+    def _affordable(self, n_evaluations: float) -> tuple[int, int]:
+        """Probes and proposals for so many evaluations, one of which is that of the beginning."""
+        if n_evaluations >= 1 + _N_PROBES[1] + self.n_proposals:
+            return _N_PROBES[1], self.n_proposals
+        n = int(n_evaluations) - 1
+        n_probes = min(_N_PROBES[1], max(1, n // 10))
+        return n_probes, min(self.n_proposals, n - n_probes)
+
+    def _coordinates(self, learner: Learner) -> int:
+        """Number of coordinates; as many as weights are all of them."""
+        n_weights, (most, few) = learner.weights.values.numel(), _DIMENSIONS
+        if isinstance(self.n_dimensions, str):
+            return n_weights if n_weights <= most else few
+        return min(n_weights, self.n_dimensions)
 
     def check(self) -> None:
         check_count("n_proposals", self.n_proposals)
         _check_sizes("neighbourhood", self.neighbourhood)
         _above_zero("final_temperature", self.final_temperature)
+        if not (isinstance(self.n_dimensions, str) and self.n_dimensions == "auto"):
+            check_count("n_dimensions", self.n_dimensions)
+
+
+class _Walk:
+    """A state that moves along random directions of the weights, judged after each move.
+
+    Every weight falls to a coordinate, which moves it by its usual size, up or down.
+    """
+
+    def __init__(
+        self, learner: Learner, judge: "_Judge", n_dimensions: int, evaluated: Callable
+    ) -> None:
+        self.learner, self.judge, self.n_dimensions = learner, judge, n_dimensions
+        self.evaluated = evaluated  # is told of every loss
+        self.scale, self.owner = _usual_sizes(learner), None
+        n_weights = len(self.scale)
+        if n_dimensions < n_weights:
+            draw = partial(torch.randint, generator=learner.generator, device=self.scale.device)
+            self.owner = draw(n_dimensions, (n_weights,))
+            self.scale = self.scale * (2 * draw(2, (n_weights,)) - 1)
+        self.here = learner.weights.values.detach().clone()
+        self.loss = self._judged()[0]
+
+    def typical_change(self, size: float, n_moves: int) -> float:
+        """Median change of the loss by so many moves from here."""
+        changes = []
+        for _ in range(n_moves):
+            self._move(size)
+            changes.append((self._judged()[0] - self.loss).mean().abs())
+        self.stand()
+        return float(torch.stack(changes).median().clamp(min=1e-12))
+
+    def step(self, size: float, temperature: float) -> bool:
+        """Try a move; whether it was accepted."""
+        self._move(size)
+        loss, decoded, kl = self._judged()
+        accepted = _accept(loss - self.loss, temperature, self.learner.generator, with_error=False)
+        if accepted:
+            self.here = self.learner.weights.values.detach().clone()
+            self.loss = self.judge.follow_noise(self.learner, decoded, kl)
+        return accepted
+
+    @torch.no_grad()
+    def stand(self) -> None:
+        """Let the weights be those of the last move that was accepted."""
+        self.learner.weights.values.copy_(self.here)
+
+    @torch.no_grad()
+    def _move(self, size: float) -> None:
+        noise = self.here.new_empty(self.n_dimensions).normal_(generator=self.learner.generator)
+        if self.owner is not None:
+            noise = noise[self.owner]
+        self.learner.weights.values.copy_(self.here + size * self.scale * noise)
+
+    def _judged(self) -> tuple[Tensor, Tensor, Tensor]:
+        loss, decoded, kl = self.judge.look(self.learner)
+        self.evaluated(loss.mean())
+        return loss, decoded, kl
+
+
+class _Passes:
+    """Passes over the rows that an annealing takes: so many steps, or rows, are one."""
+
+    def __init__(self, record: Record, size: int) -> None:
+        self.record, self.size = record, size
+        self.n, self.losses = 0, list[Tensor]()
+
+    def add(self, loss: Tensor, n: int) -> None:
+        """Count some of a pass, with their loss."""
+        self.losses.append(loss)
+        self.n += n
+        if self.n >= self.size:
+            self.n -= self.size
+            self._count()
+
+    def _count(self) -> None:
+        self.record.losses.append(torch.stack(self.losses).mean())
+        self.record.n_passes += 1
+        self.losses = []
+
+    def __enter__(self) -> "_Passes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """What was begun counts as a pass."""
+        if self.losses:
+            self._count()
 
 
 class _Judge(NamedTuple):
@@ -264,21 +402,27 @@ class _Judge(NamedTuple):
         noise = some.draw_noise(learner.vae.latent_dim, learner.generator)
         return cls(some, None if held_out.is_deterministic else noise)
 
-    @torch.no_grad()
     def losses(self, learner: Learner) -> Tensor:
         """Minus the bound of every row, in nats, under the weights as they are."""
-        vae = learner.vae.eval()
-        _, decoded, kl = explained(vae, self.rows, self.noise)
-        loss = learner.recipe.beta * kl - vae.log_likelihood(self.rows, decoded)
-        return loss if self.rows.weight is None else loss * self.rows.weight
+        return self.look(learner)[0]
 
-    def follow_noise(self, learner: Learner, losses: Tensor) -> Tensor:
-        """The losses after the model's noise has followed them."""
-        with torch.no_grad():
-            _, decoded, _ = explained(learner.vae, self.rows, self.noise)
-            likelihood = self.rows.mean(learner.vae.log_likelihood(self.rows, decoded))
-            learner.vae.follow_noise(likelihood, 0.1)
-        return self.losses(learner)
+    @torch.no_grad()
+    def look(self, learner: Learner) -> tuple[Tensor, Tensor, Tensor]:
+        """Losses, what was decoded, and the KL, of every row."""
+        _, decoded, kl = explained(learner.vae.eval(), self.rows, self.noise)
+        return self._losses(learner, decoded, kl), decoded, kl
+
+    @torch.no_grad()
+    def follow_noise(self, learner: Learner, decoded: Tensor, kl: Tensor) -> Tensor:
+        """The losses after the model's noise has followed what was decoded."""
+        likelihood = self.rows.mean(learner.vae.log_likelihood(self.rows, decoded))
+        learner.vae.follow_noise(likelihood, 0.1)
+        return self._losses(learner, decoded, kl)
+
+    def _losses(self, learner: Learner, decoded: Tensor, kl: Tensor) -> Tensor:
+        loss = learner.recipe.beta * kl - learner.vae.log_likelihood(self.rows, decoded)
+        weight = self.rows.weight
+        return loss if weight is None else loss * (weight / weight.mean())
 
 
 class _State(NamedTuple):
@@ -349,12 +493,6 @@ def _jump(learner: Learner, size: float) -> None:
         parameter.add_(noise * (size * parameter.square().mean().sqrt()))
 
 
-@torch.no_grad()
-def _walk(learner: Learner, sizes: Tensor, here: Tensor, size: float) -> None:
-    noise = torch.empty_like(here).normal_(generator=learner.generator)
-    learner.weights.values.copy_(here + size * sizes * noise)
-
-
 def _usual_sizes(learner: Learner) -> Tensor:
     """What a weight of its layer is worth: its root mean square, or that of a fresh layer."""
     sizes = []
@@ -373,7 +511,7 @@ def _accept(
     penalty = change.mean() / temperature
     if with_error:
         penalty = penalty + change.var() / len(change) / (2.0 * temperature**2)
-    luck = torch.rand((), generator=generator, device=change.device)
+    luck = torch.rand((), generator=generator, dtype=torch.float32, device=change.device)
     return bool(torch.log(luck) < -penalty)
 
 
@@ -381,16 +519,6 @@ def _geometric(ends: tuple[float, float], k: int, n: int) -> float:
     """Number k of n in a geometric row from the first end to the last."""
     first, last = ends
     return first * (last / first) ** (k / max(n - 1, 1))
-
-
-def _refuse_large(learner: Learner) -> None:
-    n = learner.weights.values.numel()
-    if n > _LARGEST_WALK:
-        raise ValueError(
-            f"annealing='randomwalk' cannot search {n} weights, only {_LARGEST_WALK}: take a "
-            "smaller network, such as architecture=MLP(hidden_layer_sizes=(16,)), or "
-            "annealing='metropolis', which follows gradients."
-        )
 
 
 def _above_zero(name: str, value: Any) -> None:

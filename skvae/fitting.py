@@ -1,5 +1,6 @@
 """From rows to a fitted model: start, split, train, keep what is better, measure the codes."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -426,7 +427,16 @@ def make_budget(n_rows: int, vae: LatentModel, options: Options) -> Budget:
         steps = np.clip(affordable, min(_STEPS[0], affordable * _EXTENSION), _STEPS[1])
         steps *= 1 + vae.latent_dim / 64  # the more codes, the more there is to learn
         max_passes = max(1, int(np.ceil(steps / steps_of_pass(n_rows, batch_size))))
-    return Budget(batch_size, options.batch_size is None, max_passes, options.early_stopping)
+    budget = Budget(batch_size, options.batch_size is None, max_passes, options.early_stopping)
+    return budget if options.max_iter is None else _shared(budget, options.annealing, n_rows)
+
+
+def _shared(budget: Budget, annealing: Annealing | None, n_rows: int) -> Budget:
+    """The passes that a person allows, of which annealing may have up to half."""
+    total, wanted = budget.max_passes, 0
+    if annealing is not None:
+        wanted = math.ceil(annealing.n_steps_after() / steps_of_pass(n_rows, budget.batch_size))
+    return budget._replace(max_passes=total - min(wanted, total // 2), total_passes=total)
 
 
 def auto_batch_size(n_rows: int, max_passes: int | None) -> int:

@@ -52,6 +52,7 @@ class Budget(NamedTuple):
     may_grow: bool  # the batch, once the bound has settled
     max_passes: int
     early_stopping: bool
+    total_passes: float = math.inf  # those of annealing included
 
 
 class Recipe(NamedTuple):
@@ -412,6 +413,7 @@ class Plan:
         self.early_stopping = budget.early_stopping
         self.last_pass = budget.max_passes
         self.max_passes: float = budget.max_passes  # that shares of the budget refer to
+        self.total_passes = budget.total_passes
         n_steps = budget.max_passes * self.pass_steps
         self.warm_up = max(1, min(WARM_UP, round(WARM_UP_SHARE * n_steps)))
         self.recipe, self.course = recipe, recipe.optimizer.course()

@@ -4,17 +4,18 @@ import copy
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
 
-from skvae import annealing
+from skvae import VAETransformer, annealing
 from skvae.annealing import ANNEALING, Langevin, Metropolis, RandomWalk
 from skvae.networks import MLP
 from skvae.objective import Autoencoder
 from skvae.optimizers import OPTIMIZERS
 from skvae.training import Record
-from tests.samples import Setting, plan_of
+from tests.samples import Setting, curve, fit_quietly, plan_of
 
 SHORT = Metropolis(n_proposals=4, n_steps=10)
 TINY = MLP(hidden_layer_sizes=(8,))
@@ -287,13 +288,135 @@ def test_a_random_walk_without_noise_or_kl():
     assert setting.bound() >= before
 
 
-def test_a_random_walk_refuses_many_weights():
-    setting = Setting(architecture=MLP(hidden_layer_sizes=(128, 128)))
-    record, before = Record.of(setting.judge), setting.state()
+def test_a_random_walk_of_many_weights_goes_along_random_directions():
+    """From random weights it gains nats; what it keeps is never worse than where it began."""
+    setting = Setting(architecture=MLP(hidden_layer_sizes=(256, 256)), init="random")
+    record, before = Record.of(setting.judge), setting.bound()
+    assert setting.learner.weights.values.numel() > 60_000
+    setting.refine(RandomWalk(n_proposals=200, n_dimensions=100, neighbourhood=(0.5, 0.05)), record)
+    assert setting.bound() > before + 0.1
+    assert setting.bound() == pytest.approx(max(record.bounds[1:]), rel=1e-5)
+
+
+def walk_of(setting, n_dimensions):
+    judge = annealing._Judge.of(setting.learner, setting.rows, setting.training, setting.judge)
+    return annealing._Walk(setting.learner, judge, n_dimensions, lambda loss: None)
+
+
+def test_moves_lie_in_so_many_directions_in_which_every_weight_has_a_part():
+    setting = Setting(architecture=TINY, init="random")
+    walk, weights = walk_of(setting, 7), setting.learner.weights.values
+    begin, sizes = weights.clone(), annealing._usual_sizes(setting.learner)
+    moves = []
+    for _ in range(12):
+        walk._move(0.1)
+        moves.append(((weights - begin) / sizes).double())
+    assert torch.linalg.matrix_rank(torch.stack(moves), rtol=1e-3) == 7
+    assert (torch.stack(moves).abs().amax(0) > 0).all()
+    assert torch.stack(moves).square().mean().sqrt().item() == pytest.approx(0.1, rel=0.3)
+    signs = torch.sign(torch.stack(moves))  # weights of one coordinate go both ways
+    first = walk.owner == walk.owner[0]
+    assert set((signs[0, first] * signs[0, 0]).tolist()) == {-1.0, 1.0}
+    walk.stand()
+    assert torch.equal(weights, begin)
+
+
+def test_as_many_dimensions_as_weights_are_all_of_them():
+    setting = Setting(architecture=TINY)
     n = setting.learner.weights.values.numel()
-    with pytest.raises(ValueError, match=f"annealing='randomwalk' cannot search {n} weights"):
-        setting.refine(RandomWalk(), record)
-    assert same(setting.state(), before)
+    for asked, expected in (("auto", n), (5, 5), (10 * n, n)):
+        assert RandomWalk(n_dimensions=asked)._coordinates(setting.learner) == expected
+    assert walk_of(setting, n).owner is None
+
+
+def test_a_move_that_is_rejected_leaves_the_state_and_its_loss(monkeypatch):
+    setting = Setting(architecture=TINY, init="random")
+    walk, weights = walk_of(setting, 7), setting.learner.weights.values
+    begin, loss = weights.clone(), walk.loss
+    monkeypatch.setattr(annealing, "_accept", lambda *args, **kwargs: False)
+    assert not walk.step(0.1, 1.0)
+    walk.stand()
+    assert torch.equal(weights, begin)
+    assert walk.loss is loss
+    monkeypatch.setattr(annealing, "_accept", lambda *args, **kwargs: True)
+    assert walk.step(0.1, 1.0)
+    walk.stand()
+    assert not torch.equal(weights, begin)
+    torch.testing.assert_close(walk.judge.losses(setting.learner), walk.loss)
+
+
+# How long.
+
+
+def bounded(total, n_passes=2):
+    """A plan that leaves so many passes in all, after a training of some."""
+    setting, record = trained(n_passes, architecture=TINY)
+    plan = plan_of(recipe=setting.learner.recipe)
+    plan.total_passes = total
+    return setting, record, plan
+
+
+@pytest.mark.parametrize("total", [2, 3, 4, 7, 20, math.inf])
+@pytest.mark.parametrize(
+    "component", [Metropolis(n_proposals=3, n_steps=25), RandomWalk(n_proposals=9), Langevin()]
+)
+def test_passes_are_counted_and_bounded(monkeypatch, component, total):
+    setting, record, plan = bounded(total)
+    n_rows, seen = len(setting.training), []
+    step, look = annealing.take_step, annealing._Judge.look
+
+    def counted_step(learner, batch, plan):
+        seen.append(batch.n_rows / (plan.pass_steps * plan.batch_size))
+        return step(learner, batch, plan)
+
+    def counted_look(judge, learner):
+        if isinstance(component, RandomWalk):
+            seen.append(judge.rows.n_rows / n_rows)
+        return look(judge, learner)
+
+    monkeypatch.setattr(annealing, "take_step", counted_step)
+    monkeypatch.setattr(annealing._Judge, "look", counted_look)
+    before = setting.bound()
+    setting.refine(component, record, plan)
+    assert record.n_passes == len(record.losses) <= total
+    assert record.n_passes == 2 + math.ceil(round(sum(seen), 6))
+    assert setting.bound() >= before - 1e-4 * abs(before)
+    wanted = {Metropolis: 6 * 25 / 10, RandomWalk: 30, Langevin: 0}[type(component)]
+    if total == math.inf:
+        assert sum(seen) == pytest.approx(wanted)
+    if total >= 7 and wanted:
+        assert any(row.get("proposals") for row in record.history)
+
+
+@pytest.mark.parametrize("component", [Metropolis(), RandomWalk()], ids=repr)
+def test_what_a_budget_cuts_short_has_not_converged(component):
+    setting, record, plan = bounded(4)
+    record.converged = True
+    setting.refine(component, record, plan)
+    assert not record.converged
+
+
+@pytest.mark.parametrize("name", ANNEALING)
+@pytest.mark.parametrize("max_iter", [0, 1, 2, 3, 8])
+def test_a_fit_takes_no_more_passes_than_it_may(name, max_iter):
+    vae = VAETransformer(1, architecture=TINY, annealing=name, max_iter=max_iter, random_state=0)
+    fit_quietly(vae, curve(300, 5))
+    assert vae.n_iter_ == len(vae.loss_curve_) <= max(max_iter, 1)
+    assert np.isfinite(vae.loss_curve_).all()
+    assert vae.history_["n_pass"].max(initial=0) <= vae.n_iter_
+    if max_iter == 0:
+        assert vae.kept_ == 0.0
+        assert vae.score(curve(300, 5)) == pytest.approx(vae.pca_score_)
+
+
+@pytest.mark.parametrize("init", ["pca", "random"])
+def test_a_random_walk_with_the_default_network(init):
+    component = RandomWalk(n_proposals=60)
+    vae = VAETransformer(1, annealing=component, init=init, random_state=0)
+    fit_quietly(vae, curve(120, 5))
+    bounds = vae.validation_scores_
+    assert max(bounds[1:]) > bounds[1]  # than the first look, at nearly the first weights
+    assert vae.score(curve(120, 5, seed=1)) > -20
 
 
 def test_states_are_judged_with_the_same_noise():
@@ -302,8 +425,9 @@ def test_states_are_judged_with_the_same_noise():
     losses = judge.losses(setting.learner)
     assert losses.shape == (len(setting.training),)
     assert torch.equal(judge.losses(setting.learner), losses)
-    doubled = judge._replace(rows=judge.rows._replace(weight=torch.full_like(losses, 2.0)))
-    torch.testing.assert_close(doubled.losses(setting.learner), 2.0 * losses)
+    weight = torch.arange(1.0, len(losses) + 1)
+    weighed = judge._replace(rows=judge.rows._replace(weight=weight)).losses(setting.learner)
+    torch.testing.assert_close(weighed.mean(), (weight * losses).sum() / weight.sum())
     with torch.no_grad():
         q = setting.vae.encode(judge.rows)
         likelihood = setting.vae.log_likelihood(
@@ -343,6 +467,8 @@ def test_defaults_are_in_range(name):
         (RandomWalk(n_proposals=0), "n_proposals"),
         (RandomWalk(neighbourhood=(0.0, 1.0)), "neighbourhood"),
         (RandomWalk(final_temperature=0.0), "final_temperature"),
+        (RandomWalk(n_dimensions=0), "n_dimensions"),
+        (RandomWalk(n_dimensions="all"), "n_dimensions"),
     ],
     ids=repr,
 )
