@@ -165,8 +165,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     n_samples_ : int
         Number of rows seen during `fit`, or by `partial_fit` so far.
     n_iter_ : int
-        Number of passes over the rows; of looks at the held-out rows with
-        `annealing="randomwalk"`, which makes no passes.
+        Number of passes over the rows, those of annealing included.
     loss_curve_ : list of float
         Minus the evidence lower bound of the training rows, one value per pass, nats per row.
     validation_scores_ : list of float

@@ -152,8 +152,10 @@ def model(latent_dim=2, /, **names):
     }
     if "schedule" in chosen:
         chosen["optimizer"].set_params(schedule=chosen.pop("schedule"))
-    if "randomwalk" in names.values() and len(names) > 1:
-        chosen["architecture"] = narrow(chosen["architecture"])
+    if "randomwalk" in names.values():
+        chosen["max_iter"] = 250  # which an evaluation takes as much of as a pass
+        if len(names) > 1:
+            chosen["architecture"] = narrow(chosen["architecture"])
     return VAETransformer(latent_dim, **DEFAULTS | chosen)
 
 
@@ -208,7 +210,9 @@ def assert_improves(vae):
     if vae.init == "pca":
         assert gain(vae) > 0
     elif vae.loss_curve_:
-        assert vae.loss_curve_[-1] < vae.loss_curve_[0]
+        # The last passes of an annealing may be those of a jump that was not kept.
+        last = vae.loss_curve_[-1] if vae.annealing is None else min(vae.loss_curve_[1:])
+        assert last < vae.loss_curve_[0]
     else:
         own = vae.history_["reconstruction"] - vae.history_["kl"]
         assert own[-3:].max() > own[1]
@@ -377,11 +381,11 @@ def test_an_image_of_another_shape_is_refused():
         model(architecture=wrong).fit(images())
 
 
-def test_a_random_walk_refuses_large_networks():
+def test_a_random_walk_takes_large_networks():
     """Such as the default one of more than a few cells."""
-    vae = VAETransformer(2, annealing="randomwalk", **DEFAULTS)
-    with pytest.raises(ValueError, match=r"annealing='randomwalk'.*architecture=MLP"):
-        vae.fit(bent(2000))
+    vae = VAETransformer(2, annealing="randomwalk", **DEFAULTS).fit(bent(2000))
+    assert vae.n_iter_ <= DEFAULTS["max_iter"]
+    assert_answers(vae, bent(2000))
 
 
 ONLINE = [
@@ -531,7 +535,7 @@ def test_a_fit_with_options_of_numpy_is_that_with_pythons(parameter, name):
     for vae in (ours, theirs):
         if name == "randomwalk":
             vae.set_params(architecture=MLP(hidden_layer_sizes=(4,)))
-        vae.set_params(max_iter=1).fit(X)
+        vae.set_params(max_iter=5 if name == "randomwalk" else 1).fit(X)
     assert ours.loss_curve_ == theirs.loss_curve_
     np.testing.assert_array_equal(ours.score_samples(X), theirs.score_samples(X))
 
