@@ -85,8 +85,32 @@ def test_budget_as_chosen():
     X = gaussian(100, 8)
     start = fit_linear(X, 2)
     chosen = options(latent_dim=2, batch_size=17, max_iter=5, early_stopping=False)
-    assert make_budget(100, started(start, chosen, X), chosen) == (17, False, 5, False)
+    assert make_budget(100, started(start, chosen, X), chosen) == (17, False, 5, False, 5)
     assert make_budget(10, started(start, chosen, X), chosen).batch_size == 10
+
+
+@pytest.mark.parametrize(
+    ("annealing", "max_iter", "of_training"),
+    [
+        (None, 9, 9),
+        (Langevin(), 9, 9),
+        (RandomWalk(), 9, 9),
+        (Metropolis(), 9, 5),
+        (Metropolis(), 1, 1),
+        (Metropolis(n_proposals=1, n_steps=5), 40, 36),  # 20 steps, 5 of them a pass
+        (Metropolis(), None, None),
+    ],
+)
+def test_passes_are_shared_with_annealing(annealing, max_iter, of_training):
+    X = gaussian(100, 8)
+    chosen = options(latent_dim=2, batch_size=20, max_iter=max_iter, annealing=annealing)
+    vae = started(fit_linear(X, 2), chosen, X)
+    budget = make_budget(100, vae, chosen)
+    if max_iter is None:  # annealing comes on top
+        assert budget == make_budget(100, vae, replace(chosen, annealing=None))
+        assert budget.total_passes == np.inf
+    else:
+        assert (budget.max_passes, budget.total_passes) == (of_training, max_iter)
 
 
 @pytest.mark.parametrize(
