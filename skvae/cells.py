@@ -7,7 +7,7 @@ gives the cells that these values stand for. Columns are read through narwhals.
 
 import decimal
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import narwhals as nw
@@ -69,6 +69,16 @@ class Column:
             numpy_dtype=numpy_dtype,
             missing=series[int(missing.argmax())] if missing.any() else None,
         )
+
+    def grown(self, series: nw.Series) -> "Column":
+        """Return the column with the levels that came since, where its dtype declares none."""
+        is_text = self.kind == "category" and self.numpy_dtype is None
+        if not is_text or hasattr(self.dtype, "categories") or _declared(series) is not None:
+            return self
+        known = set(map(type, self.levels))
+        _, found = _factorize(series, self.where)
+        new = {level for level in found if type(level) in known} - set(self.levels)
+        return replace(self, levels=(*self.levels, *sorted(new, key=_by_type))) if new else self
 
     @property
     def is_integer(self) -> bool:
@@ -246,7 +256,11 @@ def _levels(series: nw.Series, where: str) -> tuple:
     _, found = _factorize(series, where)
     for level in found:
         refuse_object(level, where)
-    return tuple(sorted(dict.fromkeys(found), key=lambda level: (type(level).__name__, level)))
+    return tuple(sorted(dict.fromkeys(found), key=_by_type))
+
+
+def _by_type(level) -> tuple:
+    return type(level).__name__, level
 
 
 def numbers_of(series: nw.Series, where: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -72,6 +72,15 @@ class Columns:
             n_levels = np.array([len(column.levels) for column in schema.columns])
         plain = is_plain(likelihood, kinds)
         return cls(schema, blocks(likelihood, names, kinds), n_levels, plain)
+
+    def grown(self, X) -> "Columns":
+        """With the levels of text that a later frame has."""
+        if not (self.has_codes and is_frame(X)):
+            return self
+        assert self.schema is not None
+        schema = self.schema.grown(X)
+        n_levels = np.array([len(column.levels) for column in schema.columns])
+        return replace(self, schema=schema, n_levels=n_levels)
 
     @property
     def has_codes(self) -> bool:

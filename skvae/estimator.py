@@ -438,7 +438,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         curves = ([], [], []) if first else self._curves()
         previous = None
         if not first:
-            previous = self._model, self._online or Online.after(self._model, self.n_samples_)
+            online = self._online or Online.after(self._model, self.n_samples_)
+            previous = self._model, online
+            if online.is_of_stream:
+                self._columns = self._columns.grown(X)
         X_in, X, weight = self._validate(X, sample_weight, reset=first, in_stream=True)
         options = self._options(X, weight, None if first else self._model)
         try:

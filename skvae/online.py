@@ -82,6 +82,7 @@ class Online:
     moments: Moments | None  # of a matrix
     n_before: int  # rows of a fit before, of which the sample holds none
     n_started: int  # rows in the sample's stream when the start of a table was found
+    n_levels: tuple[int, ...]  # of the columns of a table, when its start was found
     n_learnt: int  # when the networks last learnt
     networks: Networks | None
 
@@ -92,13 +93,13 @@ class Online:
         if model.architecture is not None:
             networks = Networks(model.start, model.weights, model.weights, [], "", 0)
         moments = Moments.of_start(model.start) if type(model) is Model else None
-        return cls(Reservoir.empty(model.start.n_features), moments, n_rows, 0, 0, networks)
+        return cls(Reservoir.empty(model.start.n_features), moments, n_rows, 0, (), 0, networks)
 
     @classmethod
     def before(cls, X) -> "Online":
         """Where it begins with the first rows."""
         moments = None if isinstance(X, Table) else no_moments(X)
-        return cls(Reservoir.empty(X.shape[1]), moments, 0, 0, 0, None)
+        return cls(Reservoir.empty(X.shape[1]), moments, 0, 0, (), 0, None)
 
     @property
     def n_rows(self) -> int:
@@ -228,14 +229,17 @@ def _follow_table(
 
     Other factors are other coordinates: the networks begin anew.
     """
-    if model is not None and not (online.is_due(online.n_started) and online.is_of_stream):
+    n_levels = tuple(batch.X.n_levels.tolist())
+    is_grown = bool(online.n_levels) and n_levels != online.n_levels
+    is_due = online.is_due(online.n_started) and online.is_of_stream
+    if model is not None and not (is_due or is_grown):
         return online, model.start
     rows, weight = online.sampled(batch.X)
     if len(online.sample.values) == 1:  # which has no spread: it counts twice
         rows = rows._replace(values=np.repeat(rows.values, 2, axis=0))
     start = batch.kind.fit_start(rows, batch.options.latent_dim, weight, rng)
-    online = replace(online, n_started=online.sample.n_rows)
-    if model is not None:
+    online = replace(online, n_started=online.sample.n_rows, n_levels=n_levels)
+    if model is not None and not is_grown:
         ours, theirs = (batch.kind.start_score(each, rows, weight) for each in (model.start, start))
         if theirs <= ours + _LIKELIER * batch.X.shape[1]:
             return online, model.start

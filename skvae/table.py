@@ -6,7 +6,7 @@ values in its gaps.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import narwhals as nw
@@ -48,6 +48,13 @@ class Schema:
         dtype = np.dtype(np.float64)
         columns = (Column(name, "number", dtype=dtype, numpy_dtype=dtype) for name in names)
         return cls(tuple(columns), "numpy")
+
+    def grown(self, X) -> "Schema":
+        """Return the schema with levels of text that a later table has."""
+        frame, container = _read(X)
+        self._check(frame.columns, container)
+        pairs = zip(self.columns, frame.iter_columns(), strict=True)
+        return replace(self, columns=tuple(column.grown(series) for column, series in pairs))
 
     @property
     def is_numeric(self) -> bool:

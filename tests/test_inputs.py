@@ -688,7 +688,7 @@ def test_divergence_names_the_column_of_the_farthest_value(X, monkeypatch, as_fr
 def test_divergence_of_partial_fit(X):
     X[17, 2] = 50.0
     with pytest.raises(DivergenceError, match="column 2"):
-        quick(architecture=Broken).partial_fit(X)
+        quick(architecture=Broken, batch_size=16).partial_fit(X)
 
 
 # Ctrl-C

@@ -472,8 +472,24 @@ def test_partial_fit_takes_tables():
     assert vae.n_samples_ == 300
     assert np.isfinite(vae.transform(X)).all()
     assert_like(vae.sample(4, 0), X)
-    with pytest.warns(UserWarning, match="in column 'city'"):
-        vae.partial_fit(X[:50].assign(city="Paris"))
+    vae.partial_fit(X[:50].assign(city="Paris"))
+    assert "Paris" in vae._columns.schema.columns[list(X).index("city")].levels
+    assert (vae.sample(400, 0)["city"] == "Paris").any()
+    assert np.isfinite(vae.score(X))
+
+
+@pytest.mark.parametrize("cuts", [[2, 3, 40], [100, 200]], ids=str)
+@pytest.mark.parametrize("by", [None, "age"])
+def test_the_start_of_a_table_follows_the_stream(by, cuts):
+    """It ends nearly as likely as that of all rows, whatever comes first, and with its scales."""
+    X = people(300)
+    X = X if by is None else X.sort_values(by)
+    vae = vae_of(max_iter=0)
+    for part in np.split(np.arange(300), cuts):
+        vae.partial_fit(X.iloc[part])
+    whole = vae_of(max_iter=0).fit(X)
+    assert vae.score(X) > whole.score(X) - 0.02 * X.shape[1]
+    np.testing.assert_allclose(vae.scale_, whole.scale_, rtol=0.2)
 
 
 def test_a_grid_search_chooses_the_number_of_codes():
