@@ -52,6 +52,7 @@ from skvae.networks import ARCHITECTURES, Conv
 from skvae.objective import OBJECTIVES, Objective
 from skvae.online import Online, check_online, fit_online
 from skvae.optimizers import OPTIMIZERS, Optimizer
+from skvae.pickles import opened, signed
 from skvae.priors import PRIORS, Normal, Prior
 from skvae.progress import progress_bar
 from skvae.refusals import first_bad_cell, refuse_non_numeric, with_nan
@@ -60,6 +61,12 @@ from skvae.table import Schema, matrix_of
 from skvae.training import Recipe
 
 VERSION = "0.1.0"
+_LEARNED = (
+    "latent_dim_", "n_features_in_", "n_samples_", "n_iter_", "loss_curve_", "validation_scores_",
+    "history_", "restarts_", "kept_", "start_weight_", "converged_", "pca_score_", "mean_",
+    "scale_", "noise_variance_", "explained_variance_ratio_", "kl_per_dim_", "prior_",
+    "n_active_", "device_",
+)  # fmt: skip
 _PRIVATE = ("_model", "_online", "_seed", "_left", "_dtype", "_columns", "_began")
 # What stays while a training goes on, with the tables of its names.
 _FIXED: dict[str, dict] = {
@@ -1041,14 +1048,17 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return self.latent_dim_
 
     def __getstate__(self):
-        return super().__getstate__() | {"_skvae_version": VERSION}
+        return signed(super().__getstate__(), VERSION)
 
     def __setstate__(self, state):
-        version = state.pop("_skvae_version", "unknown")
+        needed = list(self._parameter_constraints)
+        if isinstance(state, dict) and "_model" in state:
+            needed += [*_LEARNED, *_PRIVATE]
+        state, made_by = opened(state, type(self).__name__, needed, VERSION)
         super().__setstate__(state)
-        if version != VERSION:
+        if made_by != VERSION:
             warnings.warn(
-                f"this {type(self).__name__} was pickled by skvae {version} and is loaded by "
+                f"this {type(self).__name__} was pickled by skvae {made_by:.80} and is loaded by "
                 f"{VERSION}; results may differ. Fit it again to be safe.",
                 UserWarning,
                 stacklevel=2,

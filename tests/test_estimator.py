@@ -1402,3 +1402,49 @@ def test_pcas_name_of_the_number_of_codes_is_told():
     with pytest.raises(TypeError, match=r"'n_components': it is called latent_dim; give lat.*=8"):
         VAETransformer(n_components=8)
     assert "n_components" not in VAETransformer().get_params()
+
+
+# Pickles of other versions, and what is none
+
+
+def test_a_state_that_lacks_anything_is_refused_when_it_is_loaded(linear):
+    state = linear.__getstate__()
+    for name in state.keys() - {"_skvae_version", "feature_names_in_"}:
+        less = {key: value for key, value in state.items() if key != name} | {"_skvae_version": "0"}
+        fresh = VAETransformer.__new__(VAETransformer)
+        if name == "_model":  # then it is one that was never fitted, or not to the end
+            continue
+        with pytest.raises(ValueError, match=f"by skvae 0 and has no {name}, .* fit it again"):
+            fresh.__setstate__(less)
+        assert not vars(fresh)
+
+
+def test_a_model_inside_that_lacks_a_field_is_refused(linear):
+    state = linear.__getstate__()
+    model = copy.copy(state["_model"])
+    object.__delattr__(model, "use")
+    with pytest.raises(ValueError, match=r"has no Model\.use"):
+        VAETransformer().__setstate__(state | {"_model": model})
+
+
+def test_a_component_that_lacks_an_option_is_refused():
+    body = MLP()
+    del body.dropout
+    state = VAETransformer(architecture=body).__dict__
+    with pytest.raises(ValueError, match=r"has no MLP\.dropout"):
+        VAETransformer().__setstate__(state)
+
+
+@pytest.mark.parametrize("state", [None, 3, "state", [1], {}, {"latent_dim": 2}], ids=str)
+def test_nonsense_is_no_state(state):
+    with pytest.raises(ValueError, match="VAETransformer"):
+        VAETransformer().__setstate__(state)
+
+
+def test_loading_leaves_the_state_given_as_it_was(linear, curve):
+    state = linear.__getstate__()
+    before = dict(state)
+    loaded = VAETransformer()
+    loaded.__setstate__(state)
+    assert state == before
+    np.testing.assert_array_equal(loaded.transform(curve), linear.transform(curve))

@@ -141,6 +141,8 @@ class OnSupport(VAETransformer):
             rows = X.tocsr(copy=True)
             rows.data = self.cells(rows.data).astype(X.dtype)
             return rows.asformat(X.format)
+        if sparse and not get_tags(self).input_tags.sparse:
+            return X  # to be refused by the estimator
         is_array = hasattr(X, "__array_namespace__") or isinstance(X, torch.Tensor)
         x = X.toarray() if sparse else np.asarray(to_numpy(X) if is_array else X)
         try:

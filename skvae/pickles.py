@@ -1,0 +1,57 @@
+"""What a pickle of an estimator holds: the version that made it, and all that this one needs.
+
+A pickle of another version may lack what was added since. It is refused when it is loaded, by the
+name of what is not there, and not by an AttributeError at some later call.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+_VERSION = "_skvae_version"
+
+
+def signed(state: dict[str, Any], version: str) -> dict[str, Any]:
+    """A state with the version that made it."""
+    return state | {_VERSION: version}
+
+
+def opened(state: Any, owner: str, needed: Iterable[str], version: str) -> tuple[dict, str]:
+    """The state, and the version that made it; a ValueError where something is not there."""
+    if not isinstance(state, Mapping):
+        raise ValueError(
+            f"the state of a {owner} is a dict of its attributes, not {state!r:.80}: "
+            "this is no pickle of one."
+        )
+    own = {name: value for name, value in state.items() if name != _VERSION}
+    made_by = str(state.get(_VERSION, "unknown"))
+    lost = next((name for name in needed if name not in own), None) or _lost(own)
+    if lost is not None:
+        raise ValueError(
+            f"this {owner} was pickled by skvae {made_by:.80} and has no {lost}, which skvae "
+            f"{version} needs: load it with the version that made it, or fit it again."
+        )
+    return own, made_by
+
+
+def _lost(value: Any) -> str | None:
+    """Name of the first field or option that is not there, here or inside."""
+    parts: Iterable[Any] = ()
+    if is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in fields(value)]
+        lost = next((name for name in names if not hasattr(value, name)), None)
+        if lost is not None:
+            return f"{type(value).__name__}.{lost}"
+        parts = (getattr(value, name) for name in names)
+    elif isinstance(value, BaseEstimator):
+        try:
+            parts = value.get_params(deep=False).values()
+        except AttributeError as error:
+            return f"{type(value).__name__}.{error.name}"
+    elif isinstance(value, Mapping):
+        parts = value.values()
+    elif isinstance(value, tuple | list):
+        parts = value
+    return next((lost for part in parts if (lost := _lost(part)) is not None), None)
