@@ -38,7 +38,7 @@ class FilledVAE(MixedVAE):
     def __init__(self, start: MixedStart, pca: ProbabilisticPCA, vae: VAE) -> None:
         super().__init__(start)
         self.vae = vae
-        self.register_buffer("components", torch.from_numpy(pca.components).double())
+        self.register_buffer("components", torch.tensor(pca.components).double())
         log_variance = np.log(pca.noise_variance / pca.variances[: pca.latent_dim])
         self.register_buffer("start_log_variance", torch.from_numpy(log_variance))
 

@@ -42,7 +42,8 @@ class Block(nn.Module):
 
     def __init__(self, likelihood: "Likelihood", columns: np.ndarray, constants: Constants) -> None:
         super().__init__()
-        self.likelihood, self.columns = likelihood, columns
+        self.likelihood = likelihood
+        self.columns = np.array(columns)  # a copy: that of a file mapped into memory is read-only
         where = torch.tensor(columns, dtype=torch.int64)
         self.register_buffer("where", where)  # the columns, where the rows are
         for name, value in constants.items():

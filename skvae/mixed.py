@@ -235,7 +235,7 @@ class MixedVAE(LatentModel):
         self.register_buffer("mask_inputs", torch.tensor(np.flatnonzero(start.masked)))
         coded = torch.zeros(start.units.n_cells, dtype=torch.bool)
         for part in start.parts:
-            coded[part.columns] = part.likelihood.is_coded
+            coded[torch.tensor(part.columns)] = part.likelihood.is_coded
         self.register_buffer("coded", coded)
 
     @classmethod

@@ -62,7 +62,7 @@ class MixedModel(Model):
         masked_share = min(fewest + slope * missing, most)
         drawn = torch.zeros(start.units.n_cells, dtype=torch.bool)
         for likelihood, columns, _ in start.parts:
-            drawn[columns] = likelihood.is_stochastic
+            drawn[torch.tensor(columns)] = likelihood.is_stochastic
         probabilities = drawn.to(device) if drawn.any() else None
         return Cells(
             values,
@@ -280,7 +280,7 @@ class MixedModel(Model):
         """
         vae = super().vae(dtype)
         for name, value in constants_of(self.start).items():
-            getattr(vae, name).copy_(torch.from_numpy(value))
+            getattr(vae, name).copy_(torch.tensor(value))
         return vae
 
     def _components(self) -> list[tuple[MixedVAE, float]]:

@@ -2,6 +2,7 @@
 
 import re
 
+import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -15,6 +16,7 @@ from torch import nn
 
 import skvae.training
 from skvae import MLP, DivergenceError, VAETransformer, linear
+from skvae.likelihoods import LIKELIHOODS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -790,3 +792,62 @@ def test_sparse_rows_are_not_filled():
     vae = VAETransformer(2, max_iter=0).fit(X)
     assert (vae.impute(X) != X).nnz == 0
     assert len(vae.impute(X, n_draws=3)) == 3
+
+
+# How rows lie in memory
+
+
+@pytest.mark.parametrize("gap", [False, True])
+@pytest.mark.parametrize("likelihood", ["auto", *LIKELIHOODS])
+def test_rows_may_lie_in_memory_as_they_like(likelihood, gap, tmp_path):
+    """Turned round, by columns, read-only and mapped: the same model, and no warning of torch."""
+    X = (np.random.default_rng(0).uniform(size=(N, 4)) > 0.5) * 1.0
+    X[0, 0] = np.nan if gap else X[0, 0]
+    joblib.dump(X[::-1].copy(order="F"), tmp_path / "rows")
+    fixed = X[::-1].copy()
+    fixed.setflags(write=False)
+    torch.set_warn_always(True)
+    try:
+        vae = quick(1, likelihood=likelihood, max_iter=0).fit(X[::-1].copy())
+        codes = vae.transform(X)
+        for rows in (X[::-1], fixed, joblib.load(tmp_path / "rows", mmap_mode="r")):
+            other = quick(1, likelihood=likelihood, max_iter=0).fit(rows)
+            np.testing.assert_allclose(other.transform(rows)[::-1], codes, atol=1e-8)
+            np.testing.assert_array_equal(
+                other.impute(rows)[~np.isnan(rows)], rows[~np.isnan(rows)]
+            )
+        assert np.isfinite(vae.inverse_transform(codes[::-1])).all()
+    finally:
+        torch.set_warn_always(False)
+
+
+@pytest.mark.parametrize("kind", ["numbers", "gaps", "table"])
+def test_a_model_mapped_into_memory_answers_without_a_warning_of_torch(X, kind, tmp_path):
+    holes = np.where(np.eye(N, 4) == 1, np.nan, X)
+    tables = {"numbers": X, "gaps": holes}
+    tables["table"] = pd.DataFrame(holes, columns=COLUMNS).assign(k=["x", "y"] * (N // 2))
+    rows = tables[kind]
+    joblib.dump(quick(max_iter=1, warm_start=True).fit(rows), tmp_path / "model")
+    vae = joblib.load(tmp_path / "model", mmap_mode="r")
+    torch.set_warn_always(True)
+    try:
+        for each in (rows, holes) if kind == "numbers" else (rows,):
+            for method in ("transform", "score", "impute"):
+                getattr(vae, method)(each)
+            vae.impute(each, n_draws=1)
+        vae.sample(3, 0)
+        vae.inverse_transform(np.zeros((2, 2)))
+        vae.fit(rows)
+    finally:
+        torch.set_warn_always(False)
+
+
+@pytest.mark.parametrize("make", [list, tuple, np.asarray, pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize("method", ["inverse_transform", "decode"])
+def test_codes_come_in_any_container(table, make, method):
+    vae = quick(max_iter=0).fit(table.assign(b=["x", "y"] * (N // 2)))
+    codes = [[0.0, 0.5], [1.0, -1.0]]
+    given = make(codes, schema=["u", "v"], orient="row") if make is pl.DataFrame else make(codes)
+    rows = getattr(vae, method)(given)
+    assert isinstance(rows, pd.DataFrame)
+    pd.testing.assert_frame_equal(rows, getattr(vae, method)(np.asarray(codes)))

@@ -20,7 +20,6 @@ from tests.samples import gaussian
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:The given NumPy array is not writable"),
 ]
 
 N = 200
