@@ -2,14 +2,18 @@
 
 f = center + loadings z + noise, with z ~ N(0, I) and noise of one variance for all features, or of
 a column's own. Features belong to columns (`owner`), and a column is observed or not as a whole.
-Given what is observed, the posterior of z is normal and exact (Roweis, 1998; docs/theory.md).
+Given what is observed, the posterior of z is normal and exact (Roweis, 1998; docs/theory.md);
+where noise is Student's t, it is that given the weights of cells (tails.py).
 Shapes: n rows, D features, c columns, q latent units. numpy, float64.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import torch
+
+from skvae.tails import tail_weights
 
 _MAX_ITERATIONS = 200
 _TOLERANCE = 1e-5  # of the log-likelihood, nats per cell
@@ -26,6 +30,17 @@ class FactorModel:
     loadings: np.ndarray  # (D, q)
     noise: np.ndarray  # (D,) variances
     owner: np.ndarray  # (D,) column of each feature
+    df: np.ndarray | None = None  # (D,) of Student's t, 0 where noise is normal; None if all is
+
+    @property
+    def degrees(self) -> np.ndarray:
+        """Degrees of freedom of the noise, 0 where it is normal."""
+        return np.zeros(len(self.owner)) if self.df is None else self.df
+
+    @property
+    def has_tails(self) -> bool:
+        """Whether some noise is Student's t."""
+        return bool(self.degrees.any())
 
     @property
     def latent_dim(self) -> int:
@@ -51,7 +66,7 @@ class FactorModel:
 
     def turned(self, turn: np.ndarray) -> "FactorModel":
         """The same density in other axes."""
-        return FactorModel(self.center, self.loadings @ turn, self.noise, self.owner)
+        return replace(self, loadings=self.loadings @ turn)
 
 
 class Observations(NamedTuple):
@@ -81,7 +96,7 @@ def fit_factors(rows: Observations, start: FactorModel, rule: NoiseRule) -> Fact
     model, before = start, -np.inf
     for _ in range(_MAX_ITERATIONS):
         model, log_prob = _em_step(few, model, rule)
-        if log_prob - before < _TOLERANCE:
+        if abs(log_prob - before) < _TOLERANCE:  # with heavy tails it may fall
             break
         before = log_prob
     for _ in range(_LAST_ITERATIONS if len(rows.features) > _EM_ROWS else 0):
@@ -105,7 +120,7 @@ def regressed(
         loadings[own], center[own] = solved[:-1].T, solved[-1]
         error = (w @ np.square(x - z @ solved)).mean() / max(w.sum(), 1e-12)
         noise[own] = max(error, least)
-    return FactorModel(center, loadings, noise, model.owner)
+    return replace(model, center=center, loadings=loadings, noise=noise)
 
 
 def _em_step(rows: Observations, model: FactorModel, rule: NoiseRule) -> tuple[FactorModel, float]:
@@ -138,15 +153,18 @@ class _Sums:
         observed = np.ones((n, len(self.parts))) if rows.observed is None else 1.0 * rows.observed
         weight = np.ones(n) if rows.weight is None else rows.weight
         there = observed[:, model.owner]
-        centred = there * (rows.features - model.center)
-        patterns, which = _patterns(observed)
+        centred = np.where(there > 0, rows.features - model.center, 0.0)
+        told = self._told(centred, there, observed)
+        scaled = told[:, model.owner] * centred
+        patterns, which = (told, np.arange(n)) if model.has_tails else _patterns(observed)
         precision = np.eye(q) + (patterns @ self.parts).reshape(-1, q, q)
         covariance = np.linalg.inv(precision)
         log_det = np.linalg.slogdet(precision)[1]
-        projected = centred @ self.scaled
+        projected = scaled @ self.scaled
         mean = np.einsum("nij,nj->ni", covariance[which], projected)
-        square = (np.square(centred) / model.noise).sum(1)
+        square = (scaled * centred / model.noise).sum(1)
         log_noise = there @ np.log(model.noise) + there.sum(1) * np.log(2 * np.pi)
+        log_noise -= np.log(told, where=observed > 0, out=np.zeros_like(told)).sum(1)
         log_prob = -0.5 * (square - (projected * mean).sum(1) + log_det[which] + log_noise)
         self.log_prob += weight @ log_prob
         self.n_cells += weight @ there.sum(1)
@@ -154,13 +172,21 @@ class _Sums:
         augmented = np.ones((len(mean), q + 1, q + 1))
         augmented[:, :q, :q] = second
         augmented[:, :q, q] = augmented[:, q, :q] = mean
-        weighted = weight[:, None] * observed
-        self.moments += weighted.T @ augmented.reshape(len(mean), -1)
-        self.cross += (weight[:, None] * centred).T @ augmented[:, q]
-        self.squares += weight @ np.square(centred)
+        self.moments += (weight[:, None] * told).T @ augmented.reshape(len(mean), -1)
+        self.cross += (weight[:, None] * scaled).T @ augmented[:, q]
+        self.squares += weight @ (scaled * centred)
         self.second += np.tensordot(weight, second, 1)
-        self.counts += weighted.sum(0)
+        self.counts += weight @ observed
         self.total += weight.sum()
+
+    def _told(self, centred: np.ndarray, there: np.ndarray, observed: np.ndarray) -> np.ndarray:
+        """Weights of cells, (n, c): of columns with heavy tails those of tails.py."""
+        model = self.model
+        if not model.has_tails:
+            return observed
+        parts = (centred, there, model.loadings, model.noise, model.degrees)
+        weights = tail_weights(*map(torch.from_numpy, parts)).numpy()
+        return weights[:, np.unique(model.owner, return_index=True)[1]]
 
     def maximised(self, rule: NoiseRule) -> FactorModel:
         """The model of greatest expected likelihood."""
@@ -178,8 +204,11 @@ class _Sums:
         # The scale of z is free during EM: taking it from the posteriors is what speeds EM up
         # (parameter expansion; Liu, Rubin & Wu, 1998).
         spread = np.linalg.cholesky(self.second / self.total)
-        return FactorModel(
-            model.center + shift, loadings @ spread, np.maximum(noise, rule.floor), model.owner
+        return replace(
+            model,
+            center=model.center + shift,
+            loadings=loadings @ spread,
+            noise=np.maximum(noise, rule.floor),
         )
 
 

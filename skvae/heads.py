@@ -27,6 +27,7 @@ _WIDE = 512  # features; beyond, the encoder's branch sees their principal direc
 _HEAD_ROWS = 10_000  # by which the heads are fitted
 _HEAD_ITERATIONS = 100
 _HEAD_CELLS = 6e7  # cells times iterations, at most
+_FAR = 5.0  # of columns with heavy tails, in their scales: where EM begins they go no further
 _N_PROPOSALS = 16  # of which one is chosen
 _PRIOR_VARIANCE = 10.0  # of a head's loadings, as of logistic regression with C = 10
 # A column with a noise of its own can claim a factor for itself (a Heywood case), whose codes then
@@ -49,10 +50,14 @@ def fit_mixed(
     owner = _owner(blocks)
     shared = _joined([np.full(b.n_features, b.likelihood.shares_noise) for b in blocks], bool)
     floor = _joined([_noise_floor(block) for block in blocks])
-    pca = fit_linear(_without_gaps(features, observed, owner), latent_dim, weight, rng)
+    df = _joined([np.full(block.n_features, block.likelihood.tail) for block in blocks])
+    seen = _without_gaps(features, observed, owner)
+    if df.any():
+        seen = np.where(df > 0, np.clip(seen, -_FAR, _FAR), seen)
+    pca = fit_linear(seen, latent_dim, weight, rng)
     # Features of sparse rows are centred when they are dense, in a batch.
     center = pca.mean - (_sparse_center(blocks[0]) if sparse.issparse(cells) else 0.0)
-    factors = _as_factors(pca, center, owner, floor)
+    factors = replace(_as_factors(pca, center, owner, floor), df=df)
     if observed is not None or not shared.all():
         # The rows by which the model is found first must be a sample of all.
         order = rng.permutation(len(features))
@@ -145,7 +150,7 @@ def _ordered(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
 
 
 def _noise_floor(block: Block) -> np.ndarray:
-    if not block.likelihood.is_gaussian:
+    if not (block.likelihood.is_gaussian or block.likelihood.tail):
         return np.full(block.n_features, _LEAST_NOISE)
     least = 1e-12 if block.likelihood.shares_noise else _LEAST_OWN_NOISE
     return np.maximum(np.square(block.floor.numpy()), least)
@@ -256,6 +261,8 @@ def _as_features(block: Block, factors: FactorModel, own: slice) -> Head:
         return Head(factors.loadings[own] * block.scale.numpy()[:, None], bias, dispersion)
     if not isinstance(block.likelihood, GaussianDiag):
         return Head(np.zeros((block.width, factors.latent_dim)), bias, dispersion)
+    if block.likelihood.tail:
+        dispersion = np.concatenate([0.5 * np.log(factors.noise[own]), dispersion[block.width :]])
     if block.likelihood.is_gaussian:
         dispersion = 0.5 * np.log(factors.noise[own])
         if block.likelihood.shares_noise:  # where it is not that of a floor

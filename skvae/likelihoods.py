@@ -106,6 +106,11 @@ class Likelihood(BaseEstimator):
     outside: tuple[str, ...] = ()  # constants that only the way from values to cells needs
 
     @property
+    def tail(self) -> float:
+        """Degrees of freedom of its features' noise in the factor model; 0 where that is normal."""
+        return 0.0
+
+    @property
     def is_stochastic(self) -> bool:
         """Whether values are probabilities, of which training draws."""
         return False
@@ -325,17 +330,21 @@ class StudentT(GaussianDiag):
     def fit(self, values, weight=None, n_levels=None, scale=None):
         """Median and interquartile range instead of mean and standard deviation."""
         constants = super().fit(values, weight)
-        quartiles = np.nanpercentile(values, [25, 50, 75], axis=0)
-        robust = (quartiles[2] - quartiles[0]) / 1.349
+        center, robust = _median_and_scale(values, weight)
         robust = np.where(robust > 0, robust, constants["scale"])
-        floor = constants["floor"] * constants["scale"] / robust
-        df = np.full(len(robust), 2.0)  # softplus(2) + 2, about 4
+        gap = resolution(values)
+        floor = np.maximum(_SMALLEST_NOISE, gap / math.sqrt(12) / robust)
+        raw_df = np.full(len(robust), 2.0)  # softplus(2) + 2, about 4
         return constants | {
-            "center": quartiles[1],
+            "center": center,
             "scale": robust,
-            "floor": floor,
-            "dispersion": np.concatenate([np.zeros(len(robust)), df]),
+            "floor": np.where(gap > 0, floor, 1.0),
+            "dispersion": np.concatenate([np.zeros(len(robust)), raw_df]),
         }
+
+    @property
+    def tail(self):
+        return 4.0 if self.df == "auto" else float(self.df)
 
     def validate(self):
         if self.df != "auto" and not (isinstance(self.df, Real) and float(self.df) > 2):
@@ -1007,6 +1016,24 @@ def _quantiles(values: np.ndarray, shares, weight: np.ndarray | None) -> np.ndar
     middle = weight[order].cumsum() - 0.5 * weight[order]
     place = (middle - middle[0]) / max(middle[-1] - middle[0], np.finfo(float).tiny)
     return np.interp(shares, place, values[order])
+
+
+def _median_and_scale(values: np.ndarray, weight) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted median of each column, and its scale by quartiles: a few far cells change neither.
+
+    Where more than half of the cells are alike, the scale is that of how far the others are.
+    """
+    centers, scales = np.zeros((2, values.shape[1]))
+    for j, column in enumerate(values.T):
+        there = ~np.isnan(column)
+        x, w = column[there], None if weight is None else weight[there]
+        low, centers[j], high = _quantiles(x, [0.25, 0.5, 0.75], w)
+        scales[j] = (high - low) / 1.349
+        away = np.abs(x - centers[j])
+        other = away > 0
+        if scales[j] == 0 and other.any():
+            scales[j] = _quantiles(away[other], 0.5, None if w is None else w[other]) / 0.6745
+    return centers, scales
 
 
 def _sum(values) -> np.ndarray:

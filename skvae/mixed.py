@@ -22,6 +22,7 @@ from skvae.factors import FactorModel
 from skvae.likelihoods import Block, Likelihood
 from skvae.networks import Architecture
 from skvae.priors import Prior
+from skvae.tails import precision, tail_weights
 from skvae.units import Part, Units
 from skvae.vae import (
     LINEAR_RATE,
@@ -38,7 +39,6 @@ _BEND = 6.0  # standard deviations toward which inputs of the encoder's branch b
 # Of draws in turn: the posterior, and bridges to where rare levels are far likelier.
 _BRIDGED = (1.0, 0.5, 1.0, 0.125, 1.0, 0.25, 1.0, 0.0)
 _CELL_COST = 20_000
-_PART_CELLS = 262_144  # of what features add to a precision, held at a time
 DISPERSION_RATE = 1.0  # share of the learning rate
 # Share of the batches in training that have cells hidden: of complete rows, what a share of
 # missing cells adds to it, and at most; then the largest share of cells that are hidden.
@@ -207,6 +207,7 @@ class MixedVAE(LatentModel):
     factor_noise: Tensor
     linear_gain: Tensor
     basis: Tensor
+    factor_df: Tensor
     owner: Tensor
     mask_inputs: Tensor
     coded: Tensor  # whether the values of a column are codes of levels
@@ -226,6 +227,7 @@ class MixedVAE(LatentModel):
         self.decoder_bias = nn.Parameter(_tensor(start.bias))
         constants = constants_of(start)
         constants |= {"code_scale": _code_scale(start.factors), "linear_gain": np.ones(q)}
+        self.has_tails = start.factors.has_tails
         self.has_basis = start.basis is not None and not of_columns
         if start.basis is not None and not of_columns:
             constants["basis"] = start.basis
@@ -304,37 +306,27 @@ class MixedVAE(LatentModel):
         return q._replace(root=linear.root / self.spread[:, None])
 
     def _linear_posterior(self, rows: Cells) -> tuple[Posterior, Tensor, Tensor | None]:
-        """Of the factor model; features with missing ones at their conditional mean."""
+        """Of the factor model; features with missing ones at their conditional mean.
+
+        Of columns with heavy tails far features are taken for nearer ones, by their weights.
+        """
         observed = self._observed(rows)
         features = self._features(rows.values) - self.factor_center
-        if observed is None:
+        if observed is None and not self.has_tails:
             return self._complete_posterior(features), features, None
-        scaled = self.factor_loadings / self.factor_noise[:, None]
         q = self.latent_dim
-        there = observed[:, self.owner]
-        features = features.masked_fill(~there, 0.0)
-        precision = self._precision(there, scaled)
-        factor = torch.linalg.cholesky(precision)
-        mean = torch.cholesky_solve((features @ scaled)[..., None], factor)[..., 0]
-        identity = torch.eye(q, dtype=precision.dtype, device=precision.device)
+        weights = torch.ones_like(features) if observed is None else observed[:, self.owner]
+        features = features.masked_fill(weights == 0, 0.0)
+        loadings, noise = self.factor_loadings, self.factor_noise
+        if self.has_tails:
+            weights = tail_weights(features, weights, loadings, noise, self.factor_df)
+        factor = torch.linalg.cholesky(precision(weights, loadings, noise))
+        told = (weights * features) @ (loadings / noise[:, None])
+        mean = torch.cholesky_solve(told[..., None], factor)[..., 0]
+        identity = torch.eye(q, dtype=mean.dtype, device=mean.device)
         root = torch.linalg.solve_triangular(factor, identity, upper=False).mT
-        features = torch.where(there, features, mean @ self.factor_loadings.T)
+        features = (mean @ loadings.T).lerp(features, weights.to(features).clamp(max=1.0))
         return Posterior(mean, torch.zeros_like(mean), root), features, observed
-
-    def _precision(self, there: Tensor, scaled: Tensor) -> Tensor:
-        """Of z given the features that are there, shape (n, q, q).
-
-        What each feature adds is made for some at a time: for all of a wide table it takes many
-        times the memory of the model.
-        """
-        q, loadings = self.latent_dim, self.factor_loadings
-        precision = torch.eye(q, dtype=scaled.dtype, device=scaled.device).flatten()
-        step = max(1, _PART_CELLS // max(q, 1) ** 2)
-        for first in range(0, len(loadings), step):
-            some = slice(first, first + step)
-            parts = (scaled[some, :, None] * loadings[some, None]).flatten(1)
-            precision = precision + there[:, some].to(parts) @ parts
-        return precision.view(len(there), q, q)
 
     def _complete_posterior(self, features: Tensor) -> Posterior:
         """Of the factor model, for centred features without missing ones."""
@@ -478,6 +470,7 @@ def constants_of(start: MixedStart) -> dict[str, np.ndarray]:
         "factor_center": factors.center,
         "factor_loadings": factors.loadings,
         "factor_noise": factors.noise,
+        "factor_df": factors.degrees,
     }
 
 

@@ -13,7 +13,7 @@ from skvae import VAETransformer
 FLOORS = (
     (
         "linear",
-        "factors",
+        "tails",
         "likelihoods",
         "networks",
         "priors",
@@ -36,6 +36,7 @@ FLOORS = (
         "units",
         "reservoir",
         "calibration",
+        "factors",
     ),
     ("mixed", "objective", "importance", "refusals", "coordinates"),
     ("cells", "heads", "held_out", "diagnostics"),
@@ -52,7 +53,8 @@ FLOOR_OF = {module: n for n, modules in enumerate(FLOORS) for module in modules}
 # Third-party packages that a module may know; the others belong elsewhere.
 PACKAGES = {
     "linear": {"joblib", "numpy", "scipy"},
-    "factors": {"numpy"},
+    "factors": {"numpy", "torch"},
+    "tails": {"torch"},
     "moments": {"numpy", "scipy"},
     "reservoir": {"numpy", "scipy"},
     "coordinates": {"numpy", "torch"},

@@ -130,7 +130,8 @@ def test_weights_are_repetitions_of_rows():
     times = np.random.RandomState(1).randint(1, 4, N)
     weighted = fit_factors(observations(X, times * 1.0), starting_from(D, Q), rule(D, False))
     repeated = fit_factors(observations(X.repeat(times, 0)), starting_from(D, Q), rule(D, False))
-    for ours, theirs in zip(vars(weighted).values(), vars(repeated).values(), strict=True):
+    for name in ("center", "loadings", "noise"):
+        ours, theirs = getattr(weighted, name), getattr(repeated, name)
         assert_allclose(ours, theirs, rtol=1e-8, atol=1e-8)
 
 
@@ -153,7 +154,7 @@ def test_a_column_seldom_observed_stays_finite():
     X = gaussian(N, D)
     X[3:, 0] = np.nan
     model = fit_factors(observations(X), starting_from(D, 2), rule(D, False))
-    assert all(np.isfinite(each).all() for each in vars(model).values())
+    assert all(np.isfinite(each).all() for each in (model.center, model.loadings, model.noise))
     assert np.abs(model.loadings[0]).max() < 10
 
 

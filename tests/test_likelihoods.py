@@ -448,7 +448,10 @@ def test_no_column_buys_likelihood_by_precision(kind):
     for values, is_rough in ((fine, False), (rough, True)):
         block = block_of(likelihood, values)
         seen = np.log(values) if kind is LogNormal else values
-        least = 1e-3 * seen.std(ddof=1)
+        spread = seen.std(ddof=1)
+        if kind is StudentT:  # whose spread follows from quartiles
+            spread = np.subtract(*np.percentile(seen, [75, 25])) / 1.349
+        least = 1e-3 * spread
         if is_rough:
             least = max(least, np.diff(np.unique(seen)).min() / np.sqrt(12))
         for dispersion in (-5e1, -1e3):
@@ -772,3 +775,24 @@ def test_an_option_that_cannot_be_is_named(likelihood):
     option = next(iter(likelihood.get_params()))
     with pytest.raises(ValueError, match=option):
         likelihood.validate()
+
+
+def test_the_scale_of_student_t_takes_weights_and_no_far_cells():
+    rng = np.random.RandomState(0)
+    values, times = rng.standard_normal((200, 2)), rng.randint(1, 4, 200)
+    ours = StudentT().fit(values, times * 1.0)
+    repeated = StudentT().fit(np.repeat(values, times, axis=0))
+    for name in ("center", "scale"):
+        assert_allclose(ours[name], repeated[name], atol=0.03)
+    values[:3] = [[1e12, -1e12], [1e9, 1e9], [1e300, 1e5]]
+    again = StudentT().fit(values, times * 1.0)
+    assert_allclose(again["center"], ours["center"], atol=0.1)
+    assert_allclose(again["scale"], ours["scale"], rtol=0.1)
+    assert (again["floor"] < 0.01).all()
+
+
+def test_student_t_has_a_scale_where_most_cells_are_alike():
+    values = np.zeros((100, 1))
+    values[:20, 0] = np.random.RandomState(0).standard_normal(20)
+    values[0] = 1e9
+    assert 0.1 < StudentT().fit(values)["scale"][0] < 10

@@ -4,10 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae.columns import Columns
 from skvae.fitting import fit_model
+from skvae.likelihoods import StudentT
 from tests.samples import gaussian, options
 
 N, D, Q = 200, 5, 2
@@ -339,3 +341,63 @@ def test_the_reported_density_is_at_least_the_starts_less_its_weight(trained):
     start = fitted(gaps(mixed_rows(600), 0.1), MIXED)
     floor = start.log_prob(X) + np.log(trained.start_weight)
     assert (trained.log_prob(X) >= floor - 1e-9).all()
+
+
+# Heavy tails
+
+
+def heavy_rows(n=500, seed=0):
+    """Columns that follow two numbers, with noise of heavy tails."""
+    rng = np.random.RandomState(seed)
+    loadings = np.random.RandomState(3).standard_normal((2, 6))
+    return rng.standard_normal((n, 2)) @ loadings + 0.1 * rng.standard_t(3, (n, 6))
+
+
+TAILED = {
+    "all": "student_t",
+    "one": {0: "student_t"},
+    "few degrees": StudentT(df=2.5),
+    "many degrees": StudentT(df=20),
+}
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2, 6])
+@pytest.mark.parametrize("name", TAILED)
+def test_a_far_cell_costs_its_logarithm_and_moves_codes_little(name, latent_dim):
+    model = fitted(gaps(heavy_rows(), 0.1), TAILED[name], latent_dim=latent_dim)
+    far = np.concatenate([[0.0], np.logspace(0, 12, 25)])
+    X = np.tile(heavy_rows(1, seed=9), (len(far), 1))
+    X[:, 0] += far
+    codes, scores = model.posterior(X)[0], model.log_prob(X)
+    assert np.abs(codes - codes[0]).max() < 5
+    slope = np.diff(scores[-9:]) / np.diff(np.log(far[-9:]))
+    block = next(b for b in model.vae(torch.float64).blocks if 0 in b.columns)
+    df = float(block.likelihood._parts(block)[1][0])
+    assert_allclose(slope, -(df + 1), rtol=0.05)
+
+
+@pytest.mark.parametrize("value", [1e5, -1e12])
+@pytest.mark.parametrize("n_far", [1, 15])
+@pytest.mark.parametrize("likelihood", ["student_t", {2: "student_t"}])
+def test_far_cells_in_fit_change_little(likelihood, n_far, value):
+    X, new = heavy_rows(), heavy_rows(200, seed=1)
+    clean = np.median(fitted(X, likelihood).log_prob(new))
+    X[np.random.RandomState(2).permutation(len(X))[:n_far], 2] = value
+    model = fitted(X, likelihood)
+    assert np.median(model.log_prob(new)) > clean - 0.4
+    drawn = model.sample(4000, np.random.RandomState(0))[:, 2]
+    ratio = np.subtract(*np.percentile(drawn, [75, 25])) / np.subtract(
+        *np.percentile(new[:, 2], [75, 25])
+    )
+    assert 0.7 < ratio < 1.4
+
+
+def test_a_trained_model_is_as_robust():
+    rows = np.column_stack([heavy_rows(), heavy_rows()[:, :2] ** 2])
+    rows[7, 1] = 1e7
+    model = fitted(rows, "student_t", max_iter=20)
+    X = np.tile(rows[:1], (9, 1))
+    X[1:, 0] += np.logspace(0, 9, 8)
+    codes = model.posterior(X)[0]
+    assert np.isfinite(codes).all()
+    assert np.abs(codes - codes[0]).max() < 6
