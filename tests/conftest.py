@@ -42,7 +42,7 @@ def shuffle(items, generator):
     items.sort(key=lambda item: place[item.path])
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)  # before fixtures that tests share
 def _rounding(request):
     seed = request.config.option.rounding
     with nullcontext() if seed is None else OtherSums(seed):
