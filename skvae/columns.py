@@ -82,6 +82,18 @@ class Columns:
         n_levels = np.array([len(column.levels) for column in schema.columns])
         return replace(self, schema=schema, n_levels=n_levels)
 
+    def of_rows(self, values, likelihood) -> "Columns":
+        """The same columns; numbers with missing cells have noise of their own, whatever its unit.
+
+        One noise for all would let the column of the widest unit decide what others are filled
+        with.
+        """
+        if not (self.is_plain and has_missing(values)):
+            return self
+        names = range(values.shape[1]) if self.schema is None else self.schema.names
+        kinds = ["number"] * values.shape[1]
+        return replace(self, likelihoods=blocks(likelihood, names, kinds, has_gaps=True))
+
     @property
     def has_codes(self) -> bool:
         """Whether cells are told by the schema; otherwise they are numbers as they stand."""
@@ -109,7 +121,7 @@ class Columns:
 
     def check(self, values, names: Sequence) -> None:
         """Raise a ValueError that names the first cell which its column's likelihood cannot be."""
-        if self.is_plain:
+        if self.is_plain and not has_missing(values):
             return
         for likelihood, where in self.likelihoods:
             own = values if len(self.likelihoods) == 1 else values[:, where]
@@ -235,13 +247,13 @@ def coded_columns(likelihood, names: Sequence) -> set[int]:
     return {j for j, each in zip(chosen, components, strict=True) if each.is_coded}
 
 
-def blocks(likelihood, names: Sequence, kinds: Sequence[str]) -> Blocks:
+def blocks(likelihood, names: Sequence, kinds: Sequence[str], has_gaps: bool = False) -> Blocks:
     """Likelihoods with the columns of each; equal ones share a block.
 
     Raises a ValueError that names the column where a likelihood does not fit its kind.
     """
     chosen = _chosen(likelihood, names)
-    plain = is_plain(likelihood, kinds)
+    plain = is_plain(likelihood, kinds) and not has_gaps
     by_kind = {"number": "gaussian" if plain else "gaussian_diag"} | _BY_KIND
     components = _components(chosen.get(j, by_kind[kind]) for j, kind in enumerate(kinds))
     for name, kind, component in zip(names, kinds, components, strict=True):

@@ -788,7 +788,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 values = columns.encode(values, name, ensure_min_samples).astype(values.dtype)
         columns.check(values, self._labels(columns))
         if reset:
-            self._columns = columns
+            self._columns = columns.of_rows(values, self.likelihood)
         return X_in, values
 
     def _checked(self, X, reset, ensure_min_samples):
@@ -1007,7 +1007,14 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _warn(self, model, record):
         rank = model.start.latent_dim
-        if rank < model.latent_dim and self.latent_dim is not None:
+        if model.start.rank == 0:
+            warnings.warn(
+                f"latent_dim={model.latent_dim}, but no column of X varies: there is nothing to "
+                "reduce, and all codes are always 0.",
+                UserWarning,
+                stacklevel=4,
+            )
+        elif rank < model.latent_dim and self.latent_dim is not None:
             warnings.warn(
                 f"latent_dim={model.latent_dim} is above the rank of the data, {rank}: the last "
                 f"{model.latent_dim - rank} codes are always 0. Use latent_dim={rank} or less.",

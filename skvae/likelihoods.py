@@ -26,6 +26,8 @@ _LOG_2PI = math.log(2 * math.pi)
 _SMALLEST_NOISE = 1e-3  # of a column, in its standard deviations
 _LOG_RATE = 15.0  # of counts may be so far outside of 0 and that of the column's mean
 _FAR = 1e4  # a logit beyond every threshold
+_MOST = 2.0**53  # counts of which the next larger one is another number
+_TOO_MANY = "counts beyond 2**53 cannot be told apart"
 _SMALLEST = float(np.finfo(float).smallest_subnormal)
 _ROUNDING = 4 * float(np.finfo(float).eps)  # of a number, relative to its size
 
@@ -793,9 +795,11 @@ class Poisson(Likelihood):
             cells = sparse.coo_array(values)
             wrong = (cells.data < 0) | (cells.data != np.floor(cells.data))
             _refuse_cell(cells, wrong, names, what, remedy)
+            _refuse_cell(cells, cells.data > _MOST, names, _TOO_MANY, "divide the column")
             return
         wrong = (values < 0) | (values != np.floor(values)) & ~np.isnan(values)
         _refuse(wrong, values, names, what, remedy)
+        _refuse(values > _MOST, values, names, _TOO_MANY, "use 'lognormal' for it")
 
     def fit(self, values, weight=None, n_levels=None, scale=None):
         share = _mean(values, weight)

@@ -429,7 +429,8 @@ class _Rows:
     def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
         for rows in batches(*self.X.shape):
             x = self._batch(rows) - self.mean
-            x *= self.root_weight[rows, None] / self.scale
+            x /= self.scale  # whose inverse is no number where it is the smallest there are
+            x *= self.root_weight[rows, None]
             yield rows, x
 
     def transposed_times(self, Q: np.ndarray) -> np.ndarray:
