@@ -33,12 +33,22 @@ TINY = MLP(hidden_layer_sizes=(8,))
 NUMBERS = ("number", "whole", "single")
 LEVELS = ("text", "category", "ordered")
 KINDS = (*NUMBERS, "constant", "boolean", *LEVELS)
+_PARTS = [
+    {"objective": objective, "prior": prior}
+    for objective, prior in [
+        ("elbo", "normal"), ("elbo", "mixture"), ("elbo", "vamp"), ("iwae", "normal"),
+        ("autoencoder", "ex_post"), ("denoising", "ex_post"), ("mmd", "normal"),
+    ]
+]  # fmt: skip
 _GAPS = {"boolean": "boolean", "whole": "Int64"}  # pandas' dtypes that can hold missing cells
 _WORDS = ("Oslo", "Rome", "Bern", "a", "", "ß", "10", "true", "None", "x y")
 
 seeds = st.integers(0, 2**31 - 1)
 offsets = st.sampled_from([0.0, 0.0, 3.0, -1e3, 1e6])
 scales = st.sampled_from([1.0, 1.0, 1e-3, 250.0, 1e6])
+# In a matrix all columns share a unit: sums of squares hold 16 digits, so of spreads that differ by
+# a factor of 1e6 the smaller one's variance has four.
+near_scales = st.sampled_from([1.0, 1.0, 0.02, 30.0])
 
 
 @st.composite
@@ -46,8 +56,8 @@ def columns(draw, kind, n_rows, rng, factor):
     """A column of a kind that depends on a factor, without gaps."""
     shape = draw(st.sampled_from([np.positive, np.positive, np.square]))
     signal = draw(st.sampled_from([0.0, 0.5, 5.0])) * shape(factor) + rng.standard_normal(n_rows)
-    if kind in ("number", "single"):
-        values = draw(offsets) + draw(scales) * signal
+    if kind in ("number", "near", "single"):
+        values = draw(offsets) + draw(near_scales if kind == "near" else scales) * signal
         return pd.Series(values.astype(np.float32 if kind == "single" else np.float64))
     if kind == "whole":
         return pd.Series(np.round(3 * signal).astype(np.int64))
@@ -88,8 +98,8 @@ def tables(draw, kinds=KINDS, gaps=(0.0, 0.2), n_columns=(1, 4), n_rows=(12, 60)
 
 
 def matrices(gaps=(0.0,), n_columns=(2, 5), n_rows=(12, 60)):
-    """A pandas frame of float64 numbers alone."""
-    return tables(("number",), gaps, n_columns, n_rows)
+    """A pandas frame of float64 numbers alone, in one unit."""
+    return tables(("near",), gaps, n_columns, n_rows)
 
 
 @st.composite
@@ -105,8 +115,7 @@ def estimators(draw, may_train=True, **fixed):
         options |= {
             "max_iter": draw(st.sampled_from([1, 2, 15])),
             "batch_size": 8,
-            "objective": draw(st.sampled_from(["elbo", "iwae", "autoencoder", "denoising"])),
-            "prior": draw(st.sampled_from(["normal", "mixture", "ex_post"])),
+            **draw(st.sampled_from(_PARTS)),
             "init": draw(st.sampled_from(["pca", "pca", "random"])),
         }
     return VAETransformer(architecture=TINY, **options | fixed)
