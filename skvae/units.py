@@ -66,6 +66,7 @@ class Units:
             if len(own):
                 learnt = likelihood.fit(values[:, own], weight, n_levels[own], scale)
                 parts.append(Part(likelihood, np.searchsorted(columns, own), learnt))
+        parts.sort(key=lambda part: part.columns[0])  # as without the columns that never vary
         fixed = _fixed(values, likelihoods, np.flatnonzero(~is_cell))
         return cls(tuple(parts), columns, fixed, scale)
 
