@@ -118,6 +118,7 @@ def _solved(logit: Tensor, target: Tensor, slope: Tensor) -> Tensor:
 def _filling(loadings: Tensor) -> Tensor:
     """Standard normal points, evenly spread, shape (n, q): the same for every fit."""
     engine = SobolEngine(loadings.shape[1], scramble=True, seed=0)
+    engine.fast_forward(1)  # past the first point, which comes in the caller's default dtype
     uniform = engine.draw(_POINTS, dtype=torch.float64)
     smallest = 0.5 / _POINTS / 2**10
     return torch.special.ndtri(uniform.clamp(smallest, 1.0 - smallest))

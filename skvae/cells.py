@@ -14,6 +14,7 @@ import narwhals as nw
 import numpy as np
 
 from skvae.containers import library
+from skvae.dtypes import dtype_from, missing_from, plain_dtype, plain_missing
 from skvae.excerpts import excerpt, label
 from skvae.refusals import DATES, refuse, refuse_numbers, refuse_object
 
@@ -44,6 +45,14 @@ class Column:
     dtype: Any = None  # of the library that made the table
     numpy_dtype: np.dtype | None = None  # of numbers and booleans, also where they are levels
     missing: Any = field(default=None, compare=False)  # the first missing cell of fit
+
+    def __getstate__(self) -> dict[str, Any]:
+        plain = {"dtype": plain_dtype(self.dtype), "missing": plain_missing(self.missing)}
+        return self.__dict__ | plain
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        theirs = {"dtype": dtype_from(state["dtype"]), "missing": missing_from(state["missing"])}
+        self.__dict__.update(state | theirs)
 
     @classmethod
     def of(cls, series: nw.Series, container: str, coded: bool) -> "Column":

@@ -14,6 +14,7 @@ import numpy as np
 
 from skvae.cells import UNSEEN, Column
 from skvae.containers import container_of, library, refuse_foreign
+from skvae.dtypes import labels_from, plain_labels
 from skvae.excerpts import label
 from skvae.gaps import fill
 from skvae.refusals import refuse_non_numeric
@@ -29,6 +30,12 @@ class Schema:
     columns: tuple[Column, ...]
     container: str  # "pandas", "polars", "pyarrow" or "numpy"
     labels: Any = field(default=None, compare=False, repr=False)  # pandas' index of columns
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"labels": plain_labels(self.labels)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"labels": labels_from(state["labels"])})
 
     @classmethod
     def of(cls, X, coded: Iterable[int] = frozenset()) -> "Schema":

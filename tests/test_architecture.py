@@ -38,7 +38,7 @@ FLOORS = (
         "calibration",
         "factors",
     ),
-    ("mixed", "objective", "importance", "refusals", "coordinates"),
+    ("mixed", "objective", "importance", "refusals", "coordinates", "dtypes"),
     ("cells", "heads", "held_out", "diagnostics"),
     ("writers", "doubts", "model", "training", "latent_dim"),
     ("gaps", "mixed_model", "annealing", "progress"),
