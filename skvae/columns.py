@@ -147,7 +147,7 @@ class Columns:
                 raise ValueError(
                     f"given names column {excerpt(name)}; the columns are {excerpts(names)}."
                 )
-            j = names.index(name)
+            j, value = names.index(name), _told(name, value)
             if self.schema is not None and self.n_levels[j]:
                 levels = self.schema.columns[j].levels
                 if value not in levels:
@@ -158,8 +158,38 @@ class Columns:
                 row[j] = levels.index(value)
             else:
                 row[j] = _number(name, value)
+                if self._is_whole(j) and row[j] != np.floor(row[j]):
+                    below = int(np.floor(row[j]))
+                    raise ValueError(
+                        f"given {label(name)!r}={excerpt(value)} has no support: the column holds "
+                        f"whole numbers; give {below} or {below + 1}."
+                    )
         self.check(row[None], names)
         return row
+
+    def _is_whole(self, j: int) -> bool:
+        """Whether a column of numbers is one of integers."""
+        dtype = None if self.schema is None else self.schema.columns[j].numpy_dtype
+        return dtype is not None and dtype.kind in "iu"
+
+
+def _told(name, value):
+    """One value that is there, as Python has it."""
+    if np.ndim(value) != 0:
+        raise ValueError(
+            f"given {label(name)!r}={excerpt(value)} must be one value, not several; call sample "
+            "once for each."
+        )
+    try:
+        is_missing = value is None or bool(value != value)
+    except TypeError:  # so pandas answers of its NA
+        is_missing = True
+    if is_missing:
+        raise ValueError(
+            f"given {label(name)!r}={excerpt(value)} is a missing cell; leave the column out of "
+            "`given`, and it is drawn."
+        )
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _number(name, value) -> float:

@@ -14,6 +14,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from skvae.calibration import has_levels
 from skvae.diagnostics import CodeUse, Diagnosis, code_use, diagnose
 from skvae.heads import fit_mixed
 from skvae.importance import Proposals, importance_bound, places, weigher
@@ -222,6 +223,9 @@ class MixedModel(Model):
         drawn = self.sample(_N_PLAUSIBLE, rng)
         low, high = drawn.min(0), drawn.max(0)
         far = (row < low - (high - low)) | (row > high + (high - low))
+        for likelihood, own, _ in self.start.units.parts:
+            if has_levels(likelihood):  # those of fit are known, and have no range
+                far[self.start.units.columns[own]] = False
         if far.any():
             j = int(far.argmax())
             raise ValueError(

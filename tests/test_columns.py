@@ -279,3 +279,35 @@ def test_the_likelihood_of_pca_is_that_of_all_columns_or_of_none():
     assert is_plain({0: "gaussian"}, kinds)
     assert not is_plain(GaussianDiag(), kinds)
     assert not is_plain({0: "gaussian_diag"}, kinds)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (2.5, "whole numbers; give 2 or 3"),
+        (None, "missing cell"),
+        (np.nan, "missing cell"),
+        (pd.NA, "missing cell"),
+        (pd.NaT, "missing cell"),
+        (np.array([1, 2]), "one value"),
+        ([1, 2], "one value"),
+        ("x", "must be a number"),
+    ],
+)
+def test_what_cannot_be_given_is_refused_with_its_column(value, words):
+    frame = pd.DataFrame({"i": [1, 2, 3], "k": ["a", "b", "a"], "b": [True, False, True]})
+    columns = Columns.of(frame, "auto")
+    with pytest.raises(ValueError, match=f"'i'.*{words}"):
+        columns.row({"i": value}, ["i", "k", "b"])
+    if "missing" in words or "one value" in words:
+        for name in ("k", "b"):
+            with pytest.raises(ValueError, match=f"'{name}'.*{words}"):
+                columns.row({name: value}, ["i", "k", "b"])
+
+
+@pytest.mark.parametrize("given", [(np.int8(2), np.str_("b"), np.bool_(True)), (2.0, "b", 1)])
+def test_scalars_of_numpy_can_be_given(given):
+    frame = pd.DataFrame({"i": [1, 2, 3], "k": ["a", "b", "a"], "b": [True, False, True]})
+    names = ["i", "k", "b"]
+    row = Columns.of(frame, "auto").row(dict(zip(names, given, strict=True)), names)
+    assert row.tolist() == [2.0, 1.0, 1.0]
