@@ -624,8 +624,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows.
         n_draws : int, default=32
-            Draws from each row's posterior: with more the bound is closer to the likelihood, and
-            takes as much longer.
+            Draws for each row: with more the bound is closer to the likelihood, and takes as much
+            longer. Rows of which no more cells are known than there are codes have eight times
+            as many.
 
         Returns
         -------

@@ -25,6 +25,7 @@ from skvae.model import HIDDEN_CELLS, N_DRAWS, N_HELD, Model, collected, shared_
 
 N_RESAMPLING_DRAWS = 128  # from each component, of which multiple imputations are chosen
 N_CONDITIONAL_DRAWS = 1024
+_MORE_DRAWS = 8  # times as many, for rows with no more known cells than codes
 _N_PLAUSIBLE = 1000  # draws whose range, three times as wide, is what a column can be
 _FEWEST_DRAWS = 5.0  # that have to carry the weight, for a condition to have support
 _USE_ROWS = 1000  # by which codes are measured
@@ -143,7 +144,20 @@ class MixedModel(Model):
 
     @torch.inference_mode()
     def log_prob(self, X, n_draws: int = N_DRAWS) -> np.ndarray:
-        """Importance-weighted bound on the log-density of the observed cells, in nats."""
+        """Importance-weighted bound on the log-density of the observed cells, in nats.
+
+        Rows of which hardly a cell is known have more draws: their posterior is little guide.
+        """
+        few = _is_little_known(X, self.start.latent_dim)
+        if not few.any():
+            return self._bounds(X, n_draws)
+        log_prob = np.empty(X.shape[0])
+        for which, n in ((few, _MORE_DRAWS * n_draws), (~few, n_draws)):
+            if which.any():
+                log_prob[which] = self._bounds(X[which], n)
+        return log_prob
+
+    def _bounds(self, X, n_draws: int) -> np.ndarray:
         draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
         components = self._components()
         parts = (
@@ -393,6 +407,14 @@ def _assembled(vae: MixedVAE, eta: Tensor, parts: list[Tensor]) -> np.ndarray:
     for block, part in zip(vae.blocks, parts, strict=True):
         cells[:, block.columns] = part.numpy(force=True)
     return cells
+
+
+def _is_little_known(X, latent_dim: int) -> np.ndarray:
+    """Which rows have gaps, and no more known cells than there are codes."""
+    if sparse.issparse(X):
+        return np.zeros(X.shape[0], bool)
+    n_known = np.count_nonzero(~np.isnan(X), axis=1)
+    return (n_known < X.shape[1]) & (n_known <= latent_dim)
 
 
 def missing_share(values) -> float:

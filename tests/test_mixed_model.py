@@ -401,3 +401,21 @@ def test_a_trained_model_is_as_robust():
     codes = model.posterior(X)[0]
     assert np.isfinite(codes).all()
     assert np.abs(codes - codes[0]).max() < 6
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2, 4])
+@pytest.mark.parametrize("share", [0.03, 0.01])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "categorical", "ordinal"])
+def test_a_rare_level_alone_is_as_likely_as_it_is_among_draws(likelihood, share, latent_dim):
+    """Its posterior is far from the bulk of the prior, which the draws have to see."""
+    rng = np.random.RandomState(0)
+    z = rng.standard_normal(1000)
+    level = np.zeros(1000)
+    level[rng.permutation(1000)[: round(share * 1000)]] = 1
+    noise = rng.standard_normal((2, 1000))
+    X = np.column_stack([z + noise[0], z + noise[1], level, z > 0])
+    model = fitted(X, {2: likelihood, 3: "bernoulli"}, latent_dim=latent_dim, max_iter=0)
+    alone = np.array([[np.nan, np.nan, 1.0, np.nan]])
+    assert_allclose(np.exp(model.log_prob(alone)), share, rtol=0.2)
+    drawn = model.sample(20_000, np.random.RandomState(0))[:, 2]
+    assert_allclose(drawn.mean(), share, atol=4 * np.sqrt(share / 20_000))
