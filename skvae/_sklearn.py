@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from functools import wraps
-from numbers import Integral
+from numbers import Integral, Real
 from types import FrameType
 from typing import Any
 
@@ -11,11 +11,12 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
 from sklearn.utils._param_validation import Interval as _Interval
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import RealNotInt, StrOptions
 from sklearn.utils._set_output import _get_output_config
 
 __all__ = [
     "Interval",
+    "RealNotInt",
     "StrOptions",
     "check_same_namespace",
     "float_dtypes",
@@ -39,7 +40,7 @@ class Interval(_Interval):
     """Numbers between two ends, of any type that Python counts as one, such as fractions."""
 
     def is_satisfied_by(self, val):
-        is_float = isinstance(val, self.type) and not isinstance(val, Integral)
+        is_float = isinstance(val, Real) and not isinstance(val, Integral)
         return super().is_satisfied_by(float(val) if is_float else val)
 
 

@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 
 from skvae._sklearn import (
     Interval,
+    RealNotInt,
     StrOptions,
     check_same_namespace,
     float_dtypes,
@@ -253,7 +254,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     _parameter_constraints = {
         "latent_dim": [
             Interval(Integral, 1, None, closed="left"),
-            Interval(Real, 0.0, 1.0, closed="neither"),
+            Interval(RealNotInt, 0.0, 1.0, closed="neither"),
             StrOptions({"auto"}),
             None,
         ],

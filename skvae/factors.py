@@ -184,7 +184,8 @@ class _Sums:
         model = self.model
         if not model.has_tails:
             return observed
-        parts = (centred, there, model.loadings, model.noise, model.degrees)
+        tailed = np.flatnonzero(model.degrees)
+        parts = (centred, there, model.loadings, model.noise, model.degrees, tailed)
         weights = tail_weights(*map(torch.from_numpy, parts)).numpy()
         return weights[:, np.unique(model.owner, return_index=True)[1]]
 

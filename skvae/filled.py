@@ -70,13 +70,13 @@ class FilledVAE(MixedVAE):
         return self.vae.decode(z) @ self.components
 
     def log_likelihood(self, rows: Cells, eta: Tensor) -> Tensor:
-        """Log p(observed cells | z); the sum of squares says it, for all share scale and noise."""
+        """Log p(observed cells | z); the sum of squares says it, for all share their noise."""
         (block,) = self.blocks
-        log_scale, dispersion = block.scale[0].log(), block.dispersion[0]
-        error = (rows.values - block.center).div_(block.scale[0]).sub_(eta)
+        dispersion = block.dispersion[0]
+        error = rows.values - eta
         n_observed = error.shape[1] - error.isnan().sum(-1)
         squares = error.square_().nansum(-1) * torch.exp(-2.0 * dispersion)
-        constant = 2.0 * (dispersion + log_scale) + math.log(2.0 * math.pi)
+        constant = 2.0 * dispersion + math.log(2.0 * math.pi)
         return -0.5 * (squares + n_observed * constant)
 
     def log_prior(self, z: Tensor) -> Tensor:

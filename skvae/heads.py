@@ -214,8 +214,8 @@ def _with_features(start: MixedStart, values, z: Tensor, weight) -> tuple[MixedS
         [np.full(block.n_features, has_levels(block.likelihood)) for block in blocks]
     )
     observed, features = _observed(values, start.parts), _features(values, blocks)
-    if sparse.issparse(features):
-        features = features.toarray()
+    if sparse.issparse(features):  # which are not centred
+        features = features.toarray() - _sparse_center(blocks[0])
     rows = Observations(features, observed, weight)
     factors = regressed(start.factors, rows, z.numpy(), of_levels, _LEAST_NOISE)
     turn = factors.axes

@@ -384,6 +384,15 @@ def is_rounding(variance: float, mean: np.ndarray, exponent: int) -> bool:
     return bool(np.ldexp(np.sqrt(variance), exponent) <= 2 * rounding)
 
 
+def refuse_overflow(largest: float) -> None:
+    """Raise a ValueError where the squares of values of this size are no numbers."""
+    if largest > LARGEST:
+        raise ValueError(
+            f"X holds a value of size {largest:.3g}; variances of values beyond {LARGEST:.0e} "
+            "cannot be represented. Divide the columns first (StandardScaler)."
+        )
+
+
 class _Rows:
     """Training rows centred, scaled, and weighted so that their squares sum to the covariance."""
 
@@ -415,11 +424,7 @@ class _Rows:
             x = self._batch(rows)
             mean += share[rows] @ x
             largest = max(largest, float(np.abs(x).max()))
-        if largest > LARGEST:
-            raise ValueError(
-                f"X holds a value of size {largest:.3g}; variances of values beyond {LARGEST:.0e} "
-                "cannot be represented. Divide the columns first (StandardScaler)."
-            )
+        refuse_overflow(largest)
         return mean, int(np.frexp(largest)[1])
 
     def _batch(self, rows: slice) -> np.ndarray:

@@ -208,7 +208,9 @@ class MixedVAE(LatentModel):
     linear_gain: Tensor
     basis: Tensor
     factor_df: Tensor
+    tailed: Tensor  # features whose noise has heavy tails
     owner: Tensor
+    places: Tensor  # of the cells among the columns, where branches see an image of all
     mask_inputs: Tensor
     coded: Tensor  # whether the values of a column are codes of levels
 
@@ -234,6 +236,11 @@ class MixedVAE(LatentModel):
         for name, value in constants.items():
             self.register_buffer(name, _tensor(value))
         self.register_buffer("owner", torch.tensor(start.factors.owner))
+        self.register_buffer("tailed", torch.tensor(np.flatnonzero(start.factors.degrees)))
+        self.is_image = of_columns and _is_one_number_per_cell(start)
+        self.n_columns = start.n_features
+        if self.is_image:
+            self.register_buffer("places", torch.tensor(_places(start)))
         self.register_buffer("mask_inputs", torch.tensor(np.flatnonzero(start.masked)))
         coded = torch.zeros(start.units.n_cells, dtype=torch.bool)
         for part in start.parts:
@@ -319,7 +326,8 @@ class MixedVAE(LatentModel):
         features = features.masked_fill(weights == 0, 0.0)
         loadings, noise = self.factor_loadings, self.factor_noise
         if self.has_tails:
-            weights = tail_weights(features, weights, loadings, noise, self.factor_df)
+            own = (loadings, noise, self.factor_df, self.tailed)
+            weights = tail_weights(features, weights, *own)
         factor = torch.linalg.cholesky(precision(weights, loadings, noise))
         told = (weights * features) @ (loadings / noise[:, None])
         mean = torch.cholesky_solve(told[..., None], factor)[..., 0]
@@ -341,6 +349,8 @@ class MixedVAE(LatentModel):
         if self.has_basis:
             x = self.branch(partial(F.linear, weight=self.basis), x)
         x = bend(x, _BEND)
+        if self.is_image:  # of which columns that never vary are a part
+            x = x.new_zeros(len(x), self.n_columns).index_copy(1, self.places, x)
         if not len(self.mask_inputs):
             return x
         if observed is None:
@@ -352,7 +362,10 @@ class MixedVAE(LatentModel):
         if self.decoder is None:
             return F.linear(z, self.decoder_path, self.decoder_bias)
         z = torch.addcmul(self.center, self.spread, z)
-        return F.linear(z, self.decoder_path, self.decoder_bias) + self.branch(self.decoder, z)
+        change = self.branch(self.decoder, z)
+        if self.is_image:
+            change = change.index_select(1, self.places)
+        return F.linear(z, self.decoder_path, self.decoder_bias) + change
 
     def corrupt(
         self, rows: Cells, noise: float, masking: float, generator: torch.Generator
@@ -480,9 +493,21 @@ def branch_sizes(
     """Columns in and out of the encoder's branch and of the decoder's."""
     q, width = start.latent_dim, len(start.bias)
     n_inputs = len(start.factors.owner)
-    if start.basis is not None and not of_columns(architecture):
+    if of_columns(architecture) and _is_one_number_per_cell(start):
+        n_inputs = width = start.n_features
+    elif start.basis is not None and not of_columns(architecture):
         n_inputs = len(start.basis)
     return [(n_inputs + int(start.masked.sum()), 2 * q), (q, width)]
+
+
+def _is_one_number_per_cell(start: MixedStart) -> bool:
+    """Whether every cell is one feature and has one parameter, as a pixel does."""
+    return len(start.bias) == len(start.factors.owner) == start.units.n_cells
+
+
+def _places(start: MixedStart) -> np.ndarray:
+    """Columns of the table that features and parameters belong to."""
+    return start.units.columns[start.factors.owner]
 
 
 def _joined(rows: Tensor, parts: list[Tensor]) -> Tensor:

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from skvae.linear import ProbabilisticPCA, Spectrum, batches, is_rounding, leading
+from skvae.linear import (
+    ProbabilisticPCA,
+    Spectrum,
+    batches,
+    is_rounding,
+    leading,
+    refuse_overflow,
+)
 
 _KEPT_CELLS = 4_194_304  # of the root: 32 MB, and all directions of 2048 columns
 
@@ -62,6 +69,7 @@ class Moments:
         for rows in batches(*X.shape):
             x = X[rows]
             x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64)
+            refuse_overflow(float(np.abs(x).max()))
             moments = moments._with(x, weight[rows], limit)
         return moments
 

@@ -13,14 +13,15 @@ _PART_CELLS = 262_144  # of what features add to a precision, held at a time
 
 
 def tail_weights(
-    features: Tensor, there: Tensor, loadings: Tensor, noise: Tensor, df: Tensor
+    features: Tensor, there: Tensor, loadings: Tensor, noise: Tensor, df: Tensor, tailed: Tensor
 ) -> Tensor:
     """Weights of centred features, shape (n, D): 0 where not there, 1 where noise is normal.
+
+    tailed are the places of the features with heavy tails, of which df, (D,), is not 0.
 
     The first are those of rows of which nothing is known, so that no far cell is believed to
     begin with; then a fixed number of rounds, each row by itself (Lange, Little & Taylor, 1989).
     """
-    tailed = df > 0
     weights = there.to(features, copy=True)
     variance = (noise + loadings.square().sum(1))[tailed]
     own, df = features[:, tailed], df[tailed]

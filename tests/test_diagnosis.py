@@ -386,7 +386,7 @@ def test_one_row_diagnoses_nothing(linear, curve):
         linear.diagnostics(curve[:1])
 
 
-@pytest.mark.filterwarnings("ignore:latent_dim=2 is above the rank")
+@pytest.mark.filterwarnings("ignore:latent_dim=2, but no column of X varies")
 def test_loadings_of_rows_that_are_all_alike():
     vae = VAETransformer(2, max_iter=0).fit(np.ones((50, 4)))
     assert not vae.loadings().to_numpy().any()

@@ -1264,7 +1264,6 @@ def test_sparse_rows_are_never_dense_beyond_a_batch(monkeypatch):
 
         monkeypatch.setattr(kind, "toarray", toarray)
     vae = quick(batch_size="auto", max_iter=1).fit(X)
-    vae.partial_fit(X)
     vae.transform(X)
     vae.score(X)
     assert sizes

@@ -38,9 +38,12 @@ def table(X):
     return pd.DataFrame(X, columns=COLUMNS)
 
 
-def assert_refused(X, match, error=ValueError, vae=None, **fit_params):
-    """Fit, fit_transform and partial_fit raise and leave nothing behind."""
-    for method in ("fit", "fit_transform", "partial_fit"):
+METHODS = ("fit", "fit_transform", "partial_fit")
+
+
+def assert_refused(X, match, error=ValueError, vae=None, methods=METHODS, **fit_params):
+    """Methods raise and leave nothing behind."""
+    for method in methods:
         estimator = quick() if vae is None else vae
         with pytest.raises(error, match=match):
             getattr(estimator, method)(X, **fit_params)
@@ -339,16 +342,23 @@ def test_columns_of_levels_of_polars_fit(X, dtype):
         (np.empty((0, 4)), r"0 sample"),
         (np.empty((5, 0)), r"0 feature"),
         ([], r"Expected 2D array|0 sample"),
-        (np.ones((1, 4)), r"1 sample"),
         (np.ones(4), r"Reshape your data"),
         (np.ones((5, 4, 3)), r"dim 3"),
         (3.0, r"Expected 2D array"),
-        (sparse.csr_array(np.ones((1, 4))), r"1 sample"),
     ],
-    ids=["ragged", "no rows", "no columns", "empty list", "one row", "1-D", "3-D", "0-D", "sparse"],
+    ids=["ragged", "no rows", "no columns", "empty list", "1-D", "3-D", "0-D"],
 )
 def test_wrong_shapes_are_refused(rows, match):
     assert_refused(rows, match)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_one_row_is_a_batch_but_no_table(container):
+    rows = container(np.ones((1, 4)))
+    assert_refused(rows, "1 sample", methods=("fit", "fit_transform"))
+    with pytest.warns(UserWarning, match="no column of X varies"):
+        quick().fit(np.ones((2, 4)))
+    assert np.isfinite(quick().partial_fit(rows).transform(rows)).all()
 
 
 def test_columns_of_one_name_are_refused(X):
@@ -365,7 +375,7 @@ def test_no_rows_after_fit(X):
 # Options
 
 
-@pytest.mark.parametrize("latent_dim", [0, -1, 2.0, 2.5, "2", None, [2]])
+@pytest.mark.parametrize("latent_dim", [0, -1, 2.0, 2.5, "2", [2]])
 def test_latent_dim_must_be_a_whole_number(X, latent_dim):
     vae = quick(latent_dim)
     assert_refused(X, r"'latent_dim' .* int in the range \[1, inf\).*'auto'", vae=vae)
@@ -452,16 +462,21 @@ def test_a_device_that_is_not_there(X, device):
     [
         (np.where(np.arange(N) == 3, -1.0, 1.0), "negative"),
         (np.zeros(N), "zero"),
-        (np.where(np.arange(N) == 3, 1.0, 0.0), "only 1 sample"),
         (np.ones(N - 1), "sample_weight"),
         (np.ones((N, 2)), "1D|dimension"),
         (np.full(N, np.nan), "NaN"),
         (np.full(N, np.inf), "infinity"),
     ],
-    ids=["negative", "zero", "one row", "length", "2-D", "NaN", "infinity"],
+    ids=["negative", "zero", "length", "2-D", "NaN", "infinity"],
 )
 def test_weights_that_cannot_be_used(X, weight, match):
     assert_refused(X, match, sample_weight=weight)
+
+
+def test_weights_that_leave_one_row(X):
+    weight = np.where(np.arange(N) == 3, 1.0, 0.0)
+    methods = ("fit", "fit_transform")
+    assert_refused(X, "only 1 sample", methods=methods, sample_weight=weight)
 
 
 # Odd rows that fit

@@ -126,9 +126,10 @@ def test_the_bound_rises_with_the_number_of_draws(likelihood, share):
     X = rows_of(likelihood, share=share)
     vae = with_branches(started(X, likelihood), seed=3).requires_grad_(False)
     rows = cells(X, likelihood)
-    draws = torch.randn(100, Q, generator=torch.Generator().manual_seed(0)).double()
+    n_places = len(vae.proposals)  # each part has as many draws of every place
+    draws = torch.randn(16 * n_places, Q, generator=torch.Generator().manual_seed(0)).double()
     bounds = []
-    for n in (1, 10, 100):  # the mean of bounds over parts of the same draws
+    for n in (n_places, 4 * n_places, 16 * n_places):  # means over parts of the same draws
         parts = torch.stack([importance_bound(vae, rows, part) for part in draws.split(n)])
         bounds.append(parts.mean(0))
     assert (bounds[0] <= bounds[1] + 1e-9).all()

@@ -11,6 +11,7 @@ D, Q = 6, 2
 LOADINGS = noise_of(D, Q)
 NOISE = torch.full((D,), 0.05, dtype=torch.float64)
 DF = torch.tensor([4.0, 4.0, 4.0, 4.0, 0.0, 0.0], dtype=torch.float64)
+TAILED = torch.arange(4)
 
 
 def rows(n=20):
@@ -31,7 +32,7 @@ def test_normal_noise_weighs_1_and_what_is_missing_0():
     x = rows()
     there = everything(x)
     there[:, 1] = there[:, 4] = 0.0
-    weights = tail_weights(x, there, LOADINGS, NOISE, DF)
+    weights = tail_weights(x, there, LOADINGS, NOISE, DF, TAILED)
     assert (weights[:, 5] == 1).all()
     assert (weights[:, [1, 4]] == 0).all()
     assert (weights[:, 0] > 0).all()
@@ -40,7 +41,7 @@ def test_normal_noise_weighs_1_and_what_is_missing_0():
 def test_means_are_at_the_top_of_the_posterior():
     """Of rows without far cells, whose posterior has one top."""
     x = rows()
-    z = means(tail_weights(x, everything(x), LOADINGS, NOISE, DF), x).numpy()
+    z = means(tail_weights(x, everything(x), LOADINGS, NOISE, DF, TAILED), x).numpy()
     loadings, scale = LOADINGS.numpy(), NOISE.sqrt().numpy()
 
     def loss(z, row):
@@ -56,7 +57,7 @@ def test_the_pull_of_a_far_cell_goes_to_zero():
     x = rows(1).expand(40, D).clone()
     far = torch.logspace(0, 12, 40, dtype=torch.float64)
     x[:, 0] += far
-    weights = tail_weights(x, everything(x), LOADINGS, NOISE, DF)
+    weights = tail_weights(x, everything(x), LOADINGS, NOISE, DF, TAILED)
     moved = (means(weights, x) - means(weights, x)[-1]).norm(dim=1)
     assert moved.max() < 3
     assert moved[far > 100].max() < 0.05
@@ -65,9 +66,9 @@ def test_the_pull_of_a_far_cell_goes_to_zero():
 
 def test_a_row_has_its_weights_whatever_is_beside_it():
     x = rows()
-    whole = tail_weights(x, everything(x), LOADINGS, NOISE, DF)
+    whole = tail_weights(x, everything(x), LOADINGS, NOISE, DF, TAILED)
     x[1:] = 1e6
-    alone = tail_weights(x, everything(x), LOADINGS, NOISE, DF)
+    alone = tail_weights(x, everything(x), LOADINGS, NOISE, DF, TAILED)
     assert_allclose(alone[0], whole[0], rtol=1e-9)
 
 
@@ -83,6 +84,6 @@ def test_single_precision_survives_the_farthest_cells():
     x = rows(2).float()
     x[0, 0] = 1e30
     parts = (LOADINGS.float(), NOISE.float(), DF.float())
-    weights = tail_weights(x, torch.ones_like(x), *parts)
+    weights = tail_weights(x, torch.ones_like(x), *parts, TAILED)
     assert torch.isfinite(weights).all()
     assert weights[0, 0] == 0
