@@ -148,7 +148,7 @@ class MixedModel(Model):
 
         Rows of which hardly a cell is known have more draws: their posterior is little guide.
         """
-        few = _is_little_known(X, self.start.latent_dim)
+        few = _is_little_known(self.start, X)
         if not few.any():
             return self._bounds(X, n_draws)
         log_prob = np.empty(X.shape[0])
@@ -409,12 +409,12 @@ def _assembled(vae: MixedVAE, eta: Tensor, parts: list[Tensor]) -> np.ndarray:
     return cells
 
 
-def _is_little_known(X, latent_dim: int) -> np.ndarray:
-    """Which rows have gaps, and no more known cells than there are codes."""
+def _is_little_known(start: MixedStart, X) -> np.ndarray:
+    """Which rows have gaps, and no more known cells than codes; what never varies is no cell."""
     if sparse.issparse(X):
         return np.zeros(X.shape[0], bool)
-    n_known = np.count_nonzero(~np.isnan(X), axis=1)
-    return (n_known < X.shape[1]) & (n_known <= latent_dim)
+    n_known = np.count_nonzero(~np.isnan(X[:, start.units.columns]), axis=1)
+    return (n_known < start.units.n_cells) & (n_known <= start.latent_dim)
 
 
 def missing_share(values) -> float:

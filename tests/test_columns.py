@@ -249,10 +249,10 @@ GIVEN_WRONG = {
     "column": ({"town": "Rome"}, "given names column 'town'"),
     "level": ({"city": "Bern"}, "'city'='Bern' has no support.*Oslo"),
     "text": ({"age": "old"}, "'age'='old' must be a number"),
-    "missing": ({"age": np.nan}, "'age'=nan must be a number"),
+    "missing": ({"age": np.nan}, "'age'=nan is a missing cell"),
     "infinite": ({"age": np.inf}, "'age'=inf must be a number"),
     "no boolean": ({"member": 2}, "column 'member' holds 2"),
-    "no count": ({"visits": 1.5}, "column 'visits' holds 1.5"),
+    "no count": ({"visits": 1.5}, "'visits'=1.5 .*whole numbers; give 1 or 2"),
 }
 
 
