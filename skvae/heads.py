@@ -25,7 +25,7 @@ from skvae.units import Part, Units
 
 _WIDE = 512  # features; beyond, the encoder's branch sees their principal directions
 _HEAD_ROWS = 10_000  # by which the heads are fitted
-_HEAD_ITERATIONS = 300  # of few cells: Student's t takes some 200
+_HEAD_ITERATIONS = 100
 _HEAD_CELLS = 6e7  # cells times iterations, at most
 _FAR = 5.0  # of columns with heavy tails, in their scales: where EM begins they go no further
 _N_PROPOSALS = 16  # of which one is chosen
