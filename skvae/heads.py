@@ -25,11 +25,11 @@ from skvae.units import Part, Units
 
 _WIDE = 512  # features; beyond, the encoder's branch sees their principal directions
 _HEAD_ROWS = 10_000  # by which the heads are fitted
-_HEAD_ITERATIONS = 100
+_HEAD_ITERATIONS = 200
 _HEAD_CELLS = 6e7  # cells times iterations, at most
 _FAR = 5.0  # of columns with heavy tails, in their scales: where EM begins they go no further
 _N_PROPOSALS = 16  # of which one is chosen
-_PRIOR_VARIANCE = 10.0  # of a head's loadings, as of logistic regression with C = 10
+_PRIOR_VARIANCE = 10.0  # of loadings, as of logistic regression with C = 10; of log dispersions
 # A column with a noise of its own can claim a factor for itself (a Heywood case), whose codes then
 # follow that column alone; training is free to go below.
 _LEAST_OWN_NOISE = 1e-3
@@ -166,18 +166,18 @@ def _with_heads(start: MixedStart, values, weight, rng) -> MixedStart:
     rows, w = _some_rows(values, weight, rng)
     n_levels = sum(has_levels(part.likelihood) for part in start.parts)
     z = _posterior_draws(MixedVAE(start).requires_grad_(False), rows, rng)
-    start = _fitted(start, rows, z, w, lambda likelihood: not likelihood.is_gaussian)
+    start = _fitted(start, rows, z, w, rng, lambda likelihood: not likelihood.is_gaussian)
     if not n_levels:
         return start
     start = _calibrated(start, rows, w)
     z = _resampled_draws(MixedVAE(start).requires_grad_(False), rows, rng)
     start, turn = _with_features(start, rows, z, w)
-    start = _fitted(start, rows, z @ torch.from_numpy(turn), w, has_levels)
+    start = _fitted(start, rows, z @ torch.from_numpy(turn), w, rng, has_levels)
     return _calibrated(start, rows, w)
 
 
 def _fitted(
-    start: MixedStart, values, z: Tensor, weight, is_chosen: Callable[[Likelihood], bool]
+    start: MixedStart, values, z: Tensor, weight, rng, is_chosen: Callable[[Likelihood], bool]
 ) -> MixedStart:
     """The start with heads fitted to points z, of the blocks whose likelihood is chosen."""
     blocks = [Block(*part) for part in start.parts]
@@ -187,7 +187,7 @@ def _fitted(
         if not head.loadings.any():
             head = _as_features(block, start.factors, slice(last - block.n_features, last))
         if is_chosen(part.likelihood):
-            head = _fit_head(block, values[:, part.columns], z, weight, head)
+            head = _fit_head(block, values[:, part.columns], z, weight, head, rng)
         heads.append(head)
     return _having(start, heads)
 
@@ -317,35 +317,74 @@ def _batches(values):
         yield slice(first, first + step)
 
 
-def _fit_head(block: Block, values, z: Tensor, weight, guess: Head) -> Head:
-    """The head of greatest likelihood, with a normal prior on loadings (L-BFGS)."""
-    n, q = z.shape
-    w = None if weight is None else torch.from_numpy(weight / weight.mean())
-    sizes = [array.size for array in guess]
+def _fit_head(block: Block, values, z: Tensor, weight, guess: Head, rng) -> Head:
+    """The head of greatest likelihood, with a normal prior on loadings and dispersions (L-BFGS).
 
-    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        parameters = torch.from_numpy(flat).requires_grad_(True)
+    The prior says little; without it, counts that are Poisson's draw the dispersion of a negative
+    binomial head, and columns without noise the scale of a Student's t head, towards infinity.
+
+    It is searched in units in which loadings and bias are about equally curved: a column of large
+    counts is a thousand times as steep as one of small ones, the search would take many times as
+    long, and where it stopped would hang on how numbers are rounded.
+    """
+    n, q = z.shape
+    w = np.ones(n) if weight is None else weight / weight.mean()
+    w = torch.from_numpy(w)
+    sizes = [array.size for array in guess]
+    unit = _curvature(block, values, z, w, guess, rng) ** -0.5
+    unit = np.concatenate([unit[:, :q].ravel(), unit[:, q], np.ones(guess.dispersion.size)])
+
+    expected = torch.from_numpy(guess.dispersion.ravel())
+
+    def loss(scaled: np.ndarray) -> tuple[float, np.ndarray]:
+        parameters = torch.from_numpy(scaled * unit).requires_grad_(True)
         weights, bias, dispersion = parameters.split(sizes)
         weights = weights.view(-1, q)
         block._parameters["dispersion"] = dispersion.view(guess.dispersion.shape)
-        prior = 0.5 * weights.square().sum() / _PRIOR_VARIANCE / n
+        away = weights.square().sum() + (dispersion - expected).square().sum()
+        prior = 0.5 * away / _PRIOR_VARIANCE / n
         prior.backward(retain_graph=True)
         value = prior.item()
         for rows in _batches(values):
             x = _dense(values, rows)
-            log_prob = block.log_prob(x, z[rows] @ weights.T + bias)
-            log_prob = log_prob.masked_fill(x.isnan(), 0.0).sum(1)
-            part = -(log_prob if w is None else w[rows] * log_prob).sum() / n
+            part = -_log_prob(block, x, z[rows] @ weights.T + bias, w[rows]) / n
             part.backward(retain_graph=True)
             value += part.item()
         gradient = parameters.grad
         assert gradient is not None
-        return value, gradient.numpy()
+        return value, gradient.numpy() * unit
 
     flat = np.concatenate([array.ravel() for array in guess])
     n_iterations = int(np.clip(_HEAD_CELLS / (n * block.width), 10, _HEAD_ITERATIONS))
     found = optimize.minimize(
-        loss, flat, jac=True, method="L-BFGS-B", options={"maxiter": n_iterations}
+        loss, flat / unit, jac=True, method="L-BFGS-B", options={"maxiter": n_iterations}
     ).x
-    weights, bias, dispersion = np.split(found, np.cumsum(sizes)[:-1])
+    weights, bias, dispersion = np.split(found * unit, np.cumsum(sizes)[:-1])
     return Head(weights.reshape(-1, q), bias, dispersion.reshape(guess.dispersion.shape))
+
+
+def _log_prob(block: Block, x: Tensor, outputs: Tensor, weight: Tensor) -> Tensor:
+    """Log-likelihood of the observed cells of all rows."""
+    return weight @ block.log_prob(x, outputs).masked_fill(x.isnan(), 0.0).sum(1)
+
+
+def _curvature(block: Block, values, z: Tensor, weight: Tensor, guess: Head, rng) -> np.ndarray:
+    """Mean second derivatives of the loss by loadings and bias at the guess, (width, q + 1).
+
+    The diagonal by the outputs of a row is estimated with one vector of random signs (Hutchinson,
+    1990); the mean over rows takes out its noise.
+    """
+    loadings, bias, dispersion = map(torch.from_numpy, guess)
+    block._parameters["dispersion"] = dispersion
+    total = z.new_zeros(block.width, z.shape[1] + 1)
+    for rows in _batches(values):
+        x = _dense(values, rows)
+        outputs = (z[rows] @ loadings.T + bias).requires_grad_(True)
+        loss = -_log_prob(block, x, outputs, weight[rows])
+        (slope,) = torch.autograd.grad(loss, outputs, create_graph=True)
+        signs = torch.from_numpy(rng.choice([-1.0, 1.0], size=tuple(outputs.shape)))
+        (bend,) = torch.autograd.grad((slope * signs).sum(), outputs)
+        by = torch.cat([z[rows].square(), z.new_ones(len(x), 1)], 1)
+        total += (signs * bend).T @ by
+    n = len(z)
+    return np.maximum(total.numpy() / n, 1 / (_PRIOR_VARIANCE * n))

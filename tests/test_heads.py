@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from skvae import heads
+from skvae import VAETransformer, heads
 from skvae.columns import Columns
 from skvae.heads import features_of, fit_mixed
 from skvae.likelihoods import Block
@@ -135,6 +136,44 @@ def test_heads_are_at_the_top_of_their_likelihood(latent, draws, kind, missing):
         if each.numel():
             assert torch.isfinite(each.grad).all()
             assert each.grad.abs().max() < 5e-4
+
+
+def counts_of(seed, dispersion):
+    """Counts of 40 columns, whose means are a thousandth to a hundred."""
+    rng = np.random.default_rng(seed)
+    rate = 20 * rng.gamma(1.0, size=(N, 2)) @ rng.gamma(0.3, size=(2, 40))
+    if dispersion is not None:
+        rate = rate * rng.gamma(dispersion, 1 / dispersion, size=rate.shape)
+    return rng.poisson(rate) * 1.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_counts_of_unlike_columns_are_fitted_to_the_end(seed):
+    counts = counts_of(seed, None)
+    codes = [
+        VAETransformer(2, likelihood="poisson", max_iter=0, random_state=0).fit_transform(rows)
+        for rows in (counts, sparse.csr_array(counts))
+    ]
+    assert_allclose(*codes, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("freedom", [1.5, 3, 8])
+@pytest.mark.parametrize("seed", range(3))
+def test_robust_heads_do_not_know_the_offset(freedom, seed):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(400, 2))
+    X = z @ rng.normal(size=(2, 6)) + 0.1 * rng.standard_t(freedom, size=(400, 6))
+    codes = [
+        VAETransformer(2, likelihood="student_t", max_iter=0, random_state=0).fit_transform(rows)
+        for rows in (X, X + 1e7)
+    ]
+    assert_allclose(*codes, rtol=0, atol=1e-6)
+
+
+def test_a_dispersion_of_counts_without_any_stays_finite():
+    counts = counts_of(0, None)
+    start = started(counts, "negative_binomial")
+    assert start.parts[0].constants["dispersion"].max() < 11
 
 
 @pytest.mark.parametrize("kind", KINDS)
