@@ -57,9 +57,8 @@ bench: $(VENV)/.installed-bench ## the benchmark, and the tables and figures of 
 	$(PY) -m benchmarks report
 	$(PY) -m benchmarks.demo --output docs/images/readme.png
 
-docs: $(VENV)/.installed-docs ## the documentation as HTML, warnings as errors, and its examples
+docs: $(VENV)/.installed-docs ## the documentation as HTML, warnings as errors
 	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
-	$(PY) -m pytest --quiet docs README.md
 
 clean: ## remove what was built; the virtual environment stays
 	rm -rf build dist *.egg-info docs/_build demo.png .mypy_cache .pytest_cache .ruff_cache .hypothesis

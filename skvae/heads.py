@@ -328,39 +328,38 @@ def _fit_head(block: Block, values, z: Tensor, weight, guess: Head, rng) -> Head
     long, and where it stopped would hang on how numbers are rounded.
     """
     n, q = z.shape
-    w = np.ones(n) if weight is None else weight / weight.mean()
-    w = torch.from_numpy(w)
-    sizes = [array.size for array in guess]
+    w = torch.from_numpy(np.ones(n) if weight is None else weight / weight.mean())
+    expected = torch.tensor(guess.dispersion)  # a copy: it can be the block's own
     unit = _curvature(block, values, z, w, guess, rng) ** -0.5
-    unit = np.concatenate([unit[:, :q].ravel(), unit[:, q], np.ones(guess.dispersion.size)])
+    unit = np.concatenate([unit[:, :q].ravel(), unit[:, q], np.ones(expected.numel())])
 
-    expected = torch.from_numpy(guess.dispersion.ravel())
+    def head(scaled: np.ndarray) -> Head:
+        parts = np.split(scaled * unit, np.cumsum([array.size for array in guess])[:-1])
+        return Head(*(part.reshape(array.shape) for part, array in zip(parts, guess, strict=True)))
 
     def loss(scaled: np.ndarray) -> tuple[float, np.ndarray]:
-        parameters = torch.from_numpy(scaled * unit).requires_grad_(True)
-        weights, bias, dispersion = parameters.split(sizes)
-        weights = weights.view(-1, q)
-        block._parameters["dispersion"] = dispersion.view(guess.dispersion.shape)
-        away = weights.square().sum() + (dispersion - expected).square().sum()
-        prior = 0.5 * away / _PRIOR_VARIANCE / n
-        prior.backward(retain_graph=True)
-        value = prior.item()
+        weights, bias, dispersion = map(torch.from_numpy, head(scaled))
+        with torch.no_grad():
+            block.dispersion.copy_(dispersion)
+        leaves = [weights.requires_grad_(True), bias.requires_grad_(True), block.dispersion]
+        block.zero_grad()
+        away = weights.square().sum() + (block.dispersion - expected).square().sum()
+        value = 0.5 * away / _PRIOR_VARIANCE / n
+        value.backward()
         for rows in _batches(values):
             x = _dense(values, rows)
             part = -_log_prob(block, x, z[rows] @ weights.T + bias, w[rows]) / n
-            part.backward(retain_graph=True)
-            value += part.item()
-        gradient = parameters.grad
-        assert gradient is not None
-        return value, gradient.numpy() * unit
+            part.backward()
+            value = value.detach() + part.detach()
+        slopes = [np.zeros(0) if leaf.grad is None else leaf.grad.ravel() for leaf in leaves]
+        return value.item(), np.concatenate(slopes) * unit
 
     flat = np.concatenate([array.ravel() for array in guess])
     n_iterations = int(np.clip(_HEAD_CELLS / (n * block.width), 10, _HEAD_ITERATIONS))
     found = optimize.minimize(
         loss, flat / unit, jac=True, method="L-BFGS-B", options={"maxiter": n_iterations}
-    ).x
-    weights, bias, dispersion = np.split(found * unit, np.cumsum(sizes)[:-1])
-    return Head(weights.reshape(-1, q), bias, dispersion.reshape(guess.dispersion.shape))
+    )
+    return head(found.x)
 
 
 def _log_prob(block: Block, x: Tensor, outputs: Tensor, weight: Tensor) -> Tensor:
@@ -375,7 +374,8 @@ def _curvature(block: Block, values, z: Tensor, weight: Tensor, guess: Head, rng
     1990); the mean over rows takes out its noise.
     """
     loadings, bias, dispersion = map(torch.from_numpy, guess)
-    block._parameters["dispersion"] = dispersion
+    with torch.no_grad():
+        block.dispersion.copy_(dispersion)
     total = z.new_zeros(block.width, z.shape[1] + 1)
     for rows in _batches(values):
         x = _dense(values, rows)

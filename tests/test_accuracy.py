@@ -66,6 +66,9 @@ def test_no_passes_is_scikit_learns_pca(name, latent_dim):
     assert_allclose(model.explained_variance_ratio_, pca.explained_variance_ratio_, rtol=1e-6)
 
 
+LONG = dict.fromkeys(("s-curve", "swiss roll"), pytest.mark.slow)
+
+
 @pytest.mark.parametrize("name", NORMAL)
 def test_normal_rows_stay_with_pca(name):
     X, _, latent_dim = NORMAL[name]
@@ -75,7 +78,7 @@ def test_normal_rows_stay_with_pca(name):
     assert model.score(X[half:]) >= pca.score(X[half:]) - 0.1
 
 
-@pytest.mark.parametrize("name", CURVED)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=LONG.get(name, ())) for name in CURVED])
 def test_bent_rows_are_learnt(name):
     X, held_out, latent_dim = CURVED[name]
     model, pca = fit(latent_dim, X), PCA(latent_dim).fit(X)
@@ -84,6 +87,7 @@ def test_bent_rows_are_learnt(name):
     assert model.score(held_out) > pca.score(held_out) + 0.1
 
 
+@pytest.mark.slow
 def test_a_random_start_learns_too():
     X, held_out, latent_dim = CURVED["curve in ten columns"]
     model = fit(latent_dim, X, init="random")

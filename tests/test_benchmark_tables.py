@@ -323,7 +323,10 @@ def test_peers_are_measured_on_every_data_set(table, method, folder):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.usefixtures("memory_here")
-@pytest.mark.parametrize("table", MEASURES)
+@pytest.mark.parametrize(
+    "table",
+    [pytest.param(each, marks=[pytest.mark.slow] * (each == "counts")) for each in MEASURES],
+)
 def test_skvae_is_measured_on_every_data_set(table, folder):
     methods = [tables.split_method(method)[0] for method in MEASURES[table].methods]
     method = "skvae_linear" if "skvae_linear" in methods else methods[0]
@@ -335,6 +338,7 @@ def test_skvae_is_measured_on_every_data_set(table, folder):
         json.dumps(line)
 
 
+@pytest.mark.slow
 def test_skvae_beats_what_ignores_the_other_columns(folder):
     """With columns that follow one hidden number, means and marginals are no match."""
     pairs = [("likelihood", "marginals", "log_likelihood"), ("imputation", "mean_mode", "error")]

@@ -425,11 +425,13 @@ def test_grad_mode_of_the_caller_changes_nothing(curve, mode):
 def test_default_dtype_of_the_caller_is_respected(curve):
     torch.set_default_dtype(torch.float64)
     try:
-        vae = quick(max_iter=60).fit(curve)
+        vae = quick(max_iter=60, batch_size=32).fit(curve)
         assert torch.get_default_dtype() == torch.float64
     finally:
         torch.set_default_dtype(torch.float32)
-    assert vae.score(curve) == pytest.approx(quick(max_iter=60).fit(curve).score(curve), abs=0.1)
+    assert vae.score(curve) == pytest.approx(
+        quick(max_iter=60, batch_size=32).fit(curve).score(curve), abs=0.1
+    )
 
 
 # checklist 30
@@ -951,7 +953,7 @@ PRIORS_BEFORE_AND_AFTER = [
 def test_a_training_that_goes_on_takes_another_prior(curve, before, after, method):
     if method == "partial_fit" and "ex_post" in (before, after):
         pytest.skip("partial_fit knows no end after which a prior could be fitted")
-    vae = quick(1, warm_start=True, max_iter=20, prior=before)
+    vae = quick(1, warm_start=True, max_iter=6, batch_size=32, prior=before)
     getattr(getattr(vae, method)(curve), method)(curve)
     getattr(vae.set_params(prior=after), method)(curve)
     assert np.isfinite(vae.score(curve))

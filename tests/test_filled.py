@@ -198,10 +198,10 @@ def test_densities_of_some_cells_integrate_to_one(objective):
     X = np.column_stack([t, 0.6 * t**2]) + 0.2 * rng.normal(size=(500, 2))
     model = fitted(X, max_iter=60, objective=OBJECTIVES[objective]())
     assert model.kept > 0
-    grid = np.linspace(-9, 9, 2000)
-    holed = np.column_stack([grid, np.full(2000, np.nan)])
+    grid = np.linspace(-9, 9, 400)
+    holed = np.column_stack([grid, np.full(400, np.nan)])
     for n_draws, error in ((32, 0.12), (512, 0.05)):
-        total = np.exp(FilledModel.of(model).log_prob(holed, n_draws)).sum() * 18 / 2000
+        total = np.exp(FilledModel.of(model).log_prob(holed, n_draws)).sum() * 18 / 400
         assert total == pytest.approx(1.0, abs=error)
 
 

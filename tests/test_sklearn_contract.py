@@ -228,18 +228,9 @@ def test_scikit_learn_tables(estimator, check):
     check(estimator)
 
 
-LONG_CHECKS = {f"check_estimator_sparse_{kind}" for kind in ("array", "matrix", "tag")}
-
-
-def checks_of_the_defaults():
-    for estimator, check in estimator_checks.estimator_checks_generator(VAETransformer()):
-        name = getattr(check, "func", check).__name__
-        marks = [pytest.mark.slow] if name in LONG_CHECKS else []
-        yield pytest.param(estimator, check, id=name, marks=marks)
-
-
 # the same lines, with as many passes as a person gets who sets nothing
-@pytest.mark.parametrize(("estimator", "check"), list(checks_of_the_defaults()))
+@pytest.mark.slow
+@parametrize_with_checks([VAETransformer()])
 def test_scikit_learn_defaults(estimator, check):
     check(estimator)
 
