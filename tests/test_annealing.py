@@ -137,6 +137,32 @@ def test_a_proposal_that_is_accepted_is_where_the_next_begins(monkeypatch):
         assert later[2][0] == earlier[2][0] + SHORT.n_steps
 
 
+def test_a_proposal_is_compared_with_the_last_that_was_accepted(monkeypatch):
+    setting, record = trained(3)
+    losses, rises = iter(np.array([9.0, 7.0, 4.0, 0.0, -5.0, -11.0])), []
+    monkeypatch.setattr(annealing._Judge, "losses", lambda *args: next(losses))
+    monkeypatch.setattr(annealing.Metropolis, "_first_temperature", lambda *args: 1.0)
+    monkeypatch.setattr(annealing, "_accept", lambda rise, *args: rises.append(rise) or True)
+    setting.refine(SHORT, record)
+    assert rises == [-2.0, -3.0, -4.0, -5.0]
+
+
+def test_who_has_had_enough_keeps_the_best(monkeypatch):
+    setting, record = trained(3)
+    jumps, jump = iter(range(2)), annealing._jump
+
+    def interrupted(learner, size):
+        if next(jumps, None) is None:
+            raise KeyboardInterrupt
+        jump(learner, size)
+
+    monkeypatch.setattr(annealing, "_jump", interrupted)
+    assert not record.interrupted
+    setting.refine(SHORT, record)
+    assert record.interrupted
+    assert sum("proposals" in row for row in record.history) == 2
+
+
 def test_the_best_state_is_kept(monkeypatch):
     """Jumps that ruin the model, all of them accepted: what training had is what is left."""
     setting, record = trained()

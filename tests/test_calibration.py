@@ -19,7 +19,7 @@ def shares(block, loadings, free, n_levels):
     """Probability of each level under the prior of one unit, on a grid."""
     z = torch.linspace(-10, 10, 8001, dtype=torch.float64)[:, None]
     density = torch.softmax(-0.5 * z[:, 0].square(), 0)
-    block._parameters["dispersion"] = free.dispersion
+    block.dispersion.copy_(free.dispersion)
     cells = torch.arange(n_levels, dtype=torch.float64)
     eta = z @ loadings.T + free.bias
     return torch.stack([density @ block.log_prob(x.expand(len(z), 1), eta)[:, 0].exp()
@@ -55,6 +55,57 @@ def test_missing_cells_and_unseen_levels_do_not_count():
         found = calibrated(block, loadings, free, torch.from_numpy(codes), w)
         ours = shares(block, loadings, found, 2)
         assert ours[1] / ours.sum() == pytest.approx(20 / 320, rel=0.02)
+
+
+@torch.no_grad()
+def test_missing_booleans_do_not_count():
+    codes = np.repeat([0.0, 1.0, np.nan], [300, 20, 80])[:, None]
+    block = block_of("bernoulli", codes, 2)
+    free = Free(block.bias.clone(), block.dispersion.detach().clone())
+    loadings, w = torch.ones(1, 1, dtype=torch.float64), torch.ones(N, dtype=torch.float64)
+    found = calibrated(block, loadings, free, torch.from_numpy(codes), w)
+    assert shares(block, loadings, found, 2)[1] == pytest.approx(20 / 320, rel=0.02)
+
+
+@torch.no_grad()
+def test_every_column_of_levels_has_its_own_shares():
+    counts = [300, 80, 20], [40, 260, 100]
+    codes = np.stack([np.repeat([0.0, 1.0, 2.0], each) for each in counts], 1)
+    likelihood = LIKELIHOODS["categorical"]()
+    block = Block(likelihood, np.arange(2), likelihood.fit(codes, None, np.array([3, 3])))
+    free = Free(torch.zeros_like(block.bias), block.dispersion.detach().clone())
+    loadings = torch.zeros(block.width, 1, dtype=torch.float64)
+    w = torch.ones(N, dtype=torch.float64)
+    bias = calibrated(block, loadings, free, torch.from_numpy(codes), w).bias
+    for own, count in zip(bias.split(3), counts, strict=True):
+        torch.testing.assert_close(
+            own.softmax(0), torch.tensor(count, dtype=torch.float64) / N, rtol=1e-6, atol=0
+        )
+
+
+@pytest.mark.parametrize("kind", ["bernoulli", "categorical", "ordinal"])
+@torch.no_grad()
+def test_shares_are_those_by_weight(kind):
+    codes = np.repeat([0.0, 1.0], [300, 100])[:, None]
+    block = block_of(kind, codes, 2)
+    free = Free(block.bias.clone(), block.dispersion.detach().clone())
+    loadings = torch.ones(block.width, 1, dtype=torch.float64).cumsum(0)
+    w = torch.from_numpy(np.where(codes[:, 0] == 1, 3.0, 1.0))
+    found = calibrated(block, loadings, free, torch.from_numpy(codes), w)
+    ours = shares(block, loadings, found, 2)
+    assert ours[1] / ours.sum() == pytest.approx(0.5, rel=0.02)
+
+
+@pytest.mark.parametrize("kind", ["bernoulli", "categorical", "ordinal"])
+@torch.no_grad()
+def test_a_level_that_was_never_seen_may_be(kind):
+    codes = np.repeat([0.0, 1.0], [399, 1])[:, None]
+    block = block_of(kind, codes, 2)
+    free = Free(block.bias.clone(), block.dispersion.detach().clone())
+    loadings = torch.ones(block.width, 1, dtype=torch.float64).cumsum(0)
+    w = torch.from_numpy(np.where(codes[:, 0] == 1, 0.0, 1.0))
+    found = calibrated(block, loadings, free, torch.from_numpy(codes), w)
+    assert 1e-4 < shares(block, loadings, found, 2)[1] < 0.01
 
 
 def test_the_shares_of_booleans_and_levels_can_be_held():
