@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal as assert_polars_equal
 from scipy import sparse
@@ -403,6 +404,18 @@ def test_integers_are_rounded_and_kept_in_range():
     for dtype in dtypes:
         info = np.iinfo(dtype)
         np.testing.assert_array_equal(back[dtype], np.array([info.min, info.max, 2], dtype))
+
+
+def test_booleans_are_the_nearer_of_the_two():
+    schema = Schema.of(pd.DataFrame({"a": [True, False]}))
+    assert schema.decode(np.array([[0.3], [0.7]]))["a"].tolist() == [False, True]
+
+
+@pytest.mark.parametrize(("ordered", "kind"), [(True, "ordered"), (False, "category")])
+def test_dictionaries_of_arrow_may_be_ordered(ordered, kind):
+    levels = pa.DictionaryArray.from_arrays(pa.array([0, 1]), ["low", "high"], ordered=ordered)
+    (column,) = Schema.of(pa.table({"x": levels})).columns
+    assert column.kind == kind
 
 
 def test_values_are_no_view_of_the_table():
