@@ -24,6 +24,7 @@ NUMBERS = {
     "accounts": [f"({i % 40 + 1}.5)" for i in range(N)],
     "whole": [str(i % 70) for i in range(N)],
     "with blanks": [f" {i % 70} " for i in range(N)],
+    "one that is unknown": [str(i % 70) if i else "unknown" for i in range(N)],
     "points for thousands": [f"{1 + i % 70}.000,5" for i in range(N)],
 }
 DATES = {
@@ -58,6 +59,8 @@ PLAIN = {
     "bounds": [f"<={i % 30}K" for i in range(N)],
     "ordinals": [f"{i % 30}th" for i in range(N)],
     "words and numbers": ["none" if i % 3 == 0 else f"unit {i % 30}" for i in range(N)],
+    "one number among words": ["a place"[: 1 + i % 7] + 10 * chr(97 + i % 23) for i in range(N - 1)]
+    + ["7"],
     "many levels": [f"city {i % 120}" for i in range(N)],
     "addresses": [f"10.0.0.{i % 50}" for i in range(N)],
     "few rows": [f"user{i}x" if i < 45 else None for i in range(N)],
