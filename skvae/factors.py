@@ -72,7 +72,7 @@ class FactorModel:
 class Observations(NamedTuple):
     """Rows to be fitted; observed is None where nothing is missing, weight where all are equal."""
 
-    features: np.ndarray  # (n, D)
+    features: np.ndarray  # (n, D), finite also where they are missing
     observed: np.ndarray | None  # (n, c)
     weight: np.ndarray | None  # (n,)
 
@@ -153,7 +153,7 @@ class _Sums:
         observed = np.ones((n, len(self.parts))) if rows.observed is None else 1.0 * rows.observed
         weight = np.ones(n) if rows.weight is None else rows.weight
         there = observed[:, model.owner]
-        centred = np.where(there > 0, rows.features - model.center, 0.0)
+        centred = rows.features - model.center
         told = self._told(centred, there, observed)
         scaled = told[:, model.owner] * centred
         patterns, which = (told, np.arange(n)) if model.has_tails else _patterns(observed)

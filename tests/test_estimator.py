@@ -127,6 +127,12 @@ def test_whitened_start_is_whitened_pca(curve):
     )
 
 
+def test_codes_of_an_autoencoder_have_a_prior_that_is_fitted_to_them(curve):
+    vae = quick(objective="autoencoder").fit(curve)
+    assert vae.kept_ > 0
+    assert isinstance(vae.prior_, PRIORS["ex_post"])
+
+
 def test_latent_dim_auto_counts_the_directions():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 8)) + 0.1 * rng.normal(size=(200, 8))

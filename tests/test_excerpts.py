@@ -41,6 +41,12 @@ def test_what_is_cut_shows_both_ends():
     assert text.startswith("'begin")
     assert text.endswith("end'")
     assert "..." in text
+    assert len(text) == 60
+
+
+def test_a_long_name_shows_as_much_of_its_end_as_of_its_beginning():
+    assert label("a" * 60) == "a" * 60
+    assert label("a" * 50 + "b" * 50) == "a" * 28 + "..." + "b" * 28
 
 
 def test_of_many_values_the_first_are_shown():

@@ -1,5 +1,7 @@
 """The factor model of the observed cells, judged by closed forms and by brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -93,6 +95,14 @@ def test_the_likelihood_of_the_observed_cells_never_falls(monkeypatch, no_prior,
         after = log_prob(model, X).sum()
         assert after >= before - 1e-8
         before = after
+
+
+def test_a_step_tells_the_likelihood_that_it_begins_with():
+    X, weight = with_gaps(gaussian(N, D)), np.random.RandomState(1).uniform(0.5, 2, N)
+    model = replace(starting_from(D, Q), center=X[0], noise=np.linspace(0.1, 2, D))
+    found = factors._em_step(observations(X, weight), model, rule(D, False))[1]
+    cells = weight @ (~np.isnan(X)).sum(1)
+    assert_allclose(found, weight @ log_prob(model, X) / cells, rtol=1e-10)
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -11,8 +11,10 @@ from scipy.stats import multivariate_normal
 from skvae import linear as linear_module
 from skvae import mixed_model
 from skvae.filled import FilledModel
+from skvae.held_out import HeldOut, Kept
 from skvae.mixed import Cells, MixedVAE
 from skvae.objective import OBJECTIVES
+from skvae.priors import Mixture
 from tests.samples import curve, fitted, gaussian
 
 Q = 2
@@ -210,6 +212,19 @@ def test_nothing_observed_tells_nothing(trained):
     assert FilledModel.of(trained).log_prob(nothing) == pytest.approx(0.0, abs=0.02)
     deviation = FilledModel.of(trained).posterior(nothing)[1]
     assert_allclose(deviation, 1.0, rtol=1e-6)
+
+
+def test_the_prior_is_that_of_the_model(monkeypatch):
+    monkeypatch.setattr(HeldOut, "keep", lambda *given: Kept(1.0, 0.01))
+    model = fitted(bent(100), latent_dim=1, max_iter=1, prior=Mixture(n_components=2))
+    ours, theirs = FilledModel.of(model).vae(torch.float64), model.vae(torch.float64)
+    z = torch.linspace(-3, 3, 20, dtype=torch.float64)[:, None]
+    assert torch.equal(ours.log_prior(z), theirs.log_prior(z))
+    assert not torch.allclose(ours.log_prior(z), -0.5 * (z.square().sum(1) + np.log(2 * np.pi)))
+    drawn, expected = (
+        vae.sample_prior(9, torch.Generator().manual_seed(0)) for vae in (ours, theirs)
+    )
+    assert torch.equal(drawn, expected)
 
 
 def test_a_density_in_closed_form_needs_no_draws(untrained):

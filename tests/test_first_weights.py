@@ -133,6 +133,15 @@ def test_a_generator_that_is_given_is_the_one_drawn_from():
     assert torch.equal(found, torch.rand(4, generator=torch.Generator().manual_seed(7)))
 
 
+@pytest.mark.parametrize("name", ["rand", "randn"])
+def test_numbers_like_a_tensors_are_those_of_its_shape(name):
+    like, shaped = getattr(torch, f"{name}_like"), getattr(torch, name)
+    with DrawnFrom(torch.Generator().manual_seed(0)):
+        found = like(torch.empty(3, 4, dtype=torch.float64))
+    expected = shaped(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(found, expected)
+
+
 def test_an_error_of_the_architecture_leaves_everything_as_it_was():
     def broken(n_in, n_out):
         torch.rand(1)

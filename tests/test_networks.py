@@ -358,6 +358,7 @@ def test_bad_architectures_raise(case):
 
 NOT_LINEAR_AT_THE_END = {
     "sigmoid": lambda: nn.Sequential(nn.Linear(3, 2), nn.Sigmoid()),
+    "what cuts off one sign": lambda: nn.Sequential(nn.Linear(3, 2), nn.ReLU()),
     "a constant": lambda: nn.Sequential(nn.Linear(3, 2), nn.Hardtanh(0.5, 1.0)),
     "a sum with the input": lambda: Residual(nn.Linear(3, 3)),
     "batch norm": lambda: nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)),
