@@ -315,6 +315,20 @@ def test_every_restart_begins_with_networks_and_a_prior_of_its_own(X):
         assert not torch.equal(one[name], other[name])
 
 
+@pytest.mark.parametrize("n_components", [4, 5])
+def test_a_training_that_goes_on_has_its_prior_unless_another_is_asked_for(
+    X, monkeypatch, n_components
+):
+    monkeypatch.setattr(HeldOut, "keep", lambda *given: Kept(1.0, 0.01))
+    model = fitted(X, max_iter=1, prior=Mixture(n_components=4))
+    chosen = options(prior=Mixture(n_components=n_components))
+    rows = make_rows(Model, model.start, X, None, chosen)
+    vae = initial_vae(Model, model.start, rows, chosen, previous=model)
+    assert len(vae.prior.means) == n_components
+    if n_components == 4:
+        assert_array_equal(vae.prior.means.detach(), model.weights["prior.means"])
+
+
 def test_restarts_are_numbered(X, monkeypatch):
     numbers = []
 

@@ -380,6 +380,16 @@ def test_levels_of_numbers_are_filled_to_the_last_digit():
             assert filled["k"].tolist() == [7, big]
 
 
+@pytest.mark.parametrize(("dtype", "held"), [("Int8", [-128, 127]), ("UInt8", [0, 255])])
+def test_levels_beyond_the_range_of_integers_are_the_last_in_it(dtype, held):
+    schema = Schema.of(pd.DataFrame({"k": pd.Series([-300, 300, 7], dtype=object)}), coded={0})
+    X = pd.DataFrame({"k": pd.Series([7, None, None], dtype=dtype)})
+    values = schema.encode(pd.DataFrame({"k": pd.Series([7, -300, 300], dtype=object)}))[0]
+    filled = schema.fill(X, X.isna().to_numpy(), values)
+    assert filled["k"].tolist() == [7, *held]
+    assert filled["k"].dtype == dtype
+
+
 def test_intervals_are_added_to_others():
     cut = pd.cut(pd.Series([1.0, 5.0, 9.0]), [0, 4, 8, 12])
     schema = Schema.of(pd.DataFrame({"k": cut}))

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_flatten
 from skvae.annealing import Langevin, Metropolis
 from skvae.columns import Columns
 from skvae.fitting import fit_model
-from skvae.graphs import GRAPHS, PLAIN_CALLS, CudaGraph
+from skvae.graphs import GRAPHS, PLAIN_CALLS, Captured, CudaGraph
 from skvae.networks import MLP, Conv
 from skvae.objective import OBJECTIVES, Elbo, Mmd, TotalCorrelation
 from skvae.optimizers import OPTIMIZERS, AdamW
@@ -263,6 +263,26 @@ def test_tables_are_not_captured(monkeypatch):
         table = Columns.of(X, {}).table(X)
         fits.append(fit_model(table, None, options(max_iter=5))[1].bounds)
     assert_allclose(*fits, rtol=0, atol=0)
+
+
+def test_a_graph_is_made_once_libraries_have_what_they_keep(monkeypatch):
+    calls, made_after = [], []
+
+    class Counted:
+        def __init__(self, function, inputs, generator):
+            made_after.append(len(calls))
+            self.function = function
+
+        def __call__(self, *inputs):
+            return self.function(*inputs)
+
+    monkeypatch.setitem(GRAPHS, "cpu", Counted)
+    captured = Captured(torch.Generator())
+    for i in range(10):
+        captured(lambda x: calls.append(x) or (x,), (torch.tensor(i),), ())
+    assert calls == [*map(torch.tensor, range(10))]
+    assert len(made_after) == 1
+    assert made_after[0] >= 3  # as PyTorch asks
 
 
 def test_a_graph_is_made_anew_when_what_is_fixed_in_it_changes(monkeypatch):

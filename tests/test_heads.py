@@ -307,6 +307,16 @@ def test_shares_are_those_of_the_weighted_rows():
     assert_allclose(found, np.average(X[:, 2], weights=w), atol=5 * error + 1e-4)
 
 
+def test_of_many_rows_a_sample_says_what_heads_are(monkeypatch):
+    """In whatever order they come."""
+    monkeypatch.setattr(heads, "_HEAD_ROWS", 200)
+    X = rare_rows(0.5)
+    X = X[np.argsort(X[:, 2])]
+    start = fit_mixed(table(X, {2: "bernoulli"}), 2, None, np.random.RandomState(0))
+    found, _ = frequency(start, 2, 1)
+    assert_allclose(found, 0.5, atol=0.15)
+
+
 def test_posteriors_of_rare_levels_are_where_the_prior_reaches():
     """An indicator of one row in a hundred is ten standard deviations away; its code is not."""
     X = rare_rows(0.01)

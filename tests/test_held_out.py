@@ -115,6 +115,29 @@ def test_look_moves_noise_and_code_scale_only(better):
     assert all(map(torch.equal, vae.parameters(), parameters))
 
 
+@torch.no_grad()
+def test_look_gives_codes_over_the_training_the_moments_of_the_prior(better):
+    vae, _, judge = better
+    vae.center.fill_(3.0)
+    vae.spread.fill_(0.1)
+    judge.look(vae)
+    q = vae.encode(judge.seen)
+    torch.testing.assert_close(q.mean.mean(0), torch.zeros(1), rtol=0, atol=1e-4)
+    variance = q.mean.var(0, correction=0) + q.variance.mean(0)
+    torch.testing.assert_close(variance, torch.ones(1), rtol=1e-4, atol=0)
+
+
+def test_look_undoes_the_shrinkage_of_codes():
+    """Those of the linear start are the scores of PCA."""
+    _, vae, _, judge = set_up(gaussian(4000, 6), n_held_out=2000, latent_dim=2)
+    vae.code_scale.fill_(1.0)
+    shrunk = vae.codes(judge.rows)
+    judge.look(vae)
+    expected = judge.start.codes(judge.rows)
+    assert not torch.allclose(shrunk, expected, rtol=1e-3)
+    torch.testing.assert_close(vae.codes(judge.rows), expected, rtol=1e-3, atol=1e-3)
+
+
 def test_look_has_a_floor_for_the_noise():
     rng = np.random.RandomState(0)
     X = rng.standard_normal((200, 2)) @ rng.standard_normal((2, 5))
@@ -165,6 +188,14 @@ def test_keep_goes_back_part_of_the_way(better):
     assert 0 < kept.share < 1
     assert error_of_codes(vae, judge) < judge.start_error.mean().item()
     assert good < judge.start_error.mean().item()
+
+
+def test_where_nothing_is_kept_the_model_stays_as_it_was(better, monkeypatch):
+    vae, origin, judge = better
+    before = {name: value.clone() for name, value in vae.state_dict().items()}
+    monkeypatch.setattr("skvae.held_out.N_STANDARD_ERRORS", float("inf"))
+    assert judge.keep(vae, origin) == Kept(0.0, 1.0)
+    assert all(torch.equal(value, before[name]) for name, value in vae.state_dict().items())
 
 
 def test_keep_without_an_origin_is_all_or_nothing(better):
