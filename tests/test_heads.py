@@ -5,6 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from scipy import sparse
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
 from skvae import VAETransformer, heads
@@ -225,6 +226,33 @@ def test_features_of_missing_cells_are_zero(latent):
     X[:, 1] += 100
     X[3, 1] = np.nan
     assert features_of(table(X, {0: "bernoulli"}))[3, 1] == 0
+
+
+def test_factors_of_complete_counts_are_pca_of_their_features(latent):
+    rates = np.exp(0.3 * latent[:30] @ [[1, 0, 1, 1], [0, 1, 1, -1]])
+    X = np.random.RandomState(1).poisson(rates) * 1.0
+    features, factors = features_of(table(X, "poisson")), started(X, "poisson").factors
+    found = factors.loadings @ factors.loadings.T + np.diag(factors.noise)
+    assert_allclose(found, PCA(2).fit(features).get_covariance(), rtol=1e-6, atol=1e-9)
+
+
+def test_columns_are_flagged_where_cells_are_missing(latent):
+    X = table_of("bernoulli", latent)
+    X[3, 1] = X[:9, 4] = np.nan
+    assert started(X, {0: "bernoulli"}).masked.tolist() == [False, True, False, False, True]
+
+
+def test_levels_that_were_never_seen_are_missing(latent):
+    complete = table(table_of("categorical", latent), {0: "categorical"})
+    starts = []
+    for nothing in (-1.0, np.nan):
+        values = complete.values.copy()
+        values[:20, 0] = nothing
+        part = complete._replace(values=values)
+        starts.append(fit_mixed(part, 2, None, np.random.RandomState(0)))
+    assert starts[0].masked.tolist() == starts[1].masked.tolist() == [True] + 4 * [False]
+    assert_allclose(starts[0].factors.loadings, starts[1].factors.loadings)
+    assert_allclose(starts[0].loadings, starts[1].loadings, atol=1e-6)
 
 
 def test_a_level_that_tells_all_does_not_take_all_units():
