@@ -8,6 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 
 from skvae import VAETransformer
+from skvae.latent_dim import latent_dim_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -46,6 +47,17 @@ def test_a_share_heeds_weights(spread):
     some = quick(0.95, max_iter=0).fit(X[first]).latent_dim_
     assert quick(0.95, max_iter=0).fit(X, sample_weight=weight).latent_dim_ == some
     assert quick(0.95, max_iter=0).fit(X).latent_dim_ != some
+
+
+@pytest.mark.parametrize("choice", [0.95, "auto"])
+def test_rows_of_little_weight_have_little_say(spread, choice):
+    first = np.arange(400) < 200
+    noise = 100 * np.random.default_rng(1).normal(size=(200, 8))
+    X = np.concatenate([spread, noise])
+    weight = np.where(first, 1.0, 1e-9)
+    alone = latent_dim_of(choice, spread, None, 0)
+    assert latent_dim_of(choice, X, weight, 0) == alone
+    assert latent_dim_of(choice, X, None, 0) != alone
 
 
 def test_a_share_of_a_table_is_that_of_its_features():

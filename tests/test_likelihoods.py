@@ -796,3 +796,14 @@ def test_student_t_has_a_scale_where_most_cells_are_alike():
     values[:20, 0] = np.random.RandomState(0).standard_normal(20)
     values[0] = 1e9
     assert 0.1 < StudentT().fit(values)["scale"][0] < 10
+
+
+def test_samples_of_negative_binomial_counts_vary_as_they_should():
+    likelihood = LIKELIHOODS["negative_binomial"](size_factor=False)
+    values = np.random.RandomState(0).poisson(5.0, size=(50, 1)) * 1.0
+    block = Block(likelihood, np.arange(1), likelihood.fit(values))
+    theta, mean = block.dispersion.exp().item(), 5.0
+    eta = torch.full((40_000, 1), np.log(mean), dtype=torch.float64)
+    drawn = likelihood.sample(block, eta, torch.Generator().manual_seed(0)).numpy()
+    assert drawn.mean() == pytest.approx(mean, rel=0.03)
+    assert drawn.var() == pytest.approx(mean + mean**2 / theta, rel=0.06)

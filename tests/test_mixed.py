@@ -427,3 +427,26 @@ def test_spoilt_cells_keep_what_they_were():
         assert away.std().item() == pytest.approx(0.5, rel=0.3)
     terms = Denoising()(vae, rows, torch.Generator().manual_seed(0))
     assert terms.elbo < Elbo()(vae, rows, torch.Generator().manual_seed(0)).elbo
+
+
+def test_probabilities_are_drawn_as_often_as_they_say():
+    n = 20_000
+    values = torch.tensor([[0.2, 0.9, 0.7]], dtype=torch.float64).repeat(n, 1)
+    values[0, 1] = torch.nan
+    are_probabilities = torch.tensor([True, True, False])
+    drawn = Cells(values, None, probabilities=are_probabilities).drawn(
+        torch.Generator().manual_seed(0)
+    )
+    share = drawn.values[1:].mean(0)
+    assert_allclose(share[:2], [0.2, 0.9], atol=0.015)  # five standard deviations
+    assert set(drawn.values[1:, :2].unique().tolist()) == {0.0, 1.0}
+    assert (drawn.values[:, 2] == 0.7).all()
+    assert drawn.values[0, 1].isnan()
+    assert drawn.probabilities is None
+
+
+def test_some_of_the_rows_keep_their_weights():
+    cells = Cells(torch.arange(12.0).view(6, 2), torch.arange(6.0))
+    taken = cells.take(torch.tensor([4, 1]))
+    assert taken.weight.tolist() == [4.0, 1.0]
+    assert taken.values.tolist() == [[8.0, 9.0], [2.0, 3.0]]
