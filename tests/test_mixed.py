@@ -20,7 +20,7 @@ from skvae.mixed_model import MixedModel
 from skvae.objective import OBJECTIVES, Denoising, Elbo, Iwae
 from skvae.priors import Mixture, Vamp
 from skvae.units import Units
-from skvae.vae import Posterior
+from skvae.vae import Posterior, bend
 from tests.samples import SMALL, gaussian, options
 
 N, Q = 120, 2
@@ -320,6 +320,32 @@ def test_the_encoder_sees_which_cells_are_there_only_where_some_were_missing():
     n_features = len(complete.factors.owner)
     assert branch_sizes(complete) == [(n_features, 2 * Q), (Q, len(complete.bias))]
     assert branch_sizes(holed)[0] == (n_features + len(NAMES), 2 * Q)
+
+
+def test_a_missing_cell_is_seen_as_the_other_cells_have_it_and_flagged():
+    """Rows with one hidden cell, against what the factor model says of it."""
+    X = rows_of("gaussian_diag", share=0.2)
+    vae = with_branches(started(X, "gaussian_diag")).requires_grad_(False)
+    rows = cells(X, "gaussian_diag")
+    hidden = rows.values.isnan()
+    seen = []
+    vae.encoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    vae.encode(rows)
+    flags = seen[0][:, -len(vae.mask_inputs) :]
+    torch.testing.assert_close(flags, (~hidden[:, vae.mask_inputs]).to(flags))
+    linear = MixedVAE(started(X, "gaussian_diag")).requires_grad_(False)
+    expected = linear.encode(rows).mean @ linear.factor_loadings.T
+    shown = seen[0][:, : expected.shape[1]]
+    expected = bend(expected, 6.0).to(shown)
+    torch.testing.assert_close(shown[hidden], expected[hidden], rtol=1e-4, atol=1e-4)
+    assert (shown[~hidden] - expected[~hidden]).abs().max() > 0.1
+
+
+def test_nats_of_units_are_those_of_the_posteriors():
+    X = gaussian(2000, 5)
+    start = started(X, "gaussian")
+    nats = MixedVAE(start).encode(cells(X, "gaussian")).kl().mean(0)
+    assert_allclose(nats.numpy(force=True), start.unit_kl, rtol=0.01)
 
 
 def test_wide_tables_are_seen_by_their_principal_directions(monkeypatch):
