@@ -1,5 +1,6 @@
 """What can be asked of a model of a table; Gaussian linear models have every answer exactly."""
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -238,8 +239,19 @@ def test_draws_given_a_level_are_those_of_the_joint_that_have_it(name, request, 
 def test_a_condition_far_from_everything_has_no_support(untrained, few_draws):
     row = np.full(7, np.nan)
     row[3], row[0] = 1e6, 0.0
-    with pytest.raises(ValueError, match="no support"):
+    with pytest.raises(ValueError, match=r"given 3=1e\+06 has no support: this model's rows have"):
         untrained.sample_given(row, range(7), few_draws // 100, np.random.RandomState(0))
+
+
+def test_draws_come_from_the_start_as_often_as_its_weight_says(trained):
+    """The start alone has numbers below zero in a column of squares."""
+    below = {}
+    for weight in (0.0, 0.5, 1.0):
+        model = dataclasses.replace(trained, start_weight=weight)
+        drawn = model.sample(4000, np.random.RandomState(0))
+        below[weight] = (drawn[:, 6] < -0.5).mean()
+    assert below[1.0] > below[0.0] + 0.1
+    assert below[0.5] == pytest.approx((below[0.0] + below[1.0]) / 2, abs=0.03)
 
 
 # The same answer for a row, whatever is beside it

@@ -237,6 +237,16 @@ def test_codes_are_ordered_by_what_they_explain(model):
     assert ratio.sum() <= 1 + 1e-9
 
 
+def test_codes_come_in_the_order_that_is_told(model, X):
+    if model.latent_dim < 2:
+        pytest.skip("one code has one order")
+    use = dataclasses.replace(model.use, order=model.order[::-1].copy())
+    flipped = dataclasses.replace(model, use=use)
+    codes = model.codes(X, False)
+    assert_allclose(flipped.codes(X, False), codes[:, ::-1])
+    assert_allclose(flipped.reconstruct(codes[:, ::-1], False), model.reconstruct(codes, False))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_what_is_returned_has_the_dtype_of_the_rows(model, X, dtype):
     X = X.astype(dtype)
