@@ -257,6 +257,27 @@ def test_a_batch_only_hides_observed_cells_and_keeps_what_they_were():
     assert min(shares) < 0.1
 
 
+def test_rows_that_are_decoded_from_points_explain_what_was_hidden():
+    """A row's hidden cells count in the loss where a point decodes it, and nowhere in the bound."""
+    X = rows_of("gaussian")
+    vae, rows = with_branches(started(X, "gaussian"), seed=1), cells(X, "gaussian").values
+    hidden = rows.clone()
+    hidden[:, 0] = torch.nan
+
+    def terms(others):
+        """Where what is hidden is something else in some of the rows."""
+        targets = rows.clone()
+        targets[others, 0] += 1.0
+        batch = Cells(hidden, None, targets)
+        return Elbo(point_share=0.5)(vae, batch, torch.Generator().manual_seed(0))
+
+    half = N // 2
+    as_it_was, first, last = (terms(slice(*ends)) for ends in ((0, 0), (0, half), (half, N)))
+    assert abs(first.loss - as_it_was.loss) > 1e-3
+    torch.testing.assert_close(last.loss, as_it_was.loss)
+    assert first.elbo == last.elbo == as_it_was.elbo
+
+
 def test_the_more_is_missing_the_more_batches_hide_cells():
     shares = []
     for share in (0.0, 0.04, 0.9):

@@ -15,6 +15,7 @@ from skvae import VAETransformer, linear, training
 from skvae import model as model_module
 from skvae.linear import fit_linear
 from skvae.model import N_DRAWS, Model, Stream
+from skvae.priors import Mixture
 from tests.samples import SMALL, curve, fitted, gaussian, projected
 
 MODELS = {
@@ -143,6 +144,45 @@ def test_samples_of_the_start_have_its_covariance():
     covariance = PCA(2, svd_solver="full").fit(X).get_covariance()
     assert_allclose(drawn.mean(0), X.mean(0), atol=0.05)
     assert_allclose(np.cov(drawn.T), covariance, atol=0.02 * np.trace(covariance))
+
+
+def test_draws_from_the_start_alone_are_those_of_the_linear_model(bent):
+    X, model = bent
+    ours, theirs = (
+        dataclasses.replace(each, start_weight=1.0).sample(
+            50, np.random.RandomState(0), np.dtype(np.float64)
+        )
+        for each in (model, fitted(X, max_iter=0))
+    )
+    assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_draws_come_from_the_prior_that_is_told(bent):
+    """A mixture of one narrow normal, far from the origin."""
+    _, model = bent
+    weights = {
+        "prior.logits": np.zeros(1),
+        "prior.means": np.full((1, 1), 4.0),
+        "prior.factors": np.full((1, 1, 1), np.log(100.0)),
+    }
+    learned = dataclasses.replace(
+        model, prior=Mixture(n_components=1), weights=model.weights | weights, start_weight=0.0
+    )
+    codes = learned.prior_codes(400, np.random.RandomState(0), True)
+    unit = learned.prior_codes(400, np.random.RandomState(0), False) / codes
+    assert_allclose(unit, unit[0, 0])
+    z = codes * learned.use.deviation
+    assert z.mean() == pytest.approx(4.0, abs=0.005)
+    assert z.std() == pytest.approx(0.01, rel=0.2)
+    drawn = learned.sample(2000, np.random.RandomState(0), np.dtype(np.float64))
+    middle = learned.decode(np.full((1, 1), 4.0))[0]
+    assert_allclose(drawn.mean(0), middle, atol=0.1)
+
+
+def test_noise_is_told_in_the_units_of_the_rows():
+    X = 100 * gaussian(300, 4)
+    model = fitted(X, latent_dim=2, max_iter=0)
+    assert model.noise_variances == pytest.approx(PCA(2).fit(X).noise_variance_)
 
 
 def test_samples_have_the_variance_of_the_rows(model, X):
@@ -362,6 +402,9 @@ def test_codes_that_say_nothing_are_told(bent):
     assert fitted(X, max_iter=0).collapsed.tolist() == []
     silent = dataclasses.replace(model, use=model.use._replace(kl=np.zeros(1)))
     assert silent.collapsed.tolist() == [0]
+    assert model.n_used_by_start == 1
+    one_too_many = dataclasses.replace(model, use=model.use._replace(kl=np.array([1.0, 0.0])))
+    assert one_too_many.collapsed.tolist() == []
 
 
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])

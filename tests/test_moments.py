@@ -1,5 +1,6 @@
 """Moments of batches merged, judged by those of all their rows together."""
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -146,6 +147,18 @@ def test_they_go_on_from_a_start():
     before = Moments.of_start(start)
     assert_same_start(start_of(before, 3), start)
     assert_same_start(start_of(before.merged(X[200:], None, 6), 3), fit_linear(X, 3))
+
+
+def test_a_start_of_few_directions_tells_what_its_others_hold():
+    X = 7 * gaussian(300, 9)
+    start = dataclasses.replace(
+        few := fit_linear(X, 2), components=few.components[:3], variances=few.variances[:3]
+    )
+    found = Moments.of_start(start)
+    within = np.square(found.root).sum()
+    assert found.lost > 1e-3 * within
+    assert_allclose((within + found.lost) * 4.0**found.exponent, X.var(0).sum(), rtol=1e-9)
+    assert_allclose(found.spectrum(3).scale, start.scale, rtol=1e-9)
 
 
 def test_they_are_arrays_of_a_bounded_size():

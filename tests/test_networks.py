@@ -20,6 +20,7 @@ from skvae.networks import (
     Dropout,
     Linear,
     Residual,
+    auto_sizes,
     draw_with,
 )
 
@@ -249,6 +250,44 @@ def test_further_columns_go_past_the_convolutions():
     expected = x[:, 36:] @ encoder.dense[-1].weight[:, -36:].T
     torch.testing.assert_close(change, expected)
     assert decoder(rows(5, 3)).shape == (5, 36)
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "conv"])
+def test_a_row_that_comes_alone_is_normalised_as_the_rows_before(architecture):
+    body = MLP(hidden_layer_sizes=(8,)) if architecture == "mlp" else Conv(channels=(4,))
+    (module,) = build(body.set_params(normalization="batch"), [(4, 2)], seed=0)
+    trained(module, 4)
+    x = rows(1, 4)
+    expected, before = module(x), copy.deepcopy(module.state_dict())
+    torch.testing.assert_close(module.train()(x), expected)
+    torch.testing.assert_close(dict(module.state_dict()), dict(before))
+    assert all(part.training for part in module.modules())
+
+
+def test_sizes_that_are_left_open_are_settled():
+    assert MLP(dropout=0.2).with_auto_sizes((7,)).get_params() == (
+        MLP(hidden_layer_sizes=(7,), dropout=0.2).get_params()
+    )
+    chosen = MLP(hidden_layer_sizes=(3, 4))
+    assert chosen.with_auto_sizes((7,)) is chosen
+
+
+# Rows, columns, scores and codes, and the hidden layers.
+AUTO = {
+    "few cells": ((399, 10, 10, 2), (64, 64)),
+    "cells enough": ((400, 10, 10, 2), (256, 256)),
+    "rows not quite many": ((3999, 10, 10, 31), (256, 256)),
+    "many rows": ((4000, 10, 10, 31), (256, 256, 256)),
+    "many rows and codes": ((4000, 100, 100, 32), (256, 256)),
+    "many scores": ((4000, 200, 128, 31), (256, 256, 512)),
+    "many scores and codes": ((4000, 200, 128, 32), (512, 512)),
+}
+
+
+@pytest.mark.parametrize("case", AUTO)
+def test_hidden_layers_go_by_the_matrix_and_the_codes(case):
+    matrix, sizes = AUTO[case]
+    assert auto_sizes(*matrix) == sizes
 
 
 def test_dropout_keeps_a_share_and_the_mean():
