@@ -10,14 +10,16 @@ from sklearn.decomposition import IncrementalPCA
 
 from skvae import VAETransformer, training
 from skvae.annealing import Langevin
-from skvae.fitting import fit_model
+from skvae.columns import Columns
+from skvae.fitting import arrays, fit_model, fresh_generator
 from skvae.linear import fit_linear
+from skvae.model import Model
 from skvae.networks import MLP
-from skvae.online import Online, check_online, fit_online
-from skvae.optimizers import AdamW
+from skvae.online import Networks, Online, _resume, check_online, fit_online
+from skvae.optimizers import Adam, AdamW
 from skvae.priors import ExPost, Vamp
 from skvae.schedules import Constant, LinearWarmUp
-from tests.samples import SMALL, curve, fitted, gaussian, options
+from tests.samples import N_ROWS, SMALL, Setting, curve, fitted, gaussian, options, projected
 
 
 @pytest.fixture(scope="module", name="X")
@@ -188,6 +190,95 @@ def test_what_is_kept_is_bounded(learnt):
     assert len(more.sample.values) == 4096
     assert more.sample.n_rows == more.n_rows == 9000
     assert online.moments.root.shape == (5, 5)
+
+
+def test_every_batch_has_noise_of_its_own(X, monkeypatch):
+    begun = []
+
+    def noted(chosen, n_rows):
+        begun.append(n_rows)
+        return fresh_generator(chosen, n_rows)
+
+    monkeypatch.setattr("skvae.online.fresh_generator", noted)
+    streamed(X, [200], options())
+    assert begun == [200, 400]
+
+
+# Going on where training stood
+
+
+@pytest.fixture(scope="module")
+def stood():
+    """Networks after a few steps, and the start whose scores they see."""
+    setting = Setting(max_iter=3)
+    setting.train()
+    learner, start = setting.learner, fit_linear(curve(N_ROWS + 100, 5), 1)
+    networks = Networks.of(learner, start)
+    averaged = {name: np.float32(1.25) * w for name, w in networks.averaged.items()}
+    return replace(networks, averaged=averaged), start
+
+
+def resumed(networks, start, **changes):
+    learner = Setting(seed=1, **changes).learner
+    assert _resume(learner, networks, Model, start)
+    return learner
+
+
+def test_networks_go_on_with_all_that_they_were(stood):
+    networks, start = stood
+    learner = resumed(networks, start)
+    for vae, state in ((learner.vae, networks.weights), (learner.averaged, networks.averaged)):
+        for name, array in arrays(vae).items():
+            assert_array_equal(array, state[name])
+    for moment, array in zip(learner.weights.moments, networks.moments, strict=True):
+        assert_array_equal(moment.numpy(), array)
+        assert array.any()
+    assert learner.step == networks.step > 0
+    assert {part.step.item() for part in learner.weights.parts} == {networks.step}
+
+
+def test_another_optimiser_begins_with_a_memory_of_its_own(stood):
+    networks, start = stood
+    learner = resumed(networks, start, optimizer=Adam())
+    assert [m.shape for m in learner.weights.moments] == [m.shape for m in networks.moments]
+    assert not any(moment.any() for moment in learner.weights.moments)
+    assert learner.step == 0
+    assert_array_equal(learner.vae.state_dict()["encoder_path"], networks.weights["encoder_path"])
+
+
+def test_networks_go_on_in_the_coordinates_of_another_start(stood):
+    networks, start = stood
+    k = start.n_directions
+    scores = np.random.default_rng(0).normal(size=(300, k)) * (1.0 + np.arange(k)) + 5.0
+    X = start.restore(scores)  # nothing outside of the directions
+    other = fit_linear(X, 1)
+    assert other.n_directions == k
+    learner, same = resumed(networks, other), resumed(networks, start)
+    for averaged in (False, True):
+        rebuilt = []
+        for each, coordinates in ((learner, other), (same, start)):
+            vae = (each.averaged if averaged else each.vae).eval().double()
+            vae.bend.fill_(1e9)  # which bends differ between directions
+            rows = projected(coordinates, X)
+            rebuilt.append(coordinates.restore(vae.decode(vae.codes(rows)).numpy(force=True)))
+        assert_allclose(*rebuilt, atol=1e-4)
+
+
+def test_the_start_of_a_table_stays_unless_another_is_clearly_likelier():
+    X = gaussian(200, 4)
+
+    def table(X):
+        return Columns.of(X, "gaussian_diag").table(X)
+
+    chosen = options(max_iter=0)
+    model, _, online = fit_online(table(X), None, chosen, None)
+    as_before, _, after = fit_online(table(X), None, chosen, (model, online))
+    assert as_before.start is model.start
+    assert (online.n_started, after.n_started) == (200, 400)
+    wider, _, _ = fit_online(table(5.0 * X), None, chosen, (model, online))
+    assert wider.start is not model.start
+    everything = np.concatenate([X, 5.0 * X])
+    assert wider.log_prob(everything).mean() > model.log_prob(everything).mean() + 0.04
 
 
 # Streams, judged by IncrementalPCA
