@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from skvae import MLP, VAETransformer
@@ -68,6 +69,30 @@ def test_numbers_of_any_kind_are_numbers(cells):
     observed = ~pd.isna(X)
     assert all(a is b for a, b in zip(filled[observed], X[observed], strict=True))
     assert np.isfinite(filled.astype(float)).all()
+
+
+@pytest.mark.parametrize("missing", [None, pd.NA, Decimal("NaN"), np.float32("nan")])
+def test_missing_cells_among_objects_are_missing_whatever_they_are(missing):
+    vae = quick().fit(numbers(np.nan))
+    codes = vae.transform(numbers(np.nan))
+    assert_array_equal(vae.transform(numbers(missing)), codes)
+    assert_array_equal(quick().fit(numbers(missing)).transform(numbers(np.nan)), codes)
+
+
+AMONG_NUMBERS = {
+    "text": ("a", "column 'n' has the text 'a'.*encode it"),
+    "date": (pd.Timestamp("2024-01-01"), "column 'n' has the date .*turn it into numbers"),
+    "large number": (10**400, "column 'n' has the number 1000.*divide the column"),
+}
+
+
+@pytest.mark.parametrize("case", AMONG_NUMBERS)
+def test_cells_of_frames_of_numbers_that_are_no_float(case):
+    value, message = AMONG_NUMBERS[case]
+    X = pd.DataFrame({"n": np.arange(float(N)), "m": np.arange(float(N)) ** 2})
+    vae = quick().fit(X)
+    with pytest.raises(ValueError, match=message):
+        vae.transform(X.assign(n=pd.Series([value, *X["n"][1:]], dtype=object)))
 
 
 COLUMNS = {
