@@ -1,9 +1,11 @@
 """Weights of cells under Student's t: scipy's maximum and limits judge."""
 
+import pytest
 import torch
 from numpy.testing import assert_allclose
 from scipy import optimize, stats
 
+from skvae import tails
 from skvae.tails import precision, tail_weights
 from tests.samples import noise_of
 
@@ -36,6 +38,15 @@ def test_normal_noise_weighs_1_and_what_is_missing_0():
     assert (weights[:, 5] == 1).all()
     assert (weights[:, [1, 4]] == 0).all()
     assert (weights[:, 0] > 0).all()
+
+
+def test_the_first_weights_are_those_of_rows_of_which_nothing_is_known(monkeypatch):
+    monkeypatch.setattr(tails, "_ROUNDS", 1)
+    x = rows()
+    weights = tail_weights(x, everything(x), LOADINGS, NOISE, DF, TAILED)
+    variance = NOISE + LOADINGS.square().sum(1)
+    expected = (DF + 1.0) / (DF + x.square() / variance)
+    torch.testing.assert_close(weights[:, :4], expected[:, :4])
 
 
 def test_means_are_at_the_top_of_the_posterior():
@@ -72,7 +83,9 @@ def test_a_row_has_its_weights_whatever_is_beside_it():
     assert_allclose(alone[0], whole[0], rtol=1e-9)
 
 
-def test_a_precision_is_the_prior_and_what_each_feature_adds():
+@pytest.mark.parametrize("n_cells", [1, 2 * Q**2, 10**6])
+def test_a_precision_is_the_prior_and_what_each_feature_adds(n_cells, monkeypatch):
+    monkeypatch.setattr(tails, "_PART_CELLS", n_cells)
     weights = noise_of(3, D).square()
     expected = torch.eye(Q, dtype=torch.float64) + torch.einsum(
         "nd,di,dj->nij", weights / NOISE, LOADINGS, LOADINGS

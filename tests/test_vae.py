@@ -114,6 +114,47 @@ def test_far_rows_see_the_linear_path(start, vae, X):
     assert (branch_alone(1e9 * x)[:, 3:].abs() <= 4).all()
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_branch_changes_variances_by_no_more_than_a_factor(start, vae, X, sign):
+    rows = projected(start, X)
+    with torch.no_grad():
+        vae.encoder[-1].bias[3:] = sign * 1e6
+        change = vae.encode(rows).log_variance - vae.log_variance
+    torch.testing.assert_close(change, torch.full_like(change, sign * 4.0))
+
+
+def test_noise_follows_the_squared_error_of_a_cell(start, vae, X):
+    rows = projected(start, X)
+    mean = vae.decode(vae.codes(rows)).detach()
+    before = vae.noise_variance.clone()
+    error = vae.squared_error(rows, mean).mean() / X.shape[1]
+    vae.follow_noise(vae.log_likelihood(rows, mean).mean(), 0.25)
+    torch.testing.assert_close(vae.noise_variance, 0.75 * before + 0.25 * error)
+    vae.follow_noise(vae.log_likelihood(rows, mean).mean(), 1.0)
+    torch.testing.assert_close(vae.noise_variance, error)
+
+
+def test_columns_that_are_hidden_are_at_their_mean(start, vae, X):
+    vae.know_columns(start)
+    rows = projected(start, X)
+    few, all_of_them = (
+        vae.corrupt(rows, 0.0, share, torch.Generator().manual_seed(0)) for share in (1e-12, 1.0)
+    )
+    torch.testing.assert_close(few.scores, rows.scores)
+    assert not all_of_them.scores.any()
+    restored = start.restore(all_of_them.scores.numpy())
+    assert_allclose(restored, np.tile(X.mean(0), (len(X), 1)))
+
+
+def test_the_linear_path_is_slow_and_branches_alone_decay(vae):
+    (linear, share, decays), (_, *of_prior), (branches, *of_branches) = vae.rates
+    assert [tuple(p.shape) for p in linear] == [vae.encoder_path.shape, vae.decoder_path.shape]
+    assert (share, decays) == (0.1, False)
+    assert (of_prior, of_branches) == ([1.0, False], [1.0, True])
+    n = sum(p.numel() for p in vae.parameters())
+    assert sum(p.numel() for p in (*linear, *branches)) == n
+
+
 def test_gradients_are_finite_far_from_the_data(start, vae, X):
     x, residual, _ = projected(start, X)
     q = vae.encode(Rows(1e6 * x, residual))
