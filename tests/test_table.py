@@ -163,6 +163,29 @@ def test_polars_comes_back_as_it_was(case):
     assert back.schema == X.schema
 
 
+LOW_AND_HIGH = pa.array([1, None, 0], pa.int8()), pa.array(["low", "high"])
+ARROW = {
+    "double": pa.array([1.5, None, -2.0]),
+    "float": pa.array([0.1, None, 3.0], pa.float32()),
+    "int16": pa.array([1, None, -3], pa.int16()),
+    "largest uint64": pa.array([0, 1, 2**64 - 1], pa.uint64()),
+    "bool": pa.array([True, None, False]),
+    "string": pa.array([*CITIES[:2], None]),
+    "dictionary": pa.DictionaryArray.from_arrays(*LOW_AND_HIGH),
+    "ordered dictionary": pa.DictionaryArray.from_arrays(*LOW_AND_HIGH, ordered=True),
+}
+
+
+@pytest.mark.parametrize("case", ARROW)
+def test_arrow_comes_back_as_it_was(case):
+    X = pa.table({"x": ARROW[case], "n": [1.0, 2.0, 3.0]})
+    schema = pickle.loads(pickle.dumps(Schema.of(X)))
+    assert schema == Schema.of(X)
+    back = schema.decode(schema.encode(X)[0])
+    assert back.schema == X.schema
+    assert back.equals(X)
+
+
 def test_objects_of_polars_come_back_as_they_were():
     X = pl.DataFrame({"x": pl.Series([1, "a", None], dtype=pl.Object)})
     back = Schema.of(X).decode(encoded(X))
@@ -367,6 +390,17 @@ def test_names_must_be_those_of_fit(make, columns, message):
         schema.encode(make({name: [1, 2] for name in columns}))
 
 
+def test_few_of_the_strange_names_are_listed():
+    schema = Schema.of(pd.DataFrame(np.eye(9), columns=list("abcdefghi")))
+    with pytest.raises(ValueError, match="unseen at fit time") as caught:
+        schema.encode(pd.DataFrame(np.eye(9), columns=list("rstuvwxyz")))
+    lines = str(caught.value).splitlines()
+    assert [line[2:] for line in lines if line.startswith("- ")] == [
+        *("r", "s", "t", "u", "v", "..."),
+        *("a", "b", "c", "d", "e", "..."),
+    ]
+
+
 def test_an_array_for_a_frame():
     numeric = Schema.of(pd.DataFrame({"a": [1, 2], "b": [True, False]}))
     np.testing.assert_array_equal(numeric.encode([[1, 0]])[0], [[1, 0]])
@@ -466,7 +500,8 @@ def test_other_containers():
         .isna()
         .all(axis=None)
     )
-    assert pd.isna(schema.decode(np.where(hidden, np.nan, values), container="numpy")).all()
+    nothing = schema.decode(np.where(hidden, np.nan, values), container="numpy")
+    assert all(isinstance(cell, float) and np.isnan(cell) for cell in nothing.flat)
 
 
 def test_frames_of_an_array():
@@ -474,3 +509,12 @@ def test_frames_of_an_array():
     assert schema.decode(np.eye(2), container="polars").columns == ["0", "1"]
     back = schema.decode(np.eye(2), container="pandas", index=[5, 6])
     pd.testing.assert_frame_equal(back, pd.DataFrame(np.eye(2), index=[5, 6]))
+
+
+def test_matrices_are_framed_with_the_names_of_fit():
+    names = pd.Index([5, "b"], name="columns")
+    schema = Schema.of(pd.DataFrame(np.eye(2), columns=names))
+    framed = schema.framed(np.ones((3, 2)), "pandas")
+    pd.testing.assert_frame_equal(framed, pd.DataFrame(np.ones((3, 2)), columns=names))
+    assert schema.framed(np.ones((3, 2)), "polars").columns == ["5", "b"]
+    assert Schema.of(np.eye(2)).framed(np.eye(2), "pandas").columns.tolist() == [0, 1]

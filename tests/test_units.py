@@ -9,7 +9,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae import MLP, VAETransformer
-from skvae.likelihoods import GaussianDiag, moments, resolution, varies
+from skvae.likelihoods import Gaussian, GaussianDiag, LogNormal, moments, resolution, varies
+from skvae.units import Units
 from tests.samples import factors
 
 N = 160
@@ -395,3 +396,23 @@ def test_cells_and_back():
     cells = likelihood.standardised(constants, values)
     assert_allclose(cells, [[-1, -(0.5**0.5)], [0, np.nan], [1, 0.5**0.5]])
     assert_array_equal(likelihood.restored(constants, cells), values)
+
+
+def test_batches_of_cells_change_nothing(monkeypatch):
+    values = np.exp(numbers(20))
+    likelihoods = [(LogNormal(), np.array([0, 2])), (GaussianDiag(), np.array([1, 3]))]
+    units = Units.of(values, likelihoods, np.zeros(4, int), None)
+    cells, gain = units.cells(values), units.log_jacobian(values)
+    slices = lambda n, _: (slice(i, min(i + 7, n)) for i in range(0, n, 7))  # noqa: E731
+    monkeypatch.setattr("skvae.units.batches", slices)
+    assert_array_equal(units.cells(values), cells)
+    assert_array_equal(units.log_jacobian(values), gain)
+    assert_allclose(units.values(cells), values)
+
+
+def test_the_scale_of_all_columns_counts_those_that_never_vary():
+    """As PCA's: the root of the mean variance of all of them."""
+    values = np.column_stack([numbers(), np.ones((N, 4))])
+    units = Units.of(values, [(Gaussian(), np.arange(8))], np.zeros(8, int), None)
+    assert units.scale == pytest.approx(np.sqrt(values.var(0, ddof=1).mean()))
+    assert units.scale < 0.8 * np.sqrt(values[:, :4].var(0).mean())
