@@ -59,7 +59,7 @@ class Coded:
             column, missing = self.frame[name].copy(), self.missing[:, n]
             if missing.any():
                 column[missing] = self._decode(n, matrix[missing, n])
-            columns[name] = column
+            columns[name] = column.astype(self.frame[name].dtype)
         return pd.DataFrame(columns)
 
     def _decode(self, n, values):

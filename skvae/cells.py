@@ -234,10 +234,16 @@ def as_pandas(series: nw.Series) -> Any:
 
 def _factorize(series: nw.Series, where: str) -> tuple[np.ndarray, list]:
     """Return the position of every cell among the different values, or -1, and these."""
+    cells = as_pandas(series)
     try:
-        positions, found = as_pandas(series).factorize()
+        if cells.dtype == object:  # among which older pandas guesses what is missing, or a float
+            there, positions = ~_absent(series, where), np.full(len(cells), -1)
+            positions[there], found = library("pandas").factorize(cells.to_numpy()[there])
+        else:
+            positions, found = cells.factorize()
     except TypeError:  # not hashable
-        for cell in as_pandas(series)[~_absent(series, where)]:
+        refuse_numbers(cells, where)
+        for cell in cells[~_absent(series, where)]:
             refuse_object(cell, where)
         raise
     return positions, [_scalar(value) for value in found.tolist()]

@@ -55,12 +55,14 @@ def library(name: str) -> Any:
 def refuse_foreign(X) -> None:
     """Raise a ValueError where X is no table at hand, or has a name twice."""
     _refuse_duplicates(X)
-    known = nw.from_native(X, pass_through=True)
+    known = nw.from_native(X, allow_series=True, pass_through=True)
     is_dask = hasattr(X, "__dask_graph__") and not hasattr(X, "chunks")  # which arrays have
     if is_dask or isinstance(known, nw.LazyFrame):
         made_by = "dask" if is_dask else str(known.implementation)
         call = _CALLS.get(made_by, "X.collect()")
         raise ValueError(f"X is a lazy frame; pass what it gives: {call}.")
+    if isinstance(known, nw.Series):
+        _refuse_one_column(X)
     if not isinstance(known, nw.DataFrame):
         _refuse_pieces(X)
 
@@ -72,7 +74,7 @@ def _refuse_pieces(X) -> None:
         is_batch = type(X).__name__ == "RecordBatch"
         call = "pyarrow.Table.from_batches([X])" if is_batch else "pyarrow.table(X)"
         raise ValueError(f"X is a {type(X).__name__}; pass a table of it: {call}.")
-    if hasattr(X, "to_frame"):
+    if hasattr(X, "to_frame"):  # pandas' index
         _refuse_one_column(X)
     if isinstance(X, (str, bytes)):
         raise ValueError(f"X is the text {excerpt(X)}; pass a table, such as pandas.read_csv(X).")

@@ -4,6 +4,7 @@ import copy
 import warnings
 
 import numpy as np
+import sklearn
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
@@ -19,6 +20,7 @@ from skvae.schedules import Constant
 from skvae.training import Budget, Plan, Recipe, train
 from skvae.vae import Rows
 
+HTML_HAS_PARAMETERS = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 7)
 SMALL = MLP(hidden_layer_sizes=(32, 32))
 RECIPE = Recipe(Elbo(), AdamW(), Constant())
 N_ROWS, N_SCORES = 300, 5  # of a training

@@ -4,6 +4,7 @@ Numbers after "checklist" count the lines of the project's checklist of the cont
 """
 
 import pickle
+from contextlib import ExitStack
 
 import joblib
 import numpy as np
@@ -22,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skvae import MLP, DivergenceError, VAETransformer
+from tests.samples import HTML_HAS_PARAMETERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -125,7 +127,7 @@ def test_html_of_a_pipeline(curve):
     for estimator in (pipeline, pipeline.fit(curve)):
         html = estimator._repr_html_()
         assert "VAETransformer" in html
-        assert "hidden_layer_sizes" in html
+        assert "hidden_layer_sizes" in html or not HTML_HAS_PARAMETERS
 
 
 # Searches
@@ -287,7 +289,11 @@ def test_weights_without_routing_are_refused(curve):
 
 @pytest.fixture
 def dispatch():
-    with sklearn.config_context(array_api_dispatch=True):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(sklearn.config_context(array_api_dispatch=True))
+        except ImportError as error:  # older scikit-learn asks for packages of its own
+            pytest.skip(str(error))
         yield
 
 

@@ -131,7 +131,7 @@ WHOLE = {
     "polars": {
         "Int64": of_polars(pl.Int64),
         "UInt8": of_polars(pl.UInt8),
-        "Int128": of_polars(pl.Int128),
+        **({"Int128": of_polars(pl.Int128)} if hasattr(pl, "Int128") else {}),
         "Float64": of_polars(pl.Float64),
         "Decimal": decimals(of_polars(pl.Decimal(8, 2))),
     },
