@@ -234,16 +234,16 @@ def as_pandas(series: nw.Series) -> Any:
 
 def _factorize(series: nw.Series, where: str) -> tuple[np.ndarray, list]:
     """Return the position of every cell among the different values, or -1, and these."""
-    cells = as_pandas(series)
+    # Older pandas does not know all that is missing, and takes large integers for floats.
+    there = ~_absent(series, where)
+    positions, cells = np.full(len(there), -1), as_pandas(series)[there]
+    if cells.dtype == object:
+        cells = cells.to_numpy()
     try:
-        if cells.dtype == object:  # among which older pandas guesses what is missing, or a float
-            there, positions = ~_absent(series, where), np.full(len(cells), -1)
-            positions[there], found = library("pandas").factorize(cells.to_numpy()[there])
-        else:
-            positions, found = cells.factorize()
+        positions[there], found = library("pandas").factorize(cells)
     except TypeError:  # not hashable
         refuse_numbers(cells, where)
-        for cell in cells[~_absent(series, where)]:
+        for cell in cells:
             refuse_object(cell, where)
         raise
     return positions, [_scalar(value) for value in found.tolist()]

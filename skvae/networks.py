@@ -410,7 +410,7 @@ class Conv(_Body):
         k, widths = self.kernel_size, self._widths(shape)
         layers: list[nn.Module] = [_Maps(1, shape)]
         for n, n_maps in pairwise(widths):
-            layers.append(nn.Conv2d(n, n_maps, k, stride=2, padding=k // 2, bias=self._bias))
+            layers.append(_Down(n, n_maps, k, stride=2, padding=k // 2, bias=self._bias))
             layers += self._after(n_maps, of_maps=True)
         n_units = widths[-1] * math.prod(self._sizes(shape)[-1]) + n_others
         dense: list[nn.Module] = []
@@ -437,7 +437,7 @@ class Conv(_Body):
     def _up(self, n_in: int, n_out: int, size: _Size, to: _Size, bias: bool) -> nn.Module:
         """From maps of a size to those of twice that size, or of one less."""
         padding = (to[0] - 2 * size[0] + 1, to[1] - 2 * size[1] + 1)
-        return nn.ConvTranspose2d(
+        return _Up(
             n_in,
             n_out,
             self.kernel_size,
@@ -461,6 +461,28 @@ class _Maps(nn.Unflatten):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).contiguous(memory_format=torch.channels_last)
+
+
+class _Narrow:
+    """A convolution that is in single precision where maps are narrow.
+
+    In bfloat16 on processors with AMX, that of torch 2.13 then reads memory that nobody has
+    written, such as NaN.
+    """
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        if x.shape[-1] > 2 or not torch.is_autocast_enabled(x.device.type):
+            return super().forward(x)  # type: ignore[misc]
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())  # type: ignore[misc]
+
+
+class _Down(_Narrow, nn.Conv2d):
+    """To maps of half the size."""
+
+
+class _Up(_Narrow, nn.ConvTranspose2d):  # type: ignore[misc]
+    """To maps of twice the size."""
 
 
 class _ImageEncoder(nn.Module):

@@ -159,6 +159,26 @@ def test_half_precision_is_near(case):
     torch.testing.assert_close(y.float(), module(x), rtol=0.1, atol=0.1)
 
 
+@pytest.mark.parametrize("shape", [(9, 4), (12, 2), (5, 1), (2, 16)])
+def test_narrow_images_in_half_precision_are_numbers(shape):
+    """Also where memory held something else before."""
+    n = math.prod(shape)
+    architecture = Conv(image_shape=shape, channels=(32, 64))
+    modules = build(architecture, [(n, 4), (4, n)], seed=0)
+    for module, width in zip(modules, (n, 4), strict=True):
+        draw_with(module, generator())
+        for _ in range(3):
+            rubbish = [torch.full((4**k,), torch.nan) for k in range(2, 9) for _ in range(8)]
+            del rubbish
+            x = rows(64, width).requires_grad_(True)
+            with torch.autocast("cpu", torch.bfloat16):
+                y = module(x).float()
+            y.square().sum().backward()
+            assert y.isfinite().all()
+            assert x.grad.isfinite().all()
+            assert all(each.grad.isfinite().all() for each in module.parameters())
+
+
 def test_weights_come_from_the_seed_alone(body):
     before = torch.get_rng_state()
     first = weights(build(body, SIZES, seed=1))
