@@ -387,4 +387,4 @@ def _curvature(block: Block, values, z: Tensor, weight: Tensor, guess: Head, rng
         by = torch.cat([z[rows].square(), z.new_ones(len(x), 1)], 1)
         total += (signs * bend).T @ by
     n = len(z)
-    return np.maximum(total.numpy() / n, 1 / (_PRIOR_VARIANCE * n))
+    return np.fmax(total.numpy() / n, 1 / (_PRIOR_VARIANCE * n))
