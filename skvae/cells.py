@@ -213,15 +213,16 @@ def _missing(series: nw.Series, where: str) -> np.ndarray:
     if kind_of(series) in ("number", "boolean"):
         return np.isnan(numbers_of(series, where))
     if series.dtype == nw.Object:
-        return _absent(series, where)
+        return _absent(as_pandas(series), where)
     return series.is_null().to_numpy().astype(bool)
 
 
-def _absent(series: nw.Series, where: str) -> np.ndarray:
+def _absent(cells: Any, where: str) -> np.ndarray:
+    """Return which cells of a column in pandas are missing."""
     try:
-        return as_pandas(series).isna().to_numpy()
+        return cells.isna().to_numpy()
     except decimal.InvalidOperation:  # it compares cells, and signaling NaN refuse to be
-        refuse_numbers(series.to_list(), where)
+        refuse_numbers(cells, where)
         raise
 
 
@@ -234,9 +235,10 @@ def as_pandas(series: nw.Series) -> Any:
 
 def _factorize(series: nw.Series, where: str) -> tuple[np.ndarray, list]:
     """Return the position of every cell among the different values, or -1, and these."""
+    cells = as_pandas(series)
     # Older pandas does not know all that is missing, and takes large integers for floats.
-    there = ~_absent(series, where)
-    positions, cells = np.full(len(there), -1), as_pandas(series)[there]
+    there = ~_absent(cells, where)
+    positions, cells = np.full(len(there), -1), cells[there]
     if cells.dtype == object:
         cells = cells.to_numpy()
     try:

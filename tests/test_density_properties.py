@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
+from skvae import VAETransformer
 from tests.generated import (
     FITTED,
     LEVELS,
@@ -67,11 +68,11 @@ def test_the_density_of_one_free_number_is_one(table, vae, seed):
     assert total == pytest.approx(1, abs=1e-3)
 
 
-def shares_of_levels(vae, table, name):
+def shares_of_levels(vae, table, name, n_draws):
     """Probabilities of the levels of a column given the other cells of some rows, (n, levels)."""
     rows = table.iloc[:3]
     free = without(rows, name)
-    alone = vae.score_samples(free, n_draws=N_DRAWS)
+    alone = vae.score_samples(free, n_draws=n_draws)
     levels = [False, True]
     if isinstance(rows[name].dtype, pd.CategoricalDtype):
         levels = list(rows[name].cat.categories)
@@ -81,21 +82,37 @@ def shares_of_levels(vae, table, name):
     for level in levels:
         full = free.copy()
         full[name] = pd.Series([level] * len(rows), index=rows.index).astype(rows[name].dtype)
-        scores.append(vae.score_samples(full, n_draws=N_DRAWS))
+        scores.append(vae.score_samples(full, n_draws=n_draws))
     return np.exp(np.stack(scores, 1) - alone[:, None])
+
+
+# 500 draws find 0.85 of the probability of "Oslo" alone, which two rows of 27 have.
+WITH_A_RARE_LEVEL = pd.DataFrame(
+    {
+        "boolean": pd.array([{"1": True, "0": False, "-": None}[c] for c in
+                             "11-01-000-10100-1101-110101"], dtype="boolean"),
+        "ordered": pd.Categorical(
+            [{"o": "Oslo", "r": "Rome", "b": "Bern", "a": "a", "-": None}[c] for c in
+             "ora-aaaaaaba-abaoarbb---r--"],
+            ["a", "Rome", "Bern", "Oslo"], ordered=True,
+        ),
+    }
+)  # fmt: skip
 
 
 @FITTED
 @given(tables(("boolean", *LEVELS, "number"), n_columns=(2, 3), n_rows=(20, 40)), LINEAR, seeds)
+@example(WITH_A_RARE_LEVEL, VAETransformer(1, max_iter=0, random_state=69), 4916)
 def test_the_shares_of_levels_of_a_free_cell_sum_to_one(table, vae, seed):
     names = [name for name in table if table[name].dtype != np.float64]
     assume(names)
     name = names[seed % len(names)]
     fitted(vae.set_params(latent_dim=1), table)
-    shares = shares_of_levels(vae, table, name)
-    # Levels that fit has not seen have a share of at most 0.5 / (n + 1), and the bound of a row of
-    # which one rare level is left is some hundredths off.
-    assert (np.abs(shares.sum(1) - 1) < 0.25).all()
+    away = np.abs(shares_of_levels(vae, table, name, N_DRAWS).sum(1) - 1)
+    if (away > 0.1).any():  # a bound is the density where draws are many enough
+        away = np.abs(shares_of_levels(vae, table, name, 8 * N_DRAWS).sum(1) - 1)
+    # Levels that fit has not seen have a share of at most 0.5 / (n + 1).
+    assert (away < 0.1).all()
 
 
 @FITTED
