@@ -3,10 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from skvae.annealing import Langevin, Metropolis, RandomWalk
-from skvae.doubts import ColumnWarning
+from skvae.data.doubts import ColumnWarning
 from skvae.estimator import VERSION, CollapseWarning, VAETransformer
-from skvae.held_out import DivergenceError
 from skvae.likelihoods import (
     Bernoulli,
     Categorical,
@@ -19,11 +17,13 @@ from skvae.likelihoods import (
     Poisson,
     StudentT,
 )
-from skvae.networks import MLP, Conv, Linear
-from skvae.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
-from skvae.optimizers import SGD, Adam, AdamW, Muon, RMSprop
-from skvae.priors import ExPost, Mixture, Normal, Vamp
-from skvae.schedules import (
+from skvae.model.networks import MLP, Conv, Linear
+from skvae.model.priors import ExPost, Mixture, Normal, Vamp
+from skvae.training.annealing import Langevin, Metropolis, RandomWalk
+from skvae.training.evaluation import DivergenceError
+from skvae.training.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
+from skvae.training.optimizers import SGD, Adam, AdamW, Muon, RMSprop
+from skvae.training.schedules import (
     Constant,
     Cosine,
     Cyclical,
@@ -35,7 +35,7 @@ from skvae.schedules import (
 )
 
 if TYPE_CHECKING:
-    from skvae.displays import (
+    from skvae.displays.displays import (
         LatentDisplay,
         LatentUsageDisplay,
         LossCurveDisplay,
@@ -100,5 +100,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Displays are imported when they are asked for: most programs draw nothing."""
     if name in __all__:
-        return getattr(import_module("skvae.displays"), name)
+        return getattr(import_module("skvae.displays.displays"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

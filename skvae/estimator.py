@@ -33,33 +33,33 @@ from skvae._sklearn import (
     with_our_names,
 )
 from skvae.ambient import asking, learning
-from skvae.annealing import ANNEALING, Annealing
-from skvae.columns import Columns, has_missing, refuse_empty, takes_levels, takes_sparse
 from skvae.components import component, is_same, plain, unless_auto
-from skvae.containers import container_of, is_frame, is_single, refuse_foreign
+from skvae.data.columns import Columns, has_missing, refuse_empty, takes_levels, takes_sparse
+from skvae.data.containers import container_of, is_frame, is_single, refuse_foreign
+from skvae.data.refusals import first_bad_cell, refuse_non_numeric, with_nan
+from skvae.data.schema import Schema, matrix_of
+from skvae.data.table import Table
 from skvae.devices import PRECISIONS, is_available, resolve_device
-from skvae.diagnostics import COLLAPSED
-from skvae.filled import FilledModel
+from skvae.fitted.filled import FilledModel
+from skvae.fitted.mixed_model import MixedModel
+from skvae.fitted.model import N_DRAWS, Model
 from skvae.fitting import Options, fit_model
-from skvae.held_out import DivergenceError
-from skvae.history import history_of, looks_of
-from skvae.latent_dim import latent_dim_of
 from skvae.likelihoods import LIKELIHOODS, Likelihood
-from skvae.linear import farthest_cell
-from skvae.mixed import Table
-from skvae.mixed_model import MixedModel
-from skvae.model import N_DRAWS, Model
-from skvae.networks import ARCHITECTURES, Conv
-from skvae.objective import OBJECTIVES, Objective
+from skvae.model.diagnostics import COLLAPSED
+from skvae.model.networks import ARCHITECTURES, Conv
+from skvae.model.priors import PRIORS, Normal, Prior
 from skvae.online import Online, check_online, fit_online
-from skvae.optimizers import OPTIMIZERS, Optimizer
 from skvae.pickles import opened, signed
-from skvae.priors import PRIORS, Normal, Prior
-from skvae.progress import progress_bar
-from skvae.refusals import first_bad_cell, refuse_non_numeric, with_nan
-from skvae.schedules import KL_SCHEDULES
-from skvae.table import Schema, matrix_of
-from skvae.training import Recipe
+from skvae.start.latent_dim import latent_dim_of
+from skvae.start.spectrum import farthest_cell
+from skvae.training.annealing import ANNEALING, Annealing
+from skvae.training.evaluation import DivergenceError
+from skvae.training.history import evaluations_of, history_of
+from skvae.training.loop import TrainingConfig
+from skvae.training.objective import OBJECTIVES, Objective
+from skvae.training.optimizers import OPTIMIZERS, Optimizer
+from skvae.training.progress import progress_bar
+from skvae.training.schedules import KL_SCHEDULES
 
 VERSION = "0.1.0"
 _LEARNED = (
@@ -367,7 +367,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             self._forget()
         X_in, X, weight = self._validate(X, sample_weight, reset=previous is None)
         options = self._options(X, weight, previous)
-        if options.recipe.objective.is_deterministic and self.prior == "normal":
+        if options.config.objective.is_deterministic and self.prior == "normal":
             # Nothing has made its codes normal.
             options = replace(options, prior=PRIORS["ex_post"]())
         with progress_bar(self.verbose) as report:
@@ -921,7 +921,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             architecture = previous.architecture
         if isinstance(architecture, Conv):
             architecture = architecture.of_rows(X.shape[1])
-        recipe = Recipe(
+        config = TrainingConfig(
             component(self.objective, OBJECTIVES),
             component(self.optimizer, OPTIMIZERS),
             component(self.kl_schedule, KL_SCHEDULES),
@@ -931,7 +931,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             latent_dim=latent_dim,
             architecture=architecture,
             prior=component(self.prior, PRIORS),
-            recipe=recipe,
+            config=config,
             annealing=component(self.annealing, ANNEALING),
             n_init=int(self.n_init),
             init=self.init,
@@ -1005,7 +1005,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _curves(self):
         """What a fit that goes on adds to."""
-        return self.loss_curve_, self.validation_scores_, looks_of(self.history_)
+        return self.loss_curve_, self.validation_scores_, evaluations_of(self.history_)
 
     def _warn(self, model, record):
         rank = model.start.latent_dim

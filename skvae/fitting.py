@@ -9,32 +9,33 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skvae.annealing import Annealing
 from skvae.components import is_same
+from skvae.data.table import Table
 from skvae.devices import resolve_precision
-from skvae.diagnostics import CodeUse, code_use, linear_r2
-from skvae.first_weights import build, start_at_zero
-from skvae.held_out import START_WEIGHT_MIN, DivergenceError, HeldOut, Kept
-from skvae.linear import COARSE_TAIL, FINE_TAIL, Spectra
-from skvae.mixed import Table
-from skvae.mixed_model import MixedModel
-from skvae.model import Model
-from skvae.networks import AUTO_SIZES, MLP, Architecture, auto_sizes
-from skvae.objective import Autoencoder, Elbo
-from skvae.priors import Prior
-from skvae.schedules import Constant
-from skvae.training import (
+from skvae.fitted.mixed_model import MixedModel
+from skvae.fitted.model import Model
+from skvae.model.diagnostics import CodeUse, code_use, linear_r2
+from skvae.model.first_weights import build, start_at_zero
+from skvae.model.networks import AUTO_SIZES, MLP, Architecture, auto_sizes
+from skvae.model.priors import Prior
+from skvae.model.vae import LatentModel, Rows, of_columns
+from skvae.start.ppca import COARSE_TAIL, FINE_TAIL
+from skvae.start.spectrum import Spectra
+from skvae.training.annealing import Annealing
+from skvae.training.evaluation import START_WEIGHT_MIN, Acceptance, DivergenceError, Evaluator
+from skvae.training.loop import (
     MIN_STEPS,
     Budget,
+    Controller,
     Learner,
-    Plan,
     Progress,
-    Recipe,
     Record,
+    TrainingConfig,
     steps_of_pass,
     train,
 )
-from skvae.vae import LatentModel, Rows, of_columns
+from skvae.training.objective import Autoencoder, Elbo
+from skvae.training.schedules import Constant
 
 # Fewer rows than this cannot show on held-out rows that anything beats the linear start.
 MIN_TRAINING_ROWS = 30
@@ -55,7 +56,7 @@ class Options:
     latent_dim: int
     architecture: Architecture
     prior: Prior
-    recipe: Recipe
+    config: TrainingConfig
     annealing: Annealing | None
     n_init: int
     init: str
@@ -76,7 +77,7 @@ class Options:
         ValueError
             If a component's option is out of range, or one choice leaves another nothing to do.
         """
-        parts = (self.recipe.objective, self.recipe.optimizer, self.recipe.kl_schedule)
+        parts = (self.config.objective, self.config.optimizer, self.config.kl_schedule)
         for part in (*parts, self.prior, self.annealing):
             if part is not None:
                 part.check()
@@ -85,8 +86,8 @@ class Options:
                 raise ValueError(why)
 
     def _contradictions(self) -> Iterator[tuple[bool, str]]:
-        objective, prior = self.recipe.objective, self.prior
-        weighs = self.recipe.beta != 1.0 or not isinstance(self.recipe.kl_schedule, Constant)
+        objective, prior = self.config.objective, self.prior
+        weighs = self.config.beta != 1.0 or not isinstance(self.config.kl_schedule, Constant)
         walks = self.annealing is not None and not self.annealing.follows_training
         yield (
             objective.is_deterministic and weighs,
@@ -104,7 +105,7 @@ class Options:
             "use prior='normal' or 'ex_post'.",
         )
         yield (
-            walks and not isinstance(self.recipe.kl_schedule, Constant),
+            walks and not isinstance(self.config.kl_schedule, Constant),
             "annealing='randomwalk' takes no steps of training, so kl_schedule has no course to "
             "follow: leave it at 'constant'.",
         )
@@ -151,12 +152,12 @@ def fit_model(
     held_out, training = split(rows.n_rows, options.validation_fraction, rng, options.device)
     generator = fresh_generator(options)
     seen = rows.take(training[:SEEN_ROWS]).drawn(generator)
-    judge = HeldOut.of(
+    evaluator = Evaluator.of(
         rows.take(held_out).drawn(generator),
         seen,
         start_vae(kind, start, options),
         generator,
-        options.recipe.objective.is_deterministic,
+        options.config.objective.is_deterministic,
     )
 
     jacobians = mean_jacobians(kind, start, X, weight, training, held_out)
@@ -170,15 +171,15 @@ def fit_model(
         # The first goes on from what there is, the others begin anew.
         before, weights = (previous, left) if number == 0 else (None, None)
         vae = initial_vae(kind, start, seen, options, number=number, previous=before, left=weights)
-        return run_trial(vae, rows, training, judge, options, report_in_users_units)
+        return run_trial(vae, rows, training, evaluator, options, report_in_users_units)
 
     vae, origin, record = best_of(attempt, options.n_init, seen)
     record.log_jacobians = jacobians
-    kept = judge.keep(vae, origin if options.init == "pca" else None)
+    kept = evaluator.select(vae, origin if options.init == "pca" else None)
     if kept.share == 0.0:
         record.left = arrays(vae)
         return linear_again(previous, kind, start, X, options, weight), record
-    kept = fit_prior(vae, rows, training, judge, kept, options)
+    kept = fit_prior(vae, rows, training, evaluator, kept, options)
     return trained_model(kind, vae, start, kept, use_of(vae, seen), options), record
 
 
@@ -235,24 +236,24 @@ def run_trial(
     vae: LatentModel,
     rows: Rows,
     training: Tensor,
-    judge: HeldOut,
+    evaluator: Evaluator,
     options: Options,
     report: Callable[[Progress], None],
 ) -> Trial:
     """Train from these weights, with annealing where it is asked for."""
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
     budget = make_budget(len(training), vae, options)
-    plan = Plan(budget, options.recipe, len(training), rows.n_inputs)
-    learner = make_learner(vae, judge.generator, options)
+    controller = Controller(budget, options.config, len(training), rows.n_inputs)
+    learner = make_learner(vae, evaluator.generator, options)
     annealing = options.annealing
     if annealing is not None:
-        learner.disturb = annealing.disturbance(learner)
+        learner.perturb = annealing.perturbation(learner)
     if annealing is None or annealing.follows_training:
-        record = train(learner, rows, training, judge, plan, report)
+        record = train(learner, rows, training, evaluator, controller, report)
     else:
-        record = Record.of(judge)
+        record = Record.of(evaluator)
     if annealing is not None and not record.interrupted:
-        annealing.refine(learner, rows, training, judge, plan, record)
+        annealing.refine(learner, rows, training, evaluator, controller, record)
     return Trial(vae.eval(), origin, record)
 
 
@@ -272,10 +273,10 @@ def fit_prior(
     vae: LatentModel,
     rows: Rows,
     training: Tensor,
-    judge: HeldOut,
-    kept: Kept,
+    evaluator: Evaluator,
+    kept: Acceptance,
     options: Options,
-) -> Kept:
+) -> Acceptance:
     """Fit a prior to the codes, where one is to be fitted afterwards; keep it if it helps."""
     if not options.prior.is_fitted_after:
         return kept
@@ -286,7 +287,7 @@ def fit_prior(
         draws = q.sample(some.draw_noise(vae.latent_dim, fresh_generator(options)))
     weight = None if some.weight is None else some.weight.numpy(force=True)
     module = options.prior.fit(draws.numpy(force=True).astype(np.float64), options.seed, weight)
-    start_weight = judge.prefer(vae, module.to(draws))
+    start_weight = evaluator.prefer(vae, module.to(draws))
     if start_weight is None:
         return kept
     return kept._replace(start_weight=max(start_weight.item(), START_WEIGHT_MIN))
@@ -361,10 +362,10 @@ def initial_vae(
         vae = previous.vae(dtype).to(options.device).requires_grad_(True)
     else:
         vae = new_vae(kind, start, options, number).to(options.device, dtype)
-        if options.recipe.objective.is_deterministic:
-            vae.undo_shrinkage()
+        if options.config.objective.is_deterministic:
+            vae.unshrink_posterior_mean()
         load(vae, left or {})
-    if options.recipe.objective.needs_columns:
+    if options.config.objective.needs_columns:
         vae.know_columns(start)
     if not options.prior.is_trained:
         vae.prior = None
@@ -406,7 +407,7 @@ def make_learner(vae: LatentModel, generator: torch.Generator, options: Options)
     def precision(batch_size: int) -> torch.dtype:
         return resolve_precision(options.precision, options.device, batch_size * n_products)
 
-    return Learner.of(vae, options.recipe, generator, precision)
+    return Learner.of(vae, options.config, generator, precision)
 
 
 def count_products(vae: LatentModel) -> int:
@@ -472,7 +473,7 @@ def trained_model(
     kind: type[Model],
     vae: LatentModel,
     start,
-    kept: Kept,
+    kept: Acceptance,
     use: CodeUse,
     options: Options,
 ) -> Model:

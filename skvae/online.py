@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from skvae.annealing import Annealing
-from skvae.coordinates import carried
+from skvae.data.reservoir import Reservoir, lots
+from skvae.data.table import Table
+from skvae.fitted.model import Model
 from skvae.fitting import (
     SEEN_ROWS,
     Options,
@@ -37,17 +38,16 @@ from skvae.fitting import (
     trained_model,
     use_of,
 )
-from skvae.held_out import FEWEST_ROWS, DivergenceError, HeldOut, Kept
-from skvae.linear import linear_start, most_directions
-from skvae.mixed import Table
-from skvae.model import Model
-from skvae.moments import Moments, no_moments
-from skvae.optimizers import Optimizer
-from skvae.priors import Prior
-from skvae.reservoir import Reservoir, lots
-from skvae.schedules import Schedule
-from skvae.training import Learner, Order, Plan, Record, n_parts, one_pass
-from skvae.vae import LatentModel, Rows
+from skvae.model.priors import Prior
+from skvae.model.vae import LatentModel, Rows
+from skvae.start.coordinates import carried
+from skvae.start.moments import Moments, no_moments
+from skvae.start.ppca import linear_start, most_directions
+from skvae.training.annealing import Annealing
+from skvae.training.evaluation import FEWEST_ROWS, Acceptance, DivergenceError, Evaluator
+from skvae.training.loop import Controller, Learner, Record, RowSampler, n_parts, one_pass
+from skvae.training.optimizers import Optimizer
+from skvae.training.schedules import Schedule
 
 _HELD_OUT = 0.2  # share of the rows
 _AGAIN = 8  # times as many rows of the sample as a batch has are learnt from again, at most
@@ -69,7 +69,7 @@ class Networks:
     @classmethod
     def of(cls, learner: Learner, start: Any) -> "Networks":
         moments = [moment.numpy(force=True).copy() for moment in learner.weights.moments]
-        name = type(learner.recipe.optimizer).__name__
+        name = type(learner.config.optimizer).__name__
         vae, averaged = arrays(learner.vae), arrays(learner.averaged)
         return cls(start, vae, averaged, moments, name, learner.step)
 
@@ -177,7 +177,7 @@ class Batch(NamedTuple):
 class Parts(NamedTuple):
     """Rows by which a batch is learnt: of the sample those that judge, and the others."""
 
-    judge: HeldOut | None  # None while they are too few
+    evaluator: Evaluator | None  # None while they are too few
     known: Rows
     seen: Rows  # some of the known
 
@@ -262,13 +262,13 @@ def _trained(
     parts = _parts(online, batch, start, generator)
     record = Record(log_jacobians=_jacobians(online, batch, start))
     learner, goes_on = _resumed(online.networks, batch, start, parts, generator)
-    if parts.judge is not None:
-        record.add(parts.judge.look(learner.averaged), step=learner.step)
+    if parts.evaluator is not None:
+        record.add(parts.evaluator.calibrate_and_evaluate(learner.averaged), step=learner.step)
     _learn(learner, batch, start, parts, record)
-    kept = Kept(model.kept, model.start_weight) if model and goes_on else Kept(0.0, 1.0)
-    if parts.judge is not None:
-        parts.judge.look(learner.show())
-        kept = parts.judge.keep(learner.averaged, None)
+    kept = Acceptance(model.kept, model.start_weight) if model and goes_on else Acceptance(0.0, 1.0)
+    if parts.evaluator is not None:
+        parts.evaluator.calibrate_and_evaluate(learner.averaged_model())
+        kept = parts.evaluator.select(learner.averaged, None)
     networks = Networks.of(learner, start)
     online = replace(online, networks=networks, n_learnt=online.sample.n_rows)
     if kept.share == 0.0:
@@ -307,14 +307,14 @@ def _parts(online: Online, batch: Batch, start: Any, generator: torch.Generator)
         return Parts(None, known, seen)
     rows = make_rows(kind, start, *online.sampled(batch.X, held), options)
     everything = torch.arange(rows.n_rows, device=options.device)
-    judge = HeldOut.of(
+    evaluator = Evaluator.of(
         rows.take(everything).drawn(generator),
         seen,
         start_vae(kind, start, options),
         generator,
-        options.recipe.objective.is_deterministic,
+        options.config.objective.is_deterministic,
     )
-    return Parts(judge, known, seen)
+    return Parts(evaluator, known, seen)
 
 
 def _jacobians(online: Online, batch: Batch, start: Any) -> tuple[float, ...]:
@@ -344,11 +344,11 @@ def _resumed(
     learner = begun()
     if networks is None or not _resume(learner, networks, batch.kind, start):
         return begun(), False
-    if parts.judge is None:
+    if parts.evaluator is None:
         return learner, True
     try:
-        parts.judge.look(learner.averaged)
-        is_behind = parts.judge.is_ahead(learner.averaged)
+        parts.evaluator.calibrate_and_evaluate(learner.averaged)
+        is_behind = parts.evaluator.is_ahead(learner.averaged)
     except DivergenceError:  # in other coordinates, very far out
         is_behind = True
     return (begun(), False) if is_behind else (learner, True)
@@ -367,7 +367,7 @@ def _resume(learner: Learner, networks: Networks, kind: type[Model], start: Any)
         return False
     load(learner.averaged, states[1])
     moments = learner.weights.moments
-    is_same = type(learner.recipe.optimizer).__name__ == networks.optimizer
+    is_same = type(learner.config.optimizer).__name__ == networks.optimizer
     if is_same and [m.shape for m in moments] == [m.shape for m in networks.moments]:
         learner.step = networks.step
         for moment, array in zip(moments, networks.moments, strict=True):
@@ -386,22 +386,24 @@ def _learn(learner: Learner, batch: Batch, start: Any, parts: Parts, record: Rec
     own = torch.from_numpy(np.flatnonzero(~batch.is_held_out(batch.values))).to(options.device)
     if len(own) >= step:
         rows = make_rows(batch.kind, start, batch.X, batch.weight, options)
-        plan = _plan(len(own), learner.vae, rows, options)
+        controller = _controller(len(own), learner.vae, rows, options)
         for _ in range(n_parts(len(own))):
-            record.losses.append(one_pass(learner, rows, own, plan))
+            record.losses.append(one_pass(learner, rows, own, controller))
     n_known = parts.known.n_rows
     order = torch.randperm(n_known, generator=learner.generator, device=options.device)
     again = order[: _AGAIN * max(len(own), step)]
-    plan = _plan(len(again), learner.vae, parts.known, options)
-    learner.order = Order(learner.generator)  # of other rows
-    loss = one_pass(learner, parts.known, again, plan)
+    controller = _controller(len(again), learner.vae, parts.known, options)
+    learner.sampler = RowSampler(learner.generator)  # of other rows
+    loss = one_pass(learner, parts.known, again, controller)
     if not math.isfinite(loss):  # it may be long until rows enough are there to judge by
         raise DivergenceError(f"the bound of the rows became {-loss.item()}")
     record.losses = record.losses or [loss]
     record.n_passes = len(record.losses)
 
 
-def _plan(n_rows: int, vae: LatentModel, rows: Rows, options: Options) -> Plan:
+def _controller(n_rows: int, vae: LatentModel, rows: Rows, options: Options) -> Controller:
     """Of a pass over so many rows; there is no last one."""
     budget = make_budget(n_rows, vae, replace(options, max_iter=None))
-    return Plan(budget._replace(max_passes=sys.maxsize), options.recipe, n_rows, rows.n_inputs)
+    return Controller(
+        budget._replace(max_passes=sys.maxsize), options.config, n_rows, rows.n_inputs
+    )

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from skvae import VAETransformer
-from skvae.first_weights import build
-from skvae.linear import fit_linear
-from skvae.vae import VAE, branch_sizes
+from skvae.model.first_weights import build
+from skvae.model.vae import VAE, branch_sizes
+from skvae.start.ppca import fit_linear
 from tests.rounding import OtherSums
 from tests.samples import SMALL, gaussian, projected
 

@@ -3,8 +3,8 @@
     python -m tests.golden record golden.npz
     python -m tests.golden check golden.npz
 
-Bits are those of one machine and one set of packages, so the file is not kept: it is recorded on the
-machine on which the change is made. Where bits differ, the table says by how much.
+Bits are those of one machine and one set of packages, so the file is not kept: it is recorded on
+the machine on which the change is made. Where bits differ, the table says by how much.
 """
 
 import argparse
@@ -119,7 +119,8 @@ SETTINGS: dict[str, tuple[str, dict, str]] = {
        for name in ("iwae", "tc", "mmd", "autoencoder", "denoising")},
     **{f"objective {name}, mixed": ("mixed", {"objective": name}, "fit")
        for name in ("iwae", "tc", "mmd", "autoencoder", "denoising")},
-    **{f"prior {name}": ("digits", {"prior": name}, "fit") for name in ("mixture", "vamp", "ex_post")},
+    **{f"prior {name}": ("digits", {"prior": name}, "fit")
+       for name in ("mixture", "vamp", "ex_post")},
     **{f"prior {name}, mixed": ("mixed", {"prior": name}, "fit")
        for name in ("mixture", "vamp", "ex_post")},
     **{f"annealing {name}": ("digits", {"annealing": name, "max_iter": 40}, "fit")
@@ -133,7 +134,9 @@ SETTINGS: dict[str, tuple[str, dict, str]] = {
     "likelihood lognormal": ("units", {"likelihood": "lognormal", "max_iter": 40}, "fit"),
     "likelihood student_t": ("units", {"likelihood": "student_t"}, "fit"),
     "likelihood gaussian_diag": ("units", {"likelihood": "gaussian_diag"}, "fit"),
-    "likelihood continuous_bernoulli": ("interval", {"likelihood": "continuous_bernoulli", "max_iter": 40}, "fit"),
+    "likelihood continuous_bernoulli": (
+        "interval", {"likelihood": "continuous_bernoulli", "max_iter": 40}, "fit",
+    ),
     "likelihood bernoulli": ("binary", {"likelihood": "bernoulli", "max_iter": 40}, "fit"),
     "restarts": ("digits", {"n_init": 2}, "fit"),
     "warm start": ("digits", {"warm_start": True}, "twice"),

@@ -8,21 +8,21 @@ import sklearn
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from skvae.fitted.model import Model
 from skvae.fitting import Options, fit_model, initial_vae, make_learner, make_rows, start_vae
-from skvae.held_out import HeldOut
-from skvae.linear import fit_linear
-from skvae.model import Model
-from skvae.networks import MLP
-from skvae.objective import Elbo
-from skvae.optimizers import AdamW
-from skvae.priors import Normal
-from skvae.schedules import Constant
-from skvae.training import Budget, Plan, Recipe, train
-from skvae.vae import Rows
+from skvae.model.networks import MLP
+from skvae.model.priors import Normal
+from skvae.model.vae import Rows
+from skvae.start.ppca import fit_linear
+from skvae.training.evaluation import Evaluator
+from skvae.training.loop import Budget, Controller, TrainingConfig, train
+from skvae.training.objective import Elbo
+from skvae.training.optimizers import AdamW
+from skvae.training.schedules import Constant
 
 HTML_HAS_PARAMETERS = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 7)
 SMALL = MLP(hidden_layer_sizes=(32, 32))
-RECIPE = Recipe(Elbo(), AdamW(), Constant())
+RECIPE = TrainingConfig(Elbo(), AdamW(), Constant())
 N_ROWS, N_SCORES = 300, 5  # of a training
 BATCH_SIZE = 30
 
@@ -65,12 +65,12 @@ def projected(start, X, weight=None):
 
 def options(**changes):
     """Options of a short fit on the CPU; parts of the recipe go by their own names."""
-    recipe = RECIPE._replace(**{k: changes.pop(k) for k in RECIPE._fields if k in changes})
+    config = RECIPE._replace(**{k: changes.pop(k) for k in RECIPE._fields if k in changes})
     chosen = {
         "latent_dim": 1,
         "architecture": SMALL,
         "prior": Normal(),
-        "recipe": recipe,
+        "recipe": config,
         "annealing": None,
         "n_init": 1,
         "init": "pca",
@@ -114,11 +114,11 @@ def plan_of(
     n_rows=N_ROWS,
     early_stopping=True,
     may_grow=True,
-    recipe=RECIPE,
+    config=RECIPE,
 ):
     """Plan of a training of N_ROWS rows."""
     budget = Budget(batch_size, may_grow, max_passes, early_stopping)
-    return Plan(budget, recipe, n_rows, N_SCORES)
+    return Controller(budget, config, n_rows, N_SCORES)
 
 
 class Setting:
@@ -134,21 +134,21 @@ class Setting:
         generator = torch.Generator(chosen.device).manual_seed(seed)
         held_out = self.rows.take(torch.arange(100, device=chosen.device))
         linear = start_vae(Model, start, chosen)
-        is_deterministic = chosen.recipe.objective.is_deterministic
-        self.judge = HeldOut.of(held_out, self.rows, linear, generator, is_deterministic)
+        is_deterministic = chosen.config.objective.is_deterministic
+        self.evaluator = Evaluator.of(held_out, self.rows, linear, generator, is_deterministic)
         self.learner = make_learner(self.vae, generator, chosen)
 
-    def train(self, plan=None, *report):
-        plan = plan or plan_of(recipe=self.learner.recipe)
-        return train(self.learner, self.rows, self.training, self.judge, plan, *report)
+    def train(self, controller=None, *report):
+        controller = controller or plan_of(config=self.learner.config)
+        return train(self.learner, self.rows, self.training, self.evaluator, controller, *report)
 
-    def refine(self, annealing, record, plan=None):
-        plan = plan or plan_of(recipe=self.learner.recipe)
-        annealing.refine(self.learner, self.rows, self.training, self.judge, plan, record)
+    def refine(self, annealing, record, controller=None):
+        controller = controller or plan_of(config=self.learner.config)
+        annealing.refine(self.learner, self.rows, self.training, self.evaluator, controller, record)
 
     def bound(self):
         """Held-out bound of the model as it is, which stays as it is."""
-        return self.judge.look(copy.deepcopy(self.vae).eval()).bound
+        return self.evaluator.calibrate_and_evaluate(copy.deepcopy(self.vae).eval()).bound
 
     def state(self):
         return copy.deepcopy(self.vae.state_dict())

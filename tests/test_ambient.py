@@ -13,7 +13,7 @@ from torch import nn
 
 from skvae import MLP, CollapseWarning, Conv, VAETransformer, Vamp
 from skvae.ambient import asking, learning, undisturbed
-from skvae.annealing import Langevin, Metropolis, RandomWalk
+from skvae.training.annealing import Langevin, Metropolis, RandomWalk
 from tests.samples import curve, fit_quietly
 
 TINY = MLP(hidden_layer_sizes=(8,), dropout=0.1)

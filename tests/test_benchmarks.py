@@ -175,7 +175,7 @@ def test_the_start_is_pca_to_the_bar():
 
 
 def test_an_experiment_changes_constants_and_puts_them_back():
-    from skvae import training
+    from skvae.training import loop as training
 
     before = training.NOISE_RATE
     with experiments.changed({"training.NOISE_RATE": 1.0}):

@@ -23,15 +23,15 @@ from sklearn.preprocessing import StandardScaler
 
 import skvae
 from skvae import MLP, VAETransformer
-from skvae.annealing import ANNEALING
 from skvae.components import plain
 from skvae.likelihoods import LIKELIHOODS
-from skvae.linear import fit_linear
-from skvae.networks import ARCHITECTURES
-from skvae.objective import OBJECTIVES
-from skvae.optimizers import OPTIMIZERS
-from skvae.priors import PRIORS
-from skvae.schedules import KL_SCHEDULES, RATE_SCHEDULES
+from skvae.model.networks import ARCHITECTURES
+from skvae.model.priors import PRIORS
+from skvae.start.ppca import fit_linear
+from skvae.training.annealing import ANNEALING
+from skvae.training.objective import OBJECTIVES
+from skvae.training.optimizers import OPTIMIZERS
+from skvae.training.schedules import KL_SCHEDULES, RATE_SCHEDULES
 from tests.samples import options, projected, started
 
 pytestmark = [
@@ -79,7 +79,7 @@ DEFAULTS = {"batch_size": 8, "max_iter": 5, "random_state": 0}
 # Rows that few passes model better than PCA.
 
 
-def bent(n_rows=N_ROWS, seed=0):
+def clipped(n_rows=N_ROWS, seed=0):
     """Rows along a line that is bent in 6 columns."""
     rng = np.random.default_rng(seed)
     t = rng.uniform(-3, 3, n_rows)
@@ -104,7 +104,7 @@ def with_gaps(X, share=0.1, seed=0):
 
 def mixed(n_rows=N_ROWS):
     """A frame of numbers, text and booleans, with missing cells."""
-    X = bent(n_rows)
+    X = clipped(n_rows)
     frame = pd.DataFrame(with_gaps(X[:, :4]), columns=list("abcd"))
     frame["side"] = pd.Series(np.where(X[:, 0] > 0, "right", "left")).where(X[:, 1] < 1.9)
     frame["high"] = X[:, 3] > 1
@@ -131,7 +131,7 @@ def rows_for(names):
     is_image = names.get("architecture") == "conv"
     if names.get("kind") == "table":
         return with_gaps(images(100)) if is_image else mixed(100)
-    X = images() if is_image else bent()
+    X = images() if is_image else clipped()
     return SUPPORTS.get(names.get("likelihood"), np.asarray)(X)
 
 
@@ -350,7 +350,7 @@ REFUSED = [
 @each(REFUSED)
 def test_pairs_that_make_no_sense_are_refused_by_both_names(names):
     with pytest.raises(ValueError, match=remedy(names)):
-        model(**names).fit(bent())
+        model(**names).fit(clipped())
 
 
 @each([names for names in pairs("annealing", "objective") if not is_refused(names)])
@@ -361,18 +361,18 @@ def test_annealing_with_objectives_that_are_left(names):
 @pytest.mark.parametrize("prior", ["mixture", "vamp"])
 def test_free_bits_leave_no_room_for_a_trained_prior(prior):
     with pytest.raises(ValueError, match=r"Elbo\(free_bits=0.5\).*prior="):
-        model(prior=prior, objective=skvae.Elbo(free_bits=0.5)).fit(bent())
+        model(prior=prior, objective=skvae.Elbo(free_bits=0.5)).fit(clipped())
 
 
 def test_an_autoencoder_has_no_beta():
     with pytest.raises(ValueError, match=r"objective='autoencoder'.*beta"):
-        model(objective="autoencoder", beta=2.0).fit(bent())
+        model(objective="autoencoder", beta=2.0).fit(clipped())
 
 
 @pytest.mark.parametrize("architecture", ["conv", skvae.Conv()], ids=str)
 def test_a_convolution_wants_images(architecture):
     with pytest.raises(ValueError, match="image_shape"):
-        VAETransformer(2, architecture=architecture, **DEFAULTS).fit(bent())
+        VAETransformer(2, architecture=architecture, **DEFAULTS).fit(clipped())
 
 
 def test_an_image_of_another_shape_is_refused():
@@ -383,9 +383,9 @@ def test_an_image_of_another_shape_is_refused():
 
 def test_a_random_walk_takes_large_networks():
     """Such as the default one of more than a few cells."""
-    vae = VAETransformer(2, annealing="randomwalk", **DEFAULTS).fit(bent(2000))
+    vae = VAETransformer(2, annealing="randomwalk", **DEFAULTS).fit(clipped(2000))
     assert vae.n_iter_ <= DEFAULTS["max_iter"]
-    assert_answers(vae, bent(2000))
+    assert_answers(vae, clipped(2000))
 
 
 ONLINE = [
@@ -403,7 +403,7 @@ def test_partial_fit_is_not_there_where_all_rows_are_needed(names):
     vae = model(**names)
     assert not hasattr(vae, "partial_fit")
     with pytest.raises(AttributeError, match="no attribute 'partial_fit'") as found:
-        vae.partial_fit(bent())
+        vae.partial_fit(clipped())
     assert "partial_fit sees rows once" in str(found.value.__cause__)
 
 
@@ -474,7 +474,7 @@ OUT_OF_RANGE = [
 @pytest.mark.parametrize(("parameter", "wrong", "message"), OUT_OF_RANGE, ids=str)
 def test_options_out_of_range_are_refused_by_name_and_value(parameter, wrong, message):
     is_image, is_count = isinstance(wrong, skvae.Conv), "size_factor" in message
-    X = images() if is_image else np.round(np.abs(bent())) if is_count else bent()
+    X = images() if is_image else np.round(np.abs(clipped())) if is_count else clipped()
     with pytest.raises(ValueError, match=message):
         model(**{parameter: wrong}).fit(X)
 
@@ -482,7 +482,7 @@ def test_options_out_of_range_are_refused_by_name_and_value(parameter, wrong, me
 @pytest.mark.parametrize("parameter", [p for p in TABLES if p not in ("schedule", "likelihood")])
 def test_unknown_names_are_refused_by_the_parameter(parameter):
     with pytest.raises(ValueError, match=rf"'{parameter}' parameter .* Got 'best'"):
-        model(**{parameter: "best"}).fit(bent())
+        model(**{parameter: "best"}).fit(clipped())
 
 
 # Options that numpy made.
@@ -583,7 +583,7 @@ def test_an_option_is_set_by_its_nested_name_and_counts(name):
     vae = model(**{parameter: clone(part)}, max_iter=3)
     looks = []
     for value in values:
-        vae.set_params(**{name: value}).fit(bent())
+        vae.set_params(**{name: value}).fit(clipped())
         assert getattr(getattr(vae, parameter), option) == vae.get_params()[name] == value
         looks.append(vae.validation_scores_)
     assert looks[0] != looks[1]
@@ -595,7 +595,7 @@ def test_a_search_reaches_the_options_of_every_component():
     pipeline = make_pipeline(StandardScaler(), VAETransformer(2, **DEFAULTS | {"max_iter": 2}))
     pipeline[-1].set_params(**parts)
     grids = [{f"vaetransformer__{name}": values[1:]} for name, (_, values) in NESTED.items()]
-    search = GridSearchCV(pipeline, grids, cv=2, error_score="raise").fit(bent(80))
+    search = GridSearchCV(pipeline, grids, cv=2, error_score="raise").fit(clipped(80))
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     for name, value in search.best_params_.items():
         assert search.best_estimator_.get_params()[name] == value
@@ -649,7 +649,7 @@ def test_before_the_first_step_points_are_pcas(names):
 
 @each([{"objective": name} for name in OBJECTIVES])
 def test_weights_count_by_their_ratios(names):
-    X = bent()
+    X = clipped()
     weight = np.random.default_rng(0).uniform(0.5, 2.0, len(X))
     vae = model(**names, max_iter=2)
     none, equal, weighted, doubled = (
@@ -663,7 +663,7 @@ def test_weights_count_by_their_ratios(names):
 
 @each([{p: name} for p in ("objective", "prior", "optimizer") for name in TABLES[p]])
 def test_missing_cells(names):
-    X = with_gaps(bent())
+    X = with_gaps(clipped())
     vae = model(**names, init="random", max_iter=3).fit(X)
     assert_answers(vae, X)
     assert_improves(vae)
@@ -688,7 +688,7 @@ def test_single_precision_in_and_out(names):
 
 @each([{}, {"annealing": "metropolis"}, {"annealing": "langevin"}, {"objective": "autoencoder"}])
 def test_the_best_of_three_restarts_is_kept(names):
-    vae = model(**names, init="random", n_init=3).fit(bent())
+    vae = model(**names, init="random", n_init=3).fit(clipped())
     bounds, agreement = vae.restarts_["bound"], vae.restarts_["agreement"]
     assert len(bounds) == len(agreement) == 3
     assert len(set(bounds)) == 3
@@ -699,14 +699,14 @@ def test_the_best_of_three_restarts_is_kept(names):
 
 @each([{}, {"annealing": "metropolis"}, {"annealing": "langevin"}, {"annealing": "randomwalk"}])
 def test_a_warm_start_goes_on_with_restarts(names):
-    vae = model(**names, n_init=2, warm_start=True).fit(bent())
+    vae = model(**names, n_init=2, warm_start=True).fit(clipped())
     first, n_looks = vae.history_["bound"].max(), len(vae.history_["bound"])
-    vae.fit(bent())
+    vae.fit(clipped())
     second = vae.history_["bound"][n_looks + 1 :]
     assert len(vae.restarts_["bound"]) == 2
     assert second.max() == vae.restarts_["bound"].max()
     assert second.max() > first - 0.5
-    assert_answers(vae, bent())
+    assert_answers(vae, clipped())
     assert_gradients_are_finite(vae)
 
 
@@ -746,7 +746,7 @@ def test_a_prior_fitted_afterwards_is_kept_where_rows_are_likelier(clustered):
 
 
 def test_a_prior_fitted_afterwards_is_dropped_where_it_does_not_help(monkeypatch):
-    X = bent()
+    X = clipped()
     plain = model().fit(X)
     far = skvae.ExPost.fit
 

@@ -116,8 +116,8 @@ def test_columns_of_a_frame_stay_with_their_rows(shuffled):
     ]
     pd.testing.assert_index_equal(table.index, shuffled.index)
     np.testing.assert_array_equal(table["remainder__f"], shuffled["f"])
-    bent = quick().fit(shuffled[COLUMNS[:3]]).transform(shuffled[COLUMNS[:3]])
-    np.testing.assert_allclose(table.iloc[:, :2], bent, rtol=1e-9)
+    clipped = quick().fit(shuffled[COLUMNS[:3]]).transform(shuffled[COLUMNS[:3]])
+    np.testing.assert_allclose(table.iloc[:, :2], clipped, rtol=1e-9)
     pd.testing.assert_frame_equal(columns.transform(shuffled), table, rtol=1e-7)
 
 

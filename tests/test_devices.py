@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skvae import devices
-from skvae.columns import Columns
+from skvae.data.columns import Columns
 from skvae.devices import (
     PRECISIONS,
     has_bfloat16,
@@ -16,10 +16,10 @@ from skvae.devices import (
     send,
 )
 from skvae.fitting import initial_prior, kind_of, make_rows, new_start, new_vae
-from skvae.objective import OBJECTIVES, Mmd
-from skvae.optimizers import OPTIMIZERS
-from skvae.priors import PRIORS
-from skvae.training import Learner, take_step
+from skvae.model.priors import PRIORS
+from skvae.training.loop import Learner, take_step
+from skvae.training.objective import OBJECTIVES, Mmd
+from skvae.training.optimizers import OPTIMIZERS
 from tests.samples import curve, fitted, options, plan_of
 
 
@@ -143,7 +143,7 @@ def test_rows_that_are_streamed_are_those_that_are_held(device, monkeypatch):
     X, choice = curve(600, 5), options(device=torch.device(device))
     start = new_start(kind_of(X), X, None, choice, np.random.RandomState(0))
     held = make_rows(kind_of(X), start, X, None, choice)
-    monkeypatch.setattr("skvae.model.room_for_rows", lambda *_: 0)
+    monkeypatch.setattr("skvae.fitted.model.room_for_rows", lambda *_: 0)
     streamed = make_rows(kind_of(X), start, X, None, choice)
     index = torch.tensor([3, 599, 0], device=device)
     for mine, theirs in zip(streamed.take(index), held.take(index), strict=True):
@@ -191,13 +191,13 @@ def test_a_step_stays_on_its_device_and_waits_for_nothing(rows, changes):
     vae = new_vae(kind, start, choice, 0).float()
     held = make_rows(kind, start, X, None, choice)
     everything = torch.arange(held.n_rows)
-    if choice.recipe.objective.needs_columns:
+    if choice.config.objective.needs_columns:
         vae.know_columns(start)
     vae.prior = initial_prior(vae, held.take(everything), choice, 0)
-    learner = Learner.of(on_meta(vae), choice.recipe, generator, lambda size: torch.float32)
-    plan = plan_of(recipe=choice.recipe)
+    learner = Learner.of(on_meta(vae), choice.config, generator, lambda size: torch.float32)
+    controller = plan_of(config=choice.config)
     for batch in held.batches(everything, 50, generator):
         moved = (v.to("meta") if isinstance(v, torch.Tensor) else v for v in batch)
-        terms = take_step(learner, type(batch)(*moved), plan)
+        terms = take_step(learner, type(batch)(*moved), controller)
         assert {value.device.type for value in terms} == {"meta"}
     assert learner.step == 4

@@ -11,8 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from skvae import MLP, AdamW, CollapseWarning, Langevin, Metropolis, VAETransformer, fitting
-from skvae.diagnostics import linear_r2
-from skvae.held_out import HeldOut, Kept
+from skvae.model.diagnostics import linear_r2
+from skvae.training.evaluation import Acceptance, Evaluator
 from tests.samples import factors, fit_quietly
 
 SHORT = {"batch_size": 8, "max_iter": 5, "random_state": 0}
@@ -144,7 +144,7 @@ def bowl():
 @pytest.fixture
 def lenient(monkeypatch):
     """A judge that keeps whatever training made: the true one keeps PCA instead."""
-    monkeypatch.setattr(HeldOut, "keep", lambda self, vae, origin: Kept(1.0, 0.01))
+    monkeypatch.setattr(Evaluator, "keep", lambda self, vae, origin: Acceptance(1.0, 0.01))
 
 
 COLLAPSING = {

@@ -12,7 +12,7 @@ from sklearn.utils import get_tags
 import skvae
 from benchmarks import report
 from skvae import VAETransformer
-from skvae.networks import ACTIVATIONS, ARCHITECTURES
+from skvae.model.networks import ACTIVATIONS, ARCHITECTURES
 from tests.samples import fit_quietly
 
 ROOT = Path(skvae.__file__).parent.parent

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skvae import VAETransformer
-from skvae.objective import Elbo
+from skvae.training.objective import Elbo
 from tests.generated import (
     FITTED,
     TINY,

@@ -29,7 +29,7 @@ from torch import nn
 import skvae
 from skvae import MLP, VAETransformer
 from skvae.components import component
-from skvae.priors import PRIORS
+from skvae.model.priors import PRIORS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -219,7 +219,7 @@ def test_rows_do_not_see_each_other(curve, trained):
 @pytest.mark.parametrize("cells", [1, 20_000])
 def test_batches_change_nothing(curve, trained, monkeypatch, cells):
     expected = answers(trained, curve)
-    monkeypatch.setattr("skvae.linear._BATCH_CELLS", cells)
+    monkeypatch.setattr("skvae.data.batches._BATCH_CELLS", cells)
     for name, answer in answers(trained, curve).items():
         np.testing.assert_allclose(answer, expected[name], rtol=1e-12, atol=1e-12, err_msg=name)
 
@@ -1051,14 +1051,14 @@ def test_a_batch_that_fails_leaves_the_estimator_as_it_was(curve):
 
 
 def test_every_partial_fit_has_an_order_and_noise_of_its_own(curve, monkeypatch):
-    seen, draw = [], skvae.vae.Rows.draw_noise
+    seen, draw = [], skvae.model.vae.Rows.draw_noise
 
     def noted(rows, *args):
         noise = draw(rows, *args)
         seen.append((rows.scores, noise))
         return noise
 
-    monkeypatch.setattr(skvae.vae.Rows, "draw_noise", noted)
+    monkeypatch.setattr(skvae.model.vae.Rows, "draw_noise", noted)
     vae = quick()
     for _ in range(3):
         vae.partial_fit(curve)
@@ -1263,7 +1263,7 @@ def test_sparse_indices_of_64_bits(curve, trained, container):
 def test_sparse_rows_are_never_dense_beyond_a_batch(monkeypatch):
     X = sparse.csr_array(sparse.random(300, 3000, density=0.01, random_state=0))
     cells, sizes = 100_000, []
-    monkeypatch.setattr("skvae.linear._BATCH_CELLS", cells)
+    monkeypatch.setattr("skvae.data.batches._BATCH_CELLS", cells)
     for kind in (sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.csc_matrix):
 
         def toarray(self, *args, original=kind.toarray, **kwargs):

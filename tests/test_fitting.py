@@ -9,8 +9,9 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae import fitting
-from skvae.annealing import Langevin, Metropolis, RandomWalk
 from skvae.devices import PRECISIONS
+from skvae.fitted.mixed_model import MixedModel
+from skvae.fitted.model import Model
 from skvae.fitting import (
     auto_batch_size,
     compare,
@@ -24,16 +25,16 @@ from skvae.fitting import (
     start_vae,
     suited,
 )
-from skvae.held_out import DivergenceError, HeldOut, Kept
-from skvae.linear import fit_linear
-from skvae.mixed_model import MixedModel
-from skvae.model import Model
-from skvae.networks import MLP, Conv, Linear
-from skvae.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
-from skvae.optimizers import SGD, AdamW
-from skvae.priors import ExPost, Mixture, Vamp
-from skvae.schedules import Cyclical, LinearWarmUp, OneCycle
-from skvae.vae import VAE, Posterior
+from skvae.model.networks import MLP, Conv, Linear
+from skvae.model.posterior import Posterior
+from skvae.model.priors import ExPost, Mixture, Vamp
+from skvae.model.vae import VAE
+from skvae.start.ppca import fit_linear
+from skvae.training.annealing import Langevin, Metropolis, RandomWalk
+from skvae.training.evaluation import Acceptance, DivergenceError, Evaluator
+from skvae.training.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
+from skvae.training.optimizers import SGD, AdamW
+from skvae.training.schedules import Cyclical, LinearWarmUp, OneCycle
 from tests.samples import curve, fitted, gaussian, options, started
 
 CPU = torch.device("cpu")
@@ -319,7 +320,7 @@ def test_every_restart_begins_with_networks_and_a_prior_of_its_own(X):
 def test_a_training_that_goes_on_has_its_prior_unless_another_is_asked_for(
     X, monkeypatch, n_components
 ):
-    monkeypatch.setattr(HeldOut, "keep", lambda *given: Kept(1.0, 0.01))
+    monkeypatch.setattr(Evaluator, "keep", lambda *given: Acceptance(1.0, 0.01))
     model = fitted(X, max_iter=1, prior=Mixture(n_components=4))
     chosen = options(prior=Mixture(n_components=n_components))
     rows = make_rows(Model, model.start, X, None, chosen)
@@ -441,8 +442,8 @@ def test_a_prior_is_fitted_to_codes_by_the_weights_of_their_rows(X):
     chosen = replace(chosen, prior=Watched(n_components=2))
     rows = make_rows(Model, start, far, weight, chosen)
     everything = torch.arange(len(far))
-    judge = HeldOut.of(rows, rows, start_vae(Model, start, chosen), fresh_generator(chosen))
-    fit_prior(vae, rows, everything, judge, Kept(1.0, 0.01), chosen)
+    evaluator = Evaluator.of(rows, rows, start_vae(Model, start, chosen), fresh_generator(chosen))
+    fit_prior(vae, rows, everything, evaluator, Acceptance(1.0, 0.01), chosen)
     ((codes, module),) = seen
     low, high = codes[is_heavy].min(), codes[is_heavy].max()
     weights = module.logits.softmax(0)
@@ -565,7 +566,7 @@ def test_what_training_left_is_for_the_same_networks_alone():
 
 
 def test_networks_that_see_columns_see_a_finer_tail(monkeypatch):
-    monkeypatch.setattr("skvae.linear._FIRST_DIRECTIONS", 10)
+    monkeypatch.setattr("skvae.start.ppca._FIRST_DIRECTIONS", 10)
     X = gaussian(400, 144) + np.random.default_rng(0).normal(size=(400, 144))
     of_scores = options(max_iter=1)
     of_columns = options(max_iter=1, architecture=Conv(channels=(2,)))

@@ -14,8 +14,9 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-import skvae.training
-from skvae import MLP, DivergenceError, VAETransformer, linear
+import skvae.training.loop
+from skvae import MLP, DivergenceError, VAETransformer
+from skvae.data import batches as batches_module
 from skvae.likelihoods import LIKELIHOODS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -544,7 +545,7 @@ def test_the_size_of_numbers_changes_nothing_but_units(X):
 
 @pytest.mark.parametrize("max_iter", [0, 3])
 def test_numbers_whose_squares_nearly_overflow(X, max_iter):
-    X *= linear.LARGEST / np.abs(X).max() / 1e150
+    X *= batches_module.LARGEST / np.abs(X).max() / 1e150
     vae = assert_fits(1e150 * X, quick(max_iter=max_iter))
     codes = vae.transform(1e150 * X)
     np.testing.assert_allclose(codes, 1e150 * quick(max_iter=max_iter).fit_transform(X), rtol=1e-3)
@@ -552,7 +553,7 @@ def test_numbers_whose_squares_nearly_overflow(X, max_iter):
 
 
 @pytest.mark.parametrize("latent_dim", [2, "auto"])
-@pytest.mark.parametrize("size", [1.01 * linear.LARGEST, 1e200, 1e300])
+@pytest.mark.parametrize("size", [1.01 * batches_module.LARGEST, 1e200, 1e300])
 def test_numbers_whose_squares_overflow_are_refused(X, size, latent_dim):
     X *= size / np.abs(X).max()
     message = re.escape(f"a value of size {size:.3g}") + ".*StandardScaler"
@@ -718,7 +719,7 @@ def raise_interrupt(*args, **kwargs):
 @pytest.fixture
 def interrupt(monkeypatch):
     """A function that lets the k-th pass from now on be interrupted."""
-    one_pass = skvae.training.one_pass
+    one_pass = skvae.training.loop.one_pass
 
     def at(k):
         calls = iter(range(1, k))
@@ -728,7 +729,7 @@ def interrupt(monkeypatch):
                 raise KeyboardInterrupt
             return one_pass(*args, **kwargs)
 
-        monkeypatch.setattr(skvae.training, "one_pass", interrupted)
+        monkeypatch.setattr(skvae.training.loop, "one_pass", interrupted)
 
     return at
 
@@ -737,7 +738,7 @@ def interrupt(monkeypatch):
 def test_ctrl_c_before_anything_is_judged_propagates(X, interrupt, monkeypatch, params):
     """Of few rows the first look comes after many passes."""
     interrupt(3)
-    monkeypatch.setattr(skvae.annealing._Best, "look", raise_interrupt)
+    monkeypatch.setattr(skvae.training.annealing._Best, "look", raise_interrupt)
     body = MLP(hidden_layer_sizes=(4,))
     vae = VAETransformer(2, architecture=body, random_state=0, **params)
     with pytest.raises(KeyboardInterrupt):
@@ -747,7 +748,7 @@ def test_ctrl_c_before_anything_is_judged_propagates(X, interrupt, monkeypatch, 
 
 
 def test_ctrl_c_while_the_start_is_scored_leaves_no_model(X, monkeypatch):
-    monkeypatch.setattr(skvae.model.Model, "start_score", raise_interrupt)
+    monkeypatch.setattr(skvae.fitted.model.Model, "start_score", raise_interrupt)
     vae = quick()
     with pytest.raises(KeyboardInterrupt):
         vae.fit(X)

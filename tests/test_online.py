@@ -8,17 +8,18 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.decomposition import IncrementalPCA
 
-from skvae import VAETransformer, training
-from skvae.annealing import Langevin
-from skvae.columns import Columns
+from skvae import VAETransformer
+from skvae.data.columns import Columns
+from skvae.fitted.model import Model
 from skvae.fitting import arrays, fit_model, fresh_generator
-from skvae.linear import fit_linear
-from skvae.model import Model
-from skvae.networks import MLP
+from skvae.model.networks import MLP
+from skvae.model.priors import ExPost, Vamp
 from skvae.online import Networks, Online, _resume, check_online, fit_online
-from skvae.optimizers import Adam, AdamW
-from skvae.priors import ExPost, Vamp
-from skvae.schedules import Constant, LinearWarmUp
+from skvae.start.ppca import fit_linear
+from skvae.training import loop as training
+from skvae.training.annealing import Langevin
+from skvae.training.optimizers import Adam, AdamW
+from skvae.training.schedules import Constant, LinearWarmUp
 from tests.samples import N_ROWS, SMALL, Setting, curve, fitted, gaussian, options, projected
 
 
@@ -140,10 +141,10 @@ def test_few_rows_change_the_start_alone(learnt):
 def test_a_model_that_the_start_beats_clearly_begins_anew(learnt):
     model, online, _ = learnt
     networks = online.networks
-    spoilt = {
+    corrupted = {
         name: w + 3 if name.startswith("decoder.") else w for name, w in networks.averaged.items()
     }
-    wrong = replace(online, networks=replace(networks, weights=spoilt, averaged=spoilt))
+    wrong = replace(online, networks=replace(networks, weights=corrupted, averaged=corrupted))
     _, _, after = fit_online(curve(300, 5), None, options(), (model, wrong))
     assert after.networks.step < networks.step
 
@@ -177,7 +178,7 @@ def test_batches_of_many_rows_are_seen_whole(X, monkeypatch):
 
 
 def test_networks_that_see_scores_see_a_coarser_tail(monkeypatch):
-    monkeypatch.setattr("skvae.linear._FIRST_DIRECTIONS", 10)
+    monkeypatch.setattr("skvae.start.ppca._FIRST_DIRECTIONS", 10)
     X = gaussian(400, 144) + np.random.default_rng(0).normal(size=(400, 144))
     chosen = options(max_iter=1)
     few = fit_model(X, None, chosen)[0].start.n_directions
@@ -286,7 +287,7 @@ def test_the_start_of_a_table_stays_unless_another_is_clearly_likelier():
 QUICK = {"architecture": SMALL, "batch_size": 32, "random_state": 0}
 
 
-def bent(n):
+def clipped(n):
     rng = np.random.default_rng(1)
     t = rng.uniform(-3, 3, n)
     X = np.stack([t, 2 * np.sin(2 * t), 2 * np.cos(2 * t), t**2 / 3, np.abs(t), np.sin(t)], 1)
@@ -308,7 +309,7 @@ def levels(n):
 
 
 def drifting(n):
-    return bent(n) + np.linspace(0, 20, n)[:, None] * [1, -0.5, 0.3, 0, 0.2, 0.1]
+    return clipped(n) + np.linspace(0, 20, n)[:, None] * [1, -0.5, 0.3, 0, 0.2, 0.1]
 
 
 def by_column(X):
@@ -316,9 +317,9 @@ def by_column(X):
 
 
 STREAMS = {
-    "shuffled": bent(1000),
+    "shuffled": clipped(1000),
     "by level": levels(1000),
-    "by a column": by_column(bent(1000)),
+    "by a column": by_column(clipped(1000)),
     "by a column, flat": by_column(flat(600)),
     "drift": drifting(1000),
 }

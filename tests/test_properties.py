@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 
-from skvae.table import Schema
+from skvae.data.schema import Schema
 from tests.generated import (
     FITTED,
     LEVELS,

@@ -25,13 +25,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skvae import MLP, DivergenceError, VAETransformer
 from skvae._sklearn import like, to_numpy
-from skvae.annealing import ANNEALING
 from skvae.likelihoods import LIKELIHOODS
-from skvae.networks import ARCHITECTURES
-from skvae.objective import OBJECTIVES
-from skvae.optimizers import OPTIMIZERS
-from skvae.priors import PRIORS
-from skvae.schedules import KL_SCHEDULES, RATE_SCHEDULES
+from skvae.model.networks import ARCHITECTURES
+from skvae.model.priors import PRIORS
+from skvae.training.annealing import ANNEALING
+from skvae.training.objective import OBJECTIVES
+from skvae.training.optimizers import OPTIMIZERS
+from skvae.training.schedules import KL_SCHEDULES, RATE_SCHEDULES
 from tests.samples import HTML_HAS_PARAMETERS
 
 pytestmark = pytest.mark.filterwarnings(

@@ -1,0 +1,1 @@
+"""Tables as they come: containers, columns, cells, and the way back."""

@@ -1,0 +1,24 @@
+"""Rows a batch at a time, so that nothing dense is held of all of them; the largest values."""
+
+from collections.abc import Iterator
+
+# Squares of larger values, and their sums, are not numbers any more.
+LARGEST = 1e153
+# Cells of a dense batch: 32 MB in float64, whatever the number of columns.
+_BATCH_CELLS = 4_194_304
+
+
+def batches(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Slices that cover n_rows rows, each small enough to be held densely."""
+    step = max(1, min(8192, _BATCH_CELLS // max(n_columns, 1)))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
+
+
+def refuse_overflow(largest: float) -> None:
+    """Raise a ValueError where the squares of values of this size are no numbers."""
+    if largest > LARGEST:
+        raise ValueError(
+            f"X holds a value of size {largest:.3g}; variances of values beyond {LARGEST:.0e} "
+            "cannot be represented. Divide the columns first (StandardScaler)."
+        )

@@ -1,0 +1,98 @@
+"""Containers of tables: which library a frame is of, and what is no table that is at hand.
+
+"pandas", "polars" and "pyarrow" are frames, as narwhals finds them; "numpy" stands for all else,
+which scikit-learn reads. What comes as one column, or is not in memory yet, is refused with the
+call that makes a table of it.
+"""
+
+from typing import Any
+
+import narwhals as nw
+
+from skvae.data.excerpts import excerpt, excerpts
+
+# What a library's own call is for the frame that a lazy one gives.
+_CALLS = {
+    "dask": "X.compute()",
+    "duckdb": "X.df()",
+    "ibis": "X.to_pandas()",
+    "pyspark": "X.toPandas()",
+    "pyspark[connect]": "X.toPandas()",
+}
+
+
+def container_of(X) -> str:
+    """Return the library of a frame that is in memory, and "numpy" for all else."""
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if not isinstance(frame, nw.DataFrame):
+        return "numpy"
+    made_by = frame.implementation
+    return str(made_by) if made_by.is_polars() or made_by.is_pyarrow() else "pandas"
+
+
+def is_frame(X) -> bool:
+    """Whether X is a frame of a library that narwhals knows."""
+    return container_of(X) != "numpy"
+
+
+_HELD_BY_SINGLE = {nw.Float32, nw.Int8, nw.Int16, nw.UInt8, nw.UInt16}
+
+
+def is_single(X) -> bool:
+    """Whether X is a frame whose numbers are in single precision, or whole and no longer."""
+    if not is_frame(X):
+        return False
+    dtypes = set(nw.from_native(X, eager_only=True).schema.values())
+    numbers = {dtype for dtype in dtypes if dtype.is_numeric()}
+    return nw.Float32 in numbers and numbers <= _HELD_BY_SINGLE and nw.Object not in dtypes
+
+
+def library(name: str) -> Any:
+    """Return a library of frames, which is imported when it is needed."""
+    return nw.Implementation.from_string(name).to_native_namespace()
+
+
+def refuse_foreign(X) -> None:
+    """Raise a ValueError where X is no table at hand, or has a name twice."""
+    _refuse_duplicates(X)
+    known = nw.from_native(X, allow_series=True, pass_through=True)
+    is_dask = hasattr(X, "__dask_graph__") and not hasattr(X, "chunks")  # which arrays have
+    if is_dask or isinstance(known, nw.LazyFrame):
+        made_by = "dask" if is_dask else str(known.implementation)
+        call = _CALLS.get(made_by, "X.collect()")
+        raise ValueError(f"X is a lazy frame; pass what it gives: {call}.")
+    if isinstance(known, nw.Series):
+        _refuse_one_column(X)
+    if not isinstance(known, nw.DataFrame):
+        _refuse_pieces(X)
+
+
+def _refuse_pieces(X) -> None:
+    if hasattr(X, "__arrow_c_array__") or hasattr(X, "__arrow_c_stream__"):
+        if not hasattr(X, "schema"):
+            _refuse_one_column(X)
+        is_batch = type(X).__name__ == "RecordBatch"
+        call = "pyarrow.Table.from_batches([X])" if is_batch else "pyarrow.table(X)"
+        raise ValueError(f"X is a {type(X).__name__}; pass a table of it: {call}.")
+    if hasattr(X, "to_frame"):  # pandas' index
+        _refuse_one_column(X)
+    if isinstance(X, (str, bytes)):
+        raise ValueError(f"X is the text {excerpt(X)}; pass a table, such as pandas.read_csv(X).")
+    if isinstance(X, dict) and not hasattr(X, "tocsr"):  # as sparse rows of older scipy are
+        raise ValueError("X is a dict; pass a frame of it: pandas.DataFrame(X).")
+    if getattr(getattr(X, "dtype", None), "names", None):
+        raise ValueError("X is an array of records; pass a frame of it: pandas.DataFrame(X).")
+
+
+def _refuse_one_column(X) -> None:
+    call = "X.to_frame()" if hasattr(X, "to_frame") else "pyarrow.table({'x': X})"
+    raise ValueError(
+        f"Expected a 2-dimensional container but got {type(X)} instead. X is one column; pass a "
+        f"frame of it: {call}."
+    )
+
+
+def _refuse_duplicates(X) -> None:
+    if nw.dependencies.is_pandas_like_dataframe(X) and not X.columns.is_unique:
+        names = excerpts(sorted(set(X.columns[X.columns.duplicated()]), key=str))
+        raise ValueError(f"X has several columns named {names}; rename or drop all but one.")

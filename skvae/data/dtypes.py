@@ -1,0 +1,77 @@
+"""Dtypes and column labels of frames as plain values, and back.
+
+A fitted model is kept without the objects of the library that made its table: files that hold
+only arrays and plain values, such as skops writes, can then be read without trusting more.
+"""
+
+from typing import Any
+
+from skvae.data.containers import library
+
+
+def plain_dtype(dtype: Any) -> Any:
+    """Return a dict that stands for a dtype of pandas or pyarrow; other dtypes as they are."""
+    made_by = type(dtype).__module__.partition(".")[0]
+    if made_by == "pyarrow":
+        pa = library("pyarrow")
+        return {"pyarrow": pa.schema([pa.field("", dtype)]).serialize().to_pybytes()}
+    if made_by != "pandas":
+        return dtype
+    pd = library("pandas")
+    if isinstance(dtype, pd.CategoricalDtype) and dtype.categories is not None:
+        categories = dtype.categories
+        plain = {"categories": categories.tolist(), "of": plain_dtype(categories.dtype)}
+        return plain | {"ordered": bool(dtype.ordered)}
+    name = str(dtype)
+    # Some names do not tell all: such a dtype stays what it is.
+    return {"pandas": name} if _is_told_by(name, dtype) else dtype
+
+
+def _is_told_by(name: str, dtype: Any) -> bool:
+    try:
+        return library("pandas").api.types.pandas_dtype(name) == dtype
+    except (TypeError, ValueError):
+        return False
+
+
+def dtype_from(plain: Any) -> Any:
+    """Return the dtype that `plain_dtype` has made plain."""
+    if not isinstance(plain, dict):
+        return plain
+    if "pyarrow" in plain:
+        pa = library("pyarrow")
+        return pa.ipc.read_schema(pa.py_buffer(plain["pyarrow"])).field(0).type
+    pd = library("pandas")
+    if "categories" in plain:
+        categories = pd.Index(plain["categories"], dtype=dtype_from(plain["of"]))
+        return pd.CategoricalDtype(categories, ordered=plain["ordered"])
+    return pd.api.types.pandas_dtype(plain["pandas"])
+
+
+def plain_labels(labels: Any) -> Any:
+    """Return a dict that stands for pandas' labels of columns, None for None."""
+    if labels is None:
+        return None
+    of = None if labels.nlevels > 1 else plain_dtype(labels.dtype)
+    return {"labels": labels.tolist(), "names": list(labels.names), "of": of}
+
+
+def labels_from(plain: Any) -> Any:
+    """Return the labels that `plain_labels` has made plain."""
+    if plain is None:
+        return None
+    pd = library("pandas")
+    if plain["of"] is None:
+        return pd.MultiIndex.from_tuples(plain["labels"], names=plain["names"])
+    return pd.Index(plain["labels"], dtype=dtype_from(plain["of"]), name=plain["names"][0])
+
+
+def plain_missing(cell: Any) -> Any:
+    """Return a dict that stands for pandas' own missing cells; others as they are."""
+    names = {"NAType": "NA", "NaTType": "NaT"}
+    return {"pandas": names[type(cell).__name__]} if type(cell).__name__ in names else cell
+
+
+def missing_from(plain: Any) -> Any:
+    """Return the missing cell that `plain_missing` has made plain."""
+    return getattr(library("pandas"), plain["pandas"]) if isinstance(plain, dict) else plain

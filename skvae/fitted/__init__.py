@@ -1,0 +1,1 @@
+"""What fit leaves behind, and what can be asked of it."""

@@ -1,0 +1,1 @@
+"""The variational autoencoder: inference, networks, prior, observation."""

@@ -1,0 +1,110 @@
+"""Log-densities of rows by importance sampling: proposals for z, weights, what they add up to.
+
+All in nats per row. A row's value does not depend on the rows beside it, and is a lower bound on
+its log-density in expectation, which rises with the draws.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skvae.model.posterior import Posterior
+
+
+class Proposals:
+    """Where draws of z for each row come from: its posterior, a standard normal, bridges.
+
+    A bridge at t has a density proportional to q(z|x)^t N(z; 0, I)^(1 - t), which is normal. One
+    t per draw; the density of all of them together counts for each draw (Veach & Guibas, 1995),
+    so that a posterior which is too narrow, or beside the point, does no harm.
+
+    Parameters
+    ----------
+    q : Posterior
+        Of the rows.
+    places : sequence of float
+        From 0, the standard normal, to 1, the posterior; one per draw.
+    """
+
+    def __init__(self, q: Posterior, places: Sequence[float]) -> None:
+        self.q, self.places = q, places
+        self.bridges = {t: q.bridge(t) for t in sorted(set(places))}
+        self.offsets = {
+            t: math.log(places.count(t) / len(places)) - self._log_mass(t) for t in self.bridges
+        }
+
+    def _log_mass(self, t: float) -> Tensor:
+        """Log of the integral of q^t N^(1 - t), per row: from any point, such as the mean."""
+        bridge = self.bridges[t]
+        own = t * self.q.log_prob(bridge.mean) + (1.0 - t) * _standard(bridge.mean)
+        return own - bridge.log_prob(bridge.mean)
+
+    def draw(self, number: int, noise: Tensor) -> Tensor:
+        """Points of one draw of all rows, by standard normal noise of shape (q,) or (n, q)."""
+        return self.bridges[self.places[number]].sample(noise)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log-density of the proposals together, per row, for z of shape (..., n, q)."""
+        own, free = self.q.log_prob(z), _standard(z)
+        parts = (t * own + (1.0 - t) * free + offset for t, offset in self.offsets.items())
+        return reduce(torch.logaddexp, parts)
+
+    def log_weight(self, vae: Any, rows: Any, z: Tensor) -> Tensor:
+        """Log p(x, z) less that density, per row, for z of shape (n, q)."""
+        return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z) - self.log_prob(z)
+
+
+def importance_bound(vae: Any, rows: Any, noise: Tensor) -> Tensor:
+    """Importance-weighted bound on log p(x) per row (Burda, Grosse & Salakhutdinov, 2016).
+
+    noise has shape (n_draws, q) and is shared by the rows. One draw gives the ELBO. Whether all
+    draws are from the posterior, the model knows (`vae.proposals`); where posteriors are exact,
+    every draw has the same weight, which is the density.
+    """
+    q = vae.encode(rows)
+    if vae.has_exact_posterior:
+        return log_weight(vae, rows, q, noise[0])
+    if set(vae.proposals) == {1.0}:
+        weights = (log_weight(vae, rows, q, draw) for draw in noise)
+    else:
+        proposals = Proposals(q, places(vae, len(noise)))
+        weights = (
+            proposals.log_weight(vae, rows, proposals.draw(i, draw)) for i, draw in enumerate(noise)
+        )
+    return reduce(torch.logaddexp, weights) - math.log(len(noise))
+
+
+def places(vae: Any, n_draws: int) -> tuple[float, ...]:
+    """Where so many draws come from."""
+    cycle = vae.proposals
+    return tuple(cycle[i % len(cycle)] for i in range(n_draws))
+
+
+def log_weight(vae: Any, rows: Any, q: Posterior, draw: Tensor) -> Tensor:
+    """Log p(x, z) - log q(z|x) per row for z of one draw."""
+    z = q.sample(draw)
+    return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z) - q.log_density(draw)
+
+
+def weigher(vae: Any, rows: Any, proposals: Proposals) -> Callable[[Tensor], Tensor]:
+    """Log-weights of points; where posteriors are exact all have one, which is found once."""
+    if vae.has_exact_posterior:
+        weight = log_weight(vae, rows, proposals.q, torch.zeros_like(proposals.q.mean))
+        return lambda z: weight
+    return partial(proposals.log_weight, vae, rows)
+
+
+def mixture(log_prob: Tensor, start_log_prob: Tensor, start_weight: Tensor) -> Tensor:
+    """log((1 - w) p + w p_start) per row: the defensive mixture (Hesterberg, 1995)."""
+    return torch.logaddexp(
+        log_prob + torch.log1p(-start_weight), start_log_prob + torch.log(start_weight)
+    )
+
+
+def _standard(z: Tensor) -> Tensor:
+    """Log-density of the standard normal but for its constant, of which all masses are free."""
+    return -0.5 * z.square().sum(-1)

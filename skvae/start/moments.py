@@ -1,0 +1,134 @@
+"""Mean and covariance of rows that come batch by batch: those of all of them together.
+
+Batches are merged by what their own moments are and how far their means lie apart (Chan, Golub &
+LeVeque, 1983). Of the covariance a root is kept, root' root, which halves the digits that squares
+would need. Up to 2048 columns nothing is lost; of more, the leading directions are kept, as many
+as make 32 MB (Ross et al., 2008), and the variance outside of them. numpy, float64.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from skvae.data.batches import batches, refuse_overflow
+from skvae.start.ppca import ProbabilisticPCA
+from skvae.start.spectrum import Spectrum, is_rounding, leading
+
+_KEPT_CELLS = 4_194_304  # of the root: 32 MB, and all directions of 2048 columns
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of n rows in d columns, weighted.
+
+    The mean is origin + shift: near the rows, differences from the origin are exact. Root and lost
+    are in units of 2^exponent, in which squares neither overflow nor vanish.
+    """
+
+    n_rows: int
+    weight: float  # the rows' together
+    origin: np.ndarray  # (d,)
+    shift: np.ndarray  # (d,)
+    root: np.ndarray  # (k, d), k at most d; root' root is the covariance by weights that sum to 1
+    exponent: int
+    lost: float  # variance outside of the root, all columns together
+
+    @classmethod
+    def of_start(cls, start: ProbabilisticPCA) -> "Moments":
+        """Those that a linear start tells of its rows: exact along its directions."""
+        exponent = int(np.frexp(start.scale)[1])
+        unit, divisor = float(np.ldexp(start.scale, -exponent)), max(start.n_rows - 1, 1)
+        share = divisor / start.n_rows  # variances of the start divide by n - 1
+        rest = max(start.total_variance - float(start.variances.sum()), 0.0)
+        return cls(
+            start.n_rows,
+            float(start.n_rows),
+            start.mean,
+            np.zeros_like(start.mean),
+            unit * np.sqrt(share * start.variances)[:, None] * start.components,
+            exponent,
+            unit**2 * share * rest,
+        )
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Shape (d,), user's units."""
+        return self.origin + self.shift
+
+    def merged(self, X, sample_weight: np.ndarray | None, fewest: int) -> "Moments":
+        """The moments of these rows and of others, dense or sparse; at least so many directions."""
+        limit = min(max(_KEPT_CELLS // X.shape[1], fewest), X.shape[1])
+        weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
+        moments = self
+        for rows in batches(*X.shape):
+            x = X[rows]
+            x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64)
+            refuse_overflow(float(np.abs(x).max()))
+            moments = moments._with(x, weight[rows], limit)
+        return moments
+
+    def _with(self, x: np.ndarray, weight: np.ndarray, limit: int) -> "Moments":
+        """Count in a few rows that are held densely."""
+        total = float(weight.sum())
+        share = weight / total
+        centred = x - self.origin
+        mean = share @ centred
+        centred -= mean
+        apart = mean - self.shift
+        largest = max(float(np.abs(centred).max()), float(np.abs(apart).max()))
+        exponent = int(np.frexp(largest)[1]) if largest else self.exponent
+        if self.root.any():
+            exponent = max(exponent, self.exponent)
+        ours, theirs = self.weight / (self.weight + total), total / (self.weight + total)
+        stacked = np.concatenate(
+            [
+                np.sqrt(ours) * np.ldexp(self.root, self.exponent - exponent),
+                np.sqrt(theirs * share)[:, None] * np.ldexp(centred, -exponent),
+                np.sqrt(ours * theirs) * np.ldexp(apart, -exponent)[None],
+            ]
+        )
+        root, lost = _compressed(stacked, limit)
+        before = ours * float(np.ldexp(self.lost, 2 * (self.exponent - exponent)))
+        return Moments(
+            self.n_rows + len(x),
+            self.weight + total,
+            self.origin,
+            self.shift + theirs * apart,
+            root,
+            exponent,
+            before + lost,
+        )
+
+    def spectrum(self, limit: int) -> Spectrum:
+        """The leading directions, limit at most, as those of a matrix."""
+        n, d = self.n_rows, len(self.origin)
+        limit = min(limit, n, d, len(self.root))
+        correction = n / max(n - 1, 1)
+        variance = correction * (float(np.square(self.root).sum()) + self.lost) / d
+        if is_rounding(variance, self.mean, self.exponent):
+            return Spectrum(self.mean, 1.0, 0.0, np.zeros(limit), np.eye(limit, d), ())
+        singular, components = leading(self.root, limit)
+        variances = correction * np.square(singular) / variance
+        scale = float(np.ldexp(np.sqrt(variance), self.exponent))
+        return Spectrum(self.mean, scale, float(d), variances, components, ())
+
+
+def no_moments(X) -> Moments:
+    """Those of no rows, to begin with the first of X."""
+    first = X[:1]
+    origin = np.asarray(first.toarray() if sparse.issparse(first) else first, np.float64)[0]
+    d = len(origin)
+    return Moments(0, 0.0, origin, np.zeros(d), np.zeros((0, d)), 0, 0.0)
+
+
+def _compressed(stacked: np.ndarray, limit: int) -> tuple[np.ndarray, float]:
+    """A root of no more than limit rows, and the variance that it leaves out."""
+    n, d = stacked.shape
+    if n <= limit:
+        return stacked, 0.0
+    if d <= limit:
+        return np.asarray(np.linalg.qr(stacked, mode="r")), 0.0
+    variances, vectors = np.linalg.eigh(stacked @ stacked.T)
+    root = vectors[:, : -limit - 1 : -1].T @ stacked
+    return root, float(np.maximum(variances[:-limit], 0.0).sum())

@@ -1,0 +1,220 @@
+"""Probabilistic PCA in closed form: the linear start (Tipping & Bishop, 1999).
+
+Rows are centred and divided by one common scale (the root mean variance of a column), so that
+the mean variance is 1 whatever the user's units. Everything below is in those scaled units unless
+it says "user's units". Scores are coordinates on the leading principal directions; what a row has
+outside them is its residual energy. Shapes: n rows, d columns, k directions kept, q latent units.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from skvae.data.batches import batches
+from skvae.start.spectrum import Spectra, Spectrum, find_spectrum
+
+# Directions that training may see: past them the residual is carried as a number per row.
+_MAX_DIRECTIONS = 512
+# A tail that holds less than this share of what latent_dim units leave cannot change a model much.
+FINE_TAIL = 0.02
+# Past the first directions networks that see scores, not columns, do without one of this share.
+COARSE_TAIL = 0.05
+_FIRST_DIRECTIONS = 128
+# Share of the last unit's variance that is not noise, at least.
+_LEAST_SIGNAL = 1e-6
+
+
+@dataclass(frozen=True)
+class ProbabilisticPCA:
+    """x = mean + scale * (components' W z + noise), with W = diag(sqrt(variances - noise))."""
+
+    mean: np.ndarray  # (d,), user's units
+    scale: float  # user's units per scaled unit
+    components: np.ndarray  # (k, d), orthonormal rows, signs as scikit-learn's PCA
+    variances: np.ndarray  # (k,), descending
+    noise_variance: float
+    total_variance: float  # summed over the d columns
+    latent_dim: int  # units in use, at most the rank
+    n_rows: int  # that it was fitted on
+    rank: int  # of those rows, or the number of directions looked for
+
+    @property
+    def n_features(self) -> int:
+        return self.mean.shape[0]
+
+    @property
+    def n_directions(self) -> int:
+        """That a model can be fitted to, at most."""
+        return len(self.variances)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Spread of the data along each latent unit, sqrt(variance - noise), shape (q,)."""
+        return np.sqrt(self.variances[: self.latent_dim] - self.noise_variance)
+
+    @property
+    def unit_kl(self) -> np.ndarray:
+        """Mean KL of each unit's posterior from the prior, in nats, shape (q,)."""
+        return 0.5 * np.log(self.variances[: self.latent_dim] / self.noise_variance)
+
+    @property
+    def noise_variances(self) -> tuple[float, ...]:
+        """Noise variances of the density, mixed in equal parts.
+
+        With fewer rows than columns the maximum-likelihood noise, spread over directions that no
+        row has shown, is small, and new rows far out pay dearly for it. scikit-learn's PCA
+        averages over fewer directions; its density is then the other half of this one.
+        """
+        q, shown = self.latent_dim, min(self.n_rows, self.n_features)
+        if self.n_rows > self.n_features or q >= min(shown, self.rank):
+            return (self.noise_variance,)
+        return (self.noise_variance, self._rest(q) / (shown - q))
+
+    def mean_log_prob(self, X, sample_weight: np.ndarray | None = None) -> float:
+        """Mean of log_prob over the rows it was fitted on; mostly from the variances alone."""
+        if len(self.noise_variances) > 1:
+            return float(np.average(self.log_prob(*self.project(X)), weights=sample_weight))
+        q, d, noise = self.latent_dim, self.n_features, self.noise_variance
+        quadratic = (1.0 - 1.0 / self.n_rows) * (q + self._rest(q) / noise)
+        log_det = np.log(self.variances[:q]).sum() + (d - q) * np.log(noise)
+        return float(-0.5 * (quadratic + log_det + d * np.log(2 * np.pi)))
+
+    def _rest(self, q: int) -> float:
+        return max(self.total_variance - float(self.variances[:q].sum()), 0.0)
+
+    def with_latent_dim(self, latent_dim: int) -> "ProbabilisticPCA":
+        """The model of the same rows with fewer units; at most as many as there are directions."""
+        q = min(latent_dim, self.latent_dim)
+        noise = self.noise_variance
+        if q < self.latent_dim:
+            mean_rest = self._rest(q) / (self.n_features - q)
+            noise = _noise(mean_rest, self.variances[q - 1]) or noise
+        return replace(self, latent_dim=q, noise_variance=noise)
+
+    def scores(self, X, dtype: np.dtype) -> np.ndarray:
+        """Scores of dense or sparse rows, shape (n, k), computed in dtype."""
+        components = self.components.astype(dtype, copy=False)
+        scores = np.empty((X.shape[0], len(components)), dtype)
+        for rows in batches(*X.shape):
+            scores[rows] = self._standardise(X[rows], dtype) @ components.T
+        return scores
+
+    @np.errstate(over="ignore", invalid="ignore")  # a row too far off for its square is infinite
+    def project(self, X, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
+        """Scores (n, k) and residual energy (n,): centred in float64, returned in dtype.
+
+        The product is in the dtype of the components: float64, but for copies of this model.
+        """
+        n, k = X.shape[0], len(self.components)
+        scores, residual = np.empty((n, k), dtype), np.zeros(n, dtype)
+        for rows in batches(*X.shape):
+            x = self._standardise(X[rows], np.float64)
+            s = x.astype(self.components.dtype, copy=False) @ self.components.T
+            scores[rows] = s
+            if k < self.n_features:
+                energy = np.einsum("ij,ij->i", x, x) - np.einsum("ij,ij->i", s, s)
+                # Squares beyond the largest number, minus such, are no number.
+                residual[rows] = np.where(np.isnan(energy), np.inf, np.maximum(energy, 0.0))
+        return scores, residual
+
+    def restore(self, scores: np.ndarray) -> np.ndarray:
+        """Rows in the user's units from scores, shape (n, d), in the dtype of the scores."""
+        x = scores @ self.components.astype(scores.dtype, copy=False)
+        x *= self.scale
+        x += self.mean.astype(scores.dtype, copy=False)
+        return x
+
+    @np.errstate(over="ignore")  # such a row has no density
+    def log_prob(self, scores: np.ndarray, residual: np.ndarray) -> np.ndarray:
+        """Exact log-density per row, nats of scaled units (Tipping & Bishop, 1999, eq. 4)."""
+        q, d = self.latent_dim, self.n_features
+        inside = (np.square(scores[:, :q]) / self.variances[:q]).sum(1)
+        outside = np.square(scores[:, q:]).sum(1) + residual
+        constant = np.log(self.variances[:q]).sum() + d * np.log(2 * np.pi)
+        parts = [
+            -0.5 * (constant + inside + outside / noise + (d - q) * np.log(noise))
+            for noise in self.noise_variances
+        ]
+        return np.logaddexp.reduce(parts) - np.log(len(parts))
+
+    @property
+    def log_jacobian(self) -> float:
+        """What a log-density in scaled units gains when it is told in the user's units."""
+        return -self.n_features * float(np.log(self.scale))
+
+    def _standardise(self, x, dtype) -> np.ndarray:
+        # In one order of memory, whose products round alike for a frame and for its array.
+        x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=dtype, order="C")
+        return (x - self.mean.astype(dtype, copy=False)) / x.dtype.type(self.scale)
+
+
+def fit_linear(
+    X,
+    latent_dim: int,
+    sample_weight: np.ndarray | None = None,
+    rng=None,
+    spectra: Spectra | None = None,
+    tail: float = FINE_TAIL,
+) -> ProbabilisticPCA:
+    """The maximum-likelihood probabilistic PCA of dense or sparse rows.
+
+    Variances divide by n - 1 as scikit-learn's PCA does. A latent_dim at or above the rank is cut
+    to the rank, and the noise then takes a floor instead of the 0 that the formula gives. Past the
+    first directions those are left out that hold less than tail of what the units leave.
+    """
+    find = find_spectrum if spectra is None else spectra.of
+    limit = min(most_directions(latent_dim), *X.shape)
+    spectrum = find(X, sample_weight, limit, rng or np.random.RandomState(0))
+    return linear_start(spectrum, X.shape[0], latent_dim, tail)
+
+
+def most_directions(latent_dim: int) -> int:
+    """Directions that training may see, at most."""
+    return max(_MAX_DIRECTIONS, 2 * latent_dim)
+
+
+def linear_start(
+    rows: Spectrum, n_rows: int, latent_dim: int, tail: float, fewest: int = 1
+) -> ProbabilisticPCA:
+    """The start of rows of this spectrum, with at least so many directions where there are."""
+    variances, n_features = rows.variances, len(rows.mean)
+    limit = len(variances)
+    tolerance = variances[0] * max(n_rows, n_features) * np.finfo(np.float64).eps
+    rank = int((variances > tolerance).sum())
+    q = min(latent_dim, rank)
+    left = np.maximum(rows.total_variance - np.cumsum(variances), 0.0)
+    if q < rank:
+        noise = _noise(left[q - 1] / (n_features - q), variances[q - 1])
+    else:  # no noise is no density; far below the smallest variance it is one, and exact
+        noise = min(1e-6, 1e-3 * variances[q - 1]) if q else 1e-6
+    k = min(max(_n_directions(left, q, tail), fewest), max(rank, 1), limit)
+    return ProbabilisticPCA(
+        mean=rows.mean,
+        scale=rows.scale,
+        components=rows.components[:k],
+        variances=variances[:k],
+        noise_variance=float(noise),
+        total_variance=rows.total_variance,
+        latent_dim=q,
+        n_rows=n_rows,
+        rank=rank,
+    )
+
+
+def _n_directions(left: np.ndarray, q: int, tail: float) -> int:
+    """Directions that training is to see, by the variance left after each."""
+    if q == 0:
+        return 1
+    fine, coarse = (
+        int(np.searchsorted(-left, -share * left[q - 1])) + 1 for share in (FINE_TAIL, tail)
+    )
+    return max(2 * q, min(fine, _FIRST_DIRECTIONS), coarse)
+
+
+def _noise(mean_rest: float, variance: float) -> float:
+    """Noise by the variance left per direction, below that of the last unit.
+
+    Where all directions have the same variance, rounding decides which is greater.
+    """
+    return float(min(mean_rest, (1.0 - _LEAST_SIGNAL) * variance))

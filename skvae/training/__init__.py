@@ -1,0 +1,1 @@
+"""From the linear start to trained weights: objectives, the step, the loop, evaluation."""

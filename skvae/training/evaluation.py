@@ -1,0 +1,273 @@
+"""The judge: rows that training never sees say what a model is worth.
+
+The held-out bound is that of the density which is reported, a mixture of the model with the linear
+start: a few far rows, which the start explains as badly, then decide nothing.
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from skvae.model.bounds import importance_bound, log_weight, mixture
+from skvae.model.posterior import Posterior
+from skvae.model.vae import LatentModel, Rows
+from skvae.training.objective import explained, shrinkage_undone
+from skvae.training.optimizers import AdamW, Part
+
+START_WEIGHT_MIN = 0.01
+WIDEST_NOISE = 3.0  # times the start's median error, per column
+EM_STEPS = 20
+FEWEST_ROWS = 20  # that can say anything of a model
+N_DRAWS = (4, 16)  # fewest and most; of many rows fewer say as much
+_N_DRAWN = 16_000  # rows times draws, between these
+KEEP_SHARES = (1.0, 0.75, 0.5, 0.25)
+N_STANDARD_ERRORS = 3.0
+_WIDTH_STEPS, _WIDTH_RATE = 100, 0.1  # of the fit of an autoencoder's posterior
+
+
+class DivergenceError(FloatingPointError, ValueError):
+    """Training met a bound that is not finite."""
+
+
+class Acceptance(NamedTuple):
+    """How much of the training was kept."""
+
+    share: float  # 0: the linear start, 1: all of the training
+    start_weight: float  # of the linear start in the reported density
+
+
+class Evaluation(NamedTuple):
+    """What one look at the held-out rows saw: means over them, in nats."""
+
+    bound: float  # of the mixture with the linear start
+    reconstruction: float  # of the model alone
+    kl: float
+    noise: float  # variance that all columns share; NaN where they do not
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Held-out rows, what the linear start makes of them, and the noise they are judged with."""
+
+    rows: Rows
+    seen: Rows  # some of the training rows
+    start: LatentModel  # the linear start, without branches
+    first_evaluation: Evaluation  # at the linear start
+    start_log_prob: Tensor  # (n,), importance-weighted bound, nats
+    start_elbo: Tensor  # (n,), by the noise that models are looked at with
+    start_error: Tensor  # (n,), squared error of the reconstruction
+    noise: Tensor  # (n, q), one draw from each row's posterior
+    draws: Tensor  # (n_draws, q), shared by the rows
+    is_deterministic: bool  # rows are decoded from their codes, and there is no KL
+    generator: torch.Generator  # that the training goes on with
+
+    @classmethod
+    @torch.no_grad()
+    def of(
+        cls,
+        rows: Rows,
+        seen: Rows,
+        start: LatentModel,
+        generator: torch.Generator,
+        is_deterministic: bool = False,
+    ) -> "Evaluator":
+        """Judge by these rows against this start; seen are rows of the training."""
+        noise = rows.draw_noise(start.latent_dim, generator)
+        n_draws = min(max(_N_DRAWN // rows.n_rows, N_DRAWS[0]), N_DRAWS[1])
+        draws = noise.new_empty(n_draws, start.latent_dim).normal_(generator=generator)
+        codes = start.codes(rows)
+        q, decoded = start.encode(rows), start.decode(codes)
+        weights = torch.stack([log_weight(start, rows, q, draw) for draw in draws])
+        if is_deterministic:
+            bound, kl = rows.mean(start.log_likelihood(rows, decoded)).item(), 0.0
+        else:
+            bound, kl = rows.mean(weights.mean(0)).item(), rows.mean(q.kl().sum(-1)).item()
+        _, drawn, start_kl = explained(start, rows, None if is_deterministic else noise)
+        return cls(
+            rows,
+            seen,
+            start,
+            Evaluation(bound, bound + kl, kl, _shared_noise(start)),
+            importance_bound(start, rows, draws),
+            start.log_likelihood(rows, drawn) - start_kl,
+            start.squared_error(rows, start.reconstruct(codes)),
+            noise,
+            draws,
+            is_deterministic,
+            generator,
+        )
+
+    @property
+    def start_bound(self) -> float:
+        """Mean evidence lower bound of the linear start."""
+        return self.first_evaluation.bound
+
+    @torch.no_grad()
+    def calibrate_and_evaluate(self, vae: LatentModel) -> Evaluation:
+        """Set the model's units, noise and code scale from rows; see what it is worth.
+
+        Noise and mixture weight follow from EM on two numbers. The start is drawn with the same
+        noise as the model, so that luck in the draws favours neither.
+        """
+        if self.seen.n_rows >= FEWEST_ROWS:
+            vae.update_units(self.seen)
+        q, decoded, kl = self._terms(vae)
+        if not self.is_deterministic:
+            vae.code_scale.copy_(shrinkage_undone(self.rows.mean(q.variance)))
+        # One row far out could claim the model for itself, with noise to match.
+        widest = WIDEST_NOISE * self._median(self.start_error)
+        ours = (self.start_error <= widest).to(kl)
+        weight = torch.full_like(kl[0], START_WEIGHT_MIN)
+        misfit = vae.misfit(self.rows, decoded)
+        for step in range(EM_STEPS):
+            if vae.fit_noise(self.rows, misfit, ours, widest) or step == 0:
+                bound = vae.likelihood_of(misfit) - kl
+            odds = torch.log1p(-weight) - torch.log(weight)
+            ours = torch.sigmoid(odds + bound - self.start_elbo)
+            weight = self.rows.mean(1.0 - ours).clamp(START_WEIGHT_MIN, 1.0 - START_WEIGHT_MIN)
+        gain = self.rows.mean(mixture(bound, self.start_elbo, weight) - self.start_elbo).item()
+        if not math.isfinite(gain):
+            raise DivergenceError(f"the held-out bound became {gain}")
+        mean_kl = self.rows.mean(kl).item()
+        reconstruction = self.rows.mean(bound).item() + mean_kl
+        return Evaluation(self.start_bound + gain, reconstruction, mean_kl, _shared_noise(vae))
+
+    def _median(self, values: Tensor) -> Tensor:
+        """Weighted median over the rows."""
+        if self.rows.weight is None:
+            return values.median()
+        ordered, order = values.sort()
+        up_to = self.rows.weight[order].cumsum(0)
+        return ordered[torch.searchsorted(up_to, 0.5 * up_to[-1])]
+
+    def _terms(self, vae: LatentModel) -> tuple[Posterior, Tensor, Tensor]:
+        return explained(vae, self.rows, None if self.is_deterministic else self.noise)
+
+    @torch.no_grad()
+    def select(self, vae: LatentModel, origin: dict[str, Tensor] | None) -> Acceptance:
+        """Keep as much of the training as beats the linear start.
+
+        Weights go back toward origin's, where training began at the linear start, until the
+        model gains more than its standard error (of what, says `vae.gain`) and the density
+        rises; failing that, nothing is kept, and the weights are those of the training.
+        """
+        trained = copy.deepcopy(vae.state_dict())
+        for share in KEEP_SHARES:
+            if share < 1.0:
+                if origin is None:
+                    break
+                vae.load_state_dict({k: _between(origin[k], w, share) for k, w in trained.items()})
+                self.calibrate_and_evaluate(vae)
+            weight = self._weight_if_better(vae)
+            if weight is not None:
+                return Acceptance(share, max(weight.item(), START_WEIGHT_MIN))
+        vae.load_state_dict(trained)
+        return Acceptance(0.0, 1.0)
+
+    def _weight_if_better(self, vae: LatentModel) -> Tensor | None:
+        """The start's weight in the density, or None where the model does not beat it."""
+        error = vae.squared_error(self.rows, vae.reconstruct(vae.codes(self.rows)))
+        if self.is_deterministic:
+            if not self.exceeds(vae.gain(self.start_error - error, self._point_gain(vae))):
+                return None
+            self.fit_width(vae)
+        log_prob = importance_bound(vae, self.rows, self.draws)
+        weight = self.start_weight(log_prob)
+        if not self.is_deterministic:
+            gain = mixture(log_prob, self.start_log_prob, weight) - self.start_log_prob
+            is_better = self.exceeds(vae.gain(self.start_error - error, gain))
+            if not (is_better and self.rows.mean(gain) > 0):
+                return None
+        return weight
+
+    @torch.no_grad()
+    def is_ahead(self, vae: LatentModel) -> bool:
+        """Whether the start beats a model as clearly as that would have to beat the start."""
+        error = vae.squared_error(self.rows, vae.reconstruct(vae.codes(self.rows)))
+        if self.is_deterministic:
+            gain = self._point_gain(vae)
+        else:
+            gain = importance_bound(vae, self.rows, self.draws) - self.start_log_prob
+        return self.exceeds(-vae.gain(self.start_error - error, gain))
+
+    def _point_gain(self, vae: LatentModel) -> Tensor:
+        """By how much rows are likelier than under the start, each decoded from its code."""
+        ours, theirs = (
+            model.log_likelihood(self.rows, self._terms(model)[1]) for model in (vae, self.start)
+        )
+        return ours - theirs
+
+    @torch.enable_grad()
+    def fit_width(self, vae: LatentModel) -> None:
+        """Give a posterior to an autoencoder, whose training asked for none.
+
+        One number per unit, added to the logarithm of its variance, maximises the bound of rows
+        of the training by Adam with the same noise at every step.
+        """
+        rows, noise = self.seen, self.noise[: self.seen.n_rows]
+        rows = rows.take(torch.arange(len(noise), device=noise.device))
+        with torch.no_grad():
+            q = vae.encode(rows)
+        width = torch.zeros_like(vae.width)
+        moments = [torch.zeros_like(width) for _ in range(AdamW.n_moments)]
+        step = torch.zeros((), dtype=torch.float32, device=width.device)
+        for _ in range(_WIDTH_STEPS):
+            free = width.clone().requires_grad_()
+            wider = q._replace(log_variance=q.log_variance + free)
+            z = wider.sample(noise)
+            bound = vae.log_likelihood(rows, vae.decode(z)) - vae.kl(wider, z, noise)
+            (gradient,) = torch.autograd.grad(-rows.mean(bound), free)
+            AdamW().move(Part(width, gradient, moments, step, 1.0, False, None), _WIDTH_RATE, 0.0)
+        vae.width += width
+
+    @torch.no_grad()
+    def prefer(self, vae: LatentModel, prior: nn.Module) -> Tensor | None:
+        """Give the model another prior where held-out rows are likelier under it.
+
+        Returns the start's weight in the mixture with the new density, or None.
+        """
+        before = importance_bound(vae, self.rows, self.draws)
+        vae.prior = prior
+        after = importance_bound(vae, self.rows, self.draws)
+        if not self.rows.mean(after - before) > self._standard_error(after - before):
+            vae.prior = None
+            return None
+        return self.start_weight(after)
+
+    def exceeds(self, gain: Tensor) -> bool:
+        """Whether the mean of a paired gain is more than its standard error above zero."""
+        return bool(self.rows.mean(gain) > N_STANDARD_ERRORS * self._standard_error(gain))
+
+    def _standard_error(self, values: Tensor) -> Tensor:
+        """Of the weighted mean; few rows that weigh much tell as little as few rows."""
+        square = (values - self.rows.mean(values)).square()
+        n, weight = len(values), self.rows.weight
+        if weight is None:
+            return (square.mean() / max(n - 1, 1)).sqrt()
+        share = weight / weight.sum()
+        # A row that weighs much draws the mean to itself; of equal ones this is n / (n - 1).
+        left = (share.square() * (1.0 - 2.0 * share + share.square().sum())).sum()
+        correction = share.square().sum() / left.clamp(min=torch.finfo(left.dtype).tiny)
+        return ((share.square() * square).sum() * correction).sqrt()
+
+    def start_weight(self, log_prob: Tensor) -> Tensor:
+        """The start's weight of greatest likelihood in the mixture, by EM on one number."""
+        weight = torch.full_like(log_prob[0], 0.5)
+        for _ in range(EM_STEPS):
+            odds = torch.log(weight) - torch.log1p(-weight)
+            share = self.rows.mean(torch.sigmoid(odds + self.start_log_prob - log_prob))
+            weight = share.clamp(START_WEIGHT_MIN, 1.0 - START_WEIGHT_MIN)
+        return weight
+
+
+def _shared_noise(vae: LatentModel) -> float:
+    noise = getattr(vae, "noise_variance", None)
+    return math.nan if noise is None else float(noise)
+
+
+def _between(origin: Tensor, trained: Tensor, share: float) -> Tensor:
+    return origin.lerp(trained, share) if trained.is_floating_point() else trained

@@ -1,0 +1,106 @@
+"""What a table comes in, and what comes in nothing that is at hand."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from scipy import sparse
+
+from skvae import VAETransformer
+from skvae.data.containers import container_of, is_frame, is_single, refuse_foreign
+
+FRAME = pd.DataFrame({"a": [1.5, 2.5], "k": ["x", "y"]})
+
+
+class Dask:
+    """A collection of dask, by the mark that these have."""
+
+    columns = ["a"]
+
+    def __dask_graph__(self):
+        return {}
+
+
+class DaskArray(Dask):
+    chunks = ((1,),)
+
+
+FOREIGN = {
+    "lazy frame": (pl.from_pandas(FRAME).lazy(), r"lazy frame; .*X\.collect\(\)"),
+    "dask": (Dask(), r"lazy frame; .*X\.compute\(\)"),
+    "series": (FRAME["a"], r"2-dimensional container.*X\.to_frame\(\)"),
+    "series of text": (FRAME["k"], r"2-dimensional container.*X\.to_frame\(\)"),
+    "index": (pd.Index(["x", "y"]), r"2-dimensional container.*X\.to_frame\(\)"),
+    "polars series": (pl.Series(["x"]), r"2-dimensional container.*X\.to_frame\(\)"),
+    "arrow array": (pa.array(["x"]), r"2-dimensional container.*pyarrow\.table\("),
+    "arrow chunks": (pa.chunked_array([["x"]]), r"2-dimensional container.*pyarrow\.table\("),
+    "record batch": (
+        pa.RecordBatch.from_pandas(FRAME),
+        r"RecordBatch; .*pyarrow\.Table\.from_batches\(\[X\]\)",
+    ),
+    "reader": (pa.table(FRAME).to_reader(), r"RecordBatchReader; .*pyarrow\.table\(X\)"),
+    "dict": ({"a": [1, 2]}, r"dict; .*pandas\.DataFrame\(X\)"),
+    "records": (FRAME.to_records(), r"array of records; .*pandas\.DataFrame\(X\)"),
+    "path": ("table.csv", r"the text 'table\.csv'; .*pandas\.read_csv"),
+    "names twice": (FRAME.set_axis(["a", "a"], axis=1), r"several columns named \['a'\]; rename"),
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_the_call_that_makes_a_table_is_named(case):
+    X, message = FOREIGN[case]
+    for ask in (refuse_foreign, VAETransformer(1, max_iter=0).fit):
+        with pytest.raises(ValueError, match=message):
+            ask(X)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        FRAME,
+        pl.from_pandas(FRAME),
+        pa.table(FRAME),
+        np.eye(2),
+        [[1, 2]],
+        sparse.eye(2),
+        DaskArray(),
+    ],
+    ids=lambda X: type(X).__name__,
+)
+def test_tables_at_hand_are_not(X):
+    refuse_foreign(X)
+
+
+def test_a_lazy_frame_is_not_made_to_work():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match="lazy frame"):
+            refuse_foreign(FOREIGN["lazy frame"][0])
+
+
+def test_frames_in_single_precision():
+    single = pd.DataFrame({"a": np.ones(2, "float32")})
+    assert is_single(single)
+    assert is_single(pl.from_pandas(single))
+    assert not is_single(single.assign(b=1.0))
+    assert not is_single(np.ones((2, 2), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("X", "container"),
+    [
+        (FRAME, "pandas"),
+        (pl.from_pandas(FRAME), "polars"),
+        (pa.table(FRAME), "pyarrow"),
+        (FRAME["a"], "numpy"),
+        (None, "numpy"),
+        (np.eye(2), "numpy"),
+        (sparse.eye(2), "numpy"),
+    ],
+)
+def test_containers(X, container):
+    assert container_of(X) == container
+    assert is_frame(X) == (container != "numpy")

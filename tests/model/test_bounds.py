@@ -1,0 +1,160 @@
+"""Bounds by importance sampling: exact at the linear start, honest from any proposals."""
+
+import math
+
+import pytest
+import torch
+
+from skvae.model.bounds import Proposals, importance_bound, mixture
+from skvae.model.first_weights import build
+from skvae.model.posterior import Posterior
+from skvae.model.vae import VAE, branch_sizes
+from skvae.start.ppca import fit_linear
+from skvae.training.objective import explained
+from tests.samples import SMALL, gaussian, noise_of, projected
+
+
+@pytest.mark.parametrize("n_draws", [1, 2, 7])
+@torch.no_grad()
+def test_importance_bound_at_the_start_is_exact_for_any_noise(
+    start_and_rows, start_log_prob, n_draws
+):
+    start, rows = start_and_rows
+    for scale in (0.0, 1.0, 10.0):
+        bound = importance_bound(VAE(start), rows, scale * noise_of(n_draws, 3))
+        torch.testing.assert_close(bound, start_log_prob, rtol=1e-9, atol=0)
+
+
+@torch.no_grad()
+def test_importance_bound_of_one_draw_is_the_elbo(start_and_rows, perturbed):
+    """In expectation: one estimates the KL divergence that the other computes."""
+    _, rows = start_and_rows
+    differences = []
+    for draw in noise_of(1000, 3):
+        _, decoded, kl = explained(perturbed, rows, draw.expand(rows.n_rows, 3))
+        elbo = perturbed.log_likelihood(rows, decoded) - kl
+        differences.append((importance_bound(perturbed, rows, draw[None]) - elbo).mean())
+    differences = torch.stack(differences)
+    assert differences.mean().abs() < 4 * differences.std() / len(differences) ** 0.5
+
+
+@torch.no_grad()
+def test_importance_bound_rises_with_the_draws(start_and_rows, perturbed):
+    _, rows = start_and_rows
+    noise = noise_of(256, 3)
+
+    def mean_bound(n_draws):
+        bounds = [importance_bound(perturbed, rows, n) for n in noise.split(n_draws)]
+        return torch.stack(bounds).mean().item()
+
+    means = [mean_bound(n_draws) for n_draws in (1, 4, 16, 64, 256)]
+    assert means == sorted(means)
+    assert means[-1] > means[0] + 1e-3
+
+
+def test_importance_bound_approaches_the_log_likelihood():
+    """With one latent unit the integral over it can be done on a grid."""
+    X = gaussian(20, 5)
+    start = fit_linear(X, 1)
+    rows = projected(start, X)
+    vae = VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double().requires_grad_(False)
+    z = torch.linspace(-8, 8, 8001, dtype=torch.float64)[:, None]
+    joint = vae.log_likelihood(rows, vae.decode(z)[:, None]) - 0.5 * (
+        z.square() + math.log(2 * math.pi)
+    )
+    exact = torch.logsumexp(joint, 0) + math.log(16 / 8000)
+    torch.testing.assert_close(
+        importance_bound(vae, rows, noise_of(20_000, 1)), exact, rtol=0, atol=0.02
+    )
+
+
+@torch.no_grad()
+def test_importance_bound_treats_every_row_on_its_own(start_and_rows, perturbed):
+    _, rows = start_and_rows
+    noise = noise_of(8, 3)
+    together = importance_bound(perturbed, rows, noise)
+    alone = importance_bound(perturbed, rows.take(torch.arange(3, 4)), noise)
+    torch.testing.assert_close(together[3:4], alone)
+
+
+def test_mixture_is_the_formula():
+    ours, theirs = noise_of(5), noise_of(5, seed=1)
+    for weight in (0.01, 0.5, 0.99):
+        expected = torch.log((1 - weight) * ours.exp() + weight * theirs.exp())
+        torch.testing.assert_close(mixture(ours, theirs, torch.tensor(weight)), expected)
+
+
+def test_mixture_is_never_below_either_part():
+    ours = torch.tensor([-1e12, -math.inf, 1e12, -3.0], dtype=torch.float64)
+    theirs = torch.tensor([-5.0, -5.0, -1e12, -math.inf], dtype=torch.float64)
+    weight = torch.tensor(0.01, dtype=torch.float64)
+    mixed = mixture(ours, theirs, weight)
+    assert (mixed >= theirs + torch.log(weight)).all()
+    assert (mixed >= ours + torch.log1p(-weight)).all()
+
+
+# Proposals
+
+
+def posteriors(has_root, n=7, q=3):
+    """Some that are narrow, some that are wide, all beside the prior."""
+    log_variance = 2.0 * noise_of(n, q, seed=1)
+    if not has_root:
+        return Posterior(3.0 * noise_of(n, q), log_variance)
+    root = noise_of(n, q, q, seed=2).triu(1) + torch.eye(q, dtype=torch.float64)
+    return Posterior(3.0 * noise_of(n, q), log_variance, root)
+
+
+@pytest.mark.parametrize("has_root", [False, True])
+@pytest.mark.parametrize("t", [0.0, 0.125, 0.7, 1.0])
+def test_a_bridge_is_the_geometric_mean_of_posterior_and_normal(has_root, t):
+    q = posteriors(has_root)
+    bridge = q.bridge(t)
+    z = 2.0 * noise_of(20, 7, 3, seed=3)
+    free = -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+    difference = bridge.log_prob(z) - t * q.log_prob(z) - (1 - t) * free
+    torch.testing.assert_close(difference, difference[:1].expand_as(difference))
+
+
+@pytest.mark.parametrize("has_root", [False, True])
+def test_the_density_of_proposals_is_that_of_their_mixture(has_root):
+    q, places = posteriors(has_root), (1.0, 0.25, 1.0, 0.0)
+    z = 2.0 * noise_of(7, 3, seed=3)
+    parts = torch.stack([q.bridge(t).log_prob(z) - math.log(4) for t in places])
+    torch.testing.assert_close(Proposals(q, places).log_prob(z), parts.logsumexp(0))
+
+
+class TwoPlaces:
+    """Rows whose true posteriors are a mixture: the one that is encoded, and the prior's middle."""
+
+    proposals = (1.0, 0.5, 1.0, 0.25, 1.0, 0.125, 1.0, 0.0)
+    has_exact_posterior = False
+
+    def encode(self, rows):
+        return Posterior(rows[:, None], torch.full((len(rows), 1), -1.5, dtype=rows.dtype))
+
+    def decode(self, z):
+        return z
+
+    def log_likelihood(self, rows, z):
+        own = -0.5 * math.exp(1.5) * (z[:, 0] - 0.5 * rows).square()
+        return own - 0.5 * math.log(2 * math.pi) + 0.75
+
+    def log_prior(self, z):
+        return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+
+
+def test_posteriors_beside_the_point_are_mended_by_bridges():
+    """Codes of 8, where rows have theirs at 4: the posterior alone would never find them."""
+    rows = torch.tensor([0.0, 8.0, -8.0], dtype=torch.float64)
+    z = torch.linspace(-12, 12, 48_001, dtype=torch.float64)[:, None]
+    vae = TwoPlaces()
+    exact = torch.stack([
+        (vae.log_likelihood(row.expand(len(z)), z) + vae.log_prior(z)).logsumexp(0)
+        + math.log(24 / 48_000) for row in rows
+    ])  # fmt: skip
+    bound = importance_bound(vae, rows, noise_of(4000, 1))
+    torch.testing.assert_close(bound, exact, rtol=0, atol=0.1)
+    few = torch.stack([importance_bound(vae, rows, n) for n in noise_of(4000, 1).split(16)])
+    assert (few.mean(0) <= exact + 1e-3).all()
+    torch.testing.assert_close(few.logsumexp(0) - math.log(250), exact, rtol=0, atol=0.1)

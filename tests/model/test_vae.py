@@ -1,0 +1,256 @@
+"""The model before training is probabilistic PCA; after, it is bounded far from the data."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from sklearn.decomposition import PCA
+from torch.distributions import Normal
+
+from skvae.model.first_weights import build, start_at_zero
+from skvae.model.networks import MLP
+from skvae.model.posterior import Posterior
+from skvae.model.vae import VAE, Rows, branch_sizes
+from skvae.start.ppca import fit_linear
+from tests.samples import SMALL, gaussian, projected
+
+
+@pytest.fixture(name="X")
+def normal_rows():
+    return gaussian(60, 8)
+
+
+@pytest.fixture
+def start(X):
+    return fit_linear(X, 3)
+
+
+@pytest.fixture(params=["no branches", "zero branches"])
+def vae_at_start(request, start):
+    if request.param == "no branches":
+        return VAE(start)
+    branches = build(SMALL, branch_sizes(start), seed=0)
+    for branch, (n_in, _) in zip(branches, branch_sizes(start), strict=True):
+        start_at_zero(branch, n_in)
+    return VAE(start, *branches).double()
+
+
+@pytest.fixture
+def vae(start):
+    """With branches that do something."""
+    return VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
+
+
+def test_codes_at_the_start_are_pca_scores(vae_at_start, start, X):
+    codes = vae_at_start.codes(projected(start, X)).numpy(force=True)
+    scores = PCA(3, svd_solver="full").fit_transform(X)
+    assert_allclose(codes * start.weights * start.scale, scores, atol=1e-9)
+
+
+def test_reconstruction_at_the_start_is_pcas(vae_at_start, start, X):
+    codes = vae_at_start.codes(projected(start, X))
+    restored = start.restore(vae_at_start.decode(codes).numpy(force=True))
+    pca = PCA(3, svd_solver="full").fit(X)
+    assert_allclose(restored, pca.inverse_transform(pca.transform(X)), atol=1e-9)
+
+
+def test_posterior_at_the_start_is_exact(vae_at_start, start, X):
+    """Bayes' rule for a linear normal model, solved without what the model knows."""
+    rows = projected(start, X)
+    W = np.zeros((len(start.variances), 3))
+    W[:3] = np.diag(start.weights)
+    covariance = np.linalg.inv(np.eye(3) + W.T @ W / start.noise_variance)
+    q = vae_at_start.encode(rows)
+    mean = rows.scores.numpy() @ W @ covariance / start.noise_variance
+    assert_allclose(q.mean.numpy(force=True), mean, atol=1e-10)
+    assert_allclose(q.log_variance.exp().numpy(force=True)[0], np.diag(covariance))
+
+
+def test_codes_follow_the_prior_at_the_start(vae_at_start, start, X):
+    """The posterior, averaged over the rows, has variance 1 in every unit."""
+    q = vae_at_start.encode(projected(start, X))
+    variance = q.mean.var(0) + q.log_variance.exp().mean(0)
+    assert_allclose(variance.numpy(force=True), 1.0)
+
+
+def test_log_likelihood_is_that_of_the_whole_row(start, vae, X):
+    """What lies outside the leading scores is paid for without being looked at."""
+    rows = projected(start, X)
+    mean = vae.decode(vae.codes(rows))
+    actual = vae.log_likelihood(rows, mean).detach()
+    noise = np.sqrt(start.noise_variance) * start.scale
+    whole = Normal(torch.from_numpy(start.restore(mean.numpy(force=True))), float(noise))
+    expected = whole.log_prob(torch.from_numpy(X)).sum(1)
+    torch.testing.assert_close(actual + start.log_jacobian, expected)
+
+
+def test_kl_against_monte_carlo():
+    generator = torch.Generator().manual_seed(0)
+    mean, log_variance = torch.randn(2, 4, 3, generator=generator, dtype=torch.float64)
+    q = Posterior(mean, log_variance)
+    noise = torch.randn(200_000, 4, 3, generator=generator, dtype=torch.float64)
+    z = q.sample(noise)
+    log_ratio = Normal(mean, (0.5 * log_variance).exp()).log_prob(z) - Normal(0.0, 1.0).log_prob(z)
+    error = 5 * (log_ratio.std(0) / len(noise) ** 0.5).max().item()
+    torch.testing.assert_close(log_ratio.mean(0), q.kl(), rtol=0, atol=error)
+    log_density = Normal(mean, (0.5 * log_variance).exp()).log_prob(z).sum(-1)
+    torch.testing.assert_close(q.log_prob(z), log_density)
+    torch.testing.assert_close(q.log_density(noise), log_density)
+
+
+def test_kl_of_the_prior_is_zero():
+    assert not Posterior(torch.zeros(2, 3), torch.zeros(2, 3)).kl().any()
+
+
+def test_far_rows_see_the_linear_path(start, vae, X):
+    """A branch sees an outlier bent to a few deviations: it adds no more than to those."""
+    x, residual, _ = projected(start, X)
+
+    def branch_alone(x):
+        q = vae.encode(Rows(x, residual))
+        return torch.cat([q.mean - x @ vae.encoder_path.T, q.log_variance - vae.log_variance], 1)
+
+    far, farther = branch_alone(1e6 * x), branch_alone(1e9 * x)
+    torch.testing.assert_close(far, farther, rtol=1e-3, atol=1e-3)
+    assert (branch_alone(1e9 * x)[:, 3:].abs() <= 4).all()
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_branch_changes_variances_by_no_more_than_a_factor(start, vae, X, sign):
+    rows = projected(start, X)
+    with torch.no_grad():
+        vae.encoder[-1].bias[3:] = sign * 1e6
+        change = vae.encode(rows).log_variance - vae.log_variance
+    torch.testing.assert_close(change, torch.full_like(change, sign * 4.0))
+
+
+def test_noise_follows_the_squared_error_of_a_cell(start, vae, X):
+    rows = projected(start, X)
+    mean = vae.decode(vae.codes(rows)).detach()
+    before = vae.noise_variance.clone()
+    error = vae.squared_error(rows, mean).mean() / X.shape[1]
+    vae.update_noise(vae.log_likelihood(rows, mean).mean(), 0.25)
+    torch.testing.assert_close(vae.noise_variance, 0.75 * before + 0.25 * error)
+    vae.update_noise(vae.log_likelihood(rows, mean).mean(), 1.0)
+    torch.testing.assert_close(vae.noise_variance, error)
+
+
+def test_columns_that_are_hidden_are_at_their_mean(start, vae, X):
+    vae.know_columns(start)
+    rows = projected(start, X)
+    few, all_of_them = (
+        vae.corrupt(rows, 0.0, share, torch.Generator().manual_seed(0)) for share in (1e-12, 1.0)
+    )
+    torch.testing.assert_close(few.scores, rows.scores)
+    assert not all_of_them.scores.any()
+    restored = start.restore(all_of_them.scores.numpy())
+    assert_allclose(restored, np.tile(X.mean(0), (len(X), 1)))
+
+
+def test_the_linear_path_is_slow_and_branches_alone_decay(vae):
+    (linear, share, decays), (_, *of_prior), (branches, *of_branches) = vae.rates
+    assert [tuple(p.shape) for p in linear] == [vae.encoder_path.shape, vae.decoder_path.shape]
+    assert (share, decays) == (0.1, False)
+    assert (of_prior, of_branches) == ([1.0, False], [1.0, True])
+    n = sum(p.numel() for p in vae.parameters())
+    assert sum(p.numel() for p in (*linear, *branches)) == n
+
+
+def test_gradients_are_finite_far_from_the_data(start, vae, X):
+    x, residual, _ = projected(start, X)
+    q = vae.encode(Rows(1e6 * x, residual))
+    (vae.decode(q.mean).sum() + q.log_variance.sum()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in vae.parameters())
+
+
+def test_forget_start_leaves_the_prior(start, X):
+    vae = VAE(start)
+    vae.forget_start()
+    q = vae.encode(projected(start, X))
+    assert not q.kl().any()
+    assert not vae.decode(torch.ones(2, 3, dtype=torch.float64)).any()
+
+
+def test_rebuilt_from_its_architecture_and_state(start, X):
+    rows = projected(start, X)
+    vae = VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
+    again = VAE.from_architecture(start, SMALL).double()
+    again.load_state_dict(vae.state_dict())
+    torch.testing.assert_close(again.codes(rows), vae.codes(rows), rtol=0, atol=0)
+    assert VAE.from_architecture(start, None).encoder is None
+
+
+def test_the_start_shares_no_memory_with_the_model(start):
+    before = start.variances.copy()
+    vae = VAE(start)
+    for tensor in vae.state_dict().values():
+        tensor.zero_()
+    assert_allclose(start.variances, before)
+
+
+def test_branches_are_as_wide_as_scores_and_codes(start):
+    k = len(start.variances)
+    assert branch_sizes(start) == [(k, 6), (3, k)]
+    assert VAE.from_architecture(start, MLP()).float().decode(torch.zeros(4, 3)).shape == (4, k)
+
+
+def test_rows_take_and_mean():
+    rows = Rows(torch.arange(8.0).reshape(4, 2), torch.arange(4.0), torch.tensor([1.0, 0, 0, 3]))
+    some = rows.take(torch.tensor([3, 0]))
+    assert some.scores.tolist() == [[6, 7], [0, 1]]
+    assert some.residual.tolist() == [3, 0]
+    assert some.weight.tolist() == [3, 1]
+    assert rows.mean(rows.residual) == 9 / 4
+    assert Rows(*rows[:2]).mean(rows.residual) == 1.5
+
+
+def test_rows_know_their_size_and_hide_nothing():
+    rows = Rows(torch.zeros(4, 2), torch.zeros(4), torch.ones(4))
+    assert (rows.n_rows, rows.n_inputs) == (4, 2)
+    assert not rows.is_masked
+    assert rows.unmasked(2) is rows
+    (some,) = rows.batches(torch.tensor([3, 0]), 2, torch.Generator())
+    assert (some.n_rows, some.is_masked) == (2, False)
+
+
+def test_noise_is_the_generators():
+    rows = Rows(torch.zeros(1000, 2).double(), torch.zeros(1000), None)
+    noise = rows.draw_noise(3, torch.Generator().manual_seed(0))
+    assert noise.dtype == torch.float64
+    assert_allclose(noise.mean(), 0, atol=0.1)
+    assert_allclose(noise.std(), 1, atol=0.1)
+    assert torch.equal(noise, rows.draw_noise(3, torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_units_follow_the_prior(start, X, weighted):
+    """Over the rows, draws from the posterior get mean 0 and variance 1; decoding undoes it."""
+    weight = torch.arange(1.0, len(X) + 1).double() if weighted else None
+    rows = projected(start, X, weight)
+    vae = VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
+    before = vae.decode(vae.encode(rows).mean)
+    with torch.no_grad():
+        vae.encoder_path.mul_(3.0)
+        vae.encoder[-1].bias.add_(0.5)
+    stretched = vae.decode(vae.encode(rows).mean)
+    for _ in range(2):  # the second time there is nothing left to do
+        vae.update_units(rows)
+        q = vae.encode(rows)
+        mean = rows.mean(q.mean)
+        variance = rows.mean((q.mean - mean).square() + q.log_variance.exp())
+        torch.testing.assert_close(mean, torch.zeros_like(mean), rtol=0, atol=1e-9)
+        torch.testing.assert_close(variance, torch.ones_like(mean))
+        torch.testing.assert_close(vae.decode(q.mean), stretched)
+    assert not torch.allclose(stretched, before)
+
+
+def test_half_precision_is_for_the_branches_products_in_training_alone(start, vae, X):
+    vae, rows = vae.float(), projected(start, X)
+    z = vae.encode(Rows(rows.scores.float(), rows.residual.float())).mean.detach()
+    exact = vae.decode(z)
+    vae.train().in_bfloat16 = True
+    near = vae.decode(z)
+    assert near.dtype == exact.dtype
+    assert not torch.equal(near, exact)
+    assert_allclose(near.detach(), exact.detach(), atol=0.02 * float(exact.detach().abs().max()))
+    assert torch.equal(vae.eval().decode(z), exact)
