@@ -53,9 +53,9 @@ from skvae.pickles import opened, signed
 from skvae.start.latent_dim import latent_dim_of
 from skvae.start.spectrum import farthest_cell
 from skvae.training.annealing import ANNEALING, Annealing
+from skvae.training.config import TrainingConfig
 from skvae.training.evaluation import DivergenceError
 from skvae.training.history import evaluations_of, history_of
-from skvae.training.loop import TrainingConfig
 from skvae.training.objective import OBJECTIVES, Objective
 from skvae.training.optimizers import OPTIMIZERS, Optimizer
 from skvae.training.progress import progress_bar

@@ -22,20 +22,15 @@ from skvae.model.vae import LatentModel, Rows, of_columns
 from skvae.start.ppca import COARSE_TAIL, FINE_TAIL
 from skvae.start.spectrum import Spectra
 from skvae.training.annealing import Annealing
+from skvae.training.config import Budget, TrainingConfig
+from skvae.training.controller import MIN_STEPS, Controller
 from skvae.training.evaluation import START_WEIGHT_MIN, Acceptance, DivergenceError, Evaluator
-from skvae.training.loop import (
-    MIN_STEPS,
-    Budget,
-    Controller,
-    Learner,
-    Progress,
-    Record,
-    TrainingConfig,
-    steps_of_pass,
-    train,
-)
+from skvae.training.loop import train
 from skvae.training.objective import Autoencoder, Elbo
+from skvae.training.record import Progress, Record
+from skvae.training.sampler import steps_of_pass
 from skvae.training.schedules import Constant
+from skvae.training.state import TrainingState
 
 # Fewer rows than this cannot show on held-out rows that anything beats the linear start.
 MIN_TRAINING_ROWS = 30
@@ -244,17 +239,16 @@ def run_trial(
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
     budget = make_budget(len(training), vae, options)
     controller = Controller(budget, options.config, len(training), rows.n_inputs)
-    learner = make_learner(vae, evaluator.generator, options)
+    state = training_state(vae, evaluator.generator, options, controller)
+    state.begin(evaluator)
     annealing = options.annealing
     if annealing is not None:
-        learner.perturb = annealing.perturbation(learner)
+        state.perturb = annealing.perturbation(state)
     if annealing is None or annealing.follows_training:
-        record = train(learner, rows, training, evaluator, controller, report)
-    else:
-        record = Record.of(evaluator)
-    if annealing is not None and not record.interrupted:
-        annealing.refine(learner, rows, training, evaluator, controller, record)
-    return Trial(vae.eval(), origin, record)
+        train(state, rows, training, evaluator, report)
+    if annealing is not None and not state.record.interrupted:
+        annealing.refine(state, rows, training, evaluator)
+    return Trial(vae.eval(), origin, state.record)
 
 
 @torch.no_grad()
@@ -400,14 +394,16 @@ def initial_prior(vae: LatentModel, seen: Rows, options: Options, number: int) -
     return module
 
 
-def make_learner(vae: LatentModel, generator: torch.Generator, options: Options) -> Learner:
+def training_state(
+    vae: LatentModel, generator: torch.Generator, options: Options, controller: Controller
+) -> TrainingState:
     """The model with its optimiser, in the precision that fits the size of a step."""
     n_products = count_products(vae)
 
     def precision(batch_size: int) -> torch.dtype:
         return resolve_precision(options.precision, options.device, batch_size * n_products)
 
-    return Learner.of(vae, options.config, generator, precision)
+    return TrainingState.of(vae, options.config, generator, precision, controller)
 
 
 def count_products(vae: LatentModel) -> int:

@@ -9,15 +9,27 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from skvae.fitted.model import Model
-from skvae.fitting import Options, fit_model, initial_vae, make_learner, make_rows, start_vae
+from skvae.fitting import (
+    Options,
+    fit_model,
+    initial_vae,
+    kind_of,
+    make_rows,
+    new_start,
+    start_vae,
+    training_state,
+)
 from skvae.model.networks import MLP
 from skvae.model.priors import Normal
 from skvae.model.vae import Rows
 from skvae.start.ppca import fit_linear
+from skvae.training.config import Budget, TrainingConfig
+from skvae.training.controller import Controller
 from skvae.training.evaluation import Evaluator
-from skvae.training.loop import Budget, Controller, TrainingConfig, train
+from skvae.training.loop import one_pass, train
 from skvae.training.objective import Elbo
 from skvae.training.optimizers import AdamW
+from skvae.training.record import Record
 from skvae.training.schedules import Constant
 
 HTML_HAS_PARAMETERS = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 7)
@@ -70,7 +82,7 @@ def options(**changes):
         "latent_dim": 1,
         "architecture": SMALL,
         "prior": Normal(),
-        "recipe": config,
+        "config": config,
         "annealing": None,
         "n_init": 1,
         "init": "pca",
@@ -124,31 +136,44 @@ def plan_of(
 class Setting:
     """All that `train` takes."""
 
-    def __init__(self, seed=0, **changes):
+    def __init__(self, seed=0, X=None, **changes):
         self.options = chosen = options(**changes)
-        X = curve(N_ROWS + 100, 5)
-        start = fit_linear(X, chosen.latent_dim)
-        self.rows = make_rows(Model, start, X, None, chosen)
-        self.training = torch.arange(100, len(X), device=chosen.device)
-        self.vae = started(start, chosen, X)
+        X = curve(N_ROWS + 100, 5) if X is None else X
+        kind = kind_of(X)
+        start = new_start(kind, X, None, chosen, np.random.RandomState(0))
+        self.rows = make_rows(kind, start, X, None, chosen)
+        self.training = torch.arange(100, X.shape[0], device=chosen.device)
+        self.vae = initial_vae(kind, start, self.rows, chosen)
         generator = torch.Generator(chosen.device).manual_seed(seed)
         held_out = self.rows.take(torch.arange(100, device=chosen.device))
-        linear = start_vae(Model, start, chosen)
+        linear = start_vae(kind, start, chosen)
         is_deterministic = chosen.config.objective.is_deterministic
         self.evaluator = Evaluator.of(held_out, self.rows, linear, generator, is_deterministic)
-        self.learner = make_learner(self.vae, generator, chosen)
+        self.state = training_state(self.vae, generator, chosen, plan_of(config=chosen.config))
+
+    def begin(self, controller=None):
+        """The record of a training that begins here."""
+        self.state.controller = controller or plan_of(config=self.state.config)
+        self.state.record = Record()
+        self.state.begin(self.evaluator)
+        return self.state.record
 
     def train(self, controller=None, *report):
-        controller = controller or plan_of(config=self.learner.config)
-        return train(self.learner, self.rows, self.training, self.evaluator, controller, *report)
+        record = self.begin(controller)
+        train(self.state, self.rows, self.training, self.evaluator, *report)
+        return record
 
-    def refine(self, annealing, record, controller=None):
-        controller = controller or plan_of(config=self.learner.config)
-        annealing.refine(self.learner, self.rows, self.training, self.evaluator, controller, record)
+    def one_pass(self, controller=None):
+        self.state.controller = controller or plan_of()
+        return one_pass(self.state, self.rows, self.training)
+
+    def refine(self, annealing, controller=None):
+        self.state.controller = controller or plan_of(config=self.state.config)
+        annealing.refine(self.state, self.rows, self.training, self.evaluator)
 
     def bound(self):
         """Held-out bound of the model as it is, which stays as it is."""
         return self.evaluator.calibrate_and_evaluate(copy.deepcopy(self.vae).eval()).bound
 
-    def state(self):
+    def weights(self):
         return copy.deepcopy(self.vae.state_dict())

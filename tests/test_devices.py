@@ -17,9 +17,10 @@ from skvae.devices import (
 )
 from skvae.fitting import initial_prior, kind_of, make_rows, new_start, new_vae
 from skvae.model.priors import PRIORS
-from skvae.training.loop import Learner, take_step
 from skvae.training.objective import OBJECTIVES, Mmd
 from skvae.training.optimizers import OPTIMIZERS
+from skvae.training.state import TrainingState
+from skvae.training.step import take_step
 from tests.samples import curve, fitted, options, plan_of
 
 
@@ -194,10 +195,12 @@ def test_a_step_stays_on_its_device_and_waits_for_nothing(rows, changes):
     if choice.config.objective.needs_columns:
         vae.know_columns(start)
     vae.prior = initial_prior(vae, held.take(everything), choice, 0)
-    learner = Learner.of(on_meta(vae), choice.config, generator, lambda size: torch.float32)
     controller = plan_of(config=choice.config)
+    state = TrainingState.of(
+        on_meta(vae), choice.config, generator, lambda size: torch.float32, controller
+    )
     for batch in held.batches(everything, 50, generator):
         moved = (v.to("meta") if isinstance(v, torch.Tensor) else v for v in batch)
-        terms = take_step(learner, type(batch)(*moved), controller)
+        terms = take_step(state, type(batch)(*moved))
         assert {value.device.type for value in terms} == {"meta"}
-    assert learner.step == 4
+    assert state.step == 4

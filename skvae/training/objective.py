@@ -49,7 +49,7 @@ class Objective(BaseEstimator):
         return False
 
     def __call__(
-        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         """Loss and bound of a batch.
 
@@ -107,7 +107,7 @@ class Elbo(Objective):
         return self.free_bits == 0.0
 
     def __call__(
-        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         n_points = int(self.point_share * rows.n_rows)
         return self._terms(vae, rows, rows.unmasked(n_points), n_points, generator, kl_weight)
@@ -167,7 +167,7 @@ class Denoising(Elbo):
         return self.masking > 0
 
     def __call__(
-        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         n_points = int(self.point_share * rows.n_rows)
         corrupted = vae.corrupt(rows, self.noise, self.masking, generator)
@@ -198,7 +198,7 @@ class Iwae(Objective):
         self.n_draws = n_draws
 
     def __call__(
-        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         k, n = self.n_draws, rows.n_rows
         q = vae.encode(rows)
@@ -245,7 +245,7 @@ class TotalCorrelation(Objective):
         return False
 
     def __call__(
-        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         q, z, log_likelihood, kl = _plain(vae, rows, generator)
         some = _some(rows, generator)
@@ -277,7 +277,7 @@ class Mmd(Objective):
         self.weight = weight
 
     def __call__(
-        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         _, z, log_likelihood, kl = _plain(vae, rows, generator)
         z = z[_some(rows, generator)]
@@ -306,7 +306,7 @@ class Autoencoder(Objective):
     is_deterministic: ClassVar[bool] = True
 
     def __call__(
-        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         decoded = vae.decode(vae.codes(rows))
         log_likelihood = vae.log_likelihood(rows.unmasked(rows.n_rows), decoded)

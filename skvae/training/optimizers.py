@@ -59,7 +59,7 @@ class Optimizer(BaseEstimator):
         self.clip_norm = clip_norm
         self.averaging = averaging
 
-    def move(self, part: Part, rate: float, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
         """Move the weights of a part against their gradient, in place.
 
         Parameters
@@ -144,7 +144,7 @@ class AdamW(Optimizer):
 
     is_capturable: ClassVar[bool] = True
 
-    def move(self, part: Part, rate: float, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
         _adam(part, rate, weight_decay)
 
 
@@ -176,7 +176,7 @@ class Adam(Optimizer):
             averaging=averaging,
         )
 
-    def move(self, part: Part, rate: float, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
         if weight_decay and part.decays:
             part.gradient.add_(part.weights, alpha=weight_decay)
         _adam(part, rate, 0.0)
@@ -214,7 +214,7 @@ class SGD(Optimizer):
         )
         self.momentum = momentum
 
-    def move(self, part: Part, rate: float, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
         part.step.add_(1)
         _decay(part, rate, weight_decay)
         momentum = list[Tensor | None](part.moments)
@@ -222,7 +222,7 @@ class SGD(Optimizer):
             params=[part.weights],
             d_p_list=[part.gradient],
             momentum_buffer_list=momentum,
-            lr=rate * part.share,
+            lr=float(rate) * part.share,
             momentum=self.momentum,
             weight_decay=0.0,
             dampening=0.0,
@@ -264,7 +264,7 @@ class RMSprop(Optimizer):
             averaging=averaging,
         )
 
-    def move(self, part: Part, rate: float, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
         _decay(part, rate, weight_decay)
         rmsprop(
             params=[part.weights],
@@ -273,7 +273,7 @@ class RMSprop(Optimizer):
             grad_avgs=[],
             momentum_buffer_list=[],
             state_steps=[part.step],
-            lr=rate * part.share,
+            lr=float(rate) * part.share,
             alpha=_BETAS[1],
             eps=1e-8,
             weight_decay=0.0,
@@ -295,7 +295,7 @@ class Muon(Optimizer):
 
     by_matrix: ClassVar[bool] = True
 
-    def move(self, part: Part, rate: float, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
         if part.shape is None or len(part.shape) < 2:
             _adam(part, rate, weight_decay)
             return
@@ -324,7 +324,7 @@ def _is_within(value: Any, low: float, high: float) -> bool:
     return isinstance(value, Real) and low <= float(value) < high
 
 
-def _adam(part: Part, rate: float, weight_decay: float) -> None:
+def _adam(part: Part, rate: float | Tensor, weight_decay: float) -> None:
     adamw(
         params=[part.weights],
         grads=[part.gradient],
@@ -343,7 +343,7 @@ def _adam(part: Part, rate: float, weight_decay: float) -> None:
     )
 
 
-def _decay(part: Part, rate: float, weight_decay: float) -> None:
+def _decay(part: Part, rate: float | Tensor, weight_decay: float) -> None:
     if weight_decay and part.decays:
         part.weights.mul_(1.0 - rate * part.share * weight_decay)
 

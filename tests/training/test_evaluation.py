@@ -12,9 +12,12 @@ from skvae.model.bounds import mixture
 from skvae.model.priors import ExPost
 from skvae.model.vae import NOISE_FLOOR, VAE
 from skvae.start.ppca import fit_linear
+from skvae.training.config import Budget
+from skvae.training.controller import Controller
 from skvae.training.evaluation import N_STANDARD_ERRORS, Acceptance, DivergenceError, Evaluator
-from skvae.training.loop import Budget, Controller, Learner, train
+from skvae.training.loop import train
 from skvae.training.objective import Autoencoder
+from skvae.training.state import TrainingState
 from tests.samples import RECIPE, curve, gaussian, options, started
 
 
@@ -42,13 +45,9 @@ def trained():
     training = torch.arange(100, 500)
     budget = Budget(32, False, 60, early_stopping=True)
     controller = Controller(budget, RECIPE, len(training), rows.n_inputs)
-    train(
-        Learner.of(vae, RECIPE, generator(), lambda n_rows: torch.float32),
-        rows,
-        training,
-        evaluator,
-        controller,
-    )
+    state = TrainingState.of(vae, RECIPE, generator(), lambda n_rows: torch.float32, controller)
+    state.begin(evaluator)
+    train(state, rows, training, evaluator)
     return vae, origin, evaluator
 
 

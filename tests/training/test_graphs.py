@@ -20,10 +20,10 @@ from skvae.model.networks import MLP, Conv
 from skvae.model.priors import PRIORS, Mixture, Vamp
 from skvae.training.annealing import Langevin, Metropolis
 from skvae.training.graphs import GRAPHS, PLAIN_CALLS, Captured, CudaGraph
-from skvae.training.loop import take_step
 from skvae.training.objective import OBJECTIVES, Elbo, Mmd, TotalCorrelation
 from skvae.training.optimizers import OPTIMIZERS, AdamW
 from skvae.training.schedules import KL_SCHEDULES, RATE_SCHEDULES
+from skvae.training.step import take_step
 from tests.samples import Setting, curve, fitted, options, plan_of
 
 # What makes the host wait for a value, or memory whose size a value decides: no graph holds it.
@@ -115,21 +115,21 @@ class Unwilling:
         raise RuntimeError("operation not permitted when stream is capturing")
 
 
-def steps(n, controller=None, weighted=False, **changes):
-    """The learner after some steps, and their bounds."""
+def steps(n, weighted=False, **changes):
+    """The state after some steps, and their bounds."""
     setting = Setting(**changes)
-    learner, controller = setting.learner, controller or plan_of(config=setting.learner.config)
-    rows, bounds, device = setting.rows, [], learner.generator.device
+    state = setting.state
+    rows, bounds, device = setting.rows, [], state.generator.device
     if weighted:
         rows = rows._replace(weight=torch.linspace(0.5, 1.5, rows.n_rows).to(rows.scores))
-    learner.vae.in_bfloat16 = learner.precision(32) == torch.bfloat16
+    state.vae.in_bfloat16 = state.precision(32) == torch.bfloat16
     for i in range(n):
-        index = torch.randint(100, rows.n_rows, (32,), generator=learner.generator, device=device)
-        bounds.append(take_step(learner, rows.take(index), controller).elbo)
+        index = torch.randint(100, rows.n_rows, (32,), generator=state.generator, device=device)
+        bounds.append(take_step(state, rows.take(index)).elbo)
         if i % 10 == 9:  # weights and units change between passes, where they are
-            setting.evaluator.calibrate_and_evaluate(learner.averaged_model())
-            learner.go_back(copy.deepcopy(learner.averaged.state_dict()))
-    return learner, torch.stack(bounds)
+            setting.evaluator.calibrate_and_evaluate(state.averaged_model())
+            state.go_back(copy.deepcopy(state.averaged.state_dict()))
+    return state, torch.stack(bounds)
 
 
 VARIANTS = (
@@ -174,9 +174,9 @@ def test_steps_by_a_graph_are_those_without(changes, precision, monkeypatch):
 @pytest.mark.parametrize("changes", VARIANTS, ids=name_of)
 def test_every_step_in_bfloat16_is_of_the_same_operations(changes, monkeypatch):
     monkeypatch.setitem(GRAPHS, "cpu", Witness)
-    learner, _ = steps(20, precision="bfloat16", **changes)
-    witness = learner.captured.graph
-    if not learner.config.optimizer.is_capturable:
+    state, _ = steps(20, precision="bfloat16", **changes)
+    witness = state.captured.graph
+    if not state.config.optimizer.is_capturable:
         assert witness is None
         return
     first, *others = witness.seen
@@ -209,9 +209,9 @@ def test_a_step_that_no_graph_holds_runs_as_it_is(monkeypatch):
     _, expected = steps(12)
     monkeypatch.setitem(GRAPHS, "cpu", Unwilling)
     with pytest.warns(RuntimeWarning, match="cannot be held .*operation not permitted") as warned:
-        learner, found = steps(12)
+        state, found = steps(12)
     assert len(warned) == 1
-    assert learner.captured.graph is None
+    assert state.captured.graph is None
     assert GRAPHS["cpu"] is Unwilling  # another training tries again
     assert torch.equal(found, expected)
 
@@ -237,9 +237,9 @@ def test_what_is_not_ours_is_not_captured(changes, monkeypatch):
 def test_disturbed_steps_are_not_captured(monkeypatch):
     monkeypatch.setitem(GRAPHS, "cpu", Tape)
     setting = Setting()
-    setting.learner.perturb = Langevin().perturbation(setting.learner)
+    setting.state.perturb = Langevin().perturbation(setting.state)
     setting.train(plan_of(max_passes=2))
-    assert setting.learner.captured.graph is None
+    assert setting.state.captured.graph is None
 
 
 def test_proposals_of_metropolis_are_trained_by_graphs(monkeypatch):
@@ -248,9 +248,9 @@ def test_proposals_of_metropolis_are_trained_by_graphs(monkeypatch):
         monkeypatch.setattr("skvae.training.graphs.GRAPHS", graphs)
         setting = Setting()
         record = setting.train(plan_of(max_passes=4))
-        setting.refine(Metropolis(n_proposals=3, n_steps=20), record)
+        setting.refine(Metropolis(n_proposals=3, n_steps=20))
         found.append(record.bounds)
-    assert setting.learner.captured.graph is not None
+    assert setting.state.captured.graph is not None
     assert_allclose(*found, rtol=1e-3)
 
 
@@ -288,16 +288,15 @@ def test_a_graph_is_made_once_libraries_have_what_they_keep(monkeypatch):
 def test_a_graph_is_made_anew_when_what_is_fixed_in_it_changes(monkeypatch):
     monkeypatch.setitem(GRAPHS, "cpu", Tape)
     setting = Setting()
-    learner, controller = setting.learner, plan_of()
-    made = []
+    state, made = setting.state, []
     for size in (32, 64):
         for decay_level in (0, 1):
-            controller.decay_level = decay_level
+            state.controller.decay_level = decay_level
             for step in range(PLAIN_CALLS + 2):
                 batch = setting.rows.take(torch.arange(size))
-                take_step(learner, batch, controller)
-                assert (learner.captured.graph is None) == (step < PLAIN_CALLS)
-            made.append(learner.captured.graph)
+                take_step(state, batch)
+                assert (state.captured.graph is None) == (step < PLAIN_CALLS)
+            made.append(state.captured.graph)
     assert len(set(made)) == 4
 
 

@@ -7,7 +7,6 @@ import torch
 from sklearn.base import clone
 
 from skvae.model.vae import LINEAR_RATE
-from skvae.training.loop import Weights
 from skvae.training.optimizers import (
     OPTIMIZERS,
     SGD,
@@ -20,6 +19,7 @@ from skvae.training.optimizers import (
     orthogonal,
 )
 from skvae.training.schedules import RATE_SCHEDULES, Cosine, OneCycle, Plateau
+from skvae.training.weights import Weights
 from tests.samples import small_vae
 
 RATE, DECAY = 0.01, 0.3
