@@ -31,6 +31,7 @@ from skvae.training.record import Progress, Record
 from skvae.training.sampler import steps_of_pass
 from skvae.training.schedules import Constant
 from skvae.training.state import TrainingState
+from skvae.training.step import STEPS, Step, choose_step
 
 # Fewer rows than this cannot show on held-out rows that anything beats the linear start.
 MIN_TRAINING_ROWS = 30
@@ -63,6 +64,7 @@ class Options:
     precision: str
     seed: int
     in_search: bool = False  # other candidates may be fitted to the same rows
+    steps: tuple[Callable[[], Step], ...] = STEPS  # ways to take a step, the quickest first
 
     def check(self) -> None:
         """Refuse options that make no sense, alone or together.
@@ -244,6 +246,7 @@ def run_trial(
     annealing = options.annealing
     if annealing is not None:
         state.perturb = annealing.perturbation(state)
+    state.take = choose_step(state, rows, options.steps)
     if annealing is None or annealing.follows_training:
         train(state, rows, training, evaluator, report)
     if annealing is not None and not state.record.interrupted:

@@ -52,6 +52,7 @@ from skvae.training.record import Record
 from skvae.training.sampler import RowSampler, n_parts
 from skvae.training.schedules import Schedule
 from skvae.training.state import TrainingState
+from skvae.training.step import choose_step
 
 _HELD_OUT = 0.2  # share of the rows
 _AGAIN = 8  # times as many rows of the sample as a batch has are learnt from again, at most
@@ -388,6 +389,7 @@ def _learn(state: TrainingState, batch: Batch, start: Any, parts: Parts, record:
     A batch that is smaller than a step is learnt from as part of the sample alone.
     """
     options, step = batch.options, batch.step_rows
+    state.take = choose_step(state, parts.known, options.steps)
     own = torch.from_numpy(np.flatnonzero(~batch.is_held_out(batch.values))).to(options.device)
     if len(own) >= step:
         rows = make_rows(batch.kind, start, batch.X, batch.weight, options)

@@ -31,6 +31,7 @@ from skvae.training.objective import Elbo
 from skvae.training.optimizers import AdamW
 from skvae.training.record import Record
 from skvae.training.schedules import Constant
+from skvae.training.step import choose_step
 
 HTML_HAS_PARAMETERS = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 7)
 SMALL = MLP(hidden_layer_sizes=(32, 32))
@@ -151,11 +152,18 @@ class Setting:
         self.evaluator = Evaluator.of(held_out, self.rows, linear, generator, is_deterministic)
         self.state = training_state(self.vae, generator, chosen, plan_of(config=chosen.config))
 
+        self.choose()
+
+    def choose(self):
+        """Choose how steps are taken."""
+        self.state.take = choose_step(self.state, self.rows, self.options.steps)
+
     def begin(self, controller=None):
         """The record of a training that begins here."""
         self.state.controller = controller or plan_of(config=self.state.config)
         self.state.record = Record()
         self.state.begin(self.evaluator)
+        self.choose()
         return self.state.record
 
     def train(self, controller=None, *report):

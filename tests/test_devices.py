@@ -20,7 +20,7 @@ from skvae.model.priors import PRIORS
 from skvae.training.objective import OBJECTIVES, Mmd
 from skvae.training.optimizers import OPTIMIZERS
 from skvae.training.state import TrainingState
-from skvae.training.step import take_step
+from skvae.training.step import choose_step, take_step
 from tests.samples import curve, fitted, options, plan_of
 
 
@@ -199,6 +199,7 @@ def test_a_step_stays_on_its_device_and_waits_for_nothing(rows, changes):
     state = TrainingState.of(
         on_meta(vae), choice.config, generator, lambda size: torch.float32, controller
     )
+    state.take = choose_step(state, held)
     for batch in held.batches(everything, 50, generator):
         moved = (v.to("meta") if isinstance(v, torch.Tensor) else v for v in batch)
         terms = take_step(state, type(batch)(*moved))

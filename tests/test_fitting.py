@@ -320,7 +320,7 @@ def test_every_restart_begins_with_networks_and_a_prior_of_its_own(X):
 def test_a_training_that_goes_on_has_its_prior_unless_another_is_asked_for(
     X, monkeypatch, n_components
 ):
-    monkeypatch.setattr(Evaluator, "keep", lambda *given: Acceptance(1.0, 0.01))
+    monkeypatch.setattr(Evaluator, "select", lambda *given: Acceptance(1.0, 0.01))
     model = fitted(X, max_iter=1, prior=Mixture(n_components=4))
     chosen = options(prior=Mixture(n_components=n_components))
     rows = make_rows(Model, model.start, X, None, chosen)

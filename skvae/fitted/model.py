@@ -38,6 +38,11 @@ class Stream:
         self.start, self.X, self.weight, self.dtype, self.device = start, X, weight, dtype, device
 
     @property
+    def is_fixed_shape(self) -> bool:
+        """Whether all batches of so many rows are tensors of the same shapes."""
+        return True
+
+    @property
     def n_rows(self) -> int:
         return self.X.shape[0]
 

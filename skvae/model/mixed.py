@@ -60,6 +60,11 @@ class Cells(NamedTuple):
     has_gaps: bool | None = None  # whether cells are missing
 
     @property
+    def is_fixed_shape(self) -> bool:
+        """Whether all batches of so many rows are tensors of the same shapes."""
+        return False
+
+    @property
     def n_rows(self) -> int:
         return self.values.shape[0]
 

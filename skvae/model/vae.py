@@ -8,7 +8,7 @@ but has to pay for. With zero branches it is the probabilistic PCA that it was b
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -47,6 +47,11 @@ class Rows(NamedTuple):
     def is_masked(self) -> bool:
         """Whether cells are hidden that the training knows: never here."""
         return False
+
+    @property
+    def is_fixed_shape(self) -> bool:
+        """Whether all batches of so many rows are tensors of the same shapes."""
+        return True
 
     @property
     def n_rows(self) -> int:
@@ -226,6 +231,7 @@ class LatentModel(nn.Module):
 class VAE(LatentModel):
     """Encoder, decoder and noise of a Gaussian model; a branch of None adds nothing."""
 
+    is_capturable: ClassVar[bool] = True  # it does the same at every step, by tensors alone
     noise_variance: Tensor
     log_variance: Tensor
     clip_limit: Tensor

@@ -37,6 +37,7 @@ class Objective(BaseEstimator):
     """What a step of the training makes small."""
 
     is_deterministic: ClassVar[bool] = False  # no noise and no KL: codes are posterior means
+    is_capturable: ClassVar[bool] = False  # it does the same at every step, by tensors alone
 
     @property
     def has_plain_kl(self) -> bool:
@@ -98,6 +99,8 @@ class Elbo(Objective):
         Share of a batch that is decoded from point codes; 0 is the bound and nothing else.
     """
 
+    is_capturable: ClassVar[bool] = True
+
     def __init__(self, *, free_bits=0.0, point_share=0.25):
         self.free_bits = free_bits
         self.point_share = point_share
@@ -156,6 +159,7 @@ class Denoising(Elbo):
     """
 
     free_bits = 0.0  # no option of this one
+    is_capturable: ClassVar[bool] = True
 
     def __init__(self, *, noise=0.1, masking=0.1, point_share=0.25):
         self.noise = noise
@@ -193,6 +197,8 @@ class Iwae(Objective):
     n_draws : int, default=5
         Draws from each row's posterior. The bound rises with them, and so does the work.
     """
+
+    is_capturable: ClassVar[bool] = True
 
     def __init__(self, *, n_draws=5):
         self.n_draws = n_draws
@@ -237,6 +243,8 @@ class TotalCorrelation(Objective):
         Of the total correlation, where 1 is the plain bound.
     """
 
+    is_capturable: ClassVar[bool] = True
+
     def __init__(self, *, weight=4.0):
         self.weight = weight
 
@@ -272,6 +280,8 @@ class Mmd(Objective):
         Of the discrepancy.
     """
 
+    is_capturable: ClassVar[bool] = True
+
     def __init__(self, *, alpha=0.0, weight=10.0):
         self.alpha = alpha
         self.weight = weight
@@ -304,6 +314,7 @@ class Autoencoder(Objective):
     """
 
     is_deterministic: ClassVar[bool] = True
+    is_capturable: ClassVar[bool] = True
 
     def __call__(
         self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0

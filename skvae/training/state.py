@@ -12,11 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from skvae.model.networks import draw_with
-from skvae.model.vae import LatentModel
+from skvae.model.vae import LatentModel, Rows
 from skvae.training.config import TrainingConfig
 from skvae.training.controller import Controller
 from skvae.training.evaluation import Evaluation, Evaluator
-from skvae.training.graphs import Captured
 from skvae.training.objective import Terms
 from skvae.training.record import Record
 from skvae.training.sampler import RowSampler
@@ -38,11 +37,14 @@ class StepParameters(NamedTuple):
     followed: float | Tensor  # share of the weights in their running average
 
 
+Step = Callable[["TrainingState", Rows, StepParameters], Terms]
+
+
 @dataclass
 class TrainingState:
     """A model in training: its weights, their running average, what moves them, and how far it is.
 
-    `perturb` is not written: who reads a state gives it again.
+    How steps are taken and perturbed is not written: who reads a state says so again.
     """
 
     vae: LatentModel
@@ -54,11 +56,11 @@ class TrainingState:
     precision: Callable[[int], torch.dtype]  # of a step of so many rows
     controller: Controller
     sampler: RowSampler
-    captured: Captured
     record: Record = field(default_factory=Record)
     best: dict[str, Tensor] = field(default_factory=dict)  # weights of the best evaluation
     best_pass: int = 0
     perturb: Perturbation | None = None
+    take: Step | None = None  # what moves the weights, by a batch
     step: int = 0
     gradient_norm: Tensor | float = math.nan  # of the last step
     temperature: float = math.nan  # of the perturbation
@@ -87,7 +89,6 @@ class TrainingState:
             precision,
             controller,
             RowSampler(generator),
-            Captured(generator),
         )
 
     def begin(self, evaluator: Evaluator) -> None:

@@ -215,7 +215,7 @@ def test_nothing_observed_tells_nothing(trained):
 
 
 def test_the_prior_is_that_of_the_model(monkeypatch):
-    monkeypatch.setattr(Evaluator, "keep", lambda *given: Acceptance(1.0, 0.01))
+    monkeypatch.setattr(Evaluator, "select", lambda *given: Acceptance(1.0, 0.01))
     model = fitted(clipped(100), latent_dim=1, max_iter=1, prior=Mixture(n_components=2))
     ours, theirs = FilledModel.of(model).vae(torch.float64), model.vae(torch.float64)
     z = torch.linspace(-3, 3, 20, dtype=torch.float64)[:, None]

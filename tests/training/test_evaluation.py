@@ -18,6 +18,7 @@ from skvae.training.evaluation import N_STANDARD_ERRORS, Acceptance, DivergenceE
 from skvae.training.loop import train
 from skvae.training.objective import Autoencoder
 from skvae.training.state import TrainingState
+from skvae.training.step import choose_step
 from tests.samples import RECIPE, curve, gaussian, options, started
 
 
@@ -46,6 +47,7 @@ def trained():
     budget = Budget(32, False, 60, early_stopping=True)
     controller = Controller(budget, RECIPE, len(training), rows.n_inputs)
     state = TrainingState.of(vae, RECIPE, generator(), lambda n_rows: torch.float32, controller)
+    state.take = choose_step(state, rows)
     state.begin(evaluator)
     train(state, rows, training, evaluator)
     return vae, origin, evaluator

@@ -164,6 +164,7 @@ def test_a_training_that_was_written_goes_on_as_if_it_had_not_been(changes, n_pa
         after.state.precision,
     )
     np.testing.assert_equal(all_of(after.state), all_of(before.state))
+    after.choose()
     train(after.state, after.rows, after.training, after.evaluator)
     np.testing.assert_equal(all_of(after.state), all_of(whole.state))
     assert same(after.weights(), whole.weights())
@@ -182,5 +183,6 @@ def test_the_order_of_many_rows_goes_on(monkeypatch, tmp_path):
     after.state = TrainingState.from_state(
         written(before.state, tmp_path), after.vae, RECIPE, state.generator, state.precision
     )
+    after.choose()
     train(after.state, after.rows, after.training, after.evaluator)
     assert same(after.weights(), whole.weights())
