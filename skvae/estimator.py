@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -45,6 +45,7 @@ from skvae.fitted.mixed_model import MixedModel
 from skvae.fitted.model import N_DRAWS, Model
 from skvae.fitting import Options, fit_model
 from skvae.likelihoods import LIKELIHOODS, Likelihood
+from skvae.limits import Limits
 from skvae.model.diagnostics import COLLAPSED
 from skvae.model.networks import ARCHITECTURES, Conv
 from skvae.model.priors import PRIORS, Normal, Prior
@@ -251,6 +252,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     _columns: Any
     _left: Any
+    limits: ClassVar[Limits] = Limits()  # of computing, read by fit
     _parameter_constraints = {
         "latent_dim": [
             Interval(Integral, 1, None, closed="left"),
@@ -926,6 +928,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             component(self.optimizer, OPTIMIZERS),
             component(self.kl_schedule, KL_SCHEDULES),
             float(self.beta),
+            self.limits,
         )
         options = Options(
             latent_dim=latent_dim,

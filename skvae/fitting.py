@@ -14,6 +14,7 @@ from skvae.data.table import Table
 from skvae.devices import resolve_precision
 from skvae.fitted.mixed_model import MixedModel
 from skvae.fitted.model import Model
+from skvae.limits import Limits
 from skvae.model.diagnostics import CodeUse, code_use, linear_r2
 from skvae.model.first_weights import build, start_at_zero
 from skvae.model.networks import AUTO_SIZES, MLP, Architecture, auto_sizes
@@ -23,8 +24,8 @@ from skvae.start.ppca import COARSE_TAIL, FINE_TAIL
 from skvae.start.spectrum import Spectra
 from skvae.training.annealing import Annealing
 from skvae.training.config import Budget, TrainingConfig
-from skvae.training.controller import MIN_STEPS, Controller
-from skvae.training.evaluation import START_WEIGHT_MIN, Acceptance, DivergenceError, Evaluator
+from skvae.training.controller import Controller
+from skvae.training.evaluation import Acceptance, DivergenceError, Evaluator
 from skvae.training.loop import train
 from skvae.training.objective import Autoencoder, Elbo
 from skvae.training.record import Progress, Record
@@ -33,15 +34,6 @@ from skvae.training.schedules import Constant
 from skvae.training.state import TrainingState
 from skvae.training.step import STEPS, Step, choose_step
 
-# Fewer rows than this cannot show on held-out rows that anything beats the linear start.
-MIN_TRAINING_ROWS = 30
-_PRIOR_ROWS = 10_000  # to which a prior is fitted afterwards
-SEEN_ROWS = 1000  # of the training, by which units are scaled and measured
-_USE_CODES = 8000  # numbers in the codes that are measured
-_FLOPS = 3e12  # of a whole training run, about half a minute on two cores
-_STEPS = (2000, 6000)
-_BATCH_SIZES = (128, 512)
-_EXTENSION = 2.2  # times that arithmetic, at most, for the fewest steps
 _SPECTRA = Spectra()  # of the rows that searches in this process have seen last
 
 
@@ -65,6 +57,11 @@ class Options:
     seed: int
     in_search: bool = False  # other candidates may be fitted to the same rows
     steps: tuple[Callable[[], Step], ...] = STEPS  # ways to take a step, the quickest first
+
+    @property
+    def limits(self) -> Limits:
+        """Budgets and thresholds, those of the training among them."""
+        return self.config.limits
 
     def check(self) -> None:
         """Refuse options that make no sense, alone or together.
@@ -148,13 +145,13 @@ def fit_model(
     rows = make_rows(kind, start, X, weight, options)
     held_out, training = split(rows.n_rows, options.validation_fraction, rng, options.device)
     generator = fresh_generator(options)
-    seen = rows.take(training[:SEEN_ROWS]).drawn(generator)
+    seen = rows.take(training[: options.limits.seen_rows]).drawn(generator)
     evaluator = Evaluator.of(
         rows.take(held_out).drawn(generator),
         seen,
         start_vae(kind, start, options),
         generator,
-        options.config.objective.is_deterministic,
+        options.config,
     )
 
     jacobians = mean_jacobians(kind, start, X, weight, training, held_out)
@@ -177,7 +174,7 @@ def fit_model(
         record.left = arrays(vae)
         return linear_again(previous, kind, start, X, options, weight), record
     kept = fit_prior(vae, rows, training, evaluator, kept, options)
-    return trained_model(kind, vae, start, kept, use_of(vae, seen), options), record
+    return trained_model(kind, vae, start, kept, use_of(vae, seen, options.limits), options), record
 
 
 def new_start(kind: type[Model], X, weight: np.ndarray | None, options: Options, rng) -> Any:
@@ -278,7 +275,7 @@ def fit_prior(
     if not options.prior.is_fitted_after:
         return kept
     # Draws that do not depend on how long training took.
-    some = rows.take(training[:_PRIOR_ROWS]).drawn(fresh_generator(options))
+    some = rows.take(training[: options.limits.prior_rows]).drawn(fresh_generator(options))
     with torch.no_grad():
         q = vae.encode(some)
         draws = q.sample(some.draw_noise(vae.latent_dim, fresh_generator(options)))
@@ -287,7 +284,7 @@ def fit_prior(
     start_weight = evaluator.prefer(vae, module.to(draws))
     if start_weight is None:
         return kept
-    return kept._replace(start_weight=max(start_weight.item(), START_WEIGHT_MIN))
+    return kept._replace(start_weight=max(start_weight.item(), options.limits.start_weight_min))
 
 
 def fresh_generator(options: Options, n_steps: int = 0) -> torch.Generator:
@@ -303,7 +300,8 @@ def kind_of(X) -> type[Model]:
 def is_trainable(start, n_rows: int, options: Options) -> bool:
     """Whether anything can be gained: rows to judge by, and something left to reconstruct."""
     something_left = 0 < start.latent_dim < start.rank
-    return options.max_iter != 0 and n_rows >= MIN_TRAINING_ROWS and something_left
+    enough_rows = n_rows >= options.limits.min_training_rows
+    return options.max_iter != 0 and enough_rows and something_left
 
 
 def make_rows(kind: type[Model], start, X, weight: np.ndarray | None, options: Options):
@@ -419,32 +417,38 @@ def count_products(vae: LatentModel) -> int:
 
 def make_budget(n_rows: int, vae: LatentModel, options: Options) -> Budget:
     """Batch size and passes: as many steps as a fixed amount of arithmetic pays for."""
-    max_passes = options.max_iter
-    batch_size = min(options.batch_size or auto_batch_size(n_rows, max_passes), n_rows)
+    max_passes, limits = options.max_iter, options.limits
+    batch_size = min(options.batch_size or auto_batch_size(n_rows, max_passes, limits), n_rows)
     if max_passes is None:
         cost = 6 * count_products(vae) + vae.likelihood_cost
-        affordable = _FLOPS / (batch_size * cost)
-        steps = np.clip(affordable, min(_STEPS[0], affordable * _EXTENSION), _STEPS[1])
+        affordable = limits.flops / (batch_size * cost)
+        fewest, most = limits.steps
+        steps = np.clip(affordable, min(fewest, affordable * limits.extension), most)
         steps *= 1 + vae.latent_dim / 64  # the more codes, the more there is to learn
-        max_passes = max(1, int(np.ceil(steps / steps_of_pass(n_rows, batch_size))))
+        max_passes = max(
+            1, int(np.ceil(steps / steps_of_pass(n_rows, batch_size, limits.pass_rows)))
+        )
     budget = Budget(batch_size, options.batch_size is None, max_passes, options.early_stopping)
-    return budget if options.max_iter is None else _shared(budget, options.annealing, n_rows)
+    return budget if options.max_iter is None else _shared(budget, options, n_rows)
 
 
-def _shared(budget: Budget, annealing: Annealing | None, n_rows: int) -> Budget:
+def _shared(budget: Budget, options: Options, n_rows: int) -> Budget:
     """The passes that a person allows, of which annealing may have up to half."""
     total, wanted = budget.max_passes, 0
-    if annealing is not None:
-        wanted = math.ceil(annealing.n_steps_after() / steps_of_pass(n_rows, budget.batch_size))
+    if options.annealing is not None:
+        n_steps = steps_of_pass(n_rows, budget.batch_size, options.limits.pass_rows)
+        wanted = math.ceil(options.annealing.n_steps_after() / n_steps)
     return budget._replace(max_passes=total - min(wanted, total // 2), total_passes=total)
 
 
-def auto_batch_size(n_rows: int, max_passes: int | None) -> int:
+def auto_batch_size(n_rows: int, max_passes: int | None, limits: Limits) -> int:
     """Rows per step: more of more rows, but no more than leave steps enough in so many passes."""
-    least, most = _BATCH_SIZES
+    least, most = limits.batch_sizes
     size = int(np.clip(2 ** round(np.log2(n_rows / 16)), least, most))
     if max_passes is not None:
-        while size > least and max_passes * steps_of_pass(n_rows, size) < MIN_STEPS:
+        while size > least and (
+            max_passes * steps_of_pass(n_rows, size, limits.pass_rows) < limits.min_steps
+        ):
             size //= 2
     return size
 
@@ -490,9 +494,10 @@ def trained_model(
     )
 
 
-def use_of(vae: LatentModel, seen: Rows) -> CodeUse:
+def use_of(vae: LatentModel, seen: Rows, limits: Limits) -> CodeUse:
     """What the codes hold, by fewer rows the more codes there are: each costs some passes."""
-    n_rows = int(np.clip(_USE_CODES // vae.latent_dim, SEEN_ROWS // 2, SEEN_ROWS))
+    most = limits.seen_rows
+    n_rows = int(np.clip(limits.measured_numbers // vae.latent_dim, most // 2, most))
     some = torch.arange(min(n_rows, seen.n_rows), device=vae.center.device)
     return code_use(vae, seen.take(some))
 

@@ -18,7 +18,6 @@ from skvae.data.reservoir import Reservoir, lots
 from skvae.data.table import Table
 from skvae.fitted.model import Model
 from skvae.fitting import (
-    SEEN_ROWS,
     Options,
     arrays,
     auto_batch_size,
@@ -45,7 +44,7 @@ from skvae.start.moments import Moments, no_moments
 from skvae.start.ppca import linear_start, most_directions
 from skvae.training.annealing import Annealing
 from skvae.training.controller import Controller
-from skvae.training.evaluation import FEWEST_ROWS, Acceptance, DivergenceError, Evaluator
+from skvae.training.evaluation import Acceptance, DivergenceError, Evaluator
 from skvae.training.loop import one_pass
 from skvae.training.optimizers import Optimizer
 from skvae.training.record import Record
@@ -171,7 +170,9 @@ class Batch(NamedTuple):
     @property
     def step_rows(self) -> int:
         """Rows of a step of the training, of as many rows as these."""
-        return self.options.batch_size or auto_batch_size(self.X.shape[0], None)
+        return self.options.batch_size or auto_batch_size(
+            self.X.shape[0], None, self.options.limits
+        )
 
     def is_held_out(self, values) -> np.ndarray:
         """Which rows judge and are never learnt from."""
@@ -278,8 +279,12 @@ def _trained(
     online = replace(online, networks=networks, n_learnt=online.sample.n_rows)
     if kept.share == 0.0:
         return _linear(online, batch, start)[0], record, online
-    is_told = model is not None and model.kept > 0 and parts.seen.n_rows < FEWEST_ROWS
-    use = model.use if model and is_told else use_of(state.averaged, parts.seen)
+    is_told = (
+        model is not None
+        and model.kept > 0
+        and parts.seen.n_rows < options.limits.min_evaluation_rows
+    )
+    use = model.use if model and is_told else use_of(state.averaged, parts.seen, options.limits)
     found = trained_model(batch.kind, state.averaged, start, kept, use, options)
     return found, record, online
 
@@ -307,8 +312,8 @@ def _parts(online: Online, batch: Batch, start: Any, generator: torch.Generator)
     others = ~held if not held.all() else held
     known = make_rows(kind, start, *online.sampled(batch.X, others), options)
     some = torch.randperm(known.n_rows, generator=generator, device=options.device)
-    seen = known.take(some[:SEEN_ROWS]).drawn(generator)
-    if held.sum() < FEWEST_ROWS:
+    seen = known.take(some[: options.limits.seen_rows]).drawn(generator)
+    if held.sum() < options.limits.min_evaluation_rows:
         return Parts(None, known, seen)
     rows = make_rows(kind, start, *online.sampled(batch.X, held), options)
     everything = torch.arange(rows.n_rows, device=options.device)
@@ -317,7 +322,7 @@ def _parts(online: Online, batch: Batch, start: Any, generator: torch.Generator)
         seen,
         start_vae(kind, start, options),
         generator,
-        options.config.objective.is_deterministic,
+        options.config,
     )
     return Parts(evaluator, known, seen)
 
@@ -394,13 +399,13 @@ def _learn(state: TrainingState, batch: Batch, start: Any, parts: Parts, record:
     if len(own) >= step:
         rows = make_rows(batch.kind, start, batch.X, batch.weight, options)
         state.controller = _controller(len(own), state.vae, rows, options)
-        for _ in range(n_parts(len(own))):
+        for _ in range(n_parts(len(own), options.limits.pass_rows)):
             record.losses.append(one_pass(state, rows, own))
     n_known = parts.known.n_rows
     order = torch.randperm(n_known, generator=state.generator, device=options.device)
     again = order[: _AGAIN * max(len(own), step)]
     state.controller = _controller(len(again), state.vae, parts.known, options)
-    state.sampler = RowSampler(state.generator)  # of other rows
+    state.sampler = RowSampler(state.generator, options.limits)  # of other rows
     loss = one_pass(state, parts.known, again)
     if not math.isfinite(loss):  # it may be long until rows enough are there to judge by
         raise DivergenceError(f"the bound of the rows became {-loss.item()}")

@@ -148,8 +148,7 @@ class Setting:
         generator = torch.Generator(chosen.device).manual_seed(seed)
         held_out = self.rows.take(torch.arange(100, device=chosen.device))
         linear = start_vae(kind, start, chosen)
-        is_deterministic = chosen.config.objective.is_deterministic
-        self.evaluator = Evaluator.of(held_out, self.rows, linear, generator, is_deterministic)
+        self.evaluator = Evaluator.of(held_out, self.rows, linear, generator, chosen.config)
         self.state = training_state(self.vae, generator, chosen, plan_of(config=chosen.config))
 
         self.choose()

@@ -25,6 +25,7 @@ from skvae.fitting import (
     start_vae,
     suited,
 )
+from skvae.limits import Limits
 from skvae.model.networks import MLP, Conv, Linear
 from skvae.model.posterior import Posterior
 from skvae.model.priors import ExPost, Mixture, Vamp
@@ -119,7 +120,7 @@ def test_passes_are_shared_with_annealing(annealing, max_iter, of_training):
     [(1000, None, 128), (20_000, None, 512), (20_000, 8, 512), (20_000, 4, 256), (20_000, 1, 128)],
 )
 def test_few_passes_have_small_batches(n_rows, max_passes, size):
-    assert auto_batch_size(n_rows, max_passes) == size
+    assert auto_batch_size(n_rows, max_passes, Limits()) == size
 
 
 def test_it_starts_at_pca():
@@ -442,7 +443,9 @@ def test_a_prior_is_fitted_to_codes_by_the_weights_of_their_rows(X):
     chosen = replace(chosen, prior=Watched(n_components=2))
     rows = make_rows(Model, start, far, weight, chosen)
     everything = torch.arange(len(far))
-    evaluator = Evaluator.of(rows, rows, start_vae(Model, start, chosen), fresh_generator(chosen))
+    evaluator = Evaluator.of(
+        rows, rows, start_vae(Model, start, chosen), fresh_generator(chosen), chosen.config
+    )
     fit_prior(vae, rows, everything, evaluator, Acceptance(1.0, 0.01), chosen)
     ((codes, module),) = seen
     low, high = codes[is_heavy].min(), codes[is_heavy].max()

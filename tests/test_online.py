@@ -12,6 +12,7 @@ from skvae import VAETransformer
 from skvae.data.columns import Columns
 from skvae.fitted.model import Model
 from skvae.fitting import arrays, fit_model, fresh_generator
+from skvae.limits import Limits
 from skvae.model.networks import MLP
 from skvae.model.priors import ExPost, Vamp
 from skvae.online import Networks, Online, _resume, check_online, fit_online
@@ -170,9 +171,9 @@ def test_after_a_fit_that_stayed_linear_too():
     )
 
 
-def test_batches_of_many_rows_are_seen_whole(X, monkeypatch):
-    monkeypatch.setattr("skvae.training.sampler.PASS_ROWS", len(X) // 4)
-    _, record, _ = fit_online(X, None, options(), None)
+def test_batches_of_many_rows_are_seen_whole(X):
+    limits = Limits(pass_rows=len(X) // 4)
+    _, record, _ = fit_online(X, None, options(limits=limits), None)
     assert len(record.losses) == 4
 
 

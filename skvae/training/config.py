@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+from skvae.limits import Limits
 from skvae.training.objective import Objective
 from skvae.training.optimizers import Optimizer
 from skvae.training.schedules import Schedule
@@ -19,9 +20,10 @@ class Budget(NamedTuple):
 
 
 class TrainingConfig(NamedTuple):
-    """What to make small, and how."""
+    """What to make small, how, and within which limits."""
 
     objective: Objective
     optimizer: Optimizer
     kl_schedule: Schedule
     beta: float = 1.0
+    limits: Limits = Limits()

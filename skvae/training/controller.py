@@ -11,23 +11,12 @@ from typing import Any
 
 import torch
 
+from skvae.limits import Limits
 from skvae.training.config import Budget, TrainingConfig
 from skvae.training.record import Record
 from skvae.training.sampler import steps_of_pass
 from skvae.training.schedules import Plateau
 
-# The training bound may exceed the held-out one by this share of what that has gained since its
-# first evaluation, and by as many nats per number of a row besides, which are noise.
-OVERFIT = (0.3, 0.05)
-WARM_UP = 50  # steps, but of few no more than this share
-WARM_UP_SHARE = 0.1
-CHECK_STEPS = 25  # about as many lie between two evaluations, or one pass
-MIN_STEPS = 300  # before the bound can have settled
-PATIENCE = 3  # evaluations without a gain of TOLERANCE before the rate falls
-TOLERANCE = 0.01
-ENLARGEMENT = 4  # of batches, once the bound has settled without overfitting
-FALL_PATIENCE = 4  # evaluations at a falling rate without any gain before training ends
-FALL_SHARE = 0.3  # length of the fall, as a share of the passes before it
 # What changes on the way, beside the fall.
 _POSITION = (
     "batch_size", "last_pass", "max_passes", "total_passes", "decay_level", "n_drops",
@@ -45,16 +34,18 @@ class Controller:
 
     def __init__(self, budget: Budget, config: TrainingConfig, n_rows: int, n_inputs: int) -> None:
         self.budget, self.n_rows, self.n_inputs = budget, n_rows, n_inputs
+        self.limits = limits = config.limits
         self.batch_size = min(budget.batch_size, n_rows)
-        growth = ENLARGEMENT if budget.may_grow else 1
+        growth = limits.enlargement if budget.may_grow else 1
         self.largest_batch = min(growth * self.batch_size, n_rows // 2)
         self.early_stopping = budget.early_stopping
         self.last_pass = budget.max_passes
         self.max_passes: float = budget.max_passes  # that shares of the budget refer to
         self.total_passes = budget.total_passes
         n_steps = budget.max_passes * self.pass_steps
-        self.warm_up = max(1, min(WARM_UP, round(WARM_UP_SHARE * n_steps)))
+        self.warm_up = max(1, min(limits.warm_up_steps, round(limits.warm_up_share * n_steps)))
         self.config, self.course = config, config.optimizer.course()
+        self.weight_decays = config.optimizer.decay_levels(limits.weight_decays)
         self.decay_level = 0
         self.n_drops = 0
         self.n_looks_before = 0  # those before the last change say nothing of its effect
@@ -85,16 +76,16 @@ class Controller:
 
     @property
     def pass_steps(self) -> int:
-        return steps_of_pass(self.n_rows, self.batch_size)
+        return steps_of_pass(self.n_rows, self.batch_size, self.limits.pass_rows)
 
     @property
     def check_passes(self) -> int:
         """Passes from one look at the held-out rows to the next."""
-        return max(1, round(CHECK_STEPS / self.pass_steps))
+        return max(1, round(self.limits.check_steps / self.pass_steps))
 
     @property
     def weight_decay(self) -> float:
-        return self.config.optimizer.weight_decays[self.decay_level]
+        return self.weight_decays[self.decay_level]
 
     @property
     def kl_weight(self) -> float:
@@ -119,8 +110,10 @@ class Controller:
                 self.last_pass = record.n_passes
                 self.has_settled = True
             return False
-        n_looks, last_level = len(record.bounds) - 1, len(self.config.optimizer.weight_decays) - 1
-        if self.decay_level < last_level and overfits(record, self.check_passes, self.n_inputs):
+        n_looks, last_level = len(record.bounds) - 1, len(self.weight_decays) - 1
+        if self.decay_level < last_level and overfits(
+            record, self.check_passes, self.n_inputs, self.limits
+        ):
             self.decay_level += 1
             self.n_looks_before = n_looks
         if self.share < self.config.kl_schedule.end:
@@ -131,8 +124,13 @@ class Controller:
             self.n_looks_before = n_looks
             self.fall(record.n_passes, self.last_pass, step)
             return True
-        waited = step >= MIN_STEPS and n_looks >= self.n_looks_before + PATIENCE
-        if not ((self.early_stopping or self._can_drop) and waited and has_settled(record.bounds)):
+        n_waited = n_looks - self.n_looks_before
+        waited = step >= self.limits.min_steps and n_waited >= self.limits.patience
+        if not (
+            (self.early_stopping or self._can_drop)
+            and waited
+            and has_settled(record.bounds, self.limits)
+        ):
             return False
         self.n_looks_before = n_looks
         self._settle(record, step, best_pass)
@@ -153,8 +151,9 @@ class Controller:
     def _falls_in_vain(self, bounds: list[float]) -> bool:
         """Whether the last looks, all of them at a falling rate, gained nothing at all."""
         n_looks = len(bounds) - 1 - self.n_looks_before
-        before, recent = bounds[1:-FALL_PATIENCE], bounds[-FALL_PATIENCE:]
-        return n_looks >= FALL_PATIENCE and max(recent) <= max(before)
+        patience = self.limits.fall_patience
+        before, recent = bounds[1:-patience], bounds[-patience:]
+        return n_looks >= patience and max(recent) <= max(before)
 
     def _settle(self, record: Record, step: int, best_pass: int) -> None:
         """Do what comes next once the bound has settled."""
@@ -170,13 +169,13 @@ class Controller:
     def is_flat(self, record: Record) -> bool:
         """Whether a training of a set length ended where the bound had stopped to rise."""
         must_run = not (self.course.waits and self.early_stopping)
-        return must_run and has_settled(record.bounds)
+        return must_run and has_settled(record.bounds, self.limits)
 
     def fall_length(self, n_passes: int) -> int:
         """Passes that the fall takes after so many passes at the full rate."""
         if isinstance(self.course, Plateau):
             return 0
-        return math.ceil(FALL_SHARE * n_passes + self.warm_up / self.pass_steps)
+        return math.ceil(self.limits.fall_share * n_passes + self.warm_up / self.pass_steps)
 
     def fall(self, n_passes: int, last_pass: int, step: int) -> None:
         """Let the learning rate fall to zero from here to the last pass."""
@@ -184,20 +183,20 @@ class Controller:
         self.fall_steps = range(step, step + (last_pass - n_passes) * self.pass_steps)
 
 
-def overfits(record: Record, check_passes: int, n_inputs: int) -> bool:
+def overfits(record: Record, check_passes: int, n_inputs: int, limits: Limits) -> bool:
     """Whether the training bound exceeds the held-out one by much of what was gained."""
-    share, nats = OVERFIT
     training = -torch.stack(record.losses[-check_passes:]).mean().item()
     first, last = record.bounds[1], record.bounds[-1]
-    return training - last > share * abs(last - first) + nats * n_inputs
+    allowed = limits.overfit_share * abs(last - first) + limits.overfit_nats * n_inputs
+    return training - last > allowed
 
 
-def has_settled(bounds: list[float]) -> bool:
-    """Whether the last looks raised the best bound by less than a share of what was gained.
+def has_settled(bounds: list[float], limits: Limits) -> bool:
+    """Whether the last evaluations raised the best bound by less than a share of what was gained.
 
     The first bound, the linear start's own, may be far off on rows far out: it does not count.
     """
-    before, recent = bounds[1:-PATIENCE], bounds[-PATIENCE:]
+    before, recent = bounds[1 : -limits.patience], bounds[-limits.patience :]
     if not before:
         return False
-    return max(recent) <= max(before) + TOLERANCE * (max(before) - min(before))
+    return max(recent) <= max(before) + limits.tolerance * (max(before) - min(before))

@@ -17,8 +17,6 @@ from torch.optim.sgd import sgd
 
 from skvae.training.schedules import RATE_SCHEDULES, Schedule
 
-# Of the branches where weight_decay is "auto": the next at every look that overfits.
-WEIGHT_DECAYS = (1e-4, 0.05, 0.2, 1.0)
 _BETAS = (0.9, 0.99)
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # of Muon, and how often it is applied
 _N_ITERATIONS = 5
@@ -73,11 +71,21 @@ class Optimizer(BaseEstimator):
         """
         raise NotImplementedError
 
-    @property
-    def weight_decays(self) -> tuple[float, ...]:
-        """The levels of weight decay, to be taken one after another."""
+    def decay_levels(self, auto: tuple[float, ...]) -> tuple[float, ...]:
+        """The levels of weight decay, to be taken one after another.
+
+        Parameters
+        ----------
+        auto : tuple of float
+            Those that "auto" stands for.
+
+        Returns
+        -------
+        levels : tuple of float
+            One, or these.
+        """
         if isinstance(self.weight_decay, str):
-            return WEIGHT_DECAYS
+            return auto
         return (float(self.weight_decay),)
 
     def course(self) -> Schedule:

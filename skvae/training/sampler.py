@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-PASS_ROWS = 131_072  # that a pass takes at most: after it the held-out rows are evaluated
-BLOCK_ROWS = 256  # neighbours that come together where a pass does not take all the rows
+from skvae.limits import Limits
 
 
 class RowSampler:
@@ -17,28 +16,30 @@ class RowSampler:
     and mixes their rows; every row comes before any comes again.
     """
 
-    def __init__(self, generator: torch.Generator) -> None:
-        self.generator = generator
+    def __init__(self, generator: torch.Generator, limits: Limits) -> None:
+        self.generator, self.limits = generator, limits
         self.sorted: Tensor | None = None
         self.blocks = torch.zeros(0, dtype=torch.int64)  # that are still to come in this round
         self.places = torch.zeros(0, dtype=torch.int64)  # those of the last block that are
 
     def next(self, rows: Tensor, n: int) -> Tensor:
         """The next n of the rows."""
-        some = rows if n_parts(len(rows)) == 1 else self._next_blocks(rows, n)
+        some = (
+            rows if n_parts(len(rows), self.limits.pass_rows) == 1 else self._next_blocks(rows, n)
+        )
         return some[self._shuffled(len(some), rows.device)][:n]
 
     def _next_blocks(self, rows: Tensor, n: int) -> Tensor:
         if self.sorted is None:
             self.sorted = rows.sort().values
-        places = self.places.to(rows.device)
-        within = torch.arange(BLOCK_ROWS, device=rows.device)
+        size, places = self.limits.block_rows, self.places.to(rows.device)
+        within = torch.arange(size, device=rows.device)
         while len(places) < n:
             if not len(self.blocks):
-                self.blocks = self._shuffled(math.ceil(len(rows) / BLOCK_ROWS), rows.device)
-            n_blocks = math.ceil((n - len(places)) / BLOCK_ROWS)
+                self.blocks = self._shuffled(math.ceil(len(rows) / size), rows.device)
+            n_blocks = math.ceil((n - len(places)) / size)
             taken, self.blocks = self.blocks[:n_blocks], self.blocks[n_blocks:]
-            found = (BLOCK_ROWS * taken.sort().values[:, None] + within).flatten()
+            found = (size * taken.sort().values[:, None] + within).flatten()
             places = torch.cat([places, found[found < len(rows)]])  # the last block may be short
         self.places = places[n:]
         return self.sorted[places[:n]]
@@ -61,11 +62,11 @@ class RowSampler:
         )
 
 
-def n_parts(n_rows: int) -> int:
-    """Passes that it takes to see all the rows."""
-    return math.ceil(n_rows / PASS_ROWS)
+def n_parts(n_rows: int, pass_rows: int) -> int:
+    """Passes of so many rows at most that it takes to see all of them."""
+    return math.ceil(n_rows / pass_rows)
 
 
-def steps_of_pass(n_rows: int, batch_size: int) -> int:
+def steps_of_pass(n_rows: int, batch_size: int, pass_rows: int) -> int:
     """Whole batches in a pass."""
-    return max(1, n_rows // n_parts(n_rows) // batch_size)
+    return max(1, n_rows // n_parts(n_rows, pass_rows) // batch_size)

@@ -21,8 +21,6 @@ from skvae.training.record import Record
 from skvae.training.sampler import RowSampler
 from skvae.training.weights import Weights, as_one_tensor, parameters_of
 
-NOISE_RATE = 0.1  # share of a batch's squared error in the running noise variance
-
 # What moves the gradient besides the loss: called with it and the share of the budget used up.
 Perturbation = Callable[[Tensor, float], None]
 # Arrays, and values that JSON can hold.
@@ -88,7 +86,7 @@ class TrainingState:
             generator,
             precision,
             controller,
-            RowSampler(generator),
+            RowSampler(generator, config.limits),
         )
 
     def begin(self, evaluator: Evaluator) -> None:
@@ -134,7 +132,7 @@ class TrainingState:
     @torch.no_grad()
     def update_averages(self, terms: Terms, share: float | Tensor) -> None:
         """Let the noise follow the batch's squared error, and the average the weights."""
-        self.vae.update_noise(terms.log_likelihood, NOISE_RATE)
+        self.vae.update_noise(terms.log_likelihood, self.config.limits.noise_rate)
         self.averaged_weights.lerp_(self.weights.values, share)
 
     @torch.no_grad()

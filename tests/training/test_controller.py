@@ -3,32 +3,32 @@
 import pytest
 import torch
 
-from skvae.training import controller as module
-from skvae.training import sampler
-from skvae.training.controller import FALL_PATIENCE, has_settled, overfits
-from skvae.training.optimizers import WEIGHT_DECAYS, AdamW
+from skvae.limits import Limits
+from skvae.training.controller import has_settled, overfits
+from skvae.training.optimizers import AdamW
 from skvae.training.record import Record
 from skvae.training.sampler import n_parts
 from skvae.training.schedules import KL_SCHEDULES, RATE_SCHEDULES, LinearWarmUp, Plateau
 from tests.samples import N_SCORES, RECIPE, plan_of
 
 RATE = RECIPE.optimizer.learning_rate
+LIMITS = Limits()
 
 
 def test_the_rate_warms_up_and_stays():
     controller = plan_of()
-    rates = [controller.rate(step) for step in range(3 * module.WARM_UP)]
-    warm_up = rates[: module.WARM_UP]
+    rates = [controller.rate(step) for step in range(3 * LIMITS.warm_up_steps)]
+    warm_up = rates[: LIMITS.warm_up_steps]
     assert warm_up == sorted(warm_up)
-    assert 0 < rates[0] <= 2 * RATE / module.WARM_UP
-    assert set(rates[module.WARM_UP :]) == {RATE}
+    assert 0 < rates[0] <= 2 * RATE / LIMITS.warm_up_steps
+    assert set(rates[LIMITS.warm_up_steps :]) == {RATE}
 
 
 @pytest.mark.parametrize("max_passes", [1, 3, 12, 1000])
 def test_short_trainings_warm_up_for_a_share_of_their_steps(max_passes):
     controller = plan_of(max_passes)
     n_steps = max_passes * controller.pass_steps
-    assert controller.warm_up == min(module.WARM_UP, round(module.WARM_UP_SHARE * n_steps))
+    assert controller.warm_up == min(LIMITS.warm_up_steps, round(LIMITS.warm_up_share * n_steps))
     assert controller.rate(controller.warm_up - 1) == RATE
     assert controller.rate(0) == RATE / controller.warm_up
 
@@ -63,19 +63,19 @@ def run(controller, bounds, training_bounds=None):
 @pytest.mark.parametrize("early_stopping", [True, False])
 @pytest.mark.parametrize("n_rows", [31, 300, 30_000])
 @pytest.mark.parametrize("max_passes", [1, 2, 7, 50, 500])
-def test_the_budget_is_used_while_the_bound_rises(max_passes, n_rows, early_stopping, monkeypatch):
-    monkeypatch.setattr(module, "TOLERANCE", 0.0)  # any rise counts, however long it lasted
-    controller = plan_of(max_passes, 30, n_rows, early_stopping)
+def test_the_budget_is_used_while_the_bound_rises(max_passes, n_rows, early_stopping):
+    config = RECIPE._replace(limits=Limits(tolerance=0.0))  # any rise counts
+    controller = plan_of(max_passes, 30, n_rows, early_stopping, config=config)
     record, rates = run(controller, lambda n: float(n))
     assert record.n_passes <= max_passes
     assert (
         record.n_passes
-        >= max_passes - controller.check_passes - module.WARM_UP / controller.pass_steps - 1
+        >= max_passes - controller.check_passes - LIMITS.warm_up_steps / controller.pass_steps - 1
     )
     assert not controller.has_settled
     assert all(0 < rate <= RATE for rate in rates)
     # What is left of the budget after the warm-up ends in a fall, which begins between passes.
-    if max_passes > 1 and max_passes * controller.pass_steps > 10 * module.WARM_UP:
+    if max_passes > 1 and max_passes * controller.pass_steps > 10 * LIMITS.warm_up_steps:
         assert rates[-1] < 0.1 * RATE
 
 
@@ -84,7 +84,7 @@ def test_a_settled_bound_ends_the_training(max_passes):
     controller = plan_of(max_passes)
     record, rates = run(controller, lambda n: min(n, 20.0))
     assert controller.has_settled
-    assert controller.fall_steps.start >= module.MIN_STEPS
+    assert controller.fall_steps.start >= LIMITS.min_steps
     assert record.n_passes == controller.last_pass < 200
     assert rates[-1] < 0.1 * RATE
 
@@ -92,8 +92,8 @@ def test_a_settled_bound_ends_the_training(max_passes):
 def test_batches_grow_where_the_bound_settles_without_overfitting():
     controller = plan_of(10_000)
     run(controller, lambda n: min(n, 20.0))
-    assert controller.batch_size == controller.largest_batch == module.ENLARGEMENT * 30
-    assert controller.weight_decay == WEIGHT_DECAYS[0]
+    assert controller.batch_size == controller.largest_batch == LIMITS.enlargement * 30
+    assert controller.weight_decay == LIMITS.weight_decays[0]
 
 
 def test_batches_stay_where_rows_are_few_or_a_person_chose_them():
@@ -106,17 +106,17 @@ def test_batches_stay_where_rows_are_few_or_a_person_chose_them():
 def test_overfitting_is_met_by_weight_decay():
     controller = plan_of(10_000)
     run(controller, lambda n: min(n, 20.0), lambda n: 2.0 * n)
-    assert controller.weight_decay == WEIGHT_DECAYS[-1]
+    assert controller.weight_decay == LIMITS.weight_decays[-1]
     assert controller.batch_size == 30
     assert controller.has_settled
 
 
 def test_what_overfitting_is():
-    share, nats = module.OVERFIT
+    share, nats = LIMITS.overfit_share, LIMITS.overfit_nats
 
     def found(surplus, gain):
         record = Record(losses=[torch.tensor(-1 - gain - surplus)], bounds=[-99, 1.0, 1.0 + gain])
-        return overfits(record, 1, N_SCORES)
+        return overfits(record, 1, N_SCORES, LIMITS)
 
     for gain in (10.0, 0.0, -1.0):
         allowed = share * abs(gain) + nats * N_SCORES
@@ -155,18 +155,18 @@ def test_a_batch_is_no_larger_than_the_rows():
 
 
 def test_has_settled_waits_for_patience():
-    patience = module.PATIENCE
+    patience = LIMITS.patience
     rising = [float(n) for n in range(20)]
-    assert not has_settled(rising)
-    assert not has_settled([*rising, *[19.0] * (patience - 1)])
-    assert has_settled([*rising, *[19.0] * patience])
-    assert has_settled([*rising, *[5.0] * patience])
-    assert not has_settled([*rising, *[5.0] * (patience - 1), 25.0])
+    assert not has_settled(rising, LIMITS)
+    assert not has_settled([*rising, *[19.0] * (patience - 1)], LIMITS)
+    assert has_settled([*rising, *[19.0] * patience], LIMITS)
+    assert has_settled([*rising, *[5.0] * patience], LIMITS)
+    assert not has_settled([*rising, *[5.0] * (patience - 1), 25.0], LIMITS)
 
 
 def test_has_settled_on_few_looks():
-    assert not has_settled([1.0])
-    assert not has_settled([1.0] * module.PATIENCE)
+    assert not has_settled([1.0], LIMITS)
+    assert not has_settled([1.0] * LIMITS.patience, LIMITS)
 
 
 def test_a_fall_in_vain_ends_training():
@@ -174,7 +174,7 @@ def test_a_fall_in_vain_ends_training():
     record = Record(bounds=[0.0, 1.0, 2.0], n_passes=2)
     controller.n_looks_before = 2
     controller.fall(2, 60, step=10)
-    for n in range(FALL_PATIENCE):
+    for n in range(LIMITS.fall_patience):
         assert controller.last_pass == 60
         record.bounds.append(1.9)
         record.n_passes += 1
@@ -187,7 +187,7 @@ def test_a_fall_that_gains_goes_on():
     record = Record(bounds=[0.0, 1.0, 2.0], n_passes=2)
     controller.n_looks_before = 2
     controller.fall(2, 60, step=10)
-    for n in range(3 * FALL_PATIENCE):
+    for n in range(3 * LIMITS.fall_patience):
         record.bounds.append(2.0 + 1e-3 * n)
         record.n_passes += 1
         controller.adapt(record, 10 + n, best_pass=2)
@@ -208,7 +208,7 @@ def test_fixed_schedules_use_all_passes(schedule, early_stopping):
     assert controller.batch_size == 30
     course = RATE_SCHEDULES[schedule]()
     n = len(rates)
-    for step in (module.WARM_UP, n // 3, n // 2, n - 1):
+    for step in (LIMITS.warm_up_steps, n // 3, n // 2, n - 1):
         assert rates[step] == pytest.approx(RATE * course.factor(step / n), abs=1e-9)
     assert max(rates) <= RATE
     assert controller.is_flat(record)
@@ -227,10 +227,10 @@ def test_a_plateau_lowers_the_rate_in_steps_and_ends_the_training():
     record, rates = run(controller, lambda n: min(n, 20.0))
     assert controller.has_settled
     assert record.n_passes < 200
-    levels = list(dict.fromkeys(rates[module.WARM_UP :]))
+    levels = list(dict.fromkeys(rates[LIMITS.warm_up_steps :]))
     assert levels == pytest.approx([RATE, 0.3 * RATE, 0.09 * RATE])
     for level in levels:
-        steps_of_patience = module.PATIENCE * controller.check_passes * controller.pass_steps
+        steps_of_patience = LIMITS.patience * controller.check_passes * controller.pass_steps
         assert rates.count(level) >= steps_of_patience
 
 
@@ -238,7 +238,7 @@ def test_a_plateau_keeps_its_rate_while_the_bound_rises():
     controller = plan_of(60, config=recipe_of(schedule=Plateau()))
     record, rates = run(controller, lambda n: float(n))
     assert record.n_passes == 60
-    assert set(rates[module.WARM_UP :]) == {RATE}
+    assert set(rates[LIMITS.warm_up_steps :]) == {RATE}
     assert not controller.has_settled
 
 
@@ -259,8 +259,8 @@ def test_nothing_settles_before_the_kl_has_its_weight():
     assert controller.fall_steps.start > 0.5 * 400 * 10
 
 
-def test_a_plan_of_many_rows_has_passes_of_equal_parts(monkeypatch):
-    monkeypatch.setattr(sampler, "PASS_ROWS", 1024)
-    assert [n_parts(n) for n in (10, 1024, 1025, 4096)] == [1, 1, 2, 4]
-    assert plan_of(n_rows=1500, batch_size=100).pass_steps == 7
-    assert plan_of(n_rows=1500, batch_size=1200).pass_steps == 1
+def test_a_plan_of_many_rows_has_passes_of_equal_parts():
+    config = RECIPE._replace(limits=Limits(pass_rows=1024))
+    assert [n_parts(n, 1024) for n in (10, 1024, 1025, 4096)] == [1, 1, 2, 4]
+    assert plan_of(n_rows=1500, batch_size=100, config=config).pass_steps == 7
+    assert plan_of(n_rows=1500, batch_size=1200, config=config).pass_steps == 1

@@ -8,13 +8,14 @@ import torch
 
 from skvae.fitted.model import Model
 from skvae.fitting import make_rows, start_vae
+from skvae.limits import Limits
 from skvae.model.bounds import mixture
 from skvae.model.priors import ExPost
 from skvae.model.vae import NOISE_FLOOR, VAE
 from skvae.start.ppca import fit_linear
 from skvae.training.config import Budget
 from skvae.training.controller import Controller
-from skvae.training.evaluation import N_STANDARD_ERRORS, Acceptance, DivergenceError, Evaluator
+from skvae.training.evaluation import Acceptance, DivergenceError, Evaluator
 from skvae.training.loop import train
 from skvae.training.objective import Autoencoder
 from skvae.training.state import TrainingState
@@ -32,9 +33,8 @@ def set_up(X, n_held_out=100, weight=None, **changes):
     start = fit_linear(X, chosen.latent_dim)
     rows = make_rows(Model, start, X, weight, chosen)
     linear = start_vae(Model, start, chosen)
-    is_deterministic = chosen.config.objective.is_deterministic
     held_out = rows.take(torch.arange(n_held_out))
-    evaluator = Evaluator.of(held_out, rows, linear, generator(), is_deterministic)
+    evaluator = Evaluator.of(held_out, rows, linear, generator(), chosen.config)
     return start, started(start, chosen, X), rows, evaluator
 
 
@@ -191,10 +191,10 @@ def test_keep_goes_back_part_of_the_way(better):
     assert good < evaluator.start_error.mean().item()
 
 
-def test_where_nothing_is_kept_the_model_stays_as_it_was(better, monkeypatch):
+def test_where_nothing_is_kept_the_model_stays_as_it_was(better):
     vae, origin, evaluator = better
     before = {name: value.clone() for name, value in vae.state_dict().items()}
-    monkeypatch.setattr("skvae.training.evaluation.N_STANDARD_ERRORS", float("inf"))
+    evaluator = replace(evaluator, limits=Limits(n_standard_errors=float("inf")))
     assert evaluator.select(vae, origin) == Acceptance(0.0, 1.0)
     assert all(torch.equal(value, before[name]) for name, value in vae.state_dict().items())
 
@@ -240,7 +240,7 @@ def test_exceeds_asks_for_standard_errors():
     evaluator = set_up(gaussian(300, 6), latent_dim=2)[3]
     noise = torch.randn(100, generator=generator())
     noise = (noise - noise.mean()) / noise.std()  # the mean's standard error is 0.1
-    asked = 0.1 * N_STANDARD_ERRORS
+    asked = 0.1 * Limits().n_standard_errors
     assert asked > 0
     assert evaluator.exceeds(noise + asked + 0.01)
     assert not evaluator.exceeds(noise + asked - 0.01)
@@ -278,7 +278,9 @@ def test_weights_are_repetitions_of_rows():
     weighted = make_rows(Model, start, X[:60], times.astype(float), exact)
     repeated = make_rows(Model, start, X[:60].repeat(times, 0), None, exact)
     linear = start_vae(Model, start, exact)
-    judges = [Evaluator.of(rows, rows, linear, generator()) for rows in (weighted, repeated)]
+    judges = [
+        Evaluator.of(rows, rows, linear, generator(), RECIPE) for rows in (weighted, repeated)
+    ]
     noise, elbo = judges[0].noise, judges[0].start_elbo
     repeats = torch.from_numpy(times)
     judges[1].noise.copy_(noise.repeat_interleave(repeats, 0))
@@ -304,7 +306,7 @@ def test_far_rows_do_not_decide(better, factor):
     far = evaluator.rows.scores.clone()
     far[0] *= factor
     rows = evaluator.rows._replace(scores=far)
-    outlying = Evaluator.of(rows, evaluator.seen, evaluator.start, generator())
+    outlying = Evaluator.of(rows, evaluator.seen, evaluator.start, generator(), RECIPE)
     outlying.calibrate_and_evaluate(vae)
     assert vae.noise_variance.item() == pytest.approx(calibrated, rel=0.5)
 

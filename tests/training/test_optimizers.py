@@ -10,7 +10,6 @@ from skvae.model.vae import LINEAR_RATE
 from skvae.training.optimizers import (
     OPTIMIZERS,
     SGD,
-    WEIGHT_DECAYS,
     Adam,
     AdamW,
     Muon,
@@ -216,8 +215,9 @@ def test_every_optimizer_has_sensible_options(name):
     optimizer.check()
     assert repr(optimizer) == f"{OPTIMIZERS[name].__name__}()"
     assert clone(optimizer).get_params() == optimizer.get_params()
-    assert optimizer.weight_decays == ((0.0,) if name == "adam" else WEIGHT_DECAYS)
-    assert clone(optimizer).set_params(weight_decay=0.5).weight_decays == (0.5,)
+    auto = (0.1, 0.2)
+    assert optimizer.decay_levels(auto) == ((0.0,) if name == "adam" else auto)
+    assert clone(optimizer).set_params(weight_decay=0.5).decay_levels(auto) == (0.5,)
     for schedule, kind in RATE_SCHEDULES.items():
         assert type(clone(optimizer).set_params(schedule=schedule).course()) is kind
     own = Plateau(n_drops=1)

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from skvae.data.columns import Columns
+from skvae.limits import Limits
 from skvae.model.networks import MLP, Dropout
 from skvae.model.vae import NOISE_FLOOR
-from skvae.training import sampler
-from skvae.training import state as module
 from skvae.training.loop import advance, train
 from skvae.training.objective import Terms
 from skvae.training.optimizers import OPTIMIZERS, AdamW
@@ -53,7 +52,7 @@ def test_the_noise_follows_the_batches():
 
     before = noise.item()
     state.update_averages(of_error(4.0), 0.0)
-    assert noise.item() == pytest.approx(before + module.NOISE_RATE * (4.0 - before))
+    assert noise.item() == pytest.approx(before + Limits().noise_rate * (4.0 - before))
     for _ in range(2000):
         state.update_averages(of_error(0.0), 0.0)
     assert noise.item() == pytest.approx(NOISE_FLOOR, rel=1e-3)
@@ -171,17 +170,16 @@ def test_a_training_that_was_written_goes_on_as_if_it_had_not_been(changes, n_pa
     assert after.state.record.converged == whole.state.record.converged
 
 
-def test_the_order_of_many_rows_goes_on(monkeypatch, tmp_path):
-    monkeypatch.setattr(sampler, "PASS_ROWS", 100)
-    monkeypatch.setattr(sampler, "BLOCK_ROWS", 16)
-    whole, before, after = (Setting() for _ in range(3))
-    whole.train(plan_of(12))
-    before.begin(plan_of(12))
+def test_the_order_of_many_rows_goes_on(tmp_path):
+    config = RECIPE._replace(limits=Limits(pass_rows=100, block_rows=16))
+    whole, before, after = (Setting(limits=config.limits) for _ in range(3))
+    whole.train(plan_of(12, config=config))
+    before.begin(plan_of(12, config=config))
     for _ in range(5):
         advance(before.state, before.rows, before.training, before.evaluator)
     state = after.state
     after.state = TrainingState.from_state(
-        written(before.state, tmp_path), after.vae, RECIPE, state.generator, state.precision
+        written(before.state, tmp_path), after.vae, config, state.generator, state.precision
     )
     after.choose()
     train(after.state, after.rows, after.training, after.evaluator)
