@@ -9,10 +9,12 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from skvae.fitted.model import Model
-from skvae.fitting import Options, fit_model, initial_vae, make_learner, make_rows, start_vae
+from skvae.options import Options
+from skvae.fitting import fit_model, make_rows, start_vae
+from skvae.beginning import initial_vae, make_learner
 from skvae.model.networks import MLP
 from skvae.model.priors import Normal
-from skvae.model.vae import Rows
+from skvae.model.rows import Rows
 from skvae.start.ppca import fit_linear
 from skvae.training.evaluation import Evaluator
 from skvae.training.loop import Budget, Controller, TrainingConfig, train

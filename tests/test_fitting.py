@@ -12,19 +12,9 @@ from skvae import fitting
 from skvae.devices import PRECISIONS
 from skvae.fitted.mixed_model import MixedModel
 from skvae.fitted.model import Model
-from skvae.fitting import (
-    auto_batch_size,
-    compare,
-    fit_model,
-    fit_prior,
-    fresh_generator,
-    initial_vae,
-    make_budget,
-    make_rows,
-    split,
-    start_vae,
-    suited,
-)
+from skvae.budget import auto_batch_size, make_budget
+from skvae.fitting import (compare, fit_model, fit_prior, fresh_generator, make_rows, split, start_vae, suited)
+from skvae.beginning import initial_vae
 from skvae.model.networks import MLP, Conv, Linear
 from skvae.model.posterior import Posterior
 from skvae.model.priors import ExPost, Mixture, Vamp

@@ -11,7 +11,8 @@ from sklearn.decomposition import PCA
 from skvae.model.diagnostics import code_use, diagnose, linear_r2
 from skvae.model.first_weights import build
 from skvae.model.posterior import Posterior
-from skvae.model.vae import VAE, Rows, branch_sizes
+from skvae.model.vae import VAE, branch_sizes
+from skvae.model.rows import Rows
 from skvae.start.ppca import fit_linear
 from tests.samples import SMALL, gaussian, projected
 

@@ -19,7 +19,7 @@ from skvae.model.first_weights import build, start_at_zero
 from skvae.model.mixed import Cells, MixedVAE, branch_sizes
 from skvae.model.posterior import Posterior
 from skvae.model.priors import Mixture, Vamp
-from skvae.model.vae import soft_clip
+from skvae.model.inference import soft_clip
 from skvae.start.glm import fit_mixed
 from skvae.training.objective import OBJECTIVES, Denoising, Elbo, Iwae
 from tests.samples import SMALL, gaussian, options
