@@ -8,12 +8,15 @@ import sklearn
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skvae.fitted.model import Model
-from skvae.fitting import Options, fit_model, initial_vae, make_learner, make_rows, start_vae
+from skvae.beginning import initial_vae, make_learner
+from skvae.fitting import fit_model, start_vae, training_rows
 from skvae.model.networks import MLP
 from skvae.model.priors import Normal
-from skvae.model.vae import Rows
+from skvae.model.rows import ScoreRows
+from skvae.model.vae import Networks
+from skvae.options import Options
 from skvae.start.ppca import fit_linear
+from skvae.start.tables import Matrix
 from skvae.training.evaluation import Evaluator
 from skvae.training.loop import Budget, Controller, TrainingConfig, train
 from skvae.training.objective import Elbo
@@ -58,9 +61,14 @@ def noise_of(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def with_networks(start, encoder, decoder, prior=None, knows_columns=False):
+    """The model of a start with networks."""
+    return start.module(Networks(encoder, decoder), prior, knows_columns)
+
+
 def projected(start, X, weight=None):
     """Rows in the score space of a linear start, double precision."""
-    return Rows(*map(torch.from_numpy, start.project(X)), weight)
+    return ScoreRows(*map(torch.from_numpy, start.project(X)), weight)
 
 
 def options(**changes):
@@ -70,7 +78,7 @@ def options(**changes):
         "latent_dim": 1,
         "architecture": SMALL,
         "prior": Normal(),
-        "recipe": config,
+        "config": config,
         "annealing": None,
         "n_init": 1,
         "init": "pca",
@@ -86,8 +94,8 @@ def options(**changes):
 
 
 def fitted(X, weight=None, previous=None, **changes):
-    """Model of a short fit."""
-    return fit_model(np.asarray(X), weight, options(**changes), previous)[0]
+    """FittedModel of a short fit."""
+    return fit_model(Matrix(np.asarray(X)), weight, options(**changes), previous)[0]
 
 
 def fit_quietly(estimator, X, **kwargs):
@@ -105,7 +113,7 @@ def small_vae(latent_dim=1, **changes):
 
 def started(start, chosen, X):
     """The model of rows before the first step."""
-    return initial_vae(Model, start, make_rows(Model, start, X, None, chosen), chosen)
+    return initial_vae(start, training_rows(start, Matrix(X), None, chosen), chosen)
 
 
 def plan_of(
@@ -128,12 +136,12 @@ class Setting:
         self.options = chosen = options(**changes)
         X = curve(N_ROWS + 100, 5)
         start = fit_linear(X, chosen.latent_dim)
-        self.rows = make_rows(Model, start, X, None, chosen)
+        self.rows = training_rows(start, Matrix(X), None, chosen)
         self.training = torch.arange(100, len(X), device=chosen.device)
         self.vae = started(start, chosen, X)
         generator = torch.Generator(chosen.device).manual_seed(seed)
         held_out = self.rows.take(torch.arange(100, device=chosen.device))
-        linear = start_vae(Model, start, chosen)
+        linear = start_vae(start, chosen)
         is_deterministic = chosen.config.objective.is_deterministic
         self.evaluator = Evaluator.of(held_out, self.rows, linear, generator, is_deterministic)
         self.learner = make_learner(self.vae, generator, chosen)

@@ -15,7 +15,9 @@ from skvae.devices import (
     room_for_rows,
     send,
 )
-from skvae.fitting import initial_prior, kind_of, make_rows, new_start, new_vae
+from skvae.beginning import initial_prior, new_vae
+from skvae.data.column import kind_of
+from skvae.fitting import make_rows, new_start
 from skvae.model.priors import PRIORS
 from skvae.training.loop import Learner, take_step
 from skvae.training.objective import OBJECTIVES, Mmd

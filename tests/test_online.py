@@ -10,7 +10,7 @@ from sklearn.decomposition import IncrementalPCA
 
 from skvae import VAETransformer
 from skvae.data.columns import Columns
-from skvae.fitted.model import Model
+from skvae.fitted.model import FittedModel
 from skvae.fitting import arrays, fit_model, fresh_generator
 from skvae.model.networks import MLP
 from skvae.model.priors import ExPost, Vamp
@@ -44,7 +44,7 @@ def _turned(found):
 
 
 def streamed(X, batches, chosen):
-    """Model and state after batches, given by the rows at which they begin."""
+    """FittedModel and state after batches, given by the rows at which they begin."""
     state = None
     for part in np.split(X, batches):
         model, _, online = fit_online(part, None, chosen, state)
@@ -221,7 +221,7 @@ def stood():
 
 def resumed(networks, start, **changes):
     learner = Setting(seed=1, **changes).learner
-    assert _resume(learner, networks, Model, start)
+    assert _resume(learner, networks, FittedModel, start)
     return learner
 
 

@@ -13,7 +13,6 @@ from skvae.data.containers import is_frame
 from skvae.data.doubts import warn_of
 from skvae.data.excerpts import excerpt, excerpts, label
 from skvae.data.schema import Schema
-from skvae.data.table import Table
 from skvae.likelihoods import LIKELIHOODS, Gaussian, Likelihood
 
 # The kind of a column follows its dtype (table.py). Numbers share one noise, as in PCA, where
@@ -131,10 +130,6 @@ class Columns:
             else:
                 _refuse_infinite(own, own_names)
             likelihood.check(own, own_names)
-
-    def table(self, values) -> Table:
-        """What fit gets."""
-        return Table(values, self.likelihoods, self.n_levels)
 
     def row(self, given: Mapping, names: Sequence) -> np.ndarray:
         """One row of cells that has the given values, and nothing else."""

@@ -15,12 +15,13 @@ import torch
 from scipy import optimize, sparse
 from torch import Tensor
 
-from skvae.data.table import Table
 from skvae.data.units import Part, Units
 from skvae.likelihoods import Block, GaussianDiag, Likelihood, Poisson
 from skvae.model.bounds import Proposals, places
-from skvae.model.mixed import Cells, MixedStart, MixedVAE
+from skvae.model.rows import CellRows
+from skvae.model.vae import VAE
 from skvae.start.calibration import Free, calibrated, has_levels
+from skvae.start.factor_start import FactorStart
 from skvae.start.factors import FactorModel, NoiseRule, Observations, fit_factors, regressed
 from skvae.start.ppca import ProbabilisticPCA, fit_linear
 
@@ -37,14 +38,21 @@ _LEAST_OWN_NOISE = 1e-3
 _LEAST_NOISE = 0.3  # of features that share it: levels of a category can fit perfectly
 _BATCH_CELLS = 524_288
 
+Blocks = tuple[tuple[Likelihood, np.ndarray], ...]  # with their columns
 
-def fit_mixed(
-    table: Table, latent_dim: int, weight: np.ndarray | None, rng: np.random.RandomState
-) -> MixedStart:
+
+def fit_factor_start(
+    values,
+    likelihoods: Blocks,
+    n_levels: np.ndarray,
+    latent_dim: int,
+    weight: np.ndarray | None,
+    rng: np.random.RandomState,
+) -> FactorStart:
     """The linear start of a table."""
     weight = None if weight is None else weight / weight.mean()
-    units = Units.of(*table, weight)
-    cells = units.cells(table.values)
+    units = Units.of(values, likelihoods, n_levels, weight)
+    cells = units.cells(values)
     blocks = [Block(*part) for part in units.parts]
     observed = _observed(cells, units.parts)
     features = _features(cells, blocks)
@@ -67,7 +75,7 @@ def fit_mixed(
             factors,
             NoiseRule(shared, floor),
         )
-    start = MixedStart(
+    start = FactorStart(
         units=units,
         factors=factors,
         loadings=np.zeros((sum(block.width for block in blocks), factors.latent_dim)),
@@ -80,10 +88,10 @@ def fit_mixed(
     return _with_heads(start, cells, weight, rng)
 
 
-def features_of(table: Table, weight=None) -> np.ndarray:
+def features_of(values, likelihoods: Blocks, n_levels: np.ndarray, weight=None) -> np.ndarray:
     """Features of dense cells, 0 where missing, in the order of the parts."""
-    units = Units.of(*table, weight)
-    cells, blocks = units.cells(table.values), [Block(*part) for part in units.parts]
+    units = Units.of(values, likelihoods, n_levels, weight)
+    cells, blocks = units.cells(values), [Block(*part) for part in units.parts]
     return _without_gaps(_features(cells, blocks), _observed(cells, units.parts), _owner(blocks))
 
 
@@ -157,7 +165,7 @@ def _noise_floor(block: Block) -> np.ndarray:
     return np.maximum(np.square(block.floor.numpy()), least)
 
 
-def _with_heads(start: MixedStart, values, weight, rng) -> MixedStart:
+def _with_heads(start: FactorStart, values, weight, rng) -> FactorStart:
     """Loadings, bias and dispersions of every block.
 
     Rare levels lie beside the point in the factor model, whose posteriors take their features for
@@ -166,20 +174,20 @@ def _with_heads(start: MixedStart, values, weight, rng) -> MixedStart:
     """
     rows, w = _some_rows(values, weight, rng)
     n_levels = sum(has_levels(part.likelihood) for part in start.parts)
-    z = _posterior_draws(MixedVAE(start).requires_grad_(False), rows, rng)
+    z = _posterior_draws(start.module().requires_grad_(False), rows, rng)
     start = _fitted(start, rows, z, w, rng, lambda likelihood: not likelihood.is_gaussian)
     if not n_levels:
         return start
     start = _calibrated(start, rows, w)
-    z = _resampled_draws(MixedVAE(start).requires_grad_(False), rows, rng)
+    z = _resampled_draws(start.module().requires_grad_(False), rows, rng)
     start, turn = _with_features(start, rows, z, w)
     start = _fitted(start, rows, z @ torch.from_numpy(turn), w, rng, has_levels)
     return _calibrated(start, rows, w)
 
 
 def _fitted(
-    start: MixedStart, values, z: Tensor, weight, rng, is_chosen: Callable[[Likelihood], bool]
-) -> MixedStart:
+    start: FactorStart, values, z: Tensor, weight, rng, is_chosen: Callable[[Likelihood], bool]
+) -> FactorStart:
     """The start with heads fitted to points z, of the blocks whose likelihood is chosen."""
     blocks = [Block(*part) for part in start.parts]
     ends = np.cumsum([block.n_features for block in blocks])
@@ -193,7 +201,7 @@ def _fitted(
     return _having(start, heads)
 
 
-def _calibrated(start: MixedStart, values, weight) -> MixedStart:
+def _calibrated(start: FactorStart, values, weight) -> FactorStart:
     """The start with every level as likely as it is frequent."""
     w = torch.ones(values.shape[0], dtype=torch.float64)
     w = w if weight is None else torch.from_numpy(weight)
@@ -208,7 +216,7 @@ def _calibrated(start: MixedStart, values, weight) -> MixedStart:
     return _having(start, heads)
 
 
-def _with_features(start: MixedStart, values, z: Tensor, weight) -> tuple[MixedStart, np.ndarray]:
+def _with_features(start: FactorStart, values, z: Tensor, weight) -> tuple[FactorStart, np.ndarray]:
     """The start whose features of levels follow points z, in new axes; the turn to these."""
     blocks = [Block(*part) for part in start.parts]
     of_levels = np.concatenate(
@@ -224,7 +232,7 @@ def _with_features(start: MixedStart, values, z: Tensor, weight) -> tuple[MixedS
     return turned, turn
 
 
-def _heads(start: MixedStart) -> list["Head"]:
+def _heads(start: FactorStart) -> list["Head"]:
     """What the start has for each block."""
     heads, first = [], 0
     for part in start.parts:
@@ -235,7 +243,7 @@ def _heads(start: MixedStart) -> list["Head"]:
     return heads
 
 
-def _having(start: MixedStart, heads: "list[Head]") -> MixedStart:
+def _having(start: FactorStart, heads: "list[Head]") -> FactorStart:
     """The start with other heads."""
     parts: tuple[Part, ...] = tuple(
         part._replace(constants=part.constants | {"dispersion": head.dispersion})
@@ -284,21 +292,21 @@ def _dense(values, rows: slice) -> Tensor:
     return torch.tensor(np.asarray(x.toarray() if sparse.issparse(x) else x, np.float64))
 
 
-def _posterior_draws(vae: MixedVAE, values, rng) -> Tensor:
+def _posterior_draws(vae: VAE, values, rng) -> Tensor:
     """One draw from the posterior of every row, shape (n, q)."""
     draws = []
     for rows in _batches(values):
-        q = vae.encode(Cells(_dense(values, rows)))
+        q = vae.encode(CellRows(_dense(values, rows)))
         noise = torch.from_numpy(rng.standard_normal(tuple(q.mean.shape)))
         draws.append(q.sample(noise))
     return torch.cat(draws)
 
 
-def _resampled_draws(vae: MixedVAE, values, rng) -> Tensor:
+def _resampled_draws(vae: VAE, values, rng) -> Tensor:
     """One of a few proposals for every row, chosen by the posterior under its heads."""
     chosen = []
     for rows in _batches(values):
-        cells = Cells(_dense(values, rows))
+        cells = CellRows(_dense(values, rows))
         proposals = Proposals(vae.encode(cells), places(vae, _N_PROPOSALS))
         shape = tuple(proposals.q.mean.shape)
         best, z = torch.full(shape[:1], -torch.inf, dtype=torch.float64), proposals.q.mean

@@ -18,7 +18,8 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from torch import Tensor
 
-from skvae.model.vae import Rows, branch_parameters
+from skvae.model.rows import Rows
+from skvae.model.vae import network_parameters
 from skvae.training.evaluation import Evaluator
 from skvae.training.loop import Budget, Controller, Learner, Perturbation, Record, take_step
 from skvae.training.objective import explained
@@ -420,7 +421,7 @@ class _RowLosses(NamedTuple):
     def follow_noise(self, learner: Learner, decoded: Tensor, kl: Tensor) -> Tensor:
         """The losses after the model's noise has followed what was decoded."""
         likelihood = self.rows.mean(learner.vae.log_likelihood(self.rows, decoded))
-        learner.vae.update_noise(likelihood, 0.1)
+        learner.vae.observation.update_noise(likelihood, 0.1)
         return self._losses(learner, decoded, kl)
 
     def _losses(self, learner: Learner, decoded: Tensor, kl: Tensor) -> Tensor:
@@ -492,7 +493,7 @@ class _Best:
 @torch.no_grad()
 def _jump(learner: Learner, size: float) -> None:
     """Move the branches' weights by noise of this size, relative to each tensor's own."""
-    for parameter in branch_parameters(learner.vae):
+    for parameter in network_parameters(learner.vae):
         noise = torch.empty_like(parameter).normal_(generator=learner.generator)
         parameter.add_(noise * (size * parameter.square().mean().sqrt()))
 

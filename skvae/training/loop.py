@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from skvae.model.networks import draw_with
-from skvae.model.vae import LatentModel, Rows
+from skvae.model.rows import Rows, ScoreRows
+from skvae.model.vae import VAE
 from skvae.training.evaluation import Evaluation, Evaluator
 from skvae.training.graphs import Captured
 from skvae.training.objective import Objective, Terms
@@ -119,7 +120,7 @@ class Weights:
     linear path moves slowly and never decays.
     """
 
-    def __init__(self, vae: LatentModel, optimizer: Optimizer) -> None:
+    def __init__(self, vae: VAE, optimizer: Optimizer) -> None:
         self.parameters = parameters_of(vae)
         self.values = as_one_tensor(self.parameters)
         self.gradient = torch.zeros_like(self.values)
@@ -197,8 +198,8 @@ class RowSampler:
 class Learner:
     """A model in training: its weights, their running average, what moves them."""
 
-    vae: LatentModel
-    averaged: LatentModel
+    vae: VAE
+    averaged: VAE
     averaged_weights: Tensor  # all of averaged's
     weights: Weights
     config: TrainingConfig
@@ -214,7 +215,7 @@ class Learner:
     @classmethod
     def of(
         cls,
-        vae: LatentModel,
+        vae: VAE,
         config: TrainingConfig,
         generator: torch.Generator,
         precision: Callable[[int], torch.dtype],
@@ -248,7 +249,7 @@ class Learner:
     @torch.no_grad()
     def update_averages(self, terms: Terms, share: Any) -> None:
         """Let the noise follow the batch's squared error, and the average the weights."""
-        self.vae.update_noise(terms.log_likelihood, NOISE_RATE)
+        self.vae.observation.update_noise(terms.log_likelihood, NOISE_RATE)
         self.averaged_weights.lerp_(self.weights.values, share)
 
     @cached_property
@@ -259,7 +260,7 @@ class Learner:
         return are_known and self.config.optimizer.is_capturable and self.perturb is None
 
     @torch.no_grad()
-    def averaged_model(self) -> LatentModel:
+    def averaged_model(self) -> VAE:
         """The averaged model; running statistics of layers are the trained model's own."""
         for mine, theirs in zip(_bodies(self.averaged), _bodies(self.vae), strict=True):
             for buffer, value in zip(mine.buffers(), theirs.buffers(), strict=True):
@@ -267,11 +268,11 @@ class Learner:
         return self.averaged
 
 
-def _bodies(vae: LatentModel) -> list[nn.Module]:
+def _bodies(vae: VAE) -> list[nn.Module]:
     return [body for body in (vae.encoder, vae.decoder) if body is not None]
 
 
-def parameters_of(vae: LatentModel) -> list[nn.Parameter]:
+def parameters_of(vae: VAE) -> list[nn.Parameter]:
     """All that is trained, in the order of `rates`."""
     return [parameter for part, *_ in vae.rates for parameter in part]
 
@@ -341,7 +342,7 @@ def one_pass(learner: Learner, rows: Rows, training: Tensor, controller: "Contro
 def take_step(learner: Learner, batch: Rows, controller: "Controller") -> Terms:
     """Move the weights once, on some devices by a graph of such a step."""
     step_parameters = learner.step_parameters(controller)
-    if learner.captured.graph_type and isinstance(batch, Rows) and learner.is_capturable:
+    if learner.captured.graph_type and batch.tensors and learner.is_capturable:
         terms = replay(learner, batch, step_parameters, controller)
     else:
         terms = train_step(learner, batch, step_parameters, controller)
@@ -357,7 +358,7 @@ def replay(
 
     def step(rate: Tensor, kl_weight: Tensor, followed: Tensor, *batch: Tensor):
         terms = train_step(
-            learner, Rows(*batch), StepParameters(rate, kl_weight, followed), controller
+            learner, ScoreRows(*batch), StepParameters(rate, kl_weight, followed), controller
         )
         return (*(term.detach() for term in terms), learner.gradient_norm)
 
@@ -369,7 +370,7 @@ def replay(
         torch.full_like(value, share)
         for share in (step_parameters.kl_weight, step_parameters.followed)
     ]
-    inputs = (rate, *shares, *(tensor for tensor in batch if tensor is not None))
+    inputs = (rate, *shares, *(batch.tensors or ()))
     fixed = (batch.n_rows, learner.vae.in_bfloat16, controller.weight_decay)
     *terms, learner.gradient_norm = learner.captured(step, inputs, fixed)
     return Terms(*terms)

@@ -10,7 +10,8 @@ from skvae.fitted.model import Model
 from skvae.fitting import make_rows, start_vae
 from skvae.model.bounds import mixture
 from skvae.model.priors import ExPost
-from skvae.model.vae import NOISE_FLOOR, VAE
+from skvae.model.score_observation import NOISE_FLOOR
+from skvae.model.vae import VAE
 from skvae.start.ppca import fit_linear
 from skvae.training.evaluation import N_STANDARD_ERRORS, Acceptance, DivergenceError, Evaluator
 from skvae.training.loop import Budget, Controller, Learner, train

@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose
 
 from skvae.devices import PRECISIONS
 from skvae.model.networks import MLP, Dropout
-from skvae.model.vae import LINEAR_RATE, NOISE_FLOOR
+from skvae.model.vae import LINEAR_RATE
+from skvae.model.score_observation import NOISE_FLOOR
 from skvae.training import loop as training
 from skvae.training.evaluation import DivergenceError, Evaluator
 from skvae.training.loop import (

@@ -10,7 +10,8 @@ from skvae.model.first_weights import build, start_at_zero
 from skvae.model.networks import MLP
 from skvae.model.posterior import Posterior
 from skvae.model.priors import Mixture
-from skvae.model.vae import VAE, Rows, branch_sizes
+from skvae.model.vae import VAE, branch_sizes
+from skvae.model.rows import Rows
 from skvae.start.ppca import fit_linear
 from skvae.training.objective import (
     OBJECTIVES,
