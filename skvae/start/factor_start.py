@@ -97,7 +97,7 @@ class FactorStart(LinearStart):
         variances[units.fixed.columns] = np.where(units.fixed.is_normal, 0.0, np.nan)
         for block, part in zip(vae.observation.blocks, units.parts, strict=True):
             if block.likelihood.is_gaussian:
-                deviation = noise_variance(block).sqrt().numpy(force=True)
+                deviation = noise_variance(block.params()).sqrt().numpy(force=True)
                 own = units.columns[block.columns]
                 variances[own] = np.square(deviation * part.constants["scale"])
         return variances if np.ndim(self.column_scales) else float(variances.max())
