@@ -19,7 +19,19 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skvae._sklearn import (Interval, RealNotInt, StrOptions, check_same_namespace, float_dtypes, in_dtype, inside_search, like, output_container, to_numpy, with_our_names)
+from skvae._sklearn import (
+    Interval,
+    RealNotInt,
+    StrOptions,
+    check_same_namespace,
+    float_dtypes,
+    in_dtype,
+    inside_search,
+    like,
+    output_container,
+    to_numpy,
+    with_our_names,
+)
 from skvae.ambient import asking, learning
 from skvae.components import component, is_same, plain, unless_auto
 from skvae.data.columns import Columns, has_missing, refuse_empty, takes_levels, takes_sparse

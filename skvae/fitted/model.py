@@ -6,7 +6,7 @@ rank of the data are inactive: their codes are 0. Everything here is in the user
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from skvae.data.batches import batches
 from skvae.fitted import conditional
+from skvae.fitted.state import KeptState, from_state, to_state
 from skvae.model.bounds import N_DRAWS, importance_bound, mixture, shared_draws
 from skvae.model.diagnostics import COLLAPSED, START_USE, CodeUse, Diagnosis, diagnose
 from skvae.model.networks import Architecture
@@ -26,6 +27,10 @@ from skvae.start.base import LinearStart, Scorer, State, View
 from skvae.start.representation import Representation
 
 _DERIVATIVE_STEP = 1e-4  # in the prior's coordinates
+_KEPT = (
+    *("start", "latent_dim", "architecture", "prior", "weights", "use", "start_weight", "kept"),
+    "device",
+)
 _MORE_DRAWS = 8  # times as many, for rows with no more known cells than codes
 
 
@@ -49,6 +54,28 @@ class FittedModel:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"_modules": {}}
+
+    def to_state(self) -> KeptState:
+        """Arrays and JSON values that tell all of the model.
+
+        Raises
+        ------
+        TypeError
+            If its architecture is no component of skvae.
+        """
+        parts = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _KEPT}
+        return to_state(parts)
+
+    @classmethod
+    def from_state(cls, state: KeptState) -> "FittedModel":
+        """The model of a state.
+
+        Raises
+        ------
+        ValueError
+            If the state holds what is not kept.
+        """
+        return cls(**from_state(state))
 
     def new_module(self, dtype: torch.dtype, knows_columns: bool = False) -> VAE:
         """The module, built anew in a dtype, on the device."""

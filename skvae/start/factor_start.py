@@ -6,7 +6,7 @@ generalised linear model of every block.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -95,7 +95,8 @@ class FactorStart(LinearStart):
         units = self.units
         variances = np.full(units.n_columns, np.nan)
         variances[units.fixed.columns] = np.where(units.fixed.is_normal, 0.0, np.nan)
-        for block, part in zip(vae.observation.blocks, units.parts, strict=True):
+        observation = cast(CellObservation, vae.observation)
+        for block, part in zip(observation.each_block(), units.parts, strict=True):
             if block.likelihood.is_gaussian:
                 deviation = noise_variance(block.params()).sqrt().numpy(force=True)
                 own = units.columns[block.columns]
@@ -113,14 +114,17 @@ class FactorStart(LinearStart):
         knows_columns: bool = False,
     ) -> VAE:
         factors = self.factors
-        has_basis = self.basis is not None and not (networks and networks.are_of_columns)
+        basis = None if networks and networks.are_of_columns else self.basis
         inference = FactorInference(
             Factors(
-                *map(_tensor, (factors.center, factors.loadings, factors.noise, factors.degrees)),
+                _tensor(factors.center),
+                _tensor(factors.loadings),
+                _tensor(factors.noise),
+                _tensor(factors.degrees),
                 torch.tensor(factors.owner),
             ),
             torch.tensor(np.flatnonzero(self.masked)),
-            _tensor(self.basis) if has_basis else None,
+            None if basis is None else _tensor(basis),
         )
         observation = CellObservation(
             [Block(*part) for part in self.parts],

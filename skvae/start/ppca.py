@@ -111,7 +111,7 @@ class ProbabilisticPCA(LinearStart):
         return self.scale
 
     def noise_variances(self, vae: VAE) -> float:
-        return float(vae.observation.shared_noise) * self.scale**2
+        return float(cast(ScoreObservation, vae.observation).shared_noise) * self.scale**2
 
     @property
     def pca_share(self) -> float:
