@@ -11,7 +11,7 @@ from torch import Tensor
 from skvae.data.batches import Values, batches
 from skvae.data.units import Units
 from skvae.devices import room_for_rows
-from skvae.likelihoods import Block
+from skvae.likelihoods import Block, known_levels
 from skvae.model.cell_observation import CellDecoder
 from skvae.model.observation import Observation
 from skvae.model.rows import CellRows, CellStream, Rows
@@ -116,7 +116,7 @@ class CellRepresentation(Representation):
             units.parts, decoder.split(decoded), strict=True
         ):
             if likelihood.is_coded:
-                known = likelihood.known(constants)
+                known = known_levels(constants)
                 found = _level_probabilities(block, part, [len(levels) for levels in known])
                 for j, levels, p in zip(units.columns[own], known, found, strict=True):
                     cells[j][:, levels] = p

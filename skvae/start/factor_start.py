@@ -98,7 +98,7 @@ class FactorStart(LinearStart):
         observation = cast(CellObservation, vae.observation)
         for block, part in zip(observation.each_block(), units.parts, strict=True):
             if block.likelihood.is_gaussian:
-                deviation = noise_variance(block).sqrt().numpy(force=True)
+                deviation = noise_variance(block.params()).sqrt().numpy(force=True)
                 own = units.columns[block.columns]
                 variances[own] = np.square(deviation * part.constants["scale"])
         return variances if np.ndim(self.column_scales) else float(variances.max())

@@ -113,7 +113,7 @@ class Table(TrainingTable):
         return TableStream()
 
     def features(self, weight: np.ndarray | None) -> np.ndarray:
-        return features_of(self.values, self.likelihoods, self.n_levels, weight)
+        return features_of(self.values, self.likelihoods, weight)
 
     def fit_start(
         self,
@@ -125,7 +125,7 @@ class Table(TrainingTable):
     ) -> LinearStart:
         """It is another for every number of units."""
         values = self._drawn(rng)
-        return fit_factor_start(values, self.likelihoods, self.n_levels, latent_dim, weight, rng)
+        return fit_factor_start(values, self.likelihoods, latent_dim, weight, rng)
 
     def _drawn(self, rng: np.random.RandomState) -> Any:
         """Values with 0 or 1 drawn for every probability."""
