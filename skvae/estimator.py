@@ -38,21 +38,20 @@ from skvae.data.columns import Columns, has_missing, refuse_empty, takes_levels,
 from skvae.data.containers import container_of, is_frame, is_single, refuse_foreign
 from skvae.data.refusals import first_bad_cell, refuse_non_numeric, with_nan
 from skvae.data.schema import Schema, matrix_of
-from skvae.data.table import Table
 from skvae.devices import PRECISIONS, is_available, resolve_device
-from skvae.fitted.filled import FilledModel
-from skvae.fitted.mixed_model import MixedModel
-from skvae.fitted.model import N_DRAWS, Model
-from skvae.fitting import Options, fit_model
+from skvae.fitting import fit_model
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.limits import Limits
+from skvae.model.bounds import N_DRAWS
 from skvae.model.diagnostics import COLLAPSED
 from skvae.model.networks import ARCHITECTURES, Conv
 from skvae.model.priors import PRIORS, Normal, Prior
-from skvae.online import Online, check_online, fit_online
+from skvae.online import check_online, fit_online
+from skvae.options import Options
 from skvae.pickles import opened, signed
 from skvae.start.latent_dim import latent_dim_of
 from skvae.start.spectrum import farthest_cell
+from skvae.start.tables import Matrix, Table
 from skvae.training.annealing import ANNEALING, Annealing
 from skvae.training.config import TrainingConfig
 from skvae.training.evaluation import DivergenceError
@@ -380,7 +379,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if record.interrupted and inside_search():
             raise KeyboardInterrupt
         # It may take long, and be interrupted.
-        pca_score = model.start_score(model.start, X, weight, is_own=previous is None)
+        pca_score = model.start.score(X.values, weight, is_own=previous is None)
         self._publish(X_in, model, record, pca_score, curves, X.shape[0])
         self._online, self._seed = None, options.seed
         self._left = record.left if self.warm_start else None
@@ -446,19 +445,17 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         first = not self.__sklearn_is_fitted__()
         self._validate_params()
         curves = ([], [], []) if first else self._curves()
-        previous = None
-        if not first:
-            online = self._online or Online.after(self._model, self.n_samples_)
-            previous = self._model, online
-            if online.is_of_stream:
-                self._columns = self._columns.grown(X)
+        before = (None, None, 0) if first else (self._model, self._online, self.n_samples_)
+        if not first and self._online is not None and self._online.is_of_stream:
+            self._columns = self._columns.grown(X)
         X_in, X, weight = self._validate(X, sample_weight, reset=first, in_stream=True)
         options = self._options(X, weight, None if first else self._model)
         try:
-            model, record, online = fit_online(X, weight, options, previous)
+            model, record, online = fit_online(X, weight, options, *before)
         except DivergenceError as error:
             raise DivergenceError(f"{error}; {self._farthest(X)}") from error
-        pca_score = model.start_score(model.start, *online.sampled(X))
+        sample, weight = online.sampled(X)
+        pca_score = model.start.score(sample.values, weight)
         self._publish(X_in, model, record, pca_score, curves, online.n_rows)
         self._online, self._seed, self._left = online, options.seed, None
         return self
@@ -570,7 +567,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             rows = self._model.sample(int(n_samples), rng, self._dtype)
         else:
             row = self._columns.row(given, self._labels())
-            rows = self._model_with_missing().sample_given(row, self._labels(), int(n_samples), rng)
+            rows = self._model.sample_given(row, self._labels(), int(n_samples), rng)
         return self._restored(self.mean_, rows.astype(self._dtype, copy=False))
 
     @asking
@@ -609,7 +606,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             raise ValueError(f"n_draws={n_draws!r} must be a whole number from 1 up, or None.")
         if sparse.issparse(X_in):  # in which no cell is missing
             return X_in.copy() if n_draws is None else [X_in.copy() for _ in range(n_draws)]
-        model = self._model_with_missing()
+        model = self._model
         if n_draws is None:
             return self._filled(X, X_in, values, model.impute(values))
         drawn = model.draw_missing(values, int(n_draws), check_random_state(random_state))
@@ -733,7 +730,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         values = self._check_rows(X, "diagnostics")[1][:_N_LOADINGS]
         if values.shape[0] < 2:
             raise ValueError("X has 1 row; whether codes vary shows from 2 rows up.")
-        model = self._model_with_missing() if has_missing(values) else self._model
+        model = self._model.of_cells() if has_missing(values) else self._model
         found = model.diagnose(values, int(n_draws))
         padding = np.zeros(self.latent_dim_ - len(found.kl))
         bounds, agreement = self.restarts_["bound"], self.restarts_["agreement"]
@@ -818,16 +815,19 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _to_fit(self, X, reset):
         """The matrix or table that a model is fitted to."""
-        missing = has_missing(X)
-        mixed = not self._columns.is_plain or missing
+        missing, columns = has_missing(X), self._columns
+        of_cells = missing or not columns.is_plain
         if not reset:
-            if missing and type(self._model) is Model:
+            of_cells = self._model.representation.takes_gaps
+            if missing and not of_cells:
                 raise ValueError(
                     "X has missing cells, and the rows that training began with had none; begin "
                     "with rows that have some, or fill these (impute does)."
                 )
-            mixed = isinstance(self._model, MixedModel)
-        return self._columns.table(X.astype(np.float64, copy=False)) if mixed else X
+        if not of_cells:
+            return Matrix(X)
+        values = X.astype(np.float64, copy=False)
+        return Table(values, columns.likelihoods, columns.n_levels)
 
     def _check_rows(self, X, method):
         check_is_fitted(self)
@@ -836,13 +836,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _ask(self, X, question):
         """Arrays that the model answers of rows; it needs help where fit had no missing cells."""
-        if isinstance(self._model, MixedModel) or not has_missing(X):
+        if self._model.representation.takes_gaps or not has_missing(X):
             answers = question(self._model, X)
         else:
             holed = np.isnan(X).any(1)
             answers = []
             some = X if holed.all() else X[holed]
-            for theirs in question(self._model_with_missing(), some):
+            for theirs in question(self._model.of_cells(), some):
                 answer = np.empty((len(X), *theirs.shape[1:]))
                 answer[holed] = theirs
                 answers.append(answer)
@@ -853,10 +853,6 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _log_prob(self, X, n_draws=N_DRAWS):
         return self._ask(X, lambda model, rows: (model.log_prob(rows, n_draws),))[0]
-
-    def _model_with_missing(self):
-        is_mixed = isinstance(self._model, MixedModel)
-        return self._model if is_mixed else FilledModel.of(self._model)
 
     def _restored(self, array_in, rows, given=None):
         """Rows as fit had them: a frame if that had more than numbers, or if one is asked for."""
@@ -893,7 +889,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return getattr(self, "feature_names_in_", range(self.n_features_in_))
 
     def _farthest(self, X):
-        return farthest_cell(X.values if isinstance(X, Table) else X, self._names())
+        return farthest_cell(X.values, self._names())
 
     def _check_codes(self, X, method):
         check_is_fitted(self)
@@ -980,7 +976,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.n_samples_ = n_samples
         self.loss_curve_ = curves[0] + [float(loss) - of_training for loss in record.losses]
         self.validation_scores_ = curves[1] + [bound + of_held_out for bound in record.bounds]
-        self.history_ = history_of(curves, record.history, of_held_out, start.scale)
+        self.history_ = history_of(curves, record.history, of_held_out, start.code_unit)
         bounds, agreement = zip(*record.restarts, strict=True) if record.restarts else ([], [])
         self.restarts_ = {
             "bound": np.array(bounds, dtype=float) + of_held_out,

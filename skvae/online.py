@@ -9,39 +9,34 @@ beats the start on what has come so far.
 import math
 import sys
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from skvae.beginning import initial_vae, load, training_state
+from skvae.budget import auto_batch_size, make_budget
+from skvae.data.batches import Values
 from skvae.data.reservoir import Reservoir, lots
-from skvae.data.table import Table
-from skvae.fitted.model import Model
+from skvae.fitted.model import FittedModel
 from skvae.fitting import (
-    Options,
     arrays,
-    auto_batch_size,
-    fresh_generator,
-    initial_vae,
     is_trainable,
-    kind_of,
     linear_model,
     linear_record,
-    load,
-    make_budget,
-    make_rows,
     start_vae,
-    suited,
-    tail_of,
     trained_model,
-    training_state,
+    training_rows,
     use_of,
+    with_hidden_layers,
 )
 from skvae.model.priors import Prior
-from skvae.model.vae import LatentModel, Rows
-from skvae.start.coordinates import carried
-from skvae.start.moments import Moments, no_moments
-from skvae.start.ppca import linear_start, most_directions
+from skvae.model.rows import Rows
+from skvae.model.vae import VAE
+from skvae.options import Options
+from skvae.start.base import LinearStart, State
+from skvae.start.streams import NewRows, StartStream, has_grown
+from skvae.start.tables import TrainingTable
 from skvae.training.annealing import Annealing
 from skvae.training.controller import Controller
 from skvae.training.evaluation import Acceptance, DivergenceError, Evaluator
@@ -55,23 +50,21 @@ from skvae.training.step import choose_step
 
 _HELD_OUT = 0.2  # share of the rows
 _AGAIN = 8  # times as many rows of the sample as a batch has are learnt from again, at most
-_RENEWAL = 32  # rows that came since call for another look once they are one in so many
-_LIKELIER = 0.01  # nats per cell by which another start has to be
 
 
 @dataclass(frozen=True)
 class Networks:
     """Networks on their way, in the coordinates of a start: numpy arrays only."""
 
-    start: Any
-    weights: dict[str, np.ndarray]
-    averaged: dict[str, np.ndarray]
+    start: LinearStart
+    weights: State
+    averaged: State
     moments: list[np.ndarray]  # what the optimiser remembers of past gradients
     optimizer: str  # whose they are
     step: int
 
     @classmethod
-    def of(cls, state: TrainingState, start: Any) -> "Networks":
+    def of(cls, state: TrainingState, start: LinearStart) -> "Networks":
         moments = [moment.numpy(force=True).copy() for moment in state.weights.moments]
         name = type(state.config.optimizer).__name__
         vae, averaged = arrays(state.vae), arrays(state.averaged)
@@ -83,48 +76,35 @@ class Online:
     """Where `partial_fit` stands."""
 
     sample: Reservoir  # of the rows
-    moments: Moments | None  # of a matrix
+    stream: StartStream  # of their start
     n_before: int  # rows of a fit before, of which the sample holds none
-    n_started: int  # rows in the sample's stream when the start of a table was found
-    n_levels: tuple[int, ...]  # of the columns of a table, when its start was found
     n_learnt: int  # when the networks last learnt
     networks: Networks | None
 
     @classmethod
-    def after(cls, model: Model, n_rows: int) -> "Online":
-        """Where it begins after a fit of so many rows, of which a matrix left moments."""
-        networks = None
-        if model.architecture is not None:
+    def begin(cls, X: TrainingTable, model: FittedModel | None, n_before: int) -> "Online":
+        """Where it begins: with the first rows, or after a fit of so many."""
+        start, networks = None if model is None else model.start, None
+        if model is not None and model.architecture is not None:
             networks = Networks(model.start, model.weights, model.weights, [], "", 0)
-        moments = Moments.of_start(model.start) if type(model) is Model else None
-        return cls(Reservoir.empty(model.start.n_features), moments, n_rows, 0, (), 0, networks)
-
-    @classmethod
-    def before(cls, X) -> "Online":
-        """Where it begins with the first rows."""
-        moments = None if isinstance(X, Table) else no_moments(X)
-        return cls(Reservoir.empty(X.shape[1]), moments, 0, 0, (), 0, None)
+        sample = Reservoir.empty(X.shape[1])
+        return cls(sample, X.begin_stream(start), n_before, 0, networks)
 
     @property
     def n_rows(self) -> int:
         """That came, those of a fit included."""
         return self.n_before + self.sample.n_rows
 
-    def is_due(self, before: int) -> bool:
-        """Whether many rows have come since there were so many."""
-        n = self.sample.n_rows
-        return _RENEWAL * (n - before) >= n
-
     @property
     def is_of_stream(self) -> bool:
         """Whether the sample stands for most of the rows: those of a fit are not in it."""
         return self.sample.n_rows >= self.n_before
 
-    def sampled(self, X, chosen: Any = slice(None)) -> tuple[Any, np.ndarray | None]:
+    def sampled(
+        self, X: TrainingTable, chosen: slice | np.ndarray = slice(None)
+    ) -> tuple[TrainingTable, np.ndarray | None]:
         """Rows of the sample as a matrix or table like X, and their weights."""
-        values = self.sample.values[chosen]
-        rows = X._replace(values=values) if isinstance(X, Table) else values
-        return rows, self.sample.weight_of(chosen)
+        return X.with_values(self.sample.values[chosen]), self.sample.weight_of(chosen)
 
 
 def check_online(
@@ -157,24 +137,16 @@ def check_online(
 class Batch(NamedTuple):
     """Rows that came together, and how they are to be learnt."""
 
-    X: Any
+    X: TrainingTable
     weight: np.ndarray | None
-    kind: type[Model]
     options: Options
-
-    @property
-    def values(self) -> Any:
-        """Cells of the rows."""
-        return self.X.values if isinstance(self.X, Table) else self.X
 
     @property
     def step_rows(self) -> int:
         """Rows of a step of the training, of as many rows as these."""
-        return self.options.batch_size or auto_batch_size(
-            self.X.shape[0], None, self.options.limits
-        )
+        return self.options.batch_size or auto_batch_size(self.X.n_rows, None, self.options.limits)
 
-    def is_held_out(self, values) -> np.ndarray:
+    def is_held_out(self, values: Values) -> np.ndarray:
         """Which rows judge and are never learnt from."""
         share = self.options.validation_fraction
         return lots(values, self.options.seed) < (_HELD_OUT if share is None else share)
@@ -191,80 +163,60 @@ class Parts(NamedTuple):
 @torch.inference_mode(False)
 @torch.enable_grad()
 def fit_online(
-    X,
+    X: TrainingTable,
     weight: np.ndarray | None,
     options: Options,
-    previous: tuple[Model, Online] | None,
-) -> tuple[Model, Record, Online]:
-    """Count rows in: the start of all that came, one pass, and what is better of the two."""
-    model, online = previous or (None, Online.before(X))
-    batch = Batch(X, weight, kind_of(X), options)
-    online, start = _follow(online, batch, model)
+    model: FittedModel | None,
+    online: Online | None,
+    n_before: int,
+) -> tuple[FittedModel, Record, Online]:
+    """Count rows in: the start of all that came, one pass, and what is better of the two.
+
+    Without what `partial_fit` has left, it begins after a fit of n_before rows, or anew.
+    """
+    batch = Batch(X, weight, options)
+    online, start = _follow(online or Online.begin(X, model, n_before), batch, model)
     if is_trainable(start, online.n_rows, options):
         return _trained(online, batch, start, model)
     return *_linear(online, batch, start), replace(online, networks=None)
 
 
-def _linear(online: Online, batch: Batch, start: Any) -> tuple[Model, Record]:
+def _linear(online: Online, batch: Batch, start: LinearStart) -> tuple[FittedModel, Record]:
     """The linear start as it stands."""
     rows, weight = online.sampled(batch.X)
-    model = linear_model(batch.kind, start, rows, batch.options, weight)
-    return model, linear_record(batch.kind, start, rows, weight)
+    model = linear_model(start, rows, batch.options, weight)
+    return model, linear_record(start, rows, weight)
 
 
-def _follow(online: Online, batch: Batch, model: Model | None) -> tuple[Online, Any]:
+def _follow(online: Online, batch: Batch, model: FittedModel | None) -> tuple[Online, LinearStart]:
     """The linear start of all rows so far, with these counted in."""
-    options = batch.options
+    X, weight, options = batch
     rng = np.random.RandomState((options.seed + online.n_rows) % 2**32)
-    sample = online.sample.with_rows(batch.values, batch.weight, rng)
-    online = replace(online, sample=sample)
-    if online.moments is None:
-        return _follow_table(online, batch, model, rng)
-    moments = online.moments.merged(batch.X, batch.weight, 2 * options.latent_dim)
-    spectrum = moments.spectrum(most_directions(options.latent_dim))
+    online = replace(online, sample=online.sample.with_rows(X.values, weight, rng))
     # Networks are carried the more easily the more directions stay.
     fewest = online.networks.start.n_directions if online.networks else 1
-    start = linear_start(spectrum, moments.n_rows, options.latent_dim, tail_of(options), fewest)
-    return replace(online, moments=moments), start
-
-
-def _follow_table(
-    online: Online, batch: Batch, model: Model | None, rng: np.random.RandomState
-) -> tuple[Online, Any]:
-    """The start of the sample, where that is likelier than the one there is.
-
-    Other factors are other coordinates: the networks begin anew.
-    """
-    n_levels = tuple(batch.X.n_levels.tolist())
-    is_grown = bool(online.n_levels) and n_levels != online.n_levels
-    is_due = online.is_due(online.n_started) and online.is_of_stream
-    if model is not None and not (is_due or is_grown):
-        return online, model.start
-    rows, weight = online.sampled(batch.X)
-    if len(online.sample.values) == 1:  # which has no spread: it counts twice
-        rows = rows._replace(values=np.repeat(rows.values, 2, axis=0))
-    start = batch.kind.fit_start(rows, batch.options.latent_dim, weight, rng)
-    online = replace(online, n_started=online.sample.n_rows, n_levels=n_levels)
-    if model is not None and not is_grown:
-        ours, theirs = (batch.kind.start_score(each, rows, weight) for each in (model.start, start))
-        if theirs <= ours + _LIKELIER * batch.X.shape[1]:
-            return online, model.start
-    return replace(online, networks=None), start
+    new = NewRows(
+        X, weight, online.sample, online.is_of_stream, options.latent_dim, options.tail, fewest
+    )
+    before = None if model is None else model.start
+    stream, start, networks_stay = online.stream.follow(new, before, rng)
+    networks = online.networks if networks_stay else None
+    return replace(online, stream=stream, networks=networks), start
 
 
 def _trained(
-    online: Online, batch: Batch, start: Any, model: Model | None
-) -> tuple[Model, Record, Online]:
+    online: Online, batch: Batch, start: LinearStart, model: FittedModel | None
+) -> tuple[FittedModel, Record, Online]:
     """What is better on held-out rows, the start or the networks, which learn first.
 
     Few rows more change neither: until the next time the networks stay what they were found to be.
     """
-    if not online.is_due(online.n_learnt) and batch.X.shape[0] < batch.step_rows:
+    if not has_grown(online.sample.n_rows, online.n_learnt) and batch.X.shape[0] < batch.step_rows:
         return *_as_judged(online, batch, start, model), online
     options = batch.options
-    options = suited(options, batch.kind, start, math.inf)  # how many there will be is not known
+    options = with_hidden_layers(options, start, math.inf)  # how many there will be is not known
     batch = batch._replace(options=options)
-    generator = fresh_generator(options, online.n_rows)  # another order and noise every time
+    generator = options.generator(online.n_rows)  # another order and noise every time
     parts = _parts(online, batch, start, generator)
     record = Record(log_jacobians=_jacobians(online, batch, start))
     state, goes_on = _resumed(online.networks, batch, start, parts, generator)
@@ -285,60 +237,61 @@ def _trained(
         and parts.seen.n_rows < options.limits.min_evaluation_rows
     )
     use = model.use if model and is_told else use_of(state.averaged, parts.seen, options.limits)
-    found = trained_model(batch.kind, state.averaged, start, kept, use, options)
+    found = trained_model(state.averaged, start, kept, use, options)
     return found, record, online
 
 
 def _as_judged(
-    online: Online, batch: Batch, start: Any, model: Model | None
-) -> tuple[Model, Record]:
+    online: Online, batch: Batch, start: LinearStart, model: FittedModel | None
+) -> tuple[FittedModel, Record]:
     """The start or the networks, whichever the last look preferred, in today's coordinates."""
     networks = online.networks
     if model is None or networks is None or model.kept == 0.0:
         return _linear(online, batch, start)
-    weights: dict[str, np.ndarray] | None = model.weights
+    weights: State | None = model.weights
     if start is not model.start:
-        vae = model.vae(torch.float64)
-        weights = carried(networks.averaged, vae, networks.start, start)
+        vae = model.new_module(torch.float64)
+        weights = start.carried(networks.averaged, vae, networks.start)
     if weights is None:
         return _linear(online, batch, start)
     return replace(model, start=start, weights=weights), Record()
 
 
-def _parts(online: Online, batch: Batch, start: Any, generator: torch.Generator) -> Parts:
+def _parts(online: Online, batch: Batch, start: LinearStart, generator: torch.Generator) -> Parts:
     """Rows of the sample that judge, and those that are learnt from."""
-    kind, options = batch.kind, batch.options
+    options = batch.options
     held = batch.is_held_out(online.sample.values)
     others = ~held if not held.all() else held
-    known = make_rows(kind, start, *online.sampled(batch.X, others), options)
+    known = training_rows(start, *online.sampled(batch.X, others), options)
     some = torch.randperm(known.n_rows, generator=generator, device=options.device)
     seen = known.take(some[: options.limits.seen_rows]).drawn(generator)
     if held.sum() < options.limits.min_evaluation_rows:
         return Parts(None, known, seen)
-    rows = make_rows(kind, start, *online.sampled(batch.X, held), options)
+    rows = training_rows(start, *online.sampled(batch.X, held), options)
     everything = torch.arange(rows.n_rows, device=options.device)
     evaluator = Evaluator.of(
         rows.take(everything).drawn(generator),
         seen,
-        start_vae(kind, start, options),
+        start_vae(start, options),
         generator,
         options.config,
     )
     return Parts(evaluator, known, seen)
 
 
-def _jacobians(online: Online, batch: Batch, start: Any) -> tuple[float, ...]:
+def _jacobians(online: Online, batch: Batch, start: LinearStart) -> tuple[float, ...]:
     """What mean log-densities of the batch, and of the sample, gain in the user's units."""
     parts = (batch.X, batch.weight), online.sampled(batch.X)
     return tuple(
-        float(np.average(batch.kind.log_jacobian(start, X), weights=weight)) for X, weight in parts
+        float(np.average(start.representation.log_jacobian(X.values), weights=weight))
+        for X, weight in parts
     )
 
 
 def _resumed(
     networks: Networks | None,
     batch: Batch,
-    start: Any,
+    start: LinearStart,
     parts: Parts,
     generator: torch.Generator,
 ) -> tuple[TrainingState, bool]:
@@ -348,12 +301,12 @@ def _resumed(
     """
 
     def begun() -> TrainingState:
-        vae = initial_vae(batch.kind, start, parts.seen, batch.options)
+        vae = initial_vae(start, parts.seen, batch.options)
         controller = _controller(parts.known.n_rows, vae, parts.known, batch.options)
         return training_state(vae, generator, batch.options, controller)
 
     state = begun()
-    if networks is None or not _resume(state, networks, batch.kind, start):
+    if networks is None or not _resume(state, networks, start):
         return begun(), False
     if parts.evaluator is None:
         return state, True
@@ -365,14 +318,14 @@ def _resumed(
     return (begun(), False) if is_behind else (state, True)
 
 
-def _resume(state: TrainingState, networks: Networks, kind: type[Model], start: Any) -> bool:
+def _resume(state: TrainingState, networks: Networks, start: LinearStart) -> bool:
     """Go on where training stood, but for a prior or an optimiser that was changed since.
 
     Whether it could: networks of other sizes, or of a start with another number of units, cannot.
     """
     weights = [networks.weights, networks.averaged]
-    if start is not networks.start and kind is Model:
-        found = [carried(own, state.vae, networks.start, start) for own in weights]
+    if start is not networks.start:
+        found = [start.carried(own, state.vae, networks.start) for own in weights]
         weights = [own for own in found if own is not None]
     if not weights or not load(state.vae, weights[0]):
         return False
@@ -388,16 +341,18 @@ def _resume(state: TrainingState, networks: Networks, kind: type[Model], start: 
     return True
 
 
-def _learn(state: TrainingState, batch: Batch, start: Any, parts: Parts, record: Record) -> None:
+def _learn(
+    state: TrainingState, batch: Batch, start: LinearStart, parts: Parts, record: Record
+) -> None:
     """One pass over the batch, and one over rows of the sample, lest they be forgotten.
 
     A batch that is smaller than a step is learnt from as part of the sample alone.
     """
     options, step = batch.options, batch.step_rows
-    state.take = choose_step(state, parts.known, options.steps)
-    own = torch.from_numpy(np.flatnonzero(~batch.is_held_out(batch.values))).to(options.device)
+    state.take = choose_step(state, parts.seen, options.steps)
+    own = torch.from_numpy(np.flatnonzero(~batch.is_held_out(batch.X.values))).to(options.device)
     if len(own) >= step:
-        rows = make_rows(batch.kind, start, batch.X, batch.weight, options)
+        rows = training_rows(start, batch.X, batch.weight, options)
         state.controller = _controller(len(own), state.vae, rows, options)
         for _ in range(n_parts(len(own), options.limits.pass_rows)):
             record.losses.append(one_pass(state, rows, own))
@@ -413,7 +368,7 @@ def _learn(state: TrainingState, batch: Batch, start: Any, parts: Parts, record:
     record.n_passes = len(record.losses)
 
 
-def _controller(n_rows: int, vae: LatentModel, rows: Rows, options: Options) -> Controller:
+def _controller(n_rows: int, vae: VAE, rows: Rows, options: Options) -> Controller:
     """Of a pass over so many rows; there is no last one."""
     budget = make_budget(n_rows, vae, replace(options, max_iter=None))
     return Controller(

@@ -15,10 +15,9 @@ import torch
 
 from skvae import VAETransformer
 from skvae.model.first_weights import build
-from skvae.model.vae import VAE, branch_sizes
 from skvae.start.ppca import fit_linear
 from tests.rounding import OtherSums
-from tests.samples import SMALL, gaussian, projected
+from tests.samples import SMALL, gaussian, projected, with_networks
 
 
 def pytest_addoption(parser):
@@ -86,7 +85,8 @@ def start_and_rows(request):
 @pytest.fixture
 def start_log_prob(start_and_rows):
     """Of the start's one normal density, that of its noise variance; with few rows, a half."""
-    start, (x, residual, _) = start_and_rows
+    start, rows = start_and_rows
+    x, residual = rows.tensors
     q, d, noise = start.latent_dim, start.n_features, start.noise_variance
     variances = torch.from_numpy(start.variances[:q])
     outside = x[:, q:].square().sum(-1) + residual
@@ -99,4 +99,4 @@ def start_log_prob(start_and_rows):
 def perturbed(start_and_rows):
     """A model whose posterior is not exact."""
     start = start_and_rows[0]
-    return VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
+    return with_networks(start, *build(SMALL, start.network_sizes(SMALL), seed=0)).double()

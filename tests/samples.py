@@ -8,21 +8,15 @@ import sklearn
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skvae.fitted.model import Model
-from skvae.fitting import (
-    Options,
-    fit_model,
-    initial_vae,
-    kind_of,
-    make_rows,
-    new_start,
-    start_vae,
-    training_state,
-)
+from skvae.beginning import initial_vae, training_state
+from skvae.fitting import fit_model, start_vae, training_rows
 from skvae.model.networks import MLP
 from skvae.model.priors import Normal
-from skvae.model.vae import Rows
+from skvae.model.rows import ScoreRows
+from skvae.model.vae import Networks
+from skvae.options import Options
 from skvae.start.ppca import fit_linear
+from skvae.start.tables import Matrix
 from skvae.training.config import Budget, TrainingConfig
 from skvae.training.controller import Controller
 from skvae.training.evaluation import Evaluator
@@ -71,9 +65,14 @@ def noise_of(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def with_networks(start, encoder, decoder, prior=None, knows_columns=False):
+    """The model of a start with networks."""
+    return start.module(Networks(encoder, decoder), prior, knows_columns)
+
+
 def projected(start, X, weight=None):
     """Rows in the score space of a linear start, double precision."""
-    return Rows(*map(torch.from_numpy, start.project(X)), weight)
+    return ScoreRows(*map(torch.from_numpy, start.project(X)), weight)
 
 
 def options(**changes):
@@ -99,8 +98,8 @@ def options(**changes):
 
 
 def fitted(X, weight=None, previous=None, **changes):
-    """Model of a short fit."""
-    return fit_model(np.asarray(X), weight, options(**changes), previous)[0]
+    """FittedModel of a short fit."""
+    return fit_model(Matrix(np.asarray(X)), weight, options(**changes), previous)[0]
 
 
 def fit_quietly(estimator, X, **kwargs):
@@ -118,7 +117,7 @@ def small_vae(latent_dim=1, **changes):
 
 def started(start, chosen, X):
     """The model of rows before the first step."""
-    return initial_vae(Model, start, make_rows(Model, start, X, None, chosen), chosen)
+    return initial_vae(start, training_rows(start, Matrix(X), None, chosen), chosen)
 
 
 def plan_of(
@@ -139,18 +138,16 @@ class Setting:
 
     def __init__(self, seed=0, X=None, **changes):
         self.options = chosen = options(**changes)
-        X = curve(N_ROWS + 100, 5) if X is None else X
-        kind = kind_of(X)
-        start = new_start(kind, X, None, chosen, np.random.RandomState(0))
-        self.rows = make_rows(kind, start, X, None, chosen)
-        self.training = torch.arange(100, X.shape[0], device=chosen.device)
-        self.vae = initial_vae(kind, start, self.rows, chosen)
+        X = Matrix(curve(N_ROWS + 100, 5)) if X is None else X
+        start = X.fit_start(chosen.latent_dim, None, np.random.RandomState(0))
+        self.rows = training_rows(start, X, None, chosen)
+        self.training = torch.arange(100, X.n_rows, device=chosen.device)
+        self.vae = initial_vae(start, self.rows, chosen)
         generator = torch.Generator(chosen.device).manual_seed(seed)
         held_out = self.rows.take(torch.arange(100, device=chosen.device))
-        linear = start_vae(kind, start, chosen)
+        linear = start_vae(start, chosen)
         self.evaluator = Evaluator.of(held_out, self.rows, linear, generator, chosen.config)
         self.state = training_state(self.vae, generator, chosen, plan_of(config=chosen.config))
-
         self.choose()
 
     def choose(self):

@@ -731,7 +731,9 @@ def test_units_change_scores_by_their_logarithm(curve, trained, c, tolerance):
         vae.transform(c * curve), c * codes, atol=tolerance * c * codes.max()
     )
     assert vae.scale_ == pytest.approx(c * trained.scale_, rel=1e-9)
-    assert vae.noise_variance_ == pytest.approx(c**2 * trained.noise_variance_, rel=tolerance)
+    assert vae.noise_variance_ == pytest.approx(
+        c**2 * trained.noise_variance_, rel=tolerance
+    )
 
 
 # Persistence
@@ -1430,7 +1432,7 @@ def test_a_model_inside_that_lacks_a_field_is_refused(linear):
     state = linear.__getstate__()
     model = copy.copy(state["_model"])
     object.__delattr__(model, "use")
-    with pytest.raises(ValueError, match=r"has no Model\.use"):
+    with pytest.raises(ValueError, match=r"has no FittedModel\.use"):
         VAETransformer().__setstate__(state | {"_model": model})
 
 

@@ -9,27 +9,14 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae import fitting
+from skvae.beginning import initial_vae
+from skvae.budget import auto_batch_size, make_budget
 from skvae.devices import PRECISIONS
-from skvae.fitted.mixed_model import MixedModel
-from skvae.fitted.model import Model
-from skvae.fitting import (
-    auto_batch_size,
-    compare,
-    fit_model,
-    fit_prior,
-    fresh_generator,
-    initial_vae,
-    make_budget,
-    make_rows,
-    split,
-    start_vae,
-    suited,
-)
-from skvae.limits import Limits
+from skvae.fitted.model import FittedModel
+from skvae.fitting import (compare, fit_model, fit_prior, fresh_generator, split, start_vae, training_rows)
 from skvae.model.networks import MLP, Conv, Linear
 from skvae.model.posterior import Posterior
 from skvae.model.priors import ExPost, Mixture, Vamp
-from skvae.model.vae import VAE
 from skvae.start.ppca import fit_linear
 from skvae.training.annealing import Langevin, Metropolis, RandomWalk
 from skvae.training.evaluation import Acceptance, DivergenceError, Evaluator
@@ -120,15 +107,15 @@ def test_passes_are_shared_with_annealing(annealing, max_iter, of_training):
     [(1000, None, 128), (20_000, None, 512), (20_000, 8, 512), (20_000, 4, 256), (20_000, 1, 128)],
 )
 def test_few_passes_have_small_batches(n_rows, max_passes, size):
-    assert auto_batch_size(n_rows, max_passes, Limits()) == size
+    assert auto_batch_size(n_rows, max_passes) == size
 
 
 def test_it_starts_at_pca():
     X = gaussian(100, 8)
     start = fit_linear(X, 2)
     chosen = options(latent_dim=2, precision="float64")
-    vae, linear = started(start, chosen, X), VAE(start)
-    x = make_rows(Model, start, X, None, chosen)
+    vae, linear = started(start, chosen, X), start.module()
+    x = training_rows(start, X, None, chosen)
     for ours, theirs in zip(vae.encode(x)[:2], linear.encode(x)[:2], strict=True):
         assert torch.equal(ours, theirs)
     assert vae.encode(x).root is linear.encode(x).root is None
@@ -140,17 +127,17 @@ def test_a_random_start_knows_nothing_of_pca():
     X = gaussian(100, 8)
     start = fit_linear(X, 2)
     vae = started(start, options(latent_dim=2, init="random"), X)
-    assert not vae.encoder_path.any()
-    assert not vae.decoder_path.any()
+    assert not vae.inference.encoder_path.any()
+    assert not vae.observation.decoder_path.any()
     assert vae.decoder[-1].weight.any()
-    assert vae.noise_variance == 1
+    assert vae.observation.shared_noise == 1
 
 
 @pytest.mark.parametrize("precision", ["auto", *PRECISIONS])
 def test_rows_have_the_trainings_its_own_precision(precision):
     X = gaussian(100, 8)
     chosen = options(precision=precision)
-    rows = make_rows(Model, fit_linear(X, 2), X, np.full(100, 3.0), chosen)
+    rows = training_rows(fit_linear(X, 2), X, np.full(100, 3.0), chosen)
     expected = torch.float64 if precision == "float64" else torch.float32
     assert {part.dtype for part in rows} == {expected}
     assert_allclose(rows.weight, 1.0)
@@ -308,9 +295,9 @@ def test_the_generator_of_a_fit_follows_seed_and_steps():
 
 def test_every_restart_begins_with_networks_and_a_prior_of_its_own(X):
     chosen, start = options(prior=Vamp(n_components=4)), fit_linear(X, 1)
-    rows = make_rows(Model, start, X, None, chosen)
+    rows = training_rows(start, X, None, chosen)
     one, again, other = (
-        initial_vae(Model, start, rows, chosen, number=number).state_dict() for number in (0, 0, 1)
+        initial_vae(start, rows, chosen, number=number).state_dict() for number in (0, 0, 1)
     )
     for name in ("encoder.0.weight", "prior.pseudo_inputs"):
         assert torch.equal(one[name], again[name])
@@ -321,11 +308,11 @@ def test_every_restart_begins_with_networks_and_a_prior_of_its_own(X):
 def test_a_training_that_goes_on_has_its_prior_unless_another_is_asked_for(
     X, monkeypatch, n_components
 ):
-    monkeypatch.setattr(Evaluator, "select", lambda *given: Acceptance(1.0, 0.01))
+    monkeypatch.setattr(Evaluator, "keep", lambda *given: Acceptance(1.0, 0.01))
     model = fitted(X, max_iter=1, prior=Mixture(n_components=4))
     chosen = options(prior=Mixture(n_components=n_components))
-    rows = make_rows(Model, model.start, X, None, chosen)
-    vae = initial_vae(Model, model.start, rows, chosen, previous=model)
+    rows = training_rows(model.start, X, None, chosen)
+    vae = initial_vae(model.start, rows, chosen, previous=model)
     assert len(vae.prior.means) == n_components
     if n_components == 4:
         assert_array_equal(vae.prior.means.detach(), model.weights["prior.means"])
@@ -384,13 +371,13 @@ def test_the_best_restart_is_kept(X):
 def starts_of(X, latent_dim):
     """The linear start of rows, and the rows."""
     start = fit_linear(X, latent_dim)
-    return start, make_rows(Model, start, X, None, options())
+    return start, training_rows(start, X, None, options())
 
 
 def test_restarts_begin_at_other_weights(X):
     start, seen = starts_of(X, 2)
     states = [
-        initial_vae(Model, start, seen, options(latent_dim=2, seed=seed), number=number)
+        initial_vae(start, seen, options(latent_dim=2, seed=seed), number=number)
         for seed, number in ((0, 0), (0, 0), (0, 1), (1, 0))
     ]
     first, again, other, seeded = (vae.encoder[0].weight for vae in states)
@@ -411,7 +398,7 @@ def test_the_generator_of_a_fit_is_that_of_its_seed():
 def test_codes_agree_by_the_nats_that_they_carry(X):
     """A restart that finds another second code, which says next to nothing, has found as much."""
     start, rows = starts_of(X, 2)
-    best, other = (VAE(start).to(rows.scores) for _ in range(2))
+    best, other = (start.module().to(rows.scores) for _ in range(2))
     with torch.no_grad():
         best.encoder_path[1] *= 1e-3
         best.log_variance[1] = 0.0
@@ -431,7 +418,7 @@ def test_a_prior_is_fitted_to_codes_by_the_weights_of_their_rows(X):
     weight = np.where(is_heavy, 1.0, 1e-9)
     start = fit_linear(far, 1)
     chosen = options(prior=ExPost(n_components=2))
-    vae = VAE(start).float()
+    vae = start.module().float()
     seen = []
     plain = ExPost.fit
 
@@ -441,11 +428,9 @@ def test_a_prior_is_fitted_to_codes_by_the_weights_of_their_rows(X):
             return seen[-1][1]
 
     chosen = replace(chosen, prior=Watched(n_components=2))
-    rows = make_rows(Model, start, far, weight, chosen)
+    rows = training_rows(start, far, weight, chosen)
     everything = torch.arange(len(far))
-    evaluator = Evaluator.of(
-        rows, rows, start_vae(Model, start, chosen), fresh_generator(chosen), chosen.config
-    )
+    evaluator = Evaluator.of(rows, rows, start_vae(start, chosen), fresh_generator(chosen))
     fit_prior(vae, rows, everything, evaluator, Acceptance(1.0, 0.01), chosen)
     ((codes, module),) = seen
     low, high = codes[is_heavy].min(), codes[is_heavy].max()
@@ -535,12 +520,12 @@ def test_an_autoencoder_gets_a_density_afterwards(X):
 )
 def test_hidden_layers_follow_rows_scores_and_codes(shape, latent_dim, sizes):
     start = fit_linear(np.random.default_rng(0).normal(size=shape), latent_dim)
-    chosen = suited(options(architecture=MLP()), Model, start, shape[0])
+    chosen = with_hidden_layers(options(architecture=MLP()), FittedModel, start, shape[0])
     assert chosen.architecture.hidden_layer_sizes == sizes
 
 
 def test_hidden_layers_of_tables():
-    chosen = suited(options(architecture=MLP()), MixedModel, None, 100)
+    chosen = with_hidden_layers(options(architecture=MLP()), FittedModel, None, 100)
     assert chosen.architecture.hidden_layer_sizes == (256, 256)
 
 
@@ -548,7 +533,7 @@ def test_hidden_layers_of_tables():
 def test_layers_that_were_chosen_stay(architecture):
     chosen = options(architecture=architecture)
     start = fit_linear(np.random.default_rng(0).normal(size=(300, 5)), 2)
-    assert suited(chosen, Model, start, 300).architecture is architecture
+    assert with_hidden_layers(chosen, FittedModel, start, 300).architecture is architecture
 
 
 def test_what_training_left_is_for_the_same_networks_alone():
@@ -558,12 +543,12 @@ def test_what_training_left_is_for_the_same_networks_alone():
     others = options(latent_dim=2, architecture=MLP(hidden_layer_sizes=(8, 8)), max_iter=5)
     record = fit_model(X, None, same)[1]
     assert record.left is not None
-    seen = make_rows(Model, start, X, None, same)
-    again = initial_vae(Model, start, seen, same, left=record.left)
+    seen = training_rows(start, X, None, same)
+    again = initial_vae(start, seen, same, left=record.left)
     for name, value in again.state_dict().items():
         assert_array_equal(value, record.left[name])
-    fresh = initial_vae(Model, start, seen, others)
-    unfit = initial_vae(Model, start, seen, others, left=record.left)
+    fresh = initial_vae(start, seen, others)
+    unfit = initial_vae(start, seen, others, left=record.left)
     for name, value in unfit.state_dict().items():
         assert_array_equal(value, fresh.state_dict()[name])
 

@@ -10,13 +10,13 @@ from sklearn.decomposition import IncrementalPCA
 
 from skvae import VAETransformer
 from skvae.data.columns import Columns
-from skvae.fitted.model import Model
+from skvae.fitted.model import FittedModel
 from skvae.fitting import arrays, fit_model, fresh_generator
-from skvae.limits import Limits
 from skvae.model.networks import MLP
 from skvae.model.priors import ExPost, Vamp
 from skvae.online import Networks, Online, _resume, check_online, fit_online
 from skvae.start.ppca import fit_linear
+from skvae.training import loop as training
 from skvae.training.annealing import Langevin
 from skvae.training.optimizers import Adam, AdamW
 from skvae.training.schedules import Constant, LinearWarmUp
@@ -44,7 +44,7 @@ def _turned(found):
 
 
 def streamed(X, batches, chosen):
-    """Model and state after batches, given by the rows at which they begin."""
+    """FittedModel and state after batches, given by the rows at which they begin."""
     state = None
     for part in np.split(X, batches):
         model, _, online = fit_online(part, None, chosen, state)
@@ -171,9 +171,9 @@ def test_after_a_fit_that_stayed_linear_too():
     )
 
 
-def test_batches_of_many_rows_are_seen_whole(X):
-    limits = Limits(pass_rows=len(X) // 4)
-    _, record, _ = fit_online(X, None, options(limits=limits), None)
+def test_batches_of_many_rows_are_seen_whole(X, monkeypatch):
+    monkeypatch.setattr(training, "PASS_ROWS", len(X) // 4)
+    _, record, _ = fit_online(X, None, options(), None)
     assert len(record.losses) == 4
 
 
@@ -213,38 +213,38 @@ def stood():
     """Networks after a few steps, and the start whose scores they see."""
     setting = Setting(max_iter=3)
     setting.train()
-    state, start = setting.state, fit_linear(curve(N_ROWS + 100, 5), 1)
-    networks = Networks.of(state, start)
+    learner, start = setting.learner, fit_linear(curve(N_ROWS + 100, 5), 1)
+    networks = Networks.of(learner, start)
     averaged = {name: np.float32(1.25) * w for name, w in networks.averaged.items()}
     return replace(networks, averaged=averaged), start
 
 
 def resumed(networks, start, **changes):
-    state = Setting(seed=1, **changes).state
-    assert _resume(state, networks, Model, start)
-    return state
+    learner = Setting(seed=1, **changes).learner
+    assert _resume(learner, networks, FittedModel, start)
+    return learner
 
 
 def test_networks_go_on_with_all_that_they_were(stood):
     networks, start = stood
-    state = resumed(networks, start)
-    for vae, weights in ((state.vae, networks.weights), (state.averaged, networks.averaged)):
+    learner = resumed(networks, start)
+    for vae, state in ((learner.vae, networks.weights), (learner.averaged, networks.averaged)):
         for name, array in arrays(vae).items():
-            assert_array_equal(array, weights[name])
-    for moment, array in zip(state.weights.moments, networks.moments, strict=True):
+            assert_array_equal(array, state[name])
+    for moment, array in zip(learner.weights.moments, networks.moments, strict=True):
         assert_array_equal(moment.numpy(), array)
         assert array.any()
-    assert state.step == networks.step > 0
-    assert {part.step.item() for part in state.weights.parts} == {networks.step}
+    assert learner.step == networks.step > 0
+    assert {part.step.item() for part in learner.weights.parts} == {networks.step}
 
 
 def test_another_optimiser_begins_with_a_memory_of_its_own(stood):
     networks, start = stood
-    state = resumed(networks, start, optimizer=Adam())
-    assert [m.shape for m in state.weights.moments] == [m.shape for m in networks.moments]
-    assert not any(moment.any() for moment in state.weights.moments)
-    assert state.step == 0
-    assert_array_equal(state.vae.state_dict()["encoder_path"], networks.weights["encoder_path"])
+    learner = resumed(networks, start, optimizer=Adam())
+    assert [m.shape for m in learner.weights.moments] == [m.shape for m in networks.moments]
+    assert not any(moment.any() for moment in learner.weights.moments)
+    assert learner.step == 0
+    assert_array_equal(learner.vae.state_dict()["encoder_path"], networks.weights["encoder_path"])
 
 
 def test_networks_go_on_in_the_coordinates_of_another_start(stood):
@@ -254,12 +254,12 @@ def test_networks_go_on_in_the_coordinates_of_another_start(stood):
     X = start.restore(scores)  # nothing outside of the directions
     other = fit_linear(X, 1)
     assert other.n_directions == k
-    state, same = resumed(networks, other), resumed(networks, start)
+    learner, same = resumed(networks, other), resumed(networks, start)
     for averaged in (False, True):
         rebuilt = []
-        for each, coordinates in ((state, other), (same, start)):
+        for each, coordinates in ((learner, other), (same, start)):
             vae = (each.averaged if averaged else each.vae).eval().double()
-            vae.clip_limit.fill_(1e9)  # which differs between directions
+            vae.bend.fill_(1e9)  # which bends differ between directions
             rows = projected(coordinates, X)
             rebuilt.append(coordinates.restore(vae.decode(vae.codes(rows)).numpy(force=True)))
         assert_allclose(*rebuilt, atol=1e-4)

@@ -7,12 +7,16 @@ its log-density in expectation, which rises with the draws.
 import math
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from skvae.model.posterior import Posterior
+from skvae.model.rows import Rows
+from skvae.model.vae import VAE
+
+N_DRAWS = 32  # of the importance-weighted bound that scores report
+_DRAWS_SEED = 0  # scores of two models differ by the models alone
 
 
 class Proposals:
@@ -53,12 +57,12 @@ class Proposals:
         parts = (t * own + (1.0 - t) * free + offset for t, offset in self.offsets.items())
         return reduce(torch.logaddexp, parts)
 
-    def log_weight(self, vae: Any, rows: Any, z: Tensor) -> Tensor:
+    def log_weight(self, vae: VAE, rows: Rows, z: Tensor) -> Tensor:
         """Log p(x, z) less that density, per row, for z of shape (n, q)."""
         return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z) - self.log_prob(z)
 
 
-def importance_bound(vae: Any, rows: Any, noise: Tensor) -> Tensor:
+def importance_bound(vae: VAE, rows: Rows, noise: Tensor) -> Tensor:
     """Importance-weighted bound on log p(x) per row (Burda, Grosse & Salakhutdinov, 2016).
 
     noise has shape (n_draws, q) and is shared by the rows. One draw gives the ELBO. Whether all
@@ -66,7 +70,7 @@ def importance_bound(vae: Any, rows: Any, noise: Tensor) -> Tensor:
     every draw has the same weight, which is the density.
     """
     q = vae.encode(rows)
-    if vae.has_exact_posterior:
+    if vae.is_exact:
         return log_weight(vae, rows, q, noise[0])
     if set(vae.proposals) == {1.0}:
         weights = (log_weight(vae, rows, q, draw) for draw in noise)
@@ -78,21 +82,21 @@ def importance_bound(vae: Any, rows: Any, noise: Tensor) -> Tensor:
     return reduce(torch.logaddexp, weights) - math.log(len(noise))
 
 
-def places(vae: Any, n_draws: int) -> tuple[float, ...]:
+def places(vae: VAE, n_draws: int) -> tuple[float, ...]:
     """Where so many draws come from."""
     cycle = vae.proposals
     return tuple(cycle[i % len(cycle)] for i in range(n_draws))
 
 
-def log_weight(vae: Any, rows: Any, q: Posterior, draw: Tensor) -> Tensor:
+def log_weight(vae: VAE, rows: Rows, q: Posterior, draw: Tensor) -> Tensor:
     """Log p(x, z) - log q(z|x) per row for z of one draw."""
     z = q.sample(draw)
     return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z) - q.log_density(draw)
 
 
-def weigher(vae: Any, rows: Any, proposals: Proposals) -> Callable[[Tensor], Tensor]:
+def weigher(vae: VAE, rows: Rows, proposals: Proposals) -> Callable[[Tensor], Tensor]:
     """Log-weights of points; where posteriors are exact all have one, which is found once."""
-    if vae.has_exact_posterior:
+    if vae.is_exact:
         weight = log_weight(vae, rows, proposals.q, torch.zeros_like(proposals.q.mean))
         return lambda z: weight
     return partial(proposals.log_weight, vae, rows)
@@ -108,3 +112,11 @@ def mixture(log_prob: Tensor, start_log_prob: Tensor, start_weight: Tensor) -> T
 def _standard(z: Tensor) -> Tensor:
     """Log-density of the standard normal but for its constant, of which all masses are free."""
     return -0.5 * z.square().sum(-1)
+
+
+def shared_draws(latent_dim: int, n_draws: int = N_DRAWS) -> Tensor:
+    """Standard normal draws that all rows and all models share, shape (n_draws, q)."""
+    generator = torch.Generator("cpu").manual_seed(_DRAWS_SEED)
+    # Drawn in single precision, which gives the numbers that scores have always had.
+    draws = torch.empty(n_draws, latent_dim, dtype=torch.float32, device="cpu")
+    return draws.normal_(generator=generator).double()

@@ -4,13 +4,15 @@ All take rows as their model does; a few hundred rows are enough.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skvae.model.bounds import importance_bound, log_weight
+from skvae.model.rows import Rows
+from skvae.model.vae import VAE
 
 ACTIVE_VARIANCE = 0.01  # a unit is active if its posterior mean varies more (Burda et al., 2016)
 COLLAPSED = 0.01  # nats of KL below which a unit says nothing
@@ -29,10 +31,10 @@ class CodeUse(NamedTuple):
 
 
 @torch.no_grad()
-def code_use(vae: Any, rows: Any) -> CodeUse:
+def code_use(vae: VAE, rows: Rows) -> CodeUse:
     """Measure every unit on rows, which count by their weights."""
     q, codes = vae.encode(rows), vae.codes(rows)
-    total = rows.mean(vae.energy(rows))
+    total = rows.mean(vae.observation.energy(rows))
     order = torch.argsort(_error_without(vae, rows, codes), descending=True, stable=True)
     errors = [_error_with(vae, rows, codes, order[:n]) for n in range(1, len(order) + 1)]
     left = torch.stack([total, *errors])
@@ -47,28 +49,28 @@ def code_use(vae: Any, rows: Any) -> CodeUse:
     )
 
 
-def _variance(rows: Any, values: Tensor) -> Tensor:
+def _variance(rows: Rows, values: Tensor) -> Tensor:
     """Of values (n, q) over rows, shape (q,)."""
     n = len(values)
     return rows.mean((values - rows.mean(values)).square()) * (n / max(n - 1, 1))
 
 
-def _error_without(vae: Any, rows: Any, codes: Tensor) -> Tensor:
+def _error_without(vae: VAE, rows: Rows, codes: Tensor) -> Tensor:
     errors = []
     for unit in range(vae.latent_dim):
         silenced = codes.clone()
         silenced[:, unit] = 0.0
-        errors.append(rows.mean(vae.squared_error(rows, vae.reconstruct(silenced))))
+        errors.append(rows.mean(vae.observation.squared_error(rows, vae.reconstruct(silenced))))
     return torch.stack(errors)
 
 
-def _error_with(vae: Any, rows: Any, codes: Tensor, units: Tensor) -> Tensor:
+def _error_with(vae: VAE, rows: Rows, codes: Tensor, units: Tensor) -> Tensor:
     kept = torch.zeros_like(codes)
     kept[:, units] = codes[:, units]
-    return rows.mean(vae.squared_error(rows, vae.reconstruct(kept)))
+    return rows.mean(vae.observation.squared_error(rows, vae.reconstruct(kept)))
 
 
-def _spread(vae: Any, rows: Any, codes: Tensor) -> Tensor:
+def _spread(vae: VAE, rows: Rows, codes: Tensor) -> Tensor:
     """What a step of one in each unit is in the reconstruction."""
     size = torch.finfo(codes.dtype).eps ** (1 / 3)  # where truncation and rounding are balanced
     spread = []
@@ -99,7 +101,7 @@ class Diagnosis(NamedTuple):
 
 
 @torch.no_grad()
-def diagnose(vae: Any, rows: Any, draws: Tensor) -> Diagnosis:
+def diagnose(vae: VAE, rows: Rows, draws: Tensor) -> Diagnosis:
     """Measure the posterior on rows by draws (n_draws, q) that they share.
 
     The mutual information is E[log q(z|x) - log q(z)], with the mean of the rows' posteriors for

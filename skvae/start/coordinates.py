@@ -5,16 +5,31 @@ another back. The linear path and the ends of fully connected networks take them
 keeps its code and its reconstruction, but for directions that only one of the starts has.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from torch import nn
 
+from skvae.model.inference import CLIP_AT
 from skvae.model.vae import VAE
-from skvae.start.ppca import ProbabilisticPCA
 
 State = dict[str, np.ndarray]
 Ends = tuple[str | None, str | None]
+
+
+class Axes(Protocol):
+    """What carrying asks of a linear start: its directions and where they lie."""
+
+    @property
+    def latent_dim(self) -> int: ...
+    @property
+    def mean(self) -> np.ndarray: ...
+    @property
+    def scale(self) -> float: ...
+    @property
+    def components(self) -> np.ndarray: ...
+    @property
+    def variances(self) -> np.ndarray: ...
 
 
 class Change(NamedTuple):
@@ -26,7 +41,7 @@ class Change(NamedTuple):
     scale: float  # of the old start in units of the new one
 
     @classmethod
-    def between(cls, old: ProbabilisticPCA, new: ProbabilisticPCA) -> "Change":
+    def between(cls, old: Axes, new: Axes) -> "Change":
         """From the scores of the old start to those of the new one."""
         scale = old.scale / new.scale
         turn = old.components @ new.components.T
@@ -34,7 +49,7 @@ class Change(NamedTuple):
         return cls(turn / scale, shift, scale * turn.T, scale)
 
 
-def carried(state: State, vae: Any, old: ProbabilisticPCA, new: ProbabilisticPCA) -> State | None:
+def carried(state: State, vae: VAE, old: Axes, new: Axes) -> State | None:
     """The state of a model of the old start as one of the new; vae has its networks.
 
     None where that cannot be: with another number of units, or, of networks that are not fully
@@ -49,16 +64,19 @@ def carried(state: State, vae: Any, old: ProbabilisticPCA, new: ProbabilisticPCA
         name: array.astype(np.float64) if array.dtype.kind == "f" else array
         for name, array in state.items()
     }
-    fresh = VAE(new, of_columns=vae.of_columns).state_dict()
-    moved |= {name: fresh[name].numpy() for name in ("clip_limit", "components") if name in fresh}
-    told = moved["encoder_path"] @ change.shift
-    moved["encoder_path"] = moved["encoder_path"] @ change.into
-    moved["decoder_path"] = change.back @ moved["decoder_path"]
-    moved["noise_variance"] = moved["noise_variance"] * change.scale**2
+    moved["inference.clip_limit"] = CLIP_AT * np.sqrt(new.variances)
+    if vae.columns is not None:
+        moved["columns.components"] = new.components
+    encoder, decoder = "inference.encoder_path", "observation.decoder_path"
+    told = moved[encoder] @ change.shift
+    moved[encoder] = moved[encoder] @ change.into
+    moved[decoder] = change.back @ moved[decoder]
+    noise = "observation.shared_noise"
+    moved[noise] = moved[noise] * change.scale**2
     if "prior.pseudo_inputs" in moved:
         inputs = moved["prior.pseudo_inputs"] - change.shift
         moved["prior.pseudo_inputs"] = inputs @ change.back.T
-    if not vae.of_columns:
+    if vae.columns is None and vae.encoder is not None and vae.decoder is not None:
         ends = _ends("encoder", vae.encoder), _ends("decoder", vae.decoder)
         if None not in (*ends[0], ends[1][1]):
             _carry_encoder(moved, ends[0], change, told)
@@ -87,11 +105,11 @@ def _carry_decoder(state: State, ends: Ends, change: Change) -> None:
     state[f"{last}.bias"] = change.back @ (state[f"{last}.bias"] - change.shift)
 
 
-def _ends(name: str, body: nn.Module) -> Ends:
+def _ends(name: str, network: nn.Module) -> Ends:
     """Names of the first and the last layer, where these are linear."""
-    layers = {name: body}
-    if isinstance(body, nn.Sequential):
-        layers = {f"{name}.{own}": layer for own, layer in body.named_children()}
+    layers: dict[str, nn.Module] = {name: network}
+    if isinstance(network, nn.Sequential):
+        layers = {f"{name}.{own}": layer for own, layer in network.named_children()}
     names = list(layers)
     first, last = (
         end if isinstance(layers[end], nn.Linear) else None for end in (names[0], names[-1])

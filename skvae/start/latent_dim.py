@@ -4,10 +4,10 @@ from numbers import Integral
 
 import numpy as np
 
-from skvae.data.table import Table
-from skvae.start.glm import features_of
+from skvae.data.batches import Values
 from skvae.start.ppca import fit_linear
 from skvae.start.spectrum import find_spectrum
+from skvae.start.tables import TrainingTable
 
 # "auto" looks at no more units than this, on this many folds.
 _MAX_AUTO_DIM = 32
@@ -15,7 +15,12 @@ _N_FOLDS = 5
 _FIRST_DIRECTIONS = 512  # among which those of a share are looked for first
 
 
-def latent_dim_of(choice, X, weight: np.ndarray | None, seed: int) -> int:
+def latent_dim_of(
+    choice: int | float | str | None,
+    X: TrainingTable,
+    weight: np.ndarray | None,
+    seed: int,
+) -> int:
     """The number given; as many as there can be; that of a share of the variance, or "auto".
 
     The last two are of the linear start: of a matrix, or of the features of a table.
@@ -24,14 +29,16 @@ def latent_dim_of(choice, X, weight: np.ndarray | None, seed: int) -> int:
         return int(choice)
     if choice is None:
         return min(X.shape)
-    rows = features_of(X, weight) if isinstance(X, Table) else X
+    rows = X.features(weight)
     rng = np.random.RandomState(seed)
     if isinstance(choice, str):
         return choose_latent_dim(rows, weight, rng)
     return latent_dim_of_share(rows, float(choice), weight, rng)
 
 
-def choose_latent_dim(X, sample_weight: np.ndarray | None, rng: np.random.RandomState) -> int:
+def choose_latent_dim(
+    X: Values, sample_weight: np.ndarray | None, rng: np.random.RandomState
+) -> int:
     """Smallest number of units within a standard error of the best held-out likelihood.
 
     Five folds of probabilistic PCA, all numbers of units up to 32 from one decomposition each.
@@ -47,7 +54,7 @@ def choose_latent_dim(X, sample_weight: np.ndarray | None, rng: np.random.Random
         model = fit_linear(X[~held_out], most, weight, rng)
         scores, residual = model.project(X[held_out])
         for q in range(1, most + 1):
-            log_prob[held_out, q - 1] = model.with_latent_dim(q).log_prob(scores, residual)
+            log_prob[held_out, q - 1] = model.with_latent_dim(q).log_density(scores, residual)
             log_prob[held_out, q - 1] += model.log_jacobian
     mean = np.average(log_prob, axis=0, weights=sample_weight)
     best = int(mean.argmax())
@@ -59,7 +66,7 @@ def choose_latent_dim(X, sample_weight: np.ndarray | None, rng: np.random.Random
 
 
 def latent_dim_of_share(
-    X, share: float, sample_weight: np.ndarray | None, rng: np.random.RandomState
+    X: Values, share: float, sample_weight: np.ndarray | None, rng: np.random.RandomState
 ) -> int:
     """Smallest number of directions that hold more than a share of the variance, as PCA has it."""
     most = min(X.shape)

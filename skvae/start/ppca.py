@@ -7,11 +7,27 @@ outside them is its residual energy. Shapes: n rows, d columns, k directions kep
 """
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
+import torch
 from scipy import sparse
+from torch import Tensor, nn
 
-from skvae.data.batches import batches
+from skvae.data.batches import Values, batches
+from skvae.model.columns import ColumnMap, ScoreColumns, of_columns
+from skvae.model.diagnostics import CodeUse
+from skvae.model.inference import CLIP_AT, ScoreInference
+from skvae.model.latent_scale import LatentScale
+from skvae.model.networks import Architecture, auto_sizes
+from skvae.model.rows import Rows, ScoreRows
+from skvae.model.score_observation import ScoreObservation
+from skvae.model.vae import VAE, Networks
+from skvae.start.base import LinearStart, Scorer, State, View
+from skvae.start.coordinates import carried
+from skvae.start.gap_view import GapView
+from skvae.start.representation import Representation
+from skvae.start.score_representation import ScoreRepresentation
 from skvae.start.spectrum import Spectra, Spectrum, find_spectrum
 
 # Directions that training may see: past them the residual is carried as a number per row.
@@ -26,7 +42,7 @@ _LEAST_SIGNAL = 1e-6
 
 
 @dataclass(frozen=True)
-class ProbabilisticPCA:
+class ProbabilisticPCA(LinearStart):
     """x = mean + scale * (components' W z + noise), with W = diag(sqrt(variances - noise))."""
 
     mean: np.ndarray  # (d,), user's units
@@ -59,7 +75,7 @@ class ProbabilisticPCA:
         return 0.5 * np.log(self.variances[: self.latent_dim] / self.noise_variance)
 
     @property
-    def noise_variances(self) -> tuple[float, ...]:
+    def noises(self) -> tuple[float, ...]:
         """Noise variances of the density, mixed in equal parts.
 
         With fewer rows than columns the maximum-likelihood noise, spread over directions that no
@@ -71,10 +87,108 @@ class ProbabilisticPCA:
             return (self.noise_variance,)
         return (self.noise_variance, self._rest(q) / (shown - q))
 
-    def mean_log_prob(self, X, sample_weight: np.ndarray | None = None) -> float:
-        """Mean of log_prob over the rows it was fitted on; mostly from the variances alone."""
-        if len(self.noise_variances) > 1:
-            return float(np.average(self.log_prob(*self.project(X)), weights=sample_weight))
+    @property
+    def representation(self) -> Representation:
+        return ScoreRepresentation(self)
+
+    def of_cells(self) -> View:
+        return GapView(self)
+
+    @property
+    def n_inputs(self) -> int:
+        return len(self.variances)
+
+    @property
+    def code_unit(self) -> float:
+        return self.scale
+
+    @property
+    def column_means(self) -> np.ndarray:
+        return self.mean
+
+    @property
+    def column_scales(self) -> float:
+        return self.scale
+
+    def noise_variances(self, vae: VAE) -> float:
+        return float(cast(ScoreObservation, vae.observation).shared_noise) * self.scale**2
+
+    @property
+    def pca_share(self) -> float:
+        return 1.0 / len(self.noises)
+
+    def module(
+        self,
+        networks: Networks | None = None,
+        prior: nn.Module | None = None,
+        knows_columns: bool = False,
+    ) -> VAE:
+        q, k = self.latent_dim, len(self.variances)
+        variances, noise = self.variances, self.noise_variance
+        inference = ScoreInference(
+            _diagonal(self.weights / variances[:q], (q, k)),
+            _tensor(np.log(noise / variances[:q])),
+            _tensor(CLIP_AT * np.sqrt(variances)),
+        )
+        components = _tensor(self.components) if knows_columns else None
+        path = _diagonal(self.weights, (k, q))
+        observation = ScoreObservation(path, _tensor(noise), self.n_features, components)
+        scale = LatentScale(_tensor(variances[:q] / self.weights**2))
+        return VAE(inference, observation, scale, networks, prior)
+
+    def network_sizes(self, architecture: Architecture) -> list[tuple[int, int]]:
+        width = self.n_features if of_columns(architecture) else len(self.variances)
+        return [(width, 2 * self.latent_dim), (self.latent_dim, width)]
+
+    def columns(self, architecture: Architecture) -> ColumnMap | None:
+        return ScoreColumns(_tensor(self.components)) if of_columns(architecture) else None
+
+    def auto_sizes(self, n_rows: float) -> tuple[int, ...]:
+        return auto_sizes(n_rows, self.n_features, self.n_directions, self.latent_dim)
+
+    def code_use(self, X: Values, weight: np.ndarray | None = None) -> CodeUse:
+        """In closed form."""
+        q = self.latent_dim
+        variances = self.variances[:q]
+        return CodeUse(
+            order=np.arange(q),
+            spread=self.weights,
+            deviation=np.sqrt(variances) / self.weights,
+            explained_variance_ratio=variances / (self.total_variance or 1.0),
+            kl=self.unit_kl,
+            is_active=(variances - self.noise_variance) / variances > 0.01,
+        )
+
+    def score(self, X: Values, weight: np.ndarray | None = None, is_own: bool = True) -> float:
+        if is_own:
+            return self.mean_log_prob(X, weight) + self.log_jacobian
+        parts = [
+            self.log_density(*self.project(X[rows]))
+            for rows in batches(X.shape[0], self.representation.row_cost)
+        ]
+        return float(np.average(np.concatenate(parts), weights=weight)) + self.log_jacobian
+
+    def scorer(self, device: str) -> Scorer:
+        """The density in closed form: no draws are needed."""
+
+        def log_prob(rows: Rows, draws: Tensor) -> Tensor:
+            own = cast(ScoreRows, rows)
+            scores, residual = (a.numpy(force=True) for a in (own.scores, own.residual))
+            return torch.from_numpy(self.log_density(scores, residual))
+
+        return log_prob
+
+    def densities(self) -> list[tuple[VAE, float]]:
+        starts = [replace(self, noise_variance=noise) for noise in self.noises]
+        return [(start.module(), 1.0 / len(starts)) for start in starts]
+
+    def carried(self, state: State, vae: VAE, old: LinearStart) -> State | None:
+        return carried(state, vae, cast(ProbabilisticPCA, old), self)
+
+    def mean_log_prob(self, X: Values, sample_weight: np.ndarray | None = None) -> float:
+        """Mean of log_density over the rows it was fitted on; mostly from the variances alone."""
+        if len(self.noises) > 1:
+            return float(np.average(self.log_density(*self.project(X)), weights=sample_weight))
         q, d, noise = self.latent_dim, self.n_features, self.noise_variance
         quadratic = (1.0 - 1.0 / self.n_rows) * (q + self._rest(q) / noise)
         log_det = np.log(self.variances[:q]).sum() + (d - q) * np.log(noise)
@@ -92,7 +206,7 @@ class ProbabilisticPCA:
             noise = _noise(mean_rest, self.variances[q - 1]) or noise
         return replace(self, latent_dim=q, noise_variance=noise)
 
-    def scores(self, X, dtype: np.dtype) -> np.ndarray:
+    def scores(self, X: Values, dtype: np.dtype) -> np.ndarray:
         """Scores of dense or sparse rows, shape (n, k), computed in dtype."""
         components = self.components.astype(dtype, copy=False)
         scores = np.empty((X.shape[0], len(components)), dtype)
@@ -101,7 +215,7 @@ class ProbabilisticPCA:
         return scores
 
     @np.errstate(over="ignore", invalid="ignore")  # a row too far off for its square is infinite
-    def project(self, X, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
+    def project(self, X: Values, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
         """Scores (n, k) and residual energy (n,): centred in float64, returned in dtype.
 
         The product is in the dtype of the components: float64, but for copies of this model.
@@ -126,7 +240,7 @@ class ProbabilisticPCA:
         return x
 
     @np.errstate(over="ignore")  # such a row has no density
-    def log_prob(self, scores: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    def log_density(self, scores: np.ndarray, residual: np.ndarray) -> np.ndarray:
         """Exact log-density per row, nats of scaled units (Tipping & Bishop, 1999, eq. 4)."""
         q, d = self.latent_dim, self.n_features
         inside = (np.square(scores[:, :q]) / self.variances[:q]).sum(1)
@@ -134,7 +248,7 @@ class ProbabilisticPCA:
         constant = np.log(self.variances[:q]).sum() + d * np.log(2 * np.pi)
         parts = [
             -0.5 * (constant + inside + outside / noise + (d - q) * np.log(noise))
-            for noise in self.noise_variances
+            for noise in self.noises
         ]
         return np.logaddexp.reduce(parts) - np.log(len(parts))
 
@@ -143,17 +257,17 @@ class ProbabilisticPCA:
         """What a log-density in scaled units gains when it is told in the user's units."""
         return -self.n_features * float(np.log(self.scale))
 
-    def _standardise(self, x, dtype) -> np.ndarray:
+    def _standardise(self, x: Values, dtype: np.dtype | type) -> np.ndarray:
         # In one order of memory, whose products round alike for a frame and for its array.
         x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=dtype, order="C")
         return (x - self.mean.astype(dtype, copy=False)) / x.dtype.type(self.scale)
 
 
 def fit_linear(
-    X,
+    X: Values,
     latent_dim: int,
     sample_weight: np.ndarray | None = None,
-    rng=None,
+    rng: np.random.RandomState | None = None,
     spectra: Spectra | None = None,
     tail: float = FINE_TAIL,
 ) -> ProbabilisticPCA:
@@ -218,3 +332,13 @@ def _noise(mean_rest: float, variance: float) -> float:
     Where all directions have the same variance, rounding decides which is greater.
     """
     return float(min(mean_rest, (1.0 - _LEAST_SIGNAL) * variance))
+
+
+def _tensor(array: np.ndarray | float) -> Tensor:
+    return torch.tensor(array, dtype=torch.float64)
+
+
+def _diagonal(values: np.ndarray, shape: tuple[int, int]) -> Tensor:
+    matrix = torch.zeros(shape, dtype=torch.float64)
+    matrix.diagonal()[: len(values)] = _tensor(values)
+    return matrix

@@ -18,7 +18,8 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from torch import Tensor
 
-from skvae.model.vae import Rows, branch_parameters
+from skvae.model.rows import Rows
+from skvae.model.vae import network_parameters
 from skvae.training.config import Budget
 from skvae.training.controller import Controller
 from skvae.training.evaluation import Evaluator
@@ -404,7 +405,7 @@ class _RowLosses(NamedTuple):
     def follow_noise(self, state: TrainingState, decoded: Tensor, kl: Tensor) -> Tensor:
         """The losses after the model's noise has followed what was decoded."""
         likelihood = self.rows.mean(state.vae.log_likelihood(self.rows, decoded))
-        state.vae.update_noise(likelihood, 0.1)
+        state.vae.observation.update_noise(likelihood, 0.1)
         return self._losses(state, decoded, kl)
 
     def _losses(self, state: TrainingState, decoded: Tensor, kl: Tensor) -> Tensor:
@@ -476,7 +477,7 @@ class _Best:
 @torch.no_grad()
 def _jump(state: TrainingState, size: float) -> None:
     """Move the branches' weights by noise of this size, relative to each tensor's own."""
-    for parameter in branch_parameters(state.vae):
+    for parameter in network_parameters(state.vae):
         noise = torch.empty_like(parameter).normal_(generator=state.generator)
         parameter.add_(noise * (size * parameter.square().mean().sqrt()))
 

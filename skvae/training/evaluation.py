@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from skvae.limits import Limits
 from skvae.model.bounds import importance_bound, log_weight, mixture
 from skvae.model.posterior import Posterior
-from skvae.model.vae import LatentModel, Rows
+from skvae.model.rows import Rows
+from skvae.model.vae import VAE
 from skvae.training.config import TrainingConfig
 from skvae.training.objective import explained, shrinkage_undone
 from skvae.training.optimizers import AdamW, Part
@@ -47,7 +48,7 @@ class Evaluator:
 
     rows: Rows
     seen: Rows  # some of the training rows
-    start: LatentModel  # the linear start, without branches
+    start: VAE  # the linear start, without branches
     first_evaluation: Evaluation  # at the linear start
     start_log_prob: Tensor  # (n,), importance-weighted bound, nats
     start_elbo: Tensor  # (n,), by the noise that models are looked at with
@@ -64,7 +65,7 @@ class Evaluator:
         cls,
         rows: Rows,
         seen: Rows,
-        start: LatentModel,
+        start: VAE,
         generator: torch.Generator,
         config: TrainingConfig,
     ) -> "Evaluator":
@@ -89,7 +90,7 @@ class Evaluator:
             Evaluation(bound, bound + kl, kl, _shared_noise(start)),
             importance_bound(start, rows, draws),
             start.log_likelihood(rows, drawn) - start_kl,
-            start.squared_error(rows, start.reconstruct(codes)),
+            start.observation.squared_error(rows, start.reconstruct(codes)),
             noise,
             draws,
             is_deterministic,
@@ -103,7 +104,7 @@ class Evaluator:
         return self.first_evaluation.bound
 
     @torch.no_grad()
-    def calibrate_and_evaluate(self, vae: LatentModel) -> Evaluation:
+    def calibrate_and_evaluate(self, vae: VAE) -> Evaluation:
         """Set the model's units, noise and code scale from rows; see what it is worth.
 
         Noise and mixture weight follow from EM on two numbers. The start is drawn with the same
@@ -113,16 +114,16 @@ class Evaluator:
             vae.update_units(self.seen)
         q, decoded, kl = self._terms(vae)
         if not self.is_deterministic:
-            vae.code_scale.copy_(shrinkage_undone(self.rows.mean(q.variance)))
+            vae.scale.code_scale.copy_(shrinkage_undone(self.rows.mean(q.variance)))
         # One row far out could claim the model for itself, with noise to match.
         widest = self.limits.widest_noise * self._median(self.start_error)
         ours = (self.start_error <= widest).to(kl)
         least = self.limits.start_weight_min
         weight = torch.full_like(kl[0], least)
-        misfit = vae.misfit(self.rows, decoded)
+        misfit = vae.observation.misfit(self.rows, decoded)
         for step in range(self.limits.em_steps):
-            if vae.fit_noise(self.rows, misfit, ours, widest) or step == 0:
-                bound = vae.likelihood_of(misfit) - kl
+            if vae.observation.fit_noise(self.rows, misfit, ours, widest) or step == 0:
+                bound = vae.observation.likelihood_of(misfit) - kl
             odds = torch.log1p(-weight) - torch.log(weight)
             ours = torch.sigmoid(odds + bound - self.start_elbo)
             weight = self.rows.mean(1.0 - ours).clamp(least, 1.0 - least)
@@ -141,11 +142,11 @@ class Evaluator:
         up_to = self.rows.weight[order].cumsum(0)
         return ordered[torch.searchsorted(up_to, 0.5 * up_to[-1])]
 
-    def _terms(self, vae: LatentModel) -> tuple[Posterior, Tensor, Tensor]:
+    def _terms(self, vae: VAE) -> tuple[Posterior, Tensor, Tensor]:
         return explained(vae, self.rows, None if self.is_deterministic else self.noise)
 
     @torch.no_grad()
-    def select(self, vae: LatentModel, origin: dict[str, Tensor] | None) -> Acceptance:
+    def select(self, vae: VAE, origin: dict[str, Tensor] | None) -> Acceptance:
         """Keep as much of the training as beats the linear start.
 
         Weights go back toward origin's, where training began at the linear start, until the
@@ -165,33 +166,35 @@ class Evaluator:
         vae.load_state_dict(trained)
         return Acceptance(0.0, 1.0)
 
-    def _weight_if_better(self, vae: LatentModel) -> Tensor | None:
+    def _weight_if_better(self, vae: VAE) -> Tensor | None:
         """The start's weight in the density, or None where the model does not beat it."""
-        error = vae.squared_error(self.rows, vae.reconstruct(vae.codes(self.rows)))
+        error = vae.observation.squared_error(self.rows, vae.reconstruct(vae.codes(self.rows)))
         if self.is_deterministic:
-            if not self.exceeds(vae.gain(self.start_error - error, self._point_gain(vae))):
+            if not self.exceeds(
+                vae.observation.gain(self.start_error - error, self._point_gain(vae))
+            ):
                 return None
             self.fit_width(vae)
         log_prob = importance_bound(vae, self.rows, self.draws)
         weight = self.start_weight(log_prob)
         if not self.is_deterministic:
             gain = mixture(log_prob, self.start_log_prob, weight) - self.start_log_prob
-            is_better = self.exceeds(vae.gain(self.start_error - error, gain))
+            is_better = self.exceeds(vae.observation.gain(self.start_error - error, gain))
             if not (is_better and self.rows.mean(gain) > 0):
                 return None
         return weight
 
     @torch.no_grad()
-    def is_ahead(self, vae: LatentModel) -> bool:
+    def is_ahead(self, vae: VAE) -> bool:
         """Whether the start beats a model as clearly as that would have to beat the start."""
-        error = vae.squared_error(self.rows, vae.reconstruct(vae.codes(self.rows)))
+        error = vae.observation.squared_error(self.rows, vae.reconstruct(vae.codes(self.rows)))
         if self.is_deterministic:
             gain = self._point_gain(vae)
         else:
             gain = importance_bound(vae, self.rows, self.draws) - self.start_log_prob
-        return self.exceeds(-vae.gain(self.start_error - error, gain))
+        return self.exceeds(-vae.observation.gain(self.start_error - error, gain))
 
-    def _point_gain(self, vae: LatentModel) -> Tensor:
+    def _point_gain(self, vae: VAE) -> Tensor:
         """By how much rows are likelier than under the start, each decoded from its code."""
         ours, theirs = (
             model.log_likelihood(self.rows, self._terms(model)[1]) for model in (vae, self.start)
@@ -199,7 +202,7 @@ class Evaluator:
         return ours - theirs
 
     @torch.enable_grad()
-    def fit_width(self, vae: LatentModel) -> None:
+    def fit_width(self, vae: VAE) -> None:
         """Give a posterior to an autoencoder, whose training asked for none.
 
         One number per unit, added to the logarithm of its variance, maximises the bound of rows
@@ -209,7 +212,7 @@ class Evaluator:
         rows = rows.take(torch.arange(len(noise), device=noise.device))
         with torch.no_grad():
             q = vae.encode(rows)
-        width = torch.zeros_like(vae.width)
+        width = torch.zeros_like(vae.scale.width)
         moments = [torch.zeros_like(width) for _ in range(AdamW.n_moments)]
         step = torch.zeros((), dtype=torch.float32, device=width.device)
         for _ in range(self.limits.width_steps):
@@ -221,10 +224,10 @@ class Evaluator:
             AdamW().move(
                 Part(width, gradient, moments, step, 1.0, False, None), self.limits.width_rate, 0.0
             )
-        vae.width += width
+        vae.scale.width += width
 
     @torch.no_grad()
-    def prefer(self, vae: LatentModel, prior: nn.Module) -> Tensor | None:
+    def prefer(self, vae: VAE, prior: nn.Module) -> Tensor | None:
         """Give the model another prior where held-out rows are likelier under it.
 
         Returns the start's weight in the mixture with the new density, or None.
@@ -265,8 +268,8 @@ class Evaluator:
         return weight
 
 
-def _shared_noise(vae: LatentModel) -> float:
-    noise = getattr(vae, "noise_variance", None)
+def _shared_noise(vae: VAE) -> float:
+    noise = vae.observation.noise_variance
     return math.nan if noise is None else float(noise)
 
 

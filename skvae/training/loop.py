@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from skvae.model.vae import Rows
+from skvae.model.rows import Rows
 from skvae.training.evaluation import Evaluator
 from skvae.training.record import Progress
 from skvae.training.state import TrainingState

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skvae.model.posterior import Posterior
-from skvae.model.vae import weighted_mean
+from skvae.model.rows import weighted_mean
 
 POINT_WEIGHT = 0.5  # of the likelihood of rows that are decoded from their point codes
 _PAIRED_ROWS = 256  # of a batch, between which every pair is compared
@@ -174,7 +174,7 @@ class Denoising(Elbo):
         self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         n_points = int(self.point_share * rows.n_rows)
-        corrupted = vae.corrupt(rows, self.noise, self.masking, generator)
+        corrupted = vae.observation.corrupt(rows, self.noise, self.masking, generator)
         return self._terms(
             vae, corrupted, rows.unmasked(rows.n_rows), n_points, generator, kl_weight
         )
@@ -347,7 +347,7 @@ def explained(vae: Any, rows: Any, noise: Tensor | None) -> tuple[Posterior, Ten
     """
     q = vae.encode(rows)
     if noise is None:
-        return q, vae.decode(q.mean * vae.code_scale), torch.zeros_like(q.mean[:, 0])
+        return q, vae.decode(q.mean * vae.scale.code_scale), torch.zeros_like(q.mean[:, 0])
     z = q.sample(noise)
     return q, vae.decode(z), vae.kl(q, z, noise)
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from skvae.model.networks import draw_with
-from skvae.model.vae import LatentModel, Rows
+from skvae.model.rows import Rows
+from skvae.model.vae import VAE
 from skvae.training.config import TrainingConfig
 from skvae.training.controller import Controller
 from skvae.training.evaluation import Evaluation, Evaluator
@@ -45,8 +46,8 @@ class TrainingState:
     How steps are taken and perturbed is not written: who reads a state says so again.
     """
 
-    vae: LatentModel
-    averaged: LatentModel
+    vae: VAE
+    averaged: VAE
     averaged_weights: Tensor  # all of averaged's
     weights: Weights
     config: TrainingConfig
@@ -66,7 +67,7 @@ class TrainingState:
     @classmethod
     def of(
         cls,
-        vae: LatentModel,
+        vae: VAE,
         config: TrainingConfig,
         generator: torch.Generator,
         precision: Callable[[int], torch.dtype],
@@ -132,11 +133,11 @@ class TrainingState:
     @torch.no_grad()
     def update_averages(self, terms: Terms, share: float | Tensor) -> None:
         """Let the noise follow the batch's squared error, and the average the weights."""
-        self.vae.update_noise(terms.log_likelihood, self.config.limits.noise_rate)
+        self.vae.observation.update_noise(terms.log_likelihood, self.config.limits.noise_rate)
         self.averaged_weights.lerp_(self.weights.values, share)
 
     @torch.no_grad()
-    def averaged_model(self) -> LatentModel:
+    def averaged_model(self) -> VAE:
         """The averaged model; running statistics of layers are the trained model's own."""
         for mine, theirs in zip(_networks(self.averaged), _networks(self.vae), strict=True):
             for buffer, value in zip(mine.buffers(), theirs.buffers(), strict=True):
@@ -167,7 +168,7 @@ class TrainingState:
     def from_state(
         cls,
         saved: Saved,
-        vae: LatentModel,
+        vae: VAE,
         config: TrainingConfig,
         generator: torch.Generator,
         precision: Callable[[int], torch.dtype],
@@ -189,7 +190,7 @@ class TrainingState:
         return state
 
 
-def _networks(vae: LatentModel) -> list[nn.Module]:
+def _networks(vae: VAE) -> list[nn.Module]:
     return [network for network in (vae.encoder, vae.decoder) if network is not None]
 
 

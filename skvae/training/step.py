@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from skvae.model.vae import Rows
+from skvae.model.rows import Rows, ScoreRows
 from skvae.training.graphs import GRAPHS, Captured, GraphType
 from skvae.training.objective import Terms
 from skvae.training.state import StepParameters, TrainingState
@@ -86,7 +86,7 @@ class CapturedStep(Step):
         parts = (state.config.objective, state.config.optimizer, *state.vae.modules())
         return (
             state.generator.device.type in self.graphs
-            and rows.is_fixed_shape
+            and rows.tensors is not None
             and state.perturb is None
             and all(map(_is_capturable, parts))
         )
@@ -95,7 +95,8 @@ class CapturedStep(Step):
         """The step as a function of tensors, none of which comes from the host by a copy."""
 
         def step(rate: Tensor, kl_weight: Tensor, followed: Tensor, *batch: Tensor):
-            terms = train_step(state, Rows(*batch), StepParameters(rate, kl_weight, followed))
+            rows, parameters = ScoreRows(*batch), StepParameters(rate, kl_weight, followed)
+            terms = train_step(state, rows, parameters)
             return (*(term.detach() for term in terms), state.gradient_norm)
 
         value = state.weights.values[0]
@@ -103,7 +104,7 @@ class CapturedStep(Step):
         rate = torch.full((), float(parameters.rate), dtype=torch.float32, device=value.device)
         shares = (parameters.kl_weight, parameters.followed)
         inputs = (rate, *(torch.full_like(value, float(share)) for share in shares))
-        inputs += tuple(tensor for tensor in batch if tensor is not None)
+        inputs += batch.tensors or ()
         fixed = (batch.n_rows, state.vae.in_bfloat16, state.controller.weight_decay)
         *terms, state.gradient_norm = self.captured(step, inputs, fixed, state.generator)
         return Terms(*terms)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skvae.model.vae import LatentModel
+from skvae.model.vae import VAE
 from skvae.training.optimizers import Optimizer, Part
 
 
@@ -15,7 +15,7 @@ class Weights:
     linear path moves slowly and never decays.
     """
 
-    def __init__(self, vae: LatentModel, optimizer: Optimizer) -> None:
+    def __init__(self, vae: VAE, optimizer: Optimizer) -> None:
         self.parameters = parameters_of(vae)
         self.values = as_one_tensor(self.parameters)
         self.gradient = torch.zeros_like(self.values)
@@ -65,7 +65,7 @@ class Weights:
             part.step.fill_(float(step))
 
 
-def parameters_of(vae: LatentModel) -> list[nn.Parameter]:
+def parameters_of(vae: VAE) -> list[nn.Parameter]:
     """All that is trained, in the order of `rates`."""
     return [parameter for part, *_ in vae.rates for parameter in part]
 

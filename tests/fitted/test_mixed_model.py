@@ -31,7 +31,7 @@ MIXED = {
 
 
 def gaps(X, share=0.3, seed=0):
-    """Cells missing at random; of the first rows none, of the sixth all."""
+    """CellRows missing at random; of the first rows none, of the sixth all."""
     missing = np.random.RandomState(seed).uniform(size=X.shape) < share
     missing[:5], missing[5] = False, True
     return np.where(missing, np.nan, X)

@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from skvae import VAETransformer
 from skvae.data import batches as batches_module
 from skvae.fitted import model as model_module
-from skvae.fitted.model import N_DRAWS, Model, Stream
+from skvae.fitted.model import N_DRAWS, Stream
 from skvae.model.priors import Mixture
 from skvae.start.ppca import fit_linear
 from skvae.training import loop as training
@@ -85,7 +85,7 @@ def exact_log_prob(model, X):
 
 @pytest.fixture(scope="module")
 def plane(clipped):
-    """Cells that cover the rows, and the area of one."""
+    """CellRows that cover the rows, and the area of one."""
     X, _ = clipped
     axes = [np.linspace(a - 3, b + 3, 80) for a, b in zip(X.min(0), X.max(0), strict=True)]
     area = np.prod([axis[1] - axis[0] for axis in axes])

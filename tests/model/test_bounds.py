@@ -8,10 +8,9 @@ import torch
 from skvae.model.bounds import Proposals, importance_bound, mixture
 from skvae.model.first_weights import build
 from skvae.model.posterior import Posterior
-from skvae.model.vae import VAE, branch_sizes
 from skvae.start.ppca import fit_linear
 from skvae.training.objective import explained
-from tests.samples import SMALL, gaussian, noise_of, projected
+from tests.samples import SMALL, gaussian, noise_of, projected, with_networks
 
 
 @pytest.mark.parametrize("n_draws", [1, 2, 7])
@@ -21,7 +20,7 @@ def test_importance_bound_at_the_start_is_exact_for_any_noise(
 ):
     start, rows = start_and_rows
     for scale in (0.0, 1.0, 10.0):
-        bound = importance_bound(VAE(start), rows, scale * noise_of(n_draws, 3))
+        bound = importance_bound(start.module(), rows, scale * noise_of(n_draws, 3))
         torch.testing.assert_close(bound, start_log_prob, rtol=1e-9, atol=0)
 
 
@@ -57,7 +56,11 @@ def test_importance_bound_approaches_the_log_likelihood():
     X = gaussian(20, 5)
     start = fit_linear(X, 1)
     rows = projected(start, X)
-    vae = VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double().requires_grad_(False)
+    vae = (
+        with_networks(start, *build(SMALL, start.network_sizes(SMALL), seed=0))
+        .double()
+        .requires_grad_(False)
+    )
     z = torch.linspace(-8, 8, 8001, dtype=torch.float64)[:, None]
     joint = vae.log_likelihood(rows, vae.decode(z)[:, None]) - 0.5 * (
         z.square() + math.log(2 * math.pi)
@@ -128,7 +131,7 @@ class TwoPlaces:
     """Rows whose true posteriors are a mixture: the one that is encoded, and the prior's middle."""
 
     proposals = (1.0, 0.5, 1.0, 0.25, 1.0, 0.125, 1.0, 0.0)
-    has_exact_posterior = False
+    is_exact = False
 
     def encode(self, rows):
         return Posterior(rows[:, None], torch.full((len(rows), 1), -1.5, dtype=rows.dtype))

@@ -11,9 +11,9 @@ from sklearn.decomposition import PCA
 from skvae.model.diagnostics import code_use, diagnose, linear_r2
 from skvae.model.first_weights import build
 from skvae.model.posterior import Posterior
-from skvae.model.vae import VAE, Rows, branch_sizes
+from skvae.model.rows import ScoreRows
 from skvae.start.ppca import fit_linear
-from tests.samples import SMALL, gaussian, projected
+from tests.samples import SMALL, gaussian, projected, with_networks
 
 N_ROWS = 500
 
@@ -30,11 +30,11 @@ def start(X):
 
 @pytest.fixture
 def nonlinear(start):
-    return VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
+    return with_networks(start, *build(SMALL, start.network_sizes(SMALL), seed=0)).double()
 
 
 def test_at_the_start_it_is_what_pca_says(start, X):
-    use = code_use(VAE(start), projected(start, X))
+    use = code_use(start.module(), projected(start, X))
     assert use.order.tolist() == [0, 1, 2]
     assert_allclose(use.spread, start.weights, rtol=1e-6)
     ratio = PCA(3, svd_solver="full").fit(X).explained_variance_ratio_
@@ -46,11 +46,11 @@ def test_at_the_start_it_is_what_pca_says(start, X):
 
 def test_every_unit_is_measured_wherever_it_stands(start, X):
     """Units in another order: the same figures, and the order that puts them back."""
-    vae, turned = VAE(start), VAE(start)
+    vae, turned = start.module(), start.module()
     swap = [2, 0, 1]
     with torch.no_grad():
-        turned.encoder_path.copy_(vae.encoder_path[swap])
-        turned.decoder_path.copy_(vae.decoder_path[:, swap])
+        turned.encoder_path.copy_(vae.inference.encoder_path[swap])
+        turned.decoder_path.copy_(vae.observation.decoder_path[:, swap])
         for name in ("log_variance", "code_scale"):
             getattr(turned, name).copy_(getattr(vae, name)[swap])
     expected, use = code_use(vae, projected(start, X)), code_use(turned, projected(start, X))
@@ -79,11 +79,11 @@ def test_spread_is_the_derivative(start, X, nonlinear):
 
 
 def test_a_collapsed_unit_comes_last(start, X):
-    vae = VAE(start)
+    vae = start.module()
     with torch.no_grad():
-        vae.encoder_path[0] = 0
-        vae.decoder_path[:, 0] = 0
-        vae.log_variance[0] = 0
+        vae.inference.encoder_path[0] = 0
+        vae.observation.decoder_path[:, 0] = 0
+        vae.inference.log_variance[0] = 0
     use = code_use(vae, projected(start, X))
     assert use.order.tolist() == [1, 2, 0]
     assert use.is_active.tolist() == [True, True, False]
@@ -101,7 +101,7 @@ def draws_of(n_draws, q=3):
 def test_at_the_start_the_bounds_are_the_log_likelihood(start, X):
     """The posterior is exact: every draw has the weight p(x)."""
     rows = projected(start, X)
-    found = diagnose(VAE(start), rows, draws_of(8))
+    found = diagnose(start.module(), rows, draws_of(8))
     exact = start.log_prob(rows.scores.numpy(), rows.residual.numpy()).mean()
     assert found.bound == pytest.approx(exact)
     assert found.log_likelihood == pytest.approx(exact)
@@ -117,8 +117,8 @@ def test_elsewhere_the_bounds_are_in_order(nonlinear, start, X):
 def test_mutual_information_at_the_start(X):
     """Of normal rows: half the logarithm of the prior's over the posterior's variance."""
     start = fit_linear(X, 1)
-    vae, rows = VAE(start), projected(start, X)
-    exact = -0.5 * vae.log_variance.sum().item()
+    vae, rows = start.module(), projected(start, X)
+    exact = -0.5 * vae.inference.log_variance.sum().item()
     found = diagnose(vae, rows, draws_of(32, 1)).mutual_information
     assert found == pytest.approx(exact, abs=0.15)
     few = diagnose(vae, rows.take(torch.arange(5)), draws_of(32, 1)).mutual_information
@@ -126,10 +126,10 @@ def test_mutual_information_at_the_start(X):
 
 
 def test_units_that_say_nothing_are_inactive(start, X):
-    vae = VAE(start)
+    vae = start.module()
     with torch.no_grad():
-        vae.encoder_path[1].zero_()
-        vae.log_variance[1] = 0.0
+        vae.inference.encoder_path[1].zero_()
+        vae.inference.log_variance[1] = 0.0
     found = diagnose(vae, projected(start, X), draws_of(8))
     assert found.is_active.tolist() == [True, False, True]
     assert found.kl[1] == pytest.approx(0.0, abs=1e-12)
@@ -138,7 +138,7 @@ def test_units_that_say_nothing_are_inactive(start, X):
 def test_weights_are_repetitions_of_rows(start, X, nonlinear):
     times = torch.arange(N_ROWS) % 3 + 1
     rows = projected(start, X)
-    repeated = Rows(*(part.repeat_interleave(times, 0) for part in rows[:2]))
+    repeated = ScoreRows(*(part.repeat_interleave(times, 0) for part in rows[:2]))
     ours, theirs, scaled = (
         code_use(nonlinear, each)
         for each in (
@@ -167,7 +167,7 @@ def test_linear_r2_with_weights_is_that_of_repetitions():
 
 
 def test_densities_go_to_the_users_units(start, X):
-    found = diagnose(VAE(start), projected(start, X), draws_of(8))
+    found = diagnose(start.module(), projected(start, X), draws_of(8))
     told = found.in_users_units(np.array([2, 0, 1]), 7.0)
     assert told.bound == found.bound + 7.0
     assert told.log_likelihood == found.log_likelihood + 7.0
@@ -202,7 +202,7 @@ class Plain:
 def test_a_unit_is_worth_what_is_lost_at_its_mean_in_the_prior():
     codes = torch.stack([torch.full((100,), 0.9), 0.5 * torch.randn(100, generator=seeded())], 1)
     codes = codes.double()
-    rows = Rows(codes, codes.new_zeros(len(codes)))
+    rows = ScoreRows(codes, codes.new_zeros(len(codes)))
     assert code_use(Plain(codes), rows).order.tolist() == [0, 1]
 
 

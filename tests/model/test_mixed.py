@@ -10,17 +10,17 @@ from torch.distributions import MultivariateNormal, kl_divergence
 
 from skvae.data.columns import Columns
 from skvae.data.units import Units
-from skvae.fitted.mixed_model import MixedModel
+from skvae.fitted.model import FittedModel
 from skvae.fitting import fit_model
 from skvae.likelihoods import LIKELIHOODS
 from skvae.model.bounds import importance_bound
 from skvae.model.diagnostics import diagnose
 from skvae.model.first_weights import build, start_at_zero
-from skvae.model.mixed import Cells, MixedVAE, branch_sizes
+from skvae.model.inference import soft_clip
 from skvae.model.posterior import Posterior
 from skvae.model.priors import Mixture, Vamp
-from skvae.model.vae import soft_clip
-from skvae.start.glm import fit_mixed
+from skvae.model.rows import CellRows, MixedVAE
+from skvae.start.glm import fit_factor_start
 from skvae.training.objective import OBJECTIVES, Denoising, Elbo, Iwae
 from tests.samples import SMALL, gaussian, options
 
@@ -63,16 +63,16 @@ def table(X, likelihood):
 
 
 def started(X, likelihood, latent_dim=Q):
-    return fit_mixed(table(X, likelihood), latent_dim, None, np.random.RandomState(0))
+    return fit_factor_start(table(X, likelihood), latent_dim, None, np.random.RandomState(0))
 
 
 def cells(X, likelihood, dtype=torch.float64):
     rows = table(X, likelihood)
-    return Cells(torch.from_numpy(Units.of(*rows, None).cells(rows.values)).to(dtype))
+    return CellRows(torch.from_numpy(Units.of(*rows, None).cells(rows.values)).to(dtype))
 
 
 def with_branches(start, zero=False, seed=0):
-    sizes = branch_sizes(start)
+    sizes = start.network_sizes(SMALL)
     branches = build(SMALL, sizes, seed=seed)
     for branch, size in zip(branches, sizes, strict=True):
         if zero:
@@ -96,7 +96,7 @@ def share(request):
 def test_branches_of_zero_leave_the_linear_start(likelihood, share):
     X = rows_of(likelihood, share=share)
     start, rows = started(X, likelihood), cells(X, likelihood)
-    linear, vae = MixedVAE(start), with_branches(start, zero=True)
+    linear, vae = start.module(), with_branches(start, zero=True)
     ours, theirs = vae.encode(rows), linear.encode(rows)
     torch.testing.assert_close(ours.mean, theirs.mean)
     torch.testing.assert_close(ours.variance, theirs.variance)
@@ -187,7 +187,7 @@ def test_a_root_of_a_complete_row_is_no_root(likelihood):
     rows = cells(X, likelihood)
     holed = rows.values.clone()
     holed[1:, 0] = torch.nan
-    alone, beside = vae.encode(rows), vae.encode(Cells(holed))
+    alone, beside = vae.encode(rows), vae.encode(CellRows(holed))
     torch.testing.assert_close(alone.mean[0], beside.mean[0])
     torch.testing.assert_close(alone.variance[0], beside.variance[0])
 
@@ -206,14 +206,16 @@ def test_an_unseen_level_is_a_missing_cell_to_the_codes_alone(name):
     vae = with_branches(start, seed=1).requires_grad_(False)
     rows = cells(X, TABLES[name])
     values, expected = rows.values.clone(), 0.0
-    for block in vae.blocks:
+    for block in vae.observation.blocks:
         if block.likelihood.is_coded:
             own = values[:, block.columns]
             expected = expected + (own.isnan() * block.log_unseen).sum(1)
             values[:, block.columns] = torch.where(own.isnan(), -1.0, own)
-    unseen = Cells(values)
+    unseen = CellRows(values)
     torch.testing.assert_close(vae.codes(unseen), vae.codes(rows))
-    torch.testing.assert_close(vae.squared_error(unseen, 0.0), vae.squared_error(rows, 0.0))
+    torch.testing.assert_close(
+        vae.observation.squared_error(unseen, 0.0), vae.observation.squared_error(rows, 0.0)
+    )
     eta = vae.decode(vae.encode(rows).mean)
     gain = vae.log_likelihood(unseen, eta) - vae.log_likelihood(rows, eta)
     torch.testing.assert_close(gain, expected)
@@ -269,7 +271,7 @@ def test_rows_that_are_decoded_from_points_explain_what_was_hidden():
         """Where what is hidden is something else in some of the rows."""
         targets = rows.clone()
         targets[others, 0] += 1.0
-        batch = Cells(hidden, None, targets)
+        batch = CellRows(hidden, None, targets)
         return Elbo(point_share=0.5)(vae, batch, torch.Generator().manual_seed(0))
 
     half = N // 2
@@ -283,14 +285,14 @@ def test_the_more_is_missing_the_more_batches_hide_cells():
     shares = []
     for share in (0.0, 0.04, 0.9):
         X = rows_of(MIXED, share=share)
-        rows = MixedModel.rows(started(X, MIXED), table(X, MIXED), None, np.float32, "cpu")
+        rows = FittedModel.rows(started(X, MIXED), table(X, MIXED), None, np.float32, "cpu")
         shares.append(rows.masked_share)
     assert 0 < shares[0] < shares[1] < shares[2] <= 0.5
 
 
 def test_sparse_rows_are_taken_dense():
     X = rows_of("poisson")
-    dense, held = Cells(torch.from_numpy(X)), Cells(sparse.csr_array(X))
+    dense, held = CellRows(torch.from_numpy(X)), CellRows(sparse.csr_array(X))
     index = torch.tensor([5, 3, 3, 0])
     torch.testing.assert_close(held.take(index).values, dense.take(index).values)
     assert (held.n_rows, held.n_inputs) == (dense.n_rows, dense.n_inputs) == X.shape
@@ -304,7 +306,7 @@ def test_a_step_trains_every_parameter(likelihood, share):
     vae = with_branches(started(X, likelihood), seed=1)
     rows = cells(X, likelihood)
     hidden = torch.rand(rows.values.shape, generator=torch.Generator().manual_seed(0)) < 0.2
-    masked = Cells(rows.values.masked_fill(hidden, torch.nan), None, rows.values)
+    masked = CellRows(rows.values.masked_fill(hidden, torch.nan), None, rows.values)
     for batch in (rows, masked):
         vae.zero_grad()
         Elbo()(vae, batch, torch.Generator().manual_seed(0)).loss.backward()
@@ -324,7 +326,7 @@ def test_gradients_are_finite_far_from_the_data(name):
         far[:3] *= 1e4
     if name in ("poisson", "negative_binomial"):
         far[:3] = np.round(far[:3] * 1e3)
-    rows = Cells(torch.from_numpy(start.units.cells(far)).float())
+    rows = CellRows(torch.from_numpy(start.units.cells(far)).float())
     Elbo()(vae, rows, torch.Generator().manual_seed(0)).loss.backward()
     for parameter in vae.parameters():
         assert parameter.grad is None or torch.isfinite(parameter.grad).all()
@@ -340,8 +342,8 @@ def test_rates_cover_every_parameter_once():
 def test_the_encoder_sees_which_cells_are_there_only_where_some_were_missing():
     complete, holed = (started(rows_of(MIXED, share=s), MIXED) for s in (0.0, 0.2))
     n_features = len(complete.factors.owner)
-    assert branch_sizes(complete) == [(n_features, 2 * Q), (Q, len(complete.bias))]
-    assert branch_sizes(holed)[0] == (n_features + len(NAMES), 2 * Q)
+    assert complete.network_sizes(SMALL) == [(n_features, 2 * Q), (Q, len(complete.bias))]
+    assert holed.network_sizes(SMALL)[0] == (n_features + len(NAMES), 2 * Q)
 
 
 def test_a_missing_cell_is_seen_as_the_other_cells_have_it_and_flagged():
@@ -366,7 +368,7 @@ def test_a_missing_cell_is_seen_as_the_other_cells_have_it_and_flagged():
 def test_nats_of_units_are_those_of_the_posteriors():
     X = gaussian(2000, 5)
     start = started(X, "gaussian")
-    nats = MixedVAE(start).encode(cells(X, "gaussian")).kl().mean(0)
+    nats = start.module().encode(cells(X, "gaussian")).kl().mean(0)
     assert_allclose(nats.numpy(force=True), start.unit_kl, rtol=0.01)
 
 
@@ -374,9 +376,9 @@ def test_wide_tables_are_seen_by_their_principal_directions(monkeypatch):
     X = gaussian(60, 30)
     monkeypatch.setattr("skvae.start.glm._WIDE", 20)
     start = started(X, "gaussian_diag")
-    assert branch_sizes(start)[0][0] == len(start.basis) <= 30
+    assert start.network_sizes(SMALL)[0][0] == len(start.basis) <= 30
     vae = with_branches(start, zero=True).requires_grad_(False)
-    linear, rows = MixedVAE(start), cells(X, "gaussian_diag")
+    linear, rows = start.module(), cells(X, "gaussian_diag")
     torch.testing.assert_close(vae.codes(rows), linear.codes(rows))
 
 
@@ -385,7 +387,7 @@ def test_without_its_start_the_decoder_says_the_mean_row():
     vae = MixedVAE(started(X, MIXED))
     vae.forget_start()
     eta = vae.decode(torch.randn(3, Q).double())
-    torch.testing.assert_close(eta, vae.decoder_bias.detach().expand_as(eta))
+    torch.testing.assert_close(eta, vae.observation.decoder_bias.detach().expand_as(eta))
 
 
 def test_mutual_information_where_cells_are_missing():
@@ -411,7 +413,7 @@ def test_every_objective_takes_tables(name, share):
     X = rows_of(MIXED, share=share)
     vae, rows = with_branches(started(X, MIXED), seed=1), cells(X, MIXED)
     hidden = torch.rand(rows.values.shape, generator=torch.Generator().manual_seed(0)) < 0.2
-    masked = Cells(rows.values.masked_fill(hidden, torch.nan), None, rows.values)
+    masked = CellRows(rows.values.masked_fill(hidden, torch.nan), None, rows.values)
     for batch in (rows, masked):
         vae.zero_grad()
         terms = OBJECTIVES[name]()(vae, batch, torch.Generator().manual_seed(0))
@@ -458,20 +460,20 @@ def test_a_prior_of_a_table_is_trained(prior, share):
 def test_spoilt_cells_keep_what_they_were():
     X = rows_of(MIXED, share=0.1)
     vae, rows = with_branches(started(X, MIXED)), cells(X, MIXED)
-    corrupted = vae.corrupt(rows, 0.5, 0.3, torch.Generator().manual_seed(0))
+    corrupted = vae.observation.corrupt(rows, 0.5, 0.3, torch.Generator().manual_seed(0))
     assert corrupted.is_masked
     torch.testing.assert_close(corrupted.targets, rows.values, equal_nan=True)
     torch.testing.assert_close(cells(X, MIXED).values, rows.values, equal_nan=True)
     there = ~rows.values.isnan()
     hidden = corrupted.values.isnan() & there
     assert hidden.sum().item() / there.sum().item() == pytest.approx(0.3, abs=0.05)
-    for block in vae.blocks:
+    for block in vae.observation.blocks:
         left = (there & ~hidden)[:, block.columns]
         away = (corrupted.values - rows.values)[:, block.columns]
         if not block.likelihood.takes_noise:
             assert not away[left].any()
             continue
-        away = (away / block.likelihood.spread(block))[left]
+        away = (away / block.spread())[left]
         assert away.std().item() == pytest.approx(0.5, rel=0.3)
     terms = Denoising()(vae, rows, torch.Generator().manual_seed(0))
     assert terms.elbo < Elbo()(vae, rows, torch.Generator().manual_seed(0)).elbo
@@ -482,7 +484,7 @@ def test_probabilities_are_drawn_as_often_as_they_say():
     values = torch.tensor([[0.2, 0.9, 0.7]], dtype=torch.float64).repeat(n, 1)
     values[0, 1] = torch.nan
     are_probabilities = torch.tensor([True, True, False])
-    drawn = Cells(values, None, probabilities=are_probabilities).drawn(
+    drawn = CellRows(values, None, probabilities=are_probabilities).drawn(
         torch.Generator().manual_seed(0)
     )
     share = drawn.values[1:].mean(0)
@@ -494,7 +496,7 @@ def test_probabilities_are_drawn_as_often_as_they_say():
 
 
 def test_some_of_the_rows_keep_their_weights():
-    cells = Cells(torch.arange(12.0).view(6, 2), torch.arange(6.0))
+    cells = CellRows(torch.arange(12.0).view(6, 2), torch.arange(6.0))
     taken = cells.take(torch.tensor([4, 1]))
     assert taken.weight.tolist() == [4.0, 1.0]
     assert taken.values.tolist() == [[8.0, 9.0], [2.0, 3.0]]

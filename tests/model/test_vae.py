@@ -10,9 +10,10 @@ from torch.distributions import Normal
 from skvae.model.first_weights import build, start_at_zero
 from skvae.model.networks import MLP
 from skvae.model.posterior import Posterior
-from skvae.model.vae import VAE, Rows, branch_sizes
+from skvae.model.rows import ScoreRows
+from skvae.model.vae import VAE
 from skvae.start.ppca import fit_linear
-from tests.samples import SMALL, gaussian, projected
+from tests.samples import SMALL, gaussian, projected, with_networks
 
 
 @pytest.fixture(name="X")
@@ -28,17 +29,17 @@ def start(X):
 @pytest.fixture(params=["no branches", "zero branches"])
 def vae_at_start(request, start):
     if request.param == "no branches":
-        return VAE(start)
-    branches = build(SMALL, branch_sizes(start), seed=0)
-    for branch, (n_in, _) in zip(branches, branch_sizes(start), strict=True):
+        return start.module()
+    branches = build(SMALL, start.network_sizes(SMALL), seed=0)
+    for branch, (n_in, _) in zip(branches, start.network_sizes(SMALL), strict=True):
         start_at_zero(branch, n_in)
-    return VAE(start, *branches).double()
+    return with_networks(start, *branches).double()
 
 
 @pytest.fixture
 def vae(start):
     """With branches that do something."""
-    return VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
+    return with_networks(start, *build(SMALL, start.network_sizes(SMALL), seed=0)).double()
 
 
 def test_codes_at_the_start_are_pca_scores(vae_at_start, start, X):
@@ -107,8 +108,14 @@ def test_far_rows_see_the_linear_path(start, vae, X):
     x, residual, _ = projected(start, X)
 
     def branch_alone(x):
-        q = vae.encode(Rows(x, residual))
-        return torch.cat([q.mean - x @ vae.encoder_path.T, q.log_variance - vae.log_variance], 1)
+        q = vae.encode(ScoreRows(x, residual))
+        return torch.cat(
+            [
+                q.mean - x @ vae.inference.encoder_path.T,
+                q.log_variance - vae.inference.log_variance,
+            ],
+            1,
+        )
 
     far, farther = branch_alone(1e6 * x), branch_alone(1e9 * x)
     torch.testing.assert_close(far, farther, rtol=1e-3, atol=1e-3)
@@ -120,26 +127,27 @@ def test_a_branch_changes_variances_by_no_more_than_a_factor(start, vae, X, sign
     rows = projected(start, X)
     with torch.no_grad():
         vae.encoder[-1].bias[3:] = sign * 1e6
-        change = vae.encode(rows).log_variance - vae.log_variance
+        change = vae.encode(rows).log_variance - vae.inference.log_variance
     torch.testing.assert_close(change, torch.full_like(change, sign * 4.0))
 
 
 def test_noise_follows_the_squared_error_of_a_cell(start, vae, X):
     rows = projected(start, X)
     mean = vae.decode(vae.codes(rows)).detach()
-    before = vae.noise_variance.clone()
-    error = vae.squared_error(rows, mean).mean() / X.shape[1]
-    vae.update_noise(vae.log_likelihood(rows, mean).mean(), 0.25)
-    torch.testing.assert_close(vae.noise_variance, 0.75 * before + 0.25 * error)
-    vae.update_noise(vae.log_likelihood(rows, mean).mean(), 1.0)
-    torch.testing.assert_close(vae.noise_variance, error)
+    before = vae.observation.shared_noise.clone()
+    error = vae.observation.squared_error(rows, mean).mean() / X.shape[1]
+    vae.observation.update_noise(vae.log_likelihood(rows, mean).mean(), 0.25)
+    torch.testing.assert_close(vae.observation.shared_noise, 0.75 * before + 0.25 * error)
+    vae.observation.update_noise(vae.log_likelihood(rows, mean).mean(), 1.0)
+    torch.testing.assert_close(vae.observation.shared_noise, error)
 
 
 def test_columns_that_are_hidden_are_at_their_mean(start, vae, X):
     vae.know_columns(start)
     rows = projected(start, X)
     few, all_of_them = (
-        vae.corrupt(rows, 0.0, share, torch.Generator().manual_seed(0)) for share in (1e-12, 1.0)
+        vae.observation.corrupt(rows, 0.0, share, torch.Generator().manual_seed(0))
+        for share in (1e-12, 1.0)
     )
     torch.testing.assert_close(few.scores, rows.scores)
     assert not all_of_them.scores.any()
@@ -149,7 +157,10 @@ def test_columns_that_are_hidden_are_at_their_mean(start, vae, X):
 
 def test_the_linear_path_is_slow_and_branches_alone_decay(vae):
     (linear, share, decays), (_, *of_prior), (branches, *of_branches) = vae.rates
-    assert [tuple(p.shape) for p in linear] == [vae.encoder_path.shape, vae.decoder_path.shape]
+    assert [tuple(p.shape) for p in linear] == [
+        vae.inference.encoder_path.shape,
+        vae.observation.decoder_path.shape,
+    ]
     assert (share, decays) == (0.1, False)
     assert (of_prior, of_branches) == ([1.0, False], [1.0, True])
     n = sum(p.numel() for p in vae.parameters())
@@ -158,13 +169,13 @@ def test_the_linear_path_is_slow_and_branches_alone_decay(vae):
 
 def test_gradients_are_finite_far_from_the_data(start, vae, X):
     x, residual, _ = projected(start, X)
-    q = vae.encode(Rows(1e6 * x, residual))
+    q = vae.encode(ScoreRows(1e6 * x, residual))
     (vae.decode(q.mean).sum() + q.log_variance.sum()).backward()
     assert all(torch.isfinite(p.grad).all() for p in vae.parameters())
 
 
 def test_forget_start_leaves_the_prior(start, X):
-    vae = VAE(start)
+    vae = start.module()
     vae.forget_start()
     q = vae.encode(projected(start, X))
     assert not q.kl().any()
@@ -173,7 +184,7 @@ def test_forget_start_leaves_the_prior(start, X):
 
 def test_rebuilt_from_its_architecture_and_state(start, X):
     rows = projected(start, X)
-    vae = VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
+    vae = with_networks(start, *build(SMALL, start.network_sizes(SMALL), seed=0)).double()
     again = VAE.from_architecture(start, SMALL).double()
     again.load_state_dict(vae.state_dict())
     torch.testing.assert_close(again.codes(rows), vae.codes(rows), rtol=0, atol=0)
@@ -182,7 +193,7 @@ def test_rebuilt_from_its_architecture_and_state(start, X):
 
 def test_the_start_shares_no_memory_with_the_model(start):
     before = start.variances.copy()
-    vae = VAE(start)
+    vae = start.module()
     for tensor in vae.state_dict().values():
         tensor.zero_()
     assert_allclose(start.variances, before)
@@ -190,22 +201,24 @@ def test_the_start_shares_no_memory_with_the_model(start):
 
 def test_branches_are_as_wide_as_scores_and_codes(start):
     k = len(start.variances)
-    assert branch_sizes(start) == [(k, 6), (3, k)]
+    assert start.network_sizes(SMALL) == [(k, 6), (3, k)]
     assert VAE.from_architecture(start, MLP()).float().decode(torch.zeros(4, 3)).shape == (4, k)
 
 
 def test_rows_take_and_mean():
-    rows = Rows(torch.arange(8.0).reshape(4, 2), torch.arange(4.0), torch.tensor([1.0, 0, 0, 3]))
+    rows = ScoreRows(
+        torch.arange(8.0).reshape(4, 2), torch.arange(4.0), torch.tensor([1.0, 0, 0, 3])
+    )
     some = rows.take(torch.tensor([3, 0]))
     assert some.scores.tolist() == [[6, 7], [0, 1]]
     assert some.residual.tolist() == [3, 0]
     assert some.weight.tolist() == [3, 1]
     assert rows.mean(rows.residual) == 9 / 4
-    assert Rows(*rows[:2]).mean(rows.residual) == 1.5
+    assert ScoreRows(*rows[:2]).mean(rows.residual) == 1.5
 
 
 def test_rows_know_their_size_and_hide_nothing():
-    rows = Rows(torch.zeros(4, 2), torch.zeros(4), torch.ones(4))
+    rows = ScoreRows(torch.zeros(4, 2), torch.zeros(4), torch.ones(4))
     assert (rows.n_rows, rows.n_inputs) == (4, 2)
     assert not rows.is_masked
     assert rows.unmasked(2) is rows
@@ -214,7 +227,7 @@ def test_rows_know_their_size_and_hide_nothing():
 
 
 def test_noise_is_the_generators():
-    rows = Rows(torch.zeros(1000, 2).double(), torch.zeros(1000), None)
+    rows = ScoreRows(torch.zeros(1000, 2).double(), torch.zeros(1000), None)
     noise = rows.draw_noise(3, torch.Generator().manual_seed(0))
     assert noise.dtype == torch.float64
     assert_allclose(noise.mean(), 0, atol=0.1)
@@ -227,10 +240,10 @@ def test_units_follow_the_prior(start, X, weighted):
     """Over the rows, draws from the posterior get mean 0 and variance 1; decoding undoes it."""
     weight = torch.arange(1.0, len(X) + 1).double() if weighted else None
     rows = projected(start, X, weight)
-    vae = VAE(start, *build(SMALL, branch_sizes(start), seed=0)).double()
+    vae = with_networks(start, *build(SMALL, start.network_sizes(SMALL), seed=0)).double()
     before = vae.decode(vae.encode(rows).mean)
     with torch.no_grad():
-        vae.encoder_path.mul_(3.0)
+        vae.inference.encoder_path.mul_(3.0)
         vae.encoder[-1].bias.add_(0.5)
     stretched = vae.decode(vae.encode(rows).mean)
     for _ in range(2):  # the second time there is nothing left to do
@@ -246,7 +259,7 @@ def test_units_follow_the_prior(start, X, weighted):
 
 def test_half_precision_is_for_the_branches_products_in_training_alone(start, vae, X):
     vae, rows = vae.float(), projected(start, X)
-    z = vae.encode(Rows(rows.scores.float(), rows.residual.float())).mean.detach()
+    z = vae.encode(ScoreRows(rows.scores.float(), rows.residual.float())).mean.detach()
     exact = vae.decode(z)
     vae.train().in_bfloat16 = True
     near = vae.decode(z)

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from skvae.model.first_weights import build
 from skvae.model.networks import MLP
 from skvae.model.priors import Vamp
-from skvae.model.vae import VAE, branch_sizes
+from skvae.model.vae import VAE
 from skvae.start.coordinates import Change, carried
 from skvae.start.ppca import fit_linear
 from tests.samples import gaussian, projected
@@ -34,7 +34,7 @@ def new(X):
 
 def made(start, seed=0, prior=None):
     """A model whose every weight says something."""
-    sizes = branch_sizes(start)
+    sizes = start.network_sizes(SMALL)
     module = prior.module(2, sizes[0][0]) if prior else None
     vae = VAE(start, *build(BODY, sizes, seed=seed), prior=module).double()
     generator = torch.Generator().manual_seed(seed)

@@ -11,10 +11,10 @@ from sklearn.decomposition import PCA
 
 from skvae.data.columns import Columns
 from skvae.fitting import fit_model
-from skvae.model.mixed import Cells, MixedVAE
+from skvae.model.rows import CellRows
 from skvae.start import factors
 from skvae.start.factors import FactorModel, NoiseRule, Observations, fit_factors
-from skvae.start.glm import fit_mixed
+from skvae.start.glm import fit_factor_start
 from tests.samples import fitted, gaussian, options
 
 N, D, Q = 200, 5, 2
@@ -39,7 +39,7 @@ def starting_from(d, q, seed=0):
 def log_prob(model, rows):
     """Of the observed cells, NaN elsewhere, by the normal density of each row."""
     covariance = model.loadings @ model.loadings.T + np.diag(model.noise)
-    return normal_log_prob(model.center, covariance, rows)
+    return normal_log_prob(model.scale.center, covariance, rows)
 
 
 def normal_log_prob(mean, covariance, rows):
@@ -164,7 +164,9 @@ def test_a_column_seldom_observed_stays_finite():
     X = gaussian(N, D)
     X[3:, 0] = np.nan
     model = fit_factors(observations(X), starting_from(D, 2), rule(D, False))
-    assert all(np.isfinite(each).all() for each in (model.center, model.loadings, model.noise))
+    assert all(
+        np.isfinite(each).all() for each in (model.center, model.loadings, model.noise)
+    )
     assert np.abs(model.loadings[0]).max() < 10
 
 
@@ -176,7 +178,7 @@ def table(X, likelihood):
 
 
 def started(X, likelihood, latent_dim=Q, weight=None):
-    return fit_mixed(table(X, likelihood), latent_dim, weight, np.random.RandomState(0))
+    return fit_factor_start(table(X, likelihood), latent_dim, weight, np.random.RandomState(0))
 
 
 def normal_of(start):
@@ -195,7 +197,7 @@ def normal_of(start):
 
 
 def cells_of(start, X):
-    return Cells(torch.from_numpy(start.units.cells(X)))
+    return CellRows(torch.from_numpy(start.units.cells(X)))
 
 
 UNITS = np.array([1.0, 100.0, 1e-3, 7.0, 20.0])
@@ -227,7 +229,7 @@ def test_the_posterior_is_the_conditional_of_the_dense_normal(name):
     start = started(X, GAUSSIAN[name])
     mean, loadings, noise = normal_of(start)
     covariance = loadings @ loadings.T + np.diag(noise)
-    q = MixedVAE(start).requires_grad_(False).encode(cells_of(start, X))
+    q = start.module().requires_grad_(False).encode(cells_of(start, X))
     for i in range(30):
         there = ~np.isnan(X[i])
         gain = np.linalg.solve(covariance[np.ix_(there, there)], loadings[there]).T

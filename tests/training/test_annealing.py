@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -207,11 +208,14 @@ def test_the_history_tells_temperatures_and_what_was_accepted():
 
 def test_jumps_move_the_branches_alone():
     setting = Setting(init="random")
-    linear = [setting.vae.encoder_path.clone(), setting.vae.decoder_path.clone()]
+    linear = [
+        setting.vae.inference.encoder_path.clone(),
+        setting.vae.observation.decoder_path.clone(),
+    ]
     before = {name: value.clone() for name, value in setting.vae.named_parameters()}
     annealing._jump(setting.state, 0.1)
-    assert torch.equal(setting.vae.encoder_path, linear[0])
-    assert torch.equal(setting.vae.decoder_path, linear[1])
+    assert torch.equal(setting.vae.inference.encoder_path, linear[0])
+    assert torch.equal(setting.vae.observation.decoder_path, linear[1])
     for name, value in setting.vae.named_parameters():
         if name.endswith("weight"):
             moved, size = (
@@ -458,7 +462,7 @@ def test_states_are_judged_with_the_same_noise():
     assert losses.shape == (len(setting.training),)
     assert torch.equal(judge.losses(setting.state), losses)
     weight = torch.arange(1.0, len(losses) + 1)
-    weighed = judge._replace(rows=judge.rows._replace(weight=weight)).losses(setting.state)
+    weighed = judge._replace(rows=replace(judge.rows, weight=weight)).losses(setting.state)
     torch.testing.assert_close(weighed.mean(), (weight * losses).sum() / weight.sum())
     with torch.no_grad():
         q = setting.vae.encode(judge.rows)

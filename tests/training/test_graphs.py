@@ -5,6 +5,7 @@ does on a GPU: what the step's Python decides is decided once.
 """
 
 import copy
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,6 +20,7 @@ from skvae.data.columns import Columns
 from skvae.fitting import fit_model
 from skvae.model.networks import MLP, Conv
 from skvae.model.priors import PRIORS, Mixture, Vamp
+from skvae.start.tables import Table
 from skvae.training.annealing import Langevin, Metropolis
 from skvae.training.graphs import PLAIN_CALLS, Captured, CudaGraph
 from skvae.training.objective import OBJECTIVES, Elbo, Mmd, TotalCorrelation
@@ -132,7 +134,7 @@ def steps(n, weighted=False, **changes):
     state = setting.state
     rows, bounds, device = setting.rows, [], state.generator.device
     if weighted:
-        rows = rows._replace(weight=torch.linspace(0.5, 1.5, rows.n_rows).to(rows.scores))
+        rows = replace(rows, weight=torch.linspace(0.5, 1.5, rows.n_rows).to(rows.scores))
     state.vae.in_bfloat16 = state.precision(32) == torch.bfloat16
     for i in range(n):
         index = torch.randint(100, rows.n_rows, (32,), generator=state.generator, device=device)
@@ -265,7 +267,8 @@ def test_tables_are_not_captured():
     X[::3, 0] = np.nan
     fits = []
     for ways in (STEPS, by(Tape)):
-        table = Columns.of(X, {}).table(X)
+        columns = Columns.of(X, {})
+        table = Table(X, columns.likelihoods, columns.n_levels)
         fits.append(fit_model(table, None, options(max_iter=5, steps=ways))[1].bounds)
     assert_allclose(*fits, rtol=0, atol=0)
 

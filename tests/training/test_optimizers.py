@@ -193,8 +193,8 @@ def test_only_branches_decay_in_a_model(name):
     weights = Weights(vae, OPTIMIZERS[name]())
     weights.values.fill_(1.0)
     weights.step(0.1, 0.5)
-    assert (vae.encoder_path == 1).all()
-    assert (vae.decoder_path == 1).all()
+    assert (vae.inference.encoder_path == 1).all()
+    assert (vae.observation.decoder_path == 1).all()
     shrunk = torch.cat([p.flatten() for b in (vae.encoder, vae.decoder) for p in b.parameters()])
     assert (shrunk < 1).all()
     assert {part.share for part in weights.parts} == {LINEAR_RATE, 1.0}

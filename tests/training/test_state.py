@@ -9,7 +9,8 @@ import torch
 from skvae.data.columns import Columns
 from skvae.limits import Limits
 from skvae.model.networks import MLP, Dropout
-from skvae.model.vae import NOISE_FLOOR
+from skvae.model.score_observation import NOISE_FLOOR
+from skvae.start.tables import Table
 from skvae.training.loop import advance, train
 from skvae.training.objective import Terms
 from skvae.training.optimizers import OPTIMIZERS, AdamW
@@ -42,13 +43,13 @@ def test_the_average_follows_the_weights():
 
 def test_the_noise_follows_the_batches():
     state = Setting().state
-    noise = state.vae.noise_variance
+    noise = state.vae.observation.shared_noise
     terms = Terms(*map(torch.tensor, [1.0] * len(Terms._fields)))
 
     def of_error(square):
         """A batch whose mean squared error in every column is this."""
         likelihood = -0.5 * (square / noise + torch.log(2 * torch.pi * noise))
-        return terms._replace(log_likelihood=state.vae.n_features * likelihood)
+        return terms._replace(log_likelihood=state.vae.observation.n_features * likelihood)
 
     before = noise.item()
     state.update_averages(of_error(4.0), 0.0)
@@ -118,7 +119,8 @@ def table():
     X[:, 1], X[:, 2] = X[:, 1] > 0, np.abs(X[:, 2]).round()
     X[np.random.default_rng(0).uniform(size=X.shape) < 0.2] = np.nan
     names = ("gaussian", "bernoulli", "poisson", "student_t", "gaussian_diag")
-    return Columns.of(X, dict(enumerate(names))).table(X)
+    columns = Columns.of(X, dict(enumerate(names)))
+    return Table(X, columns.likelihoods, columns.n_levels)
 
 
 def written(state, folder):

@@ -22,10 +22,10 @@ def test_weights_of_a_model_are_one_tensor():
     assert same(vae.state_dict(), before)
     weights.zero_()
     assert not any(p.any() for p in vae.parameters())
-    n_linear = vae.encoder_path.numel() + vae.decoder_path.numel()
+    n_linear = vae.inference.encoder_path.numel() + vae.observation.decoder_path.numel()
     weights[:n_linear] = 1.0
-    assert (vae.encoder_path == 1).all()
-    assert (vae.decoder_path == 1).all()
+    assert (vae.inference.encoder_path == 1).all()
+    assert (vae.observation.decoder_path == 1).all()
 
 
 def test_the_gradient_lies_as_the_weights_do():
@@ -36,8 +36,8 @@ def test_the_gradient_lies_as_the_weights_do():
     weights.values.copy_(weights.gradient)
     for i, parameter in enumerate(vae.parameters()):
         assert (parameter == i).all()
-    weights.differentiate(vae.encoder_path.sum())  # nothing depends on the others
-    assert weights.gradient.sum() == vae.encoder_path.numel()
+    weights.differentiate(vae.inference.encoder_path.sum())  # nothing depends on the others
+    assert weights.gradient.sum() == vae.inference.encoder_path.numel()
 
 
 def test_frozen_weights_stay():
@@ -54,7 +54,7 @@ def weights_with_gradient(value):
     weights = Weights(vae, AdamW())
     weights.values.fill_(1.0)
     weights.gradient.fill_(value)
-    return weights, vae.encoder_path.numel() + vae.decoder_path.numel()
+    return weights, vae.inference.encoder_path.numel() + vae.observation.decoder_path.numel()
 
 
 def test_decay_spares_the_linear_path():

@@ -1,0 +1,164 @@
+"""Cells given the others of their row: the expected ones, and draws by importance resampling.
+
+A model is asked about cells (`FittedModel.of_cells`); rows are in the user's units, codes of
+levels, NaN where missing.
+"""
+
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skvae.data.batches import batches
+from skvae.data.units import Units
+from skvae.model.bounds import Proposals, places, weigher
+from skvae.model.cell_observation import CellDecoder
+from skvae.model.rows import CellRows
+from skvae.start.calibration import has_levels
+from skvae.start.cell_representation import CellRepresentation
+
+if TYPE_CHECKING:
+    from skvae.fitted.model import FittedModel
+
+_RESAMPLING_DRAWS = 128  # from each component, of which multiple imputations are chosen
+_CONDITIONAL_DRAWS = 1024
+_N_PLAUSIBLE = 1000  # draws whose range, three times as wide, is what a column can be
+_FEWEST_DRAWS = 5.0  # that have to carry the weight, for a condition to have support
+
+
+def impute(model: "FittedModel", X: np.ndarray) -> np.ndarray:
+    """Cells with missing ones at their conditional mean, levels at the most probable.
+
+    That is what the posterior mean given the observed cells decodes to: exact for a linear
+    model, and what training with hidden cells teaches a nonlinear one.
+    """
+    filled, vae = X.copy(), model.module(torch.float64)
+    cells = _cells_of(model)
+    decoder = cast(CellDecoder, vae.observation)
+    for index in _incomplete(X, cells):
+        rows = cells.whole_rows(X[index], model.device)
+        decoded = vae.decode(vae.encode(rows).mean)
+        _fill(filled, index, cells.units.values(decoder.expected(decoded, rows.values).numpy()))
+    return filled
+
+
+def draw_missing(
+    model: "FittedModel",
+    X: np.ndarray,
+    n_draws: int,
+    generator: torch.Generator,
+    n_proposals: int = _RESAMPLING_DRAWS,
+) -> list[np.ndarray]:
+    """Cells with missing ones drawn given the others, n_draws times."""
+    copies = [X.copy() for _ in range(n_draws)]
+    cells = _cells_of(model)
+    for index in _incomplete(X, cells):
+        rows = cells.whole_rows(X[index], model.device)
+        chosen = _resample(model, rows, n_draws, n_proposals, generator)[0]
+        for copy, values in zip(copies, chosen, strict=True):
+            _fill(copy, index, cells.units.values(values))
+    return copies
+
+
+def sample_given(
+    model: "FittedModel",
+    row: np.ndarray,
+    names: Sequence[Hashable],
+    n_samples: int,
+    rng: np.random.RandomState,
+    n_proposals: int = _CONDITIONAL_DRAWS,
+) -> np.ndarray:
+    """Draws that share the observed cells of one row, shape (n_samples, d)."""
+    cells = _cells_of(model)
+    _check_plausible(model, cells.units, row, names, rng)
+    generator = torch.Generator(model.device).manual_seed(int(rng.randint(np.iinfo(np.int32).max)))
+    rows = cells.whole_rows(row[None], model.device)
+    n_draws = max(n_proposals, n_samples)
+    chosen, effective = _resample(model, rows, n_samples, n_draws, generator)
+    if not effective >= _FEWEST_DRAWS:
+        raise ValueError(
+            "the condition has no support in this model: none of its rows comes near. Give "
+            "fewer columns, or values that the training rows have."
+        )
+    return np.where(np.isnan(row), cells.units.values(np.concatenate(chosen)), row)
+
+
+def _cells_of(model: "FittedModel") -> CellRepresentation:
+    return cast(CellRepresentation, model.representation)
+
+
+def _incomplete(X: np.ndarray, cells: CellRepresentation) -> Iterator[np.ndarray]:
+    """Positions of the rows with missing cells, as many as are held at once."""
+    incomplete = np.flatnonzero(np.isnan(X).any(1))
+    return (incomplete[part] for part in batches(len(incomplete), cells.row_cost))
+
+
+def _fill(X: np.ndarray, index: np.ndarray, guess: np.ndarray) -> None:
+    """Put guesses of rows at an index where their cells are missing."""
+    cells = X[index]
+    X[index] = np.where(np.isnan(cells), guess, cells)
+
+
+def _check_plausible(
+    model: "FittedModel",
+    units: Units,
+    row: np.ndarray,
+    names: Sequence[Hashable],
+    rng: np.random.RandomState,
+) -> None:
+    drawn = model.sample(_N_PLAUSIBLE, rng, np.dtype(np.float64))
+    low, high = drawn.min(0), drawn.max(0)
+    far = (row < low - (high - low)) | (row > high + (high - low))
+    for likelihood, own, _ in units.parts:
+        if has_levels(likelihood):  # those of fit are known, and have no range
+            far[units.columns[own]] = False
+    if far.any():
+        j = int(far.argmax())
+        raise ValueError(
+            f"given {names[j]!r}={row[j]:g} has no support: this model's rows have {low[j]:g} "
+            f"to {high[j]:g} there."
+        )
+
+
+def _resample(
+    model: "FittedModel", rows: CellRows, n_chosen: int, n_draws: int, generator: torch.Generator
+) -> tuple[list[np.ndarray], float]:
+    """Cells at draws of z chosen by their weights; the number of draws that carry the weight.
+
+    Whichever draw has the greatest weight plus Gumbel noise is chosen with probability
+    proportional to its weight, so draws are met one at a time and none is kept.
+    """
+    shape = (n_chosen, rows.n_rows)
+    best: Tensor | None = None
+    chosen: list[Tensor] = []
+    weights = []
+    for vae, share in model.density:
+        q = vae.encode(rows)
+        proposals = Proposals(q, places(vae, n_draws))
+        weigh = weigher(vae, rows, proposals)
+        z = q.mean.new_empty((*shape, q.mean.shape[1]))
+        top = q.mean.new_full(shape, -torch.inf)
+        for number in range(n_draws):
+            drawn = proposals.draw(number, rows.draw_noise(vae.latent_dim, generator))
+            weight = weigh(drawn) + math.log(share)
+            weights.append(weight)
+            uniform = torch.rand(shape, generator=generator, device=top.device, dtype=top.dtype)
+            perturbed = weight - torch.log(-torch.log(uniform.clamp(1e-300, 1 - 1e-16)))
+            better = perturbed > top
+            top = torch.where(better, perturbed, top)
+            z = torch.where(better[..., None], drawn, z)
+        decoder = cast(CellDecoder, vae.observation)
+        for i in range(n_chosen):
+            values = decoder.draw(vae.decode(z[i]), generator, rows.values).to(top.device)
+            if best is None:
+                chosen.append(values)
+            else:
+                chosen[i] = torch.where((top[i] > best[i])[:, None], values, chosen[i])
+        best = top if best is None else torch.maximum(best, top)
+    stacked = torch.stack(weights)
+    shares = (stacked - stacked.logsumexp(0)).exp()
+    effective = 1.0 / shares.square().sum(0).max()
+    return [values.numpy(force=True) for values in chosen], float(effective)
