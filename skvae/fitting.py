@@ -27,7 +27,6 @@ MIN_TRAINING_ROWS = 30
 _PRIOR_ROWS = 10_000  # to which a prior is fitted afterwards
 SEEN_ROWS = 1000  # of the training, by which units are scaled and measured
 _USE_CODES = 8000  # numbers in the codes that are measured
-HELD_BYTES = 2**29  # of rows that training keeps; where they are more, they are made as needed
 _SPECTRA = Spectra()  # of the rows that searches in this process have seen last
 
 
@@ -217,7 +216,7 @@ def training_rows(
     dtype = np.float64 if options.dtype == torch.float64 else np.float32
     weight = None if weight is None else weight / weight.mean()
     representation = start.representation
-    return representation.training_rows(X.values, weight, dtype, options.device, HELD_BYTES)
+    return representation.training_rows(X.values, weight, dtype, options.device, options.held_bytes)
 
 
 def mean_jacobians(

@@ -14,6 +14,8 @@ from skvae.training.loop import TrainingConfig
 from skvae.training.objective import Autoencoder, Elbo
 from skvae.training.schedules import Constant
 
+HELD_BYTES = 2**29  # of rows that training keeps
+
 
 @dataclass(frozen=True)
 class Options:
@@ -33,6 +35,7 @@ class Options:
     device: torch.device
     precision: str
     seed: int
+    held_bytes: int = HELD_BYTES  # of rows; where they are more, they are made as needed
     in_search: bool = False  # other candidates may be fitted to the same rows
 
     @property

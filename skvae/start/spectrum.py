@@ -15,15 +15,23 @@ from scipy import linalg, sparse
 
 from skvae.data.batches import batches, refuse_overflow
 
-# Up to this cost the singular values come from the rows themselves, not from their squares.
-_DIRECT_COST = 1e8
-# Up to this size a covariance or Gram matrix is decomposed exactly; beyond, by subspace iteration.
-_EXACT_SIZE = 2048
-_N_ITERATIONS = 3  # in single precision, before those in double
 # Spectra that are remembered may take this much memory together, and for so long after the last
 # was asked for: where a fit takes longer than that, its spectrum is a small part of it.
 _SHARED_BYTES = 2**27
 _SHARED_SECONDS = 60.0
+
+
+class Routes(NamedTuple):
+    """Up to what sizes rows are decomposed how."""
+
+    # Up to this cost the singular values come from the rows themselves, not from their squares.
+    direct_cost: float = 1e8
+    # Up to this size a covariance or Gram matrix is decomposed exactly; beyond, by iteration.
+    exact_size: int = 2048
+    n_iterations: int = 3  # in single precision, before those in double
+
+
+ROUTES = Routes()
 
 
 class Spectrum(NamedTuple):
@@ -83,10 +91,12 @@ class Spectra:
                 self._end = None
 
 
-def find_spectrum(X, sample_weight: np.ndarray | None, limit: int, rng) -> Spectrum:
+def find_spectrum(
+    X, sample_weight: np.ndarray | None, limit: int, rng, routes: Routes = ROUTES
+) -> Spectrum:
     """The leading directions of dense or sparse rows, limit at most."""
     rows = _Rows(X, sample_weight)
-    variances, components = _decompose(rows, limit, rng)
+    variances, components = _decompose(rows, limit, rng, routes)
     return Spectrum(
         rows.mean, rows.scale, rows.total_variance, variances, components, rng.get_state()
     )
@@ -194,29 +204,29 @@ class _Rows:
         return gram
 
 
-def _decompose(rows: _Rows, limit: int, rng) -> tuple[np.ndarray, np.ndarray]:
+def _decompose(rows: _Rows, limit: int, rng, routes: Routes) -> tuple[np.ndarray, np.ndarray]:
     """Leading variances and directions (limit, d) of the rows, largest first."""
     n, d = rows.n_rows, rows.n_features
     if rows.is_constant:
         return np.zeros(limit), np.eye(limit, d)
-    if n * d * min(n, d) <= _DIRECT_COST:
+    if n * d * min(n, d) <= routes.direct_cost:
         x = np.concatenate([x for _, x in rows])
         singular, components = np.linalg.svd(x, full_matrices=False)[1:]
-    elif d <= min(n, _EXACT_SIZE):
+    elif d <= min(n, routes.exact_size):
         variances, vectors = np.linalg.eigh(rows.covariance())
         singular, components = np.sqrt(np.maximum(variances[::-1], 0)), vectors[:, ::-1].T
-    elif n <= _EXACT_SIZE:
+    elif n <= routes.exact_size:
         basis = np.linalg.eigh(rows.gram())[1][:, : -limit - 1 : -1]
         singular, components = _within(rows.transposed_times(basis))
     else:
-        singular, components = _subspace_iteration(rows, limit, rng)
+        singular, components = _subspace_iteration(rows, limit, rng, routes.n_iterations)
     return np.square(singular[:limit]), _with_signs(components[:limit])
 
 
-def leading(root: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+def leading(root: np.ndarray, limit: int, routes: Routes = ROUTES) -> tuple[np.ndarray, np.ndarray]:
     """Singular values and directions (limit, d) of a root of a covariance, largest first."""
     k, d = root.shape
-    if k * d * min(k, d) <= _DIRECT_COST:
+    if k * d * min(k, d) <= routes.direct_cost:
         singular, components = np.linalg.svd(root, full_matrices=False)[1:]
     else:
         basis = linalg.eigh(root @ root.T, subset_by_index=(k - limit, k - 1))[1]
@@ -230,14 +240,16 @@ def _within(B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return singular, vectors.T
 
 
-def _subspace_iteration(rows: _Rows, limit: int, rng) -> tuple[np.ndarray, np.ndarray]:
+def _subspace_iteration(
+    rows: _Rows, limit: int, rng, n_iterations: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Randomised subspace iteration (Halko, Martinsson & Tropp, 2011).
 
     Single precision finds the subspace, double precision the directions in it.
     """
     width = min(limit + 10, rows.n_rows, rows.n_features)
     Q = rng.standard_normal((rows.n_features, width))
-    for _ in range(_N_ITERATIONS):  # between them any basis will do, and LU's is the quickest
+    for _ in range(n_iterations):  # between them any basis will do, and LU's is the quickest
         Q = rows.covariance_times(linalg.lu(Q.astype(np.float32), permute_l=True)[0])
     Q = linalg.qr(Q.astype(np.float64), mode="economic")[0]
     # Where B = rows @ Q, of which no row is kept, B (B' B)^(-1/2) is an orthonormal basis.

@@ -164,9 +164,7 @@ def test_a_column_seldom_observed_stays_finite():
     X = gaussian(N, D)
     X[3:, 0] = np.nan
     model = fit_factors(observations(X), starting_from(D, 2), rule(D, False))
-    assert all(
-        np.isfinite(each).all() for each in (model.center, model.loadings, model.noise)
-    )
+    assert all(np.isfinite(each).all() for each in (model.center, model.loadings, model.noise))
     assert np.abs(model.loadings[0]).max() < 10
 
 
