@@ -91,7 +91,8 @@ class FittedModel:
     def module(self, dtype: torch.dtype) -> VAE:
         """The module as questions ask it: built once for a dtype, and not to be changed."""
         if dtype not in self._modules:
-            self._modules[dtype] = self._view.adapted(self.new_module(dtype))
+            adapted = self._view.adapted(self.new_module(dtype))
+            self._modules[dtype] = adapted.eval().requires_grad_(False)
         return self._modules[dtype]
 
     def of_cells(self) -> "FittedModel":
@@ -208,7 +209,7 @@ class FittedModel:
         few = self.representation.is_little_known(X)
         if not few.any():
             return self._log_prob(X, n_draws)
-        log_prob = np.empty(X.shape[0])
+        log_prob = np.empty(X.shape[0], self.representation.dtype(X.dtype))
         for which, n in ((few, _MORE_DRAWS * n_draws), (~few, n_draws)):
             if which.any():
                 log_prob[which] = self._log_prob(X[which], n)
@@ -217,7 +218,7 @@ class FittedModel:
     def _log_prob(self, X: Any, n_draws: int) -> np.ndarray:
         representation = self.representation
         draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
-        log_prob = np.empty(X.shape[0])
+        log_prob = np.empty(X.shape[0], representation.dtype(X.dtype))
         for part in batches(X.shape[0], representation.row_cost, self.batch_cells):
             rows = representation.whole_rows(X[part], self.device)
             density = self._start_scorer(rows, draws).cpu()
