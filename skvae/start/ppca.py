@@ -14,7 +14,7 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-from skvae.data.batches import batches
+from skvae.data.batches import BATCH_CELLS, batches
 from skvae.model.columns import ColumnMap, ScoreColumns, of_columns
 from skvae.model.diagnostics import CodeUse
 from skvae.model.inference import CLIP_AT, ScoreInference
@@ -215,14 +215,16 @@ class ProbabilisticPCA(LinearStart):
         return scores
 
     @np.errstate(over="ignore", invalid="ignore")  # a row too far off for its square is infinite
-    def project(self, X, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
+    def project(
+        self, X, dtype: type = np.float64, batch_cells: int = BATCH_CELLS
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Scores (n, k) and residual energy (n,): centred in float64, returned in dtype.
 
         The product is in the dtype of the components: float64, but for copies of this model.
         """
         n, k = X.shape[0], len(self.components)
         scores, residual = np.empty((n, k), dtype), np.zeros(n, dtype)
-        for rows in batches(*X.shape):
+        for rows in batches(*X.shape, batch_cells):
             x = self._standardise(X[rows], np.float64)
             s = x.astype(self.components.dtype, copy=False) @ self.components.T
             scores[rows] = s

@@ -13,7 +13,7 @@ import joblib
 import numpy as np
 from scipy import linalg, sparse
 
-from skvae.data.batches import batches, refuse_overflow
+from skvae.data.batches import BATCH_CELLS, batches, refuse_overflow
 
 # Spectra that are remembered may take this much memory together, and for so long after the last
 # was asked for: where a fit takes longer than that, its spectrum is a small part of it.
@@ -22,13 +22,14 @@ _SHARED_SECONDS = 60.0
 
 
 class Routes(NamedTuple):
-    """Up to what sizes rows are decomposed how."""
+    """Up to what sizes rows are decomposed how, and how many are held at once."""
 
     # Up to this cost the singular values come from the rows themselves, not from their squares.
     direct_cost: float = 1e8
     # Up to this size a covariance or Gram matrix is decomposed exactly; beyond, by iteration.
     exact_size: int = 2048
     n_iterations: int = 3  # in single precision, before those in double
+    batch_cells: int = BATCH_CELLS  # of rows that are held densely
 
 
 ROUTES = Routes()
@@ -95,7 +96,7 @@ def find_spectrum(
     X, sample_weight: np.ndarray | None, limit: int, rng, routes: Routes = ROUTES
 ) -> Spectrum:
     """The leading directions of dense or sparse rows, limit at most."""
-    rows = _Rows(X, sample_weight)
+    rows = _Rows(X, sample_weight, routes.batch_cells)
     variances, components = _decompose(rows, limit, rng, routes)
     return Spectrum(
         rows.mean, rows.scale, rows.total_variance, variances, components, rng.get_state()
@@ -136,7 +137,8 @@ def is_rounding(variance: float, mean: np.ndarray, exponent: int) -> bool:
 class _Rows:
     """Training rows centred, scaled, and weighted so that their squares sum to the covariance."""
 
-    def __init__(self, X, sample_weight: np.ndarray | None) -> None:
+    def __init__(self, X, sample_weight: np.ndarray | None, batch_cells: int = BATCH_CELLS) -> None:
+        self.batch_cells = batch_cells
         self.n_rows, self.n_features = X.shape
         self.X = X
         w = np.ones(self.n_rows) if sample_weight is None else sample_weight
@@ -145,7 +147,7 @@ class _Rows:
         # A power of two first: squares of columns at 1e200 would overflow.
         total: float = 0.0
         shift = np.zeros(self.n_features)
-        for rows in batches(*X.shape):
+        for rows in batches(*X.shape, batch_cells):
             x = np.ldexp(self._batch(rows) - self.mean, -exponent)
             shift += share[rows] @ x
             total += float(share[rows] @ np.einsum("ij,ij->i", x, x))
@@ -160,7 +162,7 @@ class _Rows:
 
     def _locate(self, share: np.ndarray) -> tuple[np.ndarray, int]:
         mean, largest = np.zeros(self.n_features), 0.0
-        for rows in batches(*self.X.shape):
+        for rows in batches(*self.X.shape, self.batch_cells):
             x = self._batch(rows)
             mean += share[rows] @ x
             largest = max(largest, float(np.abs(x).max()))
@@ -172,7 +174,7 @@ class _Rows:
         return np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64, order="C")
 
     def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
-        for rows in batches(*self.X.shape):
+        for rows in batches(*self.X.shape, self.batch_cells):
             x = self._batch(rows) - self.mean
             x /= self.scale  # whose inverse is no number where it is the smallest there are
             x *= self.root_weight[rows, None]
@@ -196,7 +198,7 @@ class _Rows:
     def gram(self) -> np.ndarray:
         columns = self.X.tocsc() if sparse.issparse(self.X) else self.X
         gram = np.zeros((self.n_rows, self.n_rows))
-        for cols in batches(self.n_features, self.n_rows):
+        for cols in batches(self.n_features, self.n_rows, self.batch_cells):
             x = columns[:, cols]
             x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64)
             x = (x - self.mean[cols]) / self.scale * self.root_weight[:, None]
