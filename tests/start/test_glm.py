@@ -7,11 +7,11 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from skvae.model.mixed import Cells, MixedVAE
 
 from skvae import VAETransformer
 from skvae.data.columns import Columns
 from skvae.likelihoods import Block
-from skvae.model.mixed import Cells, MixedVAE
 from skvae.start import glm as heads
 from skvae.start.glm import features_of, fit_mixed
 
