@@ -148,6 +148,18 @@ def test_factors_of_complete_counts_are_pca_of_their_features(latent):
     assert_allclose(found, PCA(2).fit(features).get_covariance(), rtol=1e-6, atol=1e-9)
 
 
+def test_missing_cells_take_nothing_from_what_columns_share(latent):
+    """Also where all columns share their noise."""
+    rng = np.random.RandomState(1)
+    complete = latent @ rng.standard_normal((2, 6)) + 0.3 * rng.standard_normal((N, 6))
+    X = np.where(rng.uniform(size=complete.shape) < 0.3, np.nan, complete)
+    start = started(X, "gaussian")
+    loadings = start.units.scale * start.factors.loadings
+    found, expected = loadings @ loadings.T, np.cov(complete.T)
+    apart = ~np.eye(6, dtype=bool)
+    assert_allclose(found[apart], expected[apart], atol=0.15 * expected.max())
+
+
 def test_columns_are_flagged_where_cells_are_missing(latent):
     X = table_of("bernoulli", latent)
     X[3, 1] = X[:9, 4] = np.nan
