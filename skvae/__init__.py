@@ -35,7 +35,7 @@ from skvae.training.schedules import (
 )
 
 if TYPE_CHECKING:
-    from skvae.displays.displays import (
+    from skvae.displays import (
         LatentDisplay,
         LatentUsageDisplay,
         LossCurveDisplay,
@@ -100,5 +100,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Displays are imported when they are asked for: most programs draw nothing."""
     if name in __all__:
-        return getattr(import_module("skvae.displays.displays"), name)
+        return getattr(import_module("skvae.displays"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
