@@ -17,6 +17,7 @@ from skvae.likelihoods import (
     Poisson,
     StudentT,
 )
+from skvae.limits import Limits
 from skvae.model.networks import MLP, Conv, Linear
 from skvae.model.priors import ExPost, Mixture, Normal, Vamp
 from skvae.training.annealing import Langevin, Metropolis, RandomWalk
@@ -35,7 +36,7 @@ from skvae.training.schedules import (
 )
 
 if TYPE_CHECKING:
-    from skvae.displays.displays import (
+    from skvae.displays import (
         LatentDisplay,
         LatentUsageDisplay,
         LossCurveDisplay,
@@ -70,6 +71,7 @@ __all__ = [
     "Langevin",
     "LatentDisplay",
     "LatentUsageDisplay",
+    "Limits",
     "Linear",
     "LinearWarmUp",
     "LogNormal",
@@ -100,5 +102,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Displays are imported when they are asked for: most programs draw nothing."""
     if name in __all__:
-        return getattr(import_module("skvae.displays.displays"), name)
+        return getattr(import_module("skvae.displays"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,15 +13,7 @@ from skvae.beginning import initial_vae
 from skvae.budget import auto_batch_size, make_budget
 from skvae.devices import PRECISIONS
 from skvae.fitted.model import FittedModel
-from skvae.fitting import (
-    compare,
-    fit_model,
-    fit_prior,
-    fresh_generator,
-    split,
-    start_vae,
-    training_rows,
-)
+from skvae.fitting import (compare, fit_model, fit_prior, fresh_generator, split, start_vae, training_rows)
 from skvae.model.networks import MLP, Conv, Linear
 from skvae.model.posterior import Posterior
 from skvae.model.priors import ExPost, Mixture, Vamp

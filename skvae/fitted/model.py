@@ -5,7 +5,7 @@ variance (docs/theory.md); z are the prior's own coordinates, in the same order.
 rank of the data are inactive: their codes are 0. Everything here is in the user's units.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae.data.batches import BATCH_CELLS, batches
+from skvae.data.batches import BATCH_CELLS, Values, batches
 from skvae.fitted import conditional
 from skvae.fitted.state import KeptState, from_state, to_state
 from skvae.model.bounds import N_DRAWS, importance_bound, mixture, shared_draws
@@ -110,7 +110,7 @@ class FittedModel:
         return self._view.representation
 
     @torch.inference_mode()
-    def codes(self, X: Any, whiten: bool) -> np.ndarray:
+    def codes(self, X: Values, whiten: bool) -> np.ndarray:
         """Point codes, shape (n, latent_dim), computed in the dtype of X."""
         parts = (vae.codes(rows) for vae, rows in self._batches(X))
         codes = collected(X.shape[0], parts)[:, self.order]
@@ -123,14 +123,14 @@ class FittedModel:
         return self.decode(z / self._unit(whiten).astype(z.dtype))
 
     @torch.inference_mode()
-    def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    def posterior(self, X: Values) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of q(z|x), each of shape (n, latent_dim)."""
         posteriors = (vae.encode(rows) for vae, rows in self._batches(X))
         moments = (torch.stack([q.mean, q.deviation], 1) for q in posteriors)
         mean, std = collected(X.shape[0], moments)[:, :, self.order].swapaxes(0, 1)
         return self._padded(mean), self._padded(std, fill=1.0)
 
-    def _batches(self, X: Any) -> Iterator[tuple[VAE, Rows]]:
+    def _batches(self, X: Values) -> Iterator[tuple[VAE, Rows]]:
         representation = self.representation
         dtype = representation.dtype(X.dtype)
         vae = self.module(torch_dtype(dtype))
@@ -193,7 +193,7 @@ class FittedModel:
         return padded
 
     @torch.inference_mode()
-    def diagnose(self, X: Any, n_draws: int = N_DRAWS) -> Diagnosis:
+    def diagnose(self, X: Values, n_draws: int = N_DRAWS) -> Diagnosis:
         """What rows say of the posterior, by units in the order of the codes."""
         draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
         rows = self.representation.whole_rows(X, self.device)
@@ -201,7 +201,7 @@ class FittedModel:
         return found.in_users_units(self.order, float(self.representation.log_jacobian(X).mean()))
 
     @torch.inference_mode()
-    def log_prob(self, X: Any, n_draws: int = N_DRAWS) -> np.ndarray:
+    def log_prob(self, X: Values, n_draws: int = N_DRAWS) -> np.ndarray:
         """Importance-weighted bound on the log-density of the mixture with the start, in nats.
 
         Rows of which hardly a cell is known have more draws: their posterior is little guide.
@@ -215,7 +215,7 @@ class FittedModel:
                 log_prob[which] = self._log_prob(X[which], n)
         return log_prob
 
-    def _log_prob(self, X: Any, n_draws: int) -> np.ndarray:
+    def _log_prob(self, X: Values, n_draws: int) -> np.ndarray:
         representation = self.representation
         draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
         log_prob = np.empty(X.shape[0], representation.dtype(X.dtype))
@@ -272,7 +272,7 @@ class FittedModel:
 
     @torch.inference_mode()
     def sample_given(
-        self, row: np.ndarray, names: Sequence, n_samples: int, rng: np.random.RandomState
+        self, row: np.ndarray, names: Sequence[Hashable], n_samples: int, rng: np.random.RandomState
     ) -> np.ndarray:
         """Draws that share the observed cells of one row, shape (n_samples, d)."""
         return conditional.sample_given(self.of_cells(), row, names, n_samples, rng)

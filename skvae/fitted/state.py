@@ -82,7 +82,7 @@ def _scalar(value: np.generic, path: str, arrays: Arrays) -> dict[str, Any]:
     return {"scalar": value.dtype.str, "value": _tree(value.item(), path, arrays)}
 
 
-def _mapping(value: Mapping, path: str, arrays: Arrays) -> dict[str, Any]:
+def _mapping(value: Mapping[Any, Any], path: str, arrays: Arrays) -> dict[str, Any]:
     pairs = [
         [_tree(key, f"{path}.key", arrays), _tree(own, f"{path}.{key}", arrays)]
         for key, own in value.items()
@@ -90,7 +90,7 @@ def _mapping(value: Mapping, path: str, arrays: Arrays) -> dict[str, Any]:
     return {"dict": pairs}
 
 
-def _sequence(value: list | tuple, path: str, arrays: Arrays) -> dict[str, Any]:
+def _sequence(value: list[Any] | tuple[Any, ...], path: str, arrays: Arrays) -> dict[str, Any]:
     kind = "list" if isinstance(value, list) else "tuple"
     return {kind: [_tree(own, f"{path}.{n}", arrays) for n, own in enumerate(value)]}
 

@@ -155,7 +155,7 @@ class CellObservation(CellDecoder):
             for block in self.each_block():
                 if block.likelihood.takes_noise:
                     draw = torch.empty_like(values[:, block.columns]).normal_(generator=generator)
-                    values[:, block.columns] += noise * block.likelihood.spread(block) * draw
+                    values[:, block.columns] += noise * block.spread() * draw
         if masking:
             hidden = torch.empty_like(values).uniform_(generator=generator) < masking
             values = values.masked_fill(hidden, torch.nan)

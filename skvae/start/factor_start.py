@@ -6,13 +6,13 @@ generalised linear model of every block.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skvae.data.batches import batches
+from skvae.data.batches import Values, batches
 from skvae.data.units import Part, Units
 from skvae.likelihoods import Block, noise_variance
 from skvae.model.bounds import importance_bound, shared_draws
@@ -98,7 +98,7 @@ class FactorStart(LinearStart):
         observation = cast(CellObservation, vae.observation)
         for block, part in zip(observation.each_block(), units.parts, strict=True):
             if block.likelihood.is_gaussian:
-                deviation = noise_variance(block).sqrt().numpy(force=True)
+                deviation = noise_variance(block.params()).sqrt().numpy(force=True)
                 own = units.columns[block.columns]
                 variances[own] = np.square(deviation * part.constants["scale"])
         return variances if np.ndim(self.column_scales) else float(variances.max())
@@ -154,7 +154,7 @@ class FactorStart(LinearStart):
     def auto_sizes(self, n_rows: float) -> tuple[int, ...]:
         return AUTO_SIZES["table"]
 
-    def code_use(self, X: Any, weight: np.ndarray | None = None) -> CodeUse:
+    def code_use(self, X: Values, weight: np.ndarray | None = None) -> CodeUse:
         """Measured on some of the rows."""
         some = _evenly(X.shape[0], _USE_ROWS)
         share = None if weight is None else torch.from_numpy(weight[some] / weight[some].mean())
@@ -162,7 +162,7 @@ class FactorStart(LinearStart):
         return code_use(self.module().requires_grad_(False), CellRows(cells, share))
 
     @torch.inference_mode()
-    def score(self, X: Any, weight: np.ndarray | None = None, is_own: bool = True) -> float:
+    def score(self, X: Values, weight: np.ndarray | None = None, is_own: bool = True) -> float:
         few = max(_FEWEST_SCORED, min(_MOST_SCORED, _SCORED_CELLS // max(len(self.bias), 1)))
         some = _evenly(X.shape[0], few)
         rows, representation = X[some], self.representation

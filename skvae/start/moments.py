@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from skvae.data.batches import batches, refuse_overflow
+from skvae.data.batches import Values, batches, refuse_overflow
 from skvae.start.ppca import ProbabilisticPCA
 from skvae.start.spectrum import ROUTES, Routes, Spectrum, is_rounding, leading
 
@@ -58,7 +58,7 @@ class Moments:
 
     def merged(
         self,
-        X,
+        X: Values,
         sample_weight: np.ndarray | None,
         fewest: int,
         kept_cells: int = _KEPT_CELLS,
@@ -120,7 +120,7 @@ class Moments:
         return Spectrum(self.mean, scale, float(d), variances, components, ())
 
 
-def no_moments(X) -> Moments:
+def no_moments(X: Values) -> Moments:
     """Those of no rows, to begin with the first of X."""
     first = X[:1]
     origin = np.asarray(first.toarray() if sparse.issparse(first) else first, np.float64)[0]

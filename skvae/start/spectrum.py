@@ -5,15 +5,15 @@ columns are decomposed directly, more of them through their covariance, many by 
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import Lock, Timer, current_thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
 from scipy import linalg, sparse
 
-from skvae.data.batches import BATCH_CELLS, batches, refuse_overflow
+from skvae.data.batches import BATCH_CELLS, Values, batches, refuse_overflow
 
 # Spectra that are remembered may take this much memory together, and for so long after the last
 # was asked for: where a fit takes longer than that, its spectrum is a small part of it.
@@ -43,7 +43,7 @@ class Spectrum(NamedTuple):
     total_variance: float
     variances: np.ndarray
     components: np.ndarray
-    rng_state: tuple  # of the generator, once it has been found
+    rng_state: Any  # of the generator, once it has been found
 
     @property
     def n_bytes(self) -> int:
@@ -62,7 +62,9 @@ class Spectra:
         self._lock = Lock()
         self._end: Timer | None = None
 
-    def of(self, X, sample_weight: np.ndarray | None, limit: int, rng) -> Spectrum:
+    def of(
+        self, X: Values, sample_weight: np.ndarray | None, limit: int, rng: np.random.RandomState
+    ) -> Spectrum:
         """The spectrum of rows, found or remembered; rng ends in the same state either way."""
         key = joblib.hash((X, sample_weight, limit, rng.get_state()))
         with self._lock:
@@ -93,7 +95,11 @@ class Spectra:
 
 
 def find_spectrum(
-    X, sample_weight: np.ndarray | None, limit: int, rng, routes: Routes = ROUTES
+    X: Values,
+    sample_weight: np.ndarray | None,
+    limit: int,
+    rng: np.random.RandomState,
+    routes: Routes = ROUTES,
 ) -> Spectrum:
     """The leading directions of dense or sparse rows, limit at most."""
     rows = _Rows(X, sample_weight, routes.batch_cells)
@@ -103,7 +109,7 @@ def find_spectrum(
     )
 
 
-def farthest_cell(X, names=None) -> str:
+def farthest_cell(X: Values, names: Sequence[str] | None = None) -> str:
     """The column whose farthest value is the most standard deviations from its mean, in words."""
     rows = _Rows(_without_gaps(X), None)
     variance, farthest = np.zeros(X.shape[1]), np.zeros(X.shape[1])
@@ -120,7 +126,7 @@ def farthest_cell(X, names=None) -> str:
     )
 
 
-def _without_gaps(X):
+def _without_gaps(X: Values) -> Values:
     """Rows with missing cells at their column's mean."""
     if sparse.issparse(X) or not np.isnan(X).any():
         return X
@@ -137,7 +143,9 @@ def is_rounding(variance: float, mean: np.ndarray, exponent: int) -> bool:
 class _Rows:
     """Training rows centred, scaled, and weighted so that their squares sum to the covariance."""
 
-    def __init__(self, X, sample_weight: np.ndarray | None, batch_cells: int = BATCH_CELLS) -> None:
+    def __init__(
+        self, X: Values, sample_weight: np.ndarray | None, batch_cells: int = BATCH_CELLS
+    ) -> None:
         self.batch_cells = batch_cells
         self.n_rows, self.n_features = X.shape
         self.X = X
@@ -206,7 +214,9 @@ class _Rows:
         return gram
 
 
-def _decompose(rows: _Rows, limit: int, rng, routes: Routes) -> tuple[np.ndarray, np.ndarray]:
+def _decompose(
+    rows: _Rows, limit: int, rng: np.random.RandomState, routes: Routes
+) -> tuple[np.ndarray, np.ndarray]:
     """Leading variances and directions (limit, d) of the rows, largest first."""
     n, d = rows.n_rows, rows.n_features
     if rows.is_constant:
@@ -243,7 +253,7 @@ def _within(B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _subspace_iteration(
-    rows: _Rows, limit: int, rng, n_iterations: int
+    rows: _Rows, limit: int, rng: np.random.RandomState, n_iterations: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Randomised subspace iteration (Halko, Martinsson & Tropp, 2011).
 

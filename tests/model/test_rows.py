@@ -134,8 +134,7 @@ def test_a_table_that_is_streamed_trains_on_the_same_bits(likelihood, share, dty
     assert_same_bits(*(bits_of([rows.take(torch.tensor([7, 3, 3, 0]))]) for rows in (held, stream)))
     index = torch.randperm(N, generator=torch.Generator().manual_seed(1))
     once, again = (
-        bits_of(rows.batches(index, 3, torch.Generator().manual_seed(0)))
-        for rows in (held, stream)
+        bits_of(rows.batches(index, 3, torch.Generator().manual_seed(0))) for rows in (held, stream)
     )
     assert any(targets is not None for _, targets, _ in once), "some batches have cells hidden"
     assert_same_bits(once, again)

@@ -1,0 +1,47 @@
+"""What every display has: the axes that it draws in."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+from skvae.displays.style import pyplot, tidy
+
+
+class Display(ABC):
+    """A picture of a fitted estimator: its data are options, and `plot` draws them."""
+
+    ax_: Any  # a matplotlib Axes, where to draw
+    axes_: list[Any]  # those drawn in
+    figure_: Any
+
+    @classmethod
+    @abstractmethod
+    def from_estimator(cls, estimator: Any, *args: Any, **kwargs: Any) -> Self:
+        """Compute what is drawn, by public methods of the estimator, and draw it."""
+
+    @abstractmethod
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw in the axes given, or in a figure that is made."""
+
+    def _open(self, ax: Any, figsize: tuple[float, float]) -> Any:
+        """Take the axes given, or make a figure."""
+        if ax is None:
+            ax = pyplot().subplots(figsize=figsize, layout="constrained")[1]
+        self.ax_, self.figure_, self.axes_ = ax, ax.figure, [ax]
+        tidy(ax)
+        return ax
+
+    def _divide(self, n_rows: int, n_columns: int = 1, **layout: Any) -> list[Any]:
+        """Put panels in the place of the axes, which stay as their invisible frame."""
+        place = self.ax_.get_subplotspec()
+        if place is None:
+            raise ValueError(
+                f"{type(self).__name__} has several panels and divides the place of ax in a grid, "
+                "but this ax has none; make it with plt.subplots or figure.add_subplot."
+            )
+        self.ax_.set_axis_off()
+        grid = place.subgridspec(n_rows, n_columns, **layout)
+        cells = [grid[row, column] for row in range(n_rows) for column in range(n_columns)]
+        self.axes_ = [self.figure_.add_subplot(cell) for cell in cells]
+        for panel in self.axes_:
+            tidy(panel)
+        return self.axes_

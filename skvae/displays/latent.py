@@ -1,0 +1,234 @@
+"""Where rows lie in the plane of two codes."""
+
+import numpy as np
+import pandas as pd
+
+from skvae.displays.display import Display
+from skvae.displays.source import checked_units, split_pipeline
+from skvae.displays.style import GREY, INK, OURS, PALE, halo
+from skvae.model.priors import Normal
+
+# Ten colours chosen for colour-blind eyes (Petroff, 2021), the greys last.
+PALETTE = ("#3f90da", "#e76300", "#832db6", "#b9ac70", "#bd1f01", "#ffa90e", "#92dadd", "#a96b59",
+           "#717581", "#94a4a2")  # fmt: skip
+BESIDE = {"other": PALE, "missing": INK}  # what is no class
+N_LARGEST = 8  # classes that are told apart where there are more than colours
+
+
+class LatentDisplay(Display):
+    """Rows in the plane of two codes, with the prior behind them.
+
+    The ellipses are where posterior means are 1, 2 and 3 standard deviations of the prior away
+    from its mean. Rows far outside of them are unlike what `sample` draws. A learned prior, which
+    is no normal, has no ellipses.
+
+    Parameters
+    ----------
+    codes : array-like of shape (n_samples, 2)
+        Two codes of rows, as `transform` returns them.
+    y : array-like of shape (n_samples,), default=None
+        What colours the rows: classes, if text, booleans or at most ten whole numbers, of which
+        the eight largest are told apart where there are more than ten; otherwise numbers.
+    units : tuple of int, default=(0, 1)
+        Positions of the two codes, for the names of the axes.
+    prior_mean, prior_scale : array-like of shape (2,), default=None
+        Mean and standard deviation of the prior on the scale of the codes; None draws none.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes given, or made.
+    axes_ : list of matplotlib Axes
+        The same one.
+    figure_ : matplotlib Figure
+        Where it is.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import LatentDisplay, VAETransformer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> vae = VAETransformer(2, max_iter=0).fit(X)
+    >>> LatentDisplay.from_estimator(vae, X, y).ax_.get_xlabel()
+    'code 0'
+    """
+
+    def __init__(self, *, codes, y=None, units=(0, 1), prior_mean=None, prior_scale=None):
+        self.codes = codes
+        self.y = y
+        self.units = units
+        self.prior_mean = prior_mean
+        self.prior_scale = prior_scale
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y=None, *, units=(0, 1), ax=None, **kwargs):
+        """Draw the codes of rows.
+
+        Parameters
+        ----------
+        estimator : VAETransformer or Pipeline
+            Fitted; a Pipeline that ends in a VAETransformer.
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,), default=None
+            What colours the rows.
+        units : tuple of int, default=(0, 1)
+            Positions of the two codes.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        **kwargs : dict
+            Passed to `plot`.
+
+        Returns
+        -------
+        display : LatentDisplay
+            What was drawn.
+
+        Raises
+        ------
+        ValueError
+            If `units` are not two different codes.
+        """
+        before, vae = split_pipeline(estimator)
+        units = checked_units(units, vae.latent_dim_)
+        if len(units) != 2 or units[0] == units[1]:
+            raise ValueError(f"units={tuple(units)} must be two different codes.")
+        X = before(X)
+        codes = np.asarray(vae.transform(X))[:, units]
+        if y is not None and len(y) != len(codes):
+            raise ValueError(f"y has {len(y)} values, but X has {len(codes)} rows.")
+        means = np.asarray(vae.encode(X)[0])[:, units]
+        lines = [_line(mean, code) for mean, code in zip(means.T, codes.T, strict=True)]
+        scale, mean = np.transpose(lines)
+        prior = {"prior_mean": mean, "prior_scale": scale} if _has_normal_prior(vae) else {}
+        display = cls(codes=codes, y=y, units=tuple(units), **prior)
+        return display.plot(ax, **kwargs)
+
+    def plot(self, ax=None, **scatter_kw):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        **scatter_kw : dict
+            Passed to `Axes.scatter`.
+
+        Returns
+        -------
+        self : LatentDisplay
+            The display.
+        """
+        ax = self._open(ax, (5.6, 4.6))
+        codes = np.asarray(self.codes)
+        size = float(np.clip(4000 / max(len(codes), 1), 7, 26))
+        options = {"s": size, "alpha": 0.8, "linewidths": 0, "zorder": 2} | scatter_kw
+        if self.prior_scale is not None:
+            self._draw_prior(ax)
+        if self.y is None:
+            ax.scatter(*codes.T, **{"color": OURS} | options)
+        elif (classes := _classes(self.y)) is not None:
+            self._draw_classes(ax, codes, classes, options)
+        else:
+            self._draw_numbers(ax, codes, options)
+        ax.set(xlabel=f"code {self.units[0]}", ylabel=f"code {self.units[1]}")
+        return self
+
+    def _draw_prior(self, ax):
+        from matplotlib.patches import Ellipse
+
+        mean, scale = np.asarray(self.prior_mean, float), np.asarray(self.prior_scale, float)
+        for radius in (1, 2, 3):
+            width, height = 2 * radius * np.abs(scale)
+            ring = Ellipse(
+                (mean[0], mean[1]),
+                width,
+                height,
+                fill=False,
+                edgecolor=GREY,
+                linewidth=0.8,
+                zorder=1,
+            )
+            ax.add_patch(ring)
+            # Where the ring is highest there are few rows; the words are said once.
+            text = "prior, 1 sd" if radius == 1 else f"{radius} sd"
+            ax.annotate(text, (mean[0], mean[1] + height / 2), (0, 1), fontsize="x-small",
+                        color=INK, textcoords="offset points", ha="center", va="bottom",
+                        path_effects=halo(), zorder=3)  # fmt: skip
+        ax.autoscale_view()
+
+    def _draw_classes(self, ax, codes, classes, options):
+        names = sorted(classes.unique(), key=_place)
+        colors = dict(zip((n for n in names if n not in BESIDE), PALETTE, strict=False))
+        colors |= {name: BESIDE[name] for name in names if name in BESIDE}
+        # One collection in the order of the rows: no class lies on top of another as a whole.
+        ax.scatter(*codes.T, **{"c": [colors[name] for name in classes]} | options)
+        centres = np.array([np.median(codes[classes == name], axis=0) for name in names])
+        if _are_apart(ax, centres, max(len(str(name)) for name in names)):
+            for name, centre in zip(names, centres, strict=True):
+                _name_class(ax, name, centre, colors[name])
+        else:
+            _legend(ax, colors)
+
+    def _draw_numbers(self, ax, codes, options):
+        y = np.ma.masked_invalid(np.asarray(self.y, float))
+        ax.scatter(*codes[y.mask].T, **options | {"color": PALE}) if y.mask.any() else None
+        points = ax.scatter(*codes[~y.mask].T, c=y[~y.mask], **{"cmap": "viridis"} | options)
+        bar = self.figure_.colorbar(points, ax=ax, pad=0.02)
+        bar.outline.set_visible(False)
+        bar.solids.set_alpha(1)
+        bar.set_label(str(getattr(self.y, "name", None) or "y"))
+
+
+def _line(x, y):
+    """Slope and intercept of y over x, which are in line; 0 and the mean if x is constant."""
+    variance = x.var()
+    slope = np.mean((x - x.mean()) * (y - y.mean())) / variance if variance else 0.0
+    return slope, y.mean() - slope * x.mean()
+
+
+def _has_normal_prior(vae):
+    return isinstance(vae.prior_, Normal)
+
+
+def _classes(y):
+    """Names of classes, one per row, or None if y is numbers."""
+    y = pd.Series(np.asarray(y)).infer_objects()
+    numeric = pd.api.types.is_numeric_dtype(y) and not pd.api.types.is_bool_dtype(y)
+    if numeric:
+        present = y.dropna()
+        if present.nunique() > len(PALETTE) or (present % 1 != 0).any():
+            return None
+        y = y.astype("Int64")
+    counts = y.value_counts()
+    if len(counts) > len(PALETTE):
+        y = y.where(y.isna() | y.isin(counts.index[:N_LARGEST]), "other")
+    return y.astype(object).where(y.notna(), "missing").reset_index(drop=True)
+
+
+def _place(name):
+    """A key that sorts names of classes: numbers, then text, then what is no class."""
+    is_number = isinstance(name, int | np.integer) and not isinstance(name, bool)
+    return name in BESIDE, not is_number, name if is_number else str(name)
+
+
+def _are_apart(ax, centres, n_letters):
+    """Whether names written at these points would not lie on one another."""
+    places = ax.transAxes.inverted().transform(ax.transData.transform(centres))
+    dx, dy = np.abs(places[:, None] - places[None]).transpose(2, 0, 1)
+    return ((dx > 0.03 + 0.016 * n_letters) | (dy > 0.06))[~np.eye(len(places), dtype=bool)].all()
+
+
+def _name_class(ax, name, centre, color):
+    box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": color, "alpha": 0.9}
+    ax.annotate(str(name), centre, ha="center", va="center", fontsize="small", bbox=box, zorder=4)
+
+
+def _legend(ax, colors):
+    from matplotlib.lines import Line2D
+
+    dots = [
+        Line2D([], [], color=c, marker="o", linestyle="", markersize=5) for c in colors.values()
+    ]
+    ax.legend(dots, [str(name) for name in colors], loc="center left", bbox_to_anchor=(1, 0.5),
+              frameon=False, fontsize="small", handletextpad=0.1)  # fmt: skip
