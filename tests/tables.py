@@ -70,7 +70,7 @@ def cells(X, likelihood, dtype=torch.float64):
 def units_of(X, likelihood):
     """How values of a table become cells."""
     rows = table(X.toarray() if sparse.issparse(X) else X, likelihood)
-    return Units.of(rows.values, rows.likelihoods, rows.n_levels, None)
+    return Units.of(rows.values, rows.likelihoods, None)
 
 
 def training_rows(X, likelihood, weight=None, dtype=np.float32, n_bytes=2**29):

@@ -179,7 +179,7 @@ def test_batches_of_many_rows_are_seen_whole(X, monkeypatch):
 
 def test_networks_that_see_scores_see_a_coarser_tail(monkeypatch):
     monkeypatch.setattr("skvae.start.ppca._FIRST_DIRECTIONS", 10)
-    X = gaussian(400, 144) + np.random.default_rng(0).normal(size=(400, 144))
+    X = gaussian(400, 196) + np.random.default_rng(0).normal(size=(400, 196))
     chosen = options(max_iter=1)
     few = fit_model(X, None, chosen)[0].start.n_directions
     assert fit_online(X, None, chosen, None)[0].start.n_directions == few

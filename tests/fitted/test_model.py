@@ -12,11 +12,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.decomposition import PCA
 
 from skvae.fitting import fit_model
+from skvae.limits import Limits
 from skvae.model.bounds import N_DRAWS
 from skvae.model.networks import MLP
 from skvae.model.priors import Mixture
 from skvae.start.tables import Matrix
-from skvae.training import loop as training
 from tests.samples import SMALL, curve, fitted, gaussian, options, projected
 
 MODELS = {
@@ -461,15 +461,14 @@ def test_codes_that_say_nothing_are_told(clipped):
     assert one_too_many.collapsed.tolist() == []
 
 
-def test_a_mapped_file_is_fitted_as_its_rows_are(tmp_path, monkeypatch):
+def test_a_mapped_file_is_fitted_as_its_rows_are(tmp_path):
     X = curve(600, 6).astype(np.float32)
     np.save(tmp_path / "rows.npy", X)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
-    chosen = options(latent_dim=2, architecture=MLP(), batch_size=None, max_iter=30)
-    held = fit_model(Matrix(X), None, chosen)[0]
-    monkeypatch.setattr(training, "PASS_ROWS", 256)
-    streamed = dataclasses.replace(chosen, held_bytes=0, max_iter=90)
-    streamed = fit_model(Matrix(mapped), None, streamed)[0]
+    recipe = {"latent_dim": 2, "architecture": MLP(), "batch_size": None}
+    held = fit_model(Matrix(X), None, options(**recipe, max_iter=30))[0]
+    few = Limits(pass_rows=256, held_bytes=0)
+    streamed = fit_model(Matrix(mapped), None, options(**recipe, max_iter=90, limits=few))[0]
     assert held.kept > 0
     assert streamed.kept > 0
     start = PCA(2).fit(X).score(X)

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 from skvae.fitting import fit_model
+from skvae.limits import Limits
 from skvae.model.rows import CellRows, CellStream, ScoreRows, ScoreStream
 from skvae.start.ppca import fit_linear
 from tests.samples import curve, options
@@ -145,10 +146,13 @@ def test_a_table_that_is_streamed_trains_on_the_same_bits(likelihood, share, dty
 
 def test_a_table_that_is_streamed_has_the_same_fit():
     X = rows_of(MIXED, share=0.1)
-    chosen = options(latent_dim=2, max_iter=3)
     held, streamed = (
-        fit_model(table(X, MIXED), None, dataclasses.replace(chosen, held_bytes=n))[1].left
-        for n in (2**20, 0)
+        fit_model(
+            table(X, MIXED),
+            None,
+            options(latent_dim=2, max_iter=3, limits=Limits(held_bytes=n_bytes)),
+        )[1].left
+        for n_bytes in (2**20, 0)
     )
     assert held.keys() == streamed.keys()
     for name, weights in held.items():
