@@ -77,8 +77,8 @@ class Counts(Likelihood):
         weight = np.ones(values.shape[0]) if weight is None else weight
         params = {name: torch.from_numpy(np.asarray(v, float)) for name, v in constants.items()}
         for start in range(0, values.shape[0], 512):
-            x = values[start : start + 512]
-            x = x.toarray() if sparse.issparse(x) else x
+            rows = values[start : start + 512]
+            x = rows if isinstance(rows, np.ndarray) else rows.toarray()
             y = self._stabilised(params, torch.from_numpy(np.asarray(x, float))).numpy()
             w, there = weight[start : start + 512], ~np.isnan(y)
             y = np.where(there, y, 0.0)
