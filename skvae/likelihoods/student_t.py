@@ -28,7 +28,7 @@ class StudentT(Numbers):
         "df": [Interval(Real, 2, None, closed="neither"), StrOptions({"auto"})]
     }
 
-    def __init__(self, *, df="auto"):
+    def __init__(self, *, df: float | str = "auto") -> None:
         self.df = df
 
     @property
@@ -54,7 +54,10 @@ class StudentT(Numbers):
 
     def _variance_and_df(self, params: Params) -> tuple[Tensor, Tensor]:
         log_scale, raw_df = params["dispersion"].chunk(2)
-        df = 2.0 + F.softplus(raw_df) if self.df == "auto" else torch.full_like(raw_df, self.df)
+        if self.df == "auto":
+            df = 2.0 + F.softplus(raw_df)
+        else:
+            df = torch.full_like(raw_df, float(self.df))
         return floored(log_scale, params), df
 
     def log_prob(self, params: Params, x: Tensor, eta: Tensor) -> Tensor:
