@@ -8,8 +8,7 @@ Sparse rows are made dense one batch at a time.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from time import perf_counter
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.datasets import Split
-from benchmarks.memory import peak_memory_mb
+from benchmarks import datasets
+from benchmarks.costs import seconds
+from benchmarks.datasets import Source, Split
+from benchmarks.methods import exact_pca
 
 N_ROWS_PER_BATCH = 2048
 N_ROWS_OF_PROBE = 10000
@@ -37,17 +38,14 @@ class Evaluation:
     model: Any
     baseline: PCA
     fit_seconds: float
-    task: Any
 
     @cached_property
     def codes_train(self):
-        batches = _batches(self.split.X_train)
-        return np.concatenate([self.model.transform(X) for X in batches])
+        return codes(self.model, self.split.X_train)
 
     @cached_property
     def codes_test(self):
-        batches = _batches(self.split.X_test)
-        return np.concatenate([self.model.transform(X) for X in batches])
+        return codes(self.model, self.split.X_test)
 
     @cached_property
     def squared_error(self):
@@ -64,10 +62,27 @@ class Evaluation:
         return np.asarray(self.model.score_samples(self.split.X_test), dtype="float64")
 
 
+@lru_cache(maxsize=1)
+def baseline(
+    name: str, source: Source, seed: int, max_train_rows: int | None, latent_dim: int
+) -> PCA:
+    """Return PCA on the training rows of a data set, fitted once for all methods that follow.
+
+    In double precision, so that no rounding of the baseline's decides about a row.
+    """
+    X = datasets.split(name, source, seed, max_train_rows).X_train.astype("float64")
+    return exact_pca(X, latent_dim, seed).fit(X)
+
+
+def codes(model, X) -> np.ndarray:
+    """Return the codes of all rows."""
+    return np.concatenate([model.transform(rows) for rows in batches(X)])
+
+
 def squared_error(model, X) -> float:
     """Return the mean squared error of a model's reconstruction over all cells."""
     total = 0.0
-    for rows in _batches(X):
+    for rows in batches(X):
         difference = _dense(rows) - model.inverse_transform(model.transform(rows))
         total += np.sum(np.square(difference, dtype="float64"))
     return float(total / np.prod(X.shape))
@@ -83,7 +98,7 @@ def pca_log_densities(pca: PCA, X) -> np.ndarray:
     n_features, n_codes = pca.components_.shape[1], len(variances)
     log_det = np.sum(np.log(variances)) + (n_features - n_codes) * np.log(noise)
     log_densities = []
-    for rows in _batches(X):
+    for rows in batches(X):
         centred = _dense(rows).astype("float64") - pca.mean_
         codes = centred @ pca.components_.T
         unexplained = np.sum((centred - codes @ pca.components_) ** 2, axis=1)
@@ -201,20 +216,12 @@ def fit_seconds(evaluation) -> float:
 
 def transform_rows_per_second(evaluation) -> float:
     """Rows that ``transform`` encodes in a second: the best of three calls on all test rows."""
-    X, seconds = evaluation.split.X_test, []
-    for _ in range(3):
-        start = perf_counter()
-        evaluation.model.transform(X)
-        seconds.append(perf_counter() - start)
-    return X.shape[0] / min(seconds)
+    X = evaluation.split.X_test
+    return X.shape[0] / min(seconds(lambda: evaluation.model.transform(X)) for _ in range(3))
 
 
-def fit_memory_mb(evaluation) -> float:
-    """Peak memory of ``fit`` above the data, from a second fit in a fresh process."""
-    return peak_memory_mb(evaluation.task)
-
-
-def _batches(X):
+def batches(X):
+    """Yield the rows, some thousand at a time."""
     for start in range(0, X.shape[0], N_ROWS_PER_BATCH):
         yield X[start : start + N_ROWS_PER_BATCH]
 
@@ -237,8 +244,4 @@ METRICS: dict[str, Callable[[Evaluation], float | bool | None]] = {
     "trustworthiness": trustworthiness,
     "fit_seconds": fit_seconds,
     "transform_rows_per_second": transform_rows_per_second,
-    "peak_memory_mb": fit_memory_mb,
 }
-
-# Costs a second fit, so it is measured only when it is named.
-DEFAULT_METRICS = tuple(name for name in METRICS if name != "peak_memory_mb")
