@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ from skvae.data.schema import Schema, matrix_of
 from skvae.devices import PRECISIONS, is_available, resolve_device
 from skvae.fitting import fit_model
 from skvae.likelihoods import LIKELIHOODS, Likelihood
+from skvae.limits import Limits
 from skvae.model.bounds import N_DRAWS
 from skvae.model.diagnostics import COLLAPSED
 from skvae.model.networks import ARCHITECTURES, Conv
@@ -52,9 +53,9 @@ from skvae.start.latent_dim import latent_dim_of
 from skvae.start.spectrum import farthest_cell
 from skvae.start.tables import Matrix, Table
 from skvae.training.annealing import ANNEALING, Annealing
+from skvae.training.config import TrainingConfig
 from skvae.training.evaluation import DivergenceError
 from skvae.training.history import evaluations_of, history_of
-from skvae.training.loop import TrainingConfig
 from skvae.training.objective import OBJECTIVES, Objective
 from skvae.training.optimizers import OPTIMIZERS, Optimizer
 from skvae.training.progress import progress_bar
@@ -250,6 +251,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     _columns: Any
     _left: Any
+    limits: ClassVar[Limits] = Limits()  # of computing, read by fit
     _parameter_constraints = {
         "latent_dim": [
             Interval(Integral, 1, None, closed="left"),
@@ -922,6 +924,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             component(self.optimizer, OPTIMIZERS),
             component(self.kl_schedule, KL_SCHEDULES),
             float(self.beta),
+            self.limits,
         )
         options = Options(
             latent_dim=latent_dim,
