@@ -15,19 +15,16 @@ import numpy as np
 from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.manifold import trustworthiness as sklearn_trustworthiness
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks import datasets
-from benchmarks.costs import seconds
 from benchmarks.datasets import Source, Split
 from benchmarks.methods import exact_pca
 
 N_ROWS_PER_BATCH = 2048
 N_ROWS_OF_PROBE = 10000
-N_ROWS_OF_TRUSTWORTHINESS = 1000
 
 
 @dataclass
@@ -107,43 +104,17 @@ def pca_log_densities(pca: PCA, X) -> np.ndarray:
     return np.concatenate(log_densities)
 
 
-def r2(evaluation) -> float:
-    """Share of the held-out variance, summed over columns, that the reconstruction explains."""
-    X = evaluation.split.X_test
-    mean = np.asarray(X.mean(axis=0, dtype="float64")).ravel()
-    squares = X.multiply(X) if sparse.issparse(X) else np.square(X, dtype="float64")
-    variance = np.mean(np.asarray(squares.mean(axis=0)).ravel() - mean**2)
-    return float(1 - evaluation.squared_error / variance)
-
-
-def mse(evaluation) -> float:
-    """Mean squared error of the reconstruction, over all cells, in the units of the rows."""
-    return float(evaluation.squared_error)
-
-
 def mse_ratio(evaluation) -> float:
-    """The same, divided by PCA's."""
+    """Mean squared error of the reconstruction, over all cells, divided by PCA's."""
     return float(
         evaluation.squared_error / squared_error(evaluation.baseline, evaluation.split.X_test)
     )
-
-
-def log_likelihood(evaluation) -> float | None:
-    """Mean log-likelihood of a row, in nats."""
-    densities = evaluation.log_densities
-    return None if densities is None else float(np.mean(densities))
 
 
 def log_likelihood_gain(evaluation) -> float | None:
     """Log-likelihood of a row minus ``PCA.score``, in nats."""
     gains = _row_gains(evaluation)
     return None if gains is None else float(np.mean(gains))
-
-
-def worst_row_gain(evaluation) -> float | None:
-    """The same, for the row that loses most against PCA."""
-    gains = _row_gains(evaluation)
-    return None if gains is None else float(np.min(gains))
 
 
 def row_guarantee(evaluation) -> bool | None:
@@ -197,27 +168,9 @@ def linear_probe(evaluation) -> float | None:
     return float(probe.score(evaluation.codes_test, split.y_test))
 
 
-def trustworthiness(evaluation) -> float | None:
-    """How far neighbours in the codes are neighbours in the data (1000 test rows at most).
-
-    None with fewer than 20 test rows, where five neighbours are no longer a neighbourhood.
-    """
-    rows = slice(N_ROWS_OF_TRUSTWORTHINESS)
-    X, codes = evaluation.split.X_test[rows], evaluation.codes_test[rows]
-    if X.shape[0] < 20:
-        return None
-    return float(sklearn_trustworthiness(X, codes, n_neighbors=5))
-
-
 def fit_seconds(evaluation) -> float:
     """Wall-clock time of ``fit``."""
     return evaluation.fit_seconds
-
-
-def transform_rows_per_second(evaluation) -> float:
-    """Rows that ``transform`` encodes in a second: the best of three calls on all test rows."""
-    X = evaluation.split.X_test
-    return X.shape[0] / min(seconds(lambda: evaluation.model.transform(X)) for _ in range(3))
 
 
 def batches(X):
@@ -231,17 +184,11 @@ def _dense(X):
 
 
 METRICS: dict[str, Callable[[Evaluation], float | bool | None]] = {
-    "r2": r2,
-    "mse": mse,
     "mse_ratio": mse_ratio,
-    "log_likelihood": log_likelihood,
     "log_likelihood_gain": log_likelihood_gain,
-    "worst_row_gain": worst_row_gain,
     "row_guarantee": row_guarantee,
     "knn1": knn1,
     "knn5": knn5,
     "linear_probe": linear_probe,
-    "trustworthiness": trustworthiness,
     "fit_seconds": fit_seconds,
-    "transform_rows_per_second": transform_rows_per_second,
 }

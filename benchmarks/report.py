@@ -32,7 +32,7 @@ def write(paths: list[Path], root: Path, suites: dict[str, Suite] = SUITES) -> l
     for page, markers in PAGES.items():
         text = (root / page).read_text()
         for marker in markers:
-            text = fill(text, marker, fragments[marker](tables))
+            text = fill(text, marker, fragments[marker].of(tables))
         (root / page).write_text(text)
     return [*(root / page for page in PAGES), *_draw(tables, root / "docs" / "images", suites)]
 
@@ -88,7 +88,9 @@ def _replaced(table, rows, key):
 def _draw(tables, folder, suites):
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {
-        name: draw(tables) for suite in suites.values() for name, draw in suite.pictures.items()
+        name: shown.of(tables)
+        for suite in suites.values()
+        for name, shown in suite.pictures.items()
     }
     return [figures.save(drawn[name], folder / name) for name in drawn if drawn[name] is not None]
 

@@ -13,14 +13,13 @@ import warnings
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 from tqdm import tqdm
 
 RESULTS = Path("benchmarks") / "results"  # of lines; git ignores it
@@ -52,7 +51,7 @@ class Task(ABC):
 
     def key(self) -> dict[str, Any]:
         """Return what tells the task's line from others: the fields that are compared."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.compare}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
 
 
 Line = dict[str, Any]
@@ -69,19 +68,33 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A text or a figure that is made of some tables, by the names of their files."""
+
+    make: Callable[..., Any]
+    tables: tuple[str, ...]
+
+    def of(self, tables: Tables) -> Any:
+        """Return it, None where a table is not there."""
+        if not set(self.tables) <= set(tables):
+            return None
+        return self.make(*(tables[name] for name in self.tables))
+
+
+@dataclass(frozen=True)
 class Suite:
     """A command: its options, its plan, and what becomes of the lines.
 
-    ``fragments`` fill the markers of pages, ``pictures`` the files of docs/images; both return
-    None where the tables have nothing to say. ``show`` is what a person sees at the end of a run.
+    ``fragments`` fill the markers of pages, ``pictures`` the files of docs/images. ``show`` is what
+    a person sees at the end of a run.
     """
 
     help: str
     add_options: Callable[[ArgumentParser], None]
     plan: Callable[[Namespace], Plan]
-    tables: dict[str, Table]
-    fragments: dict[str, Callable[[Tables], str | None]]
-    pictures: dict[str, Callable[[Tables], Figure | None]]
+    tables: dict[str, Table] = field(default_factory=dict)
+    fragments: dict[str, Shown] = field(default_factory=dict)
+    pictures: dict[str, Shown] = field(default_factory=dict)
     show: Callable[[list[Line]], str] = lambda lines: ""
 
 

@@ -21,7 +21,7 @@ from benchmarks import costs, datasets, methods
 from benchmarks.datasets import Source
 from benchmarks.markdown import markdown
 from benchmarks.metrics import squared_error
-from benchmarks.runner import Line, Outcome, Suite, Table, Task
+from benchmarks.runner import Line, Outcome, Shown, Suite, Table, Task
 from skvae import VAETransformer
 
 # latent_dim -> held-out MSE, and seconds of fit where a time is promised.
@@ -248,16 +248,11 @@ def _add_options(parser):
     datasets.add_source(parser)
 
 
-def _fragment(tables):
-    return table(tables["bars"]) if "bars" in tables else None
-
-
 SUITE = Suite(
     help="measure the single figures and print each beside its bar",
     add_options=_add_options,
     plan=lambda options: plan("bars", options.only, BARS, Settings(datasets.source_of(options))),
     tables={"bars": Table(collect(("bars", "published")), KEY)},
-    fragments={"benchmark:bars": _fragment},
-    pictures={},
+    fragments={"benchmark:bars": Shown(table, ("bars",))},
     show=show,
 )

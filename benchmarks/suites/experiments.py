@@ -17,14 +17,13 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
-import skvae
 from benchmarks import datasets
 from benchmarks.averages import geometric_mean
 from benchmarks.costs import fit_seconds
 from benchmarks.datasets import Source
 from benchmarks.metrics import squared_error
-from benchmarks.runner import Line, Outcome, Suite, Table, Tables, Task
-from skvae import MLP, AdamW, Elbo, VAETransformer
+from benchmarks.runner import Line, Outcome, Shown, Suite, Table, Task
+from skvae import MLP, AdamW, Elbo, Limits, VAETransformer
 
 DEFAULT = "default"
 KEY = ("experiment", "variant")
@@ -44,16 +43,8 @@ class Variant(NamedTuple):
 
     def estimator(self, latent_dim: int, seed: int) -> VAETransformer:
         """Return what a trial fits."""
-        made = limited(self.limits) if self.limits else VAETransformer
-        return made(latent_dim, random_state=seed, **self.options)
-
-
-def limited(changes: dict[str, Any]) -> type[VAETransformer]:
-    """Return the estimator with other limits."""
-    if not hasattr(skvae, "Limits"):
-        raise NotImplementedError(f"this version of skvae has no limits to change: {[*changes]}")
-    limits = skvae.Limits(**changes)
-    return type("LimitedTransformer", (VAETransformer,), {"limits": limits})
+        limited = type("Limited", (VAETransformer,), {"limits": Limits(**self.limits)})
+        return limited(latent_dim, random_state=seed, **self.options)
 
 
 @dataclass(frozen=True)
@@ -143,22 +134,10 @@ def table(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def tables_of(rows: pd.DataFrame) -> dict[str, str]:
-    """Return the table of every experiment by its name."""
-    return {name: table(part) for name, part in rows.groupby("experiment", sort=False)}
-
-
-def _show(lines):
-    rows = collect(lines)
-    found = tables_of(rows) if len(rows) else {}
-    return "\n\n".join(f"{name}\n{text}" for name, text in found.items())
-
-
-def _fragment(tables: Tables) -> str | None:
-    if "experiments" not in tables:
-        return None
-    found = tables_of(tables["experiments"])
-    return "\n\n".join(f"### {name}\n\n{text}" for name, text in found.items())
+def text(rows: pd.DataFrame) -> str:
+    """Return the tables of all experiments."""
+    found = rows.groupby("experiment", sort=False)
+    return "\n\n".join(f"### {name}\n\n{table(part)}" for name, part in found)
 
 
 def _layers(*sizes: int) -> Variant:
@@ -221,8 +200,9 @@ EXPERIMENTS: dict[str, dict[str, Variant]] = {
     },
     "decay": {
         "none": _options(optimizer=AdamW(weight_decay=1e-4)),
+        "up to 3": _limits(weight_decays=(1e-4, 0.05, 0.2, 0.8, 3.0)),
         "1 throughout": _options(optimizer=AdamW(weight_decay=1.0)),
-        "overfitting at (0.5, 0.03)": _limits(overfit=(0.5, 0.03)),
+        "overfitting at (0.5, 0.03)": _limits(overfit_share=0.5, overfit_nats=0.03),
     },
     "averaging": {
         "none": _options(optimizer=AdamW(averaging=0.0)),
@@ -231,6 +211,7 @@ EXPERIMENTS: dict[str, dict[str, Variant]] = {
     "patience": {f"{n} looks": _limits(patience=n) for n in (2, 4)},
     "least steps": {f"{n}": _limits(min_steps=n) for n in (50, 100)},
     "fall": {"of 1": _limits(fall_share=1.0), "to its end": _limits(fall_patience=10**9)},
+    "noise": {f"{rate}": _limits(noise_rate=rate) for rate in (0.02, 0.5)},
     "steps": {
         "a quarter": _limits(flops=0.75e12, steps=(400, 1500)),
         "four times": _limits(flops=12e12, steps=(6000, 24000)),
@@ -245,6 +226,7 @@ EXPERIMENTS: dict[str, dict[str, Variant]] = {
         "0.02 throughout": _limits(coarse_tail=0.02),
         "0.1 past the first": _limits(coarse_tail=0.1),
         "0.2 past the first": _limits(coarse_tail=0.2),
+        "0.05 throughout": _limits(first_directions=1),
     },
     "tail of many rows": {"0.1": _limits(coarse_tail=0.1)},
     "layers of few scores": {
@@ -273,7 +255,6 @@ SUITE = Suite(
     add_options=_add_options,
     plan=plan,
     tables={"experiments": Table(collect, KEY)},
-    fragments={"benchmark:experiments": _fragment},
-    pictures={},
-    show=_show,
+    fragments={"benchmark:experiments": Shown(text, ("experiments",))},
+    show=lambda lines: text(collect(lines)) if lines else "",
 )

@@ -220,8 +220,5 @@ SUITE = Suite(
     help="measure what papers report, in their setting, and print each figure beside theirs",
     add_options=_add_options,
     plan=_plan,
-    tables={},  # the lines stand among the bars
-    fragments={},
-    pictures={},
-    show=bars.show,
+    show=bars.show,  # the lines stand in the table of bars
 )

@@ -70,8 +70,9 @@ def growths(figures: pd.DataFrame) -> dict[str, dict[str, dict[int, float]]]:
 
 
 @matplotlib.rc_context(STYLE)
-def growth(found: dict[str, dict[str, dict[int, float]]]) -> Figure:
+def growth(figures: pd.DataFrame) -> Figure:
     """Return the picture: seconds against rows and against columns, with fitted powers."""
+    found = growths(figures)
     drawn = Figure(figsize=(0.4 + 4.6 * len(found), 3.3), layout="constrained")
     panels = drawn.subplots(1, len(found), squeeze=False)[0]
     for axes, (name, curves) in zip(panels, found.items(), strict=True):

@@ -18,7 +18,7 @@ from benchmarks.averages import geometric_mean
 from benchmarks.datasets import DATASETS
 from benchmarks.markdown import environments, failures, markdown
 from benchmarks.peers import PEERS
-from benchmarks.runner import Line, Tables
+from benchmarks.runner import Line, Shown
 from benchmarks.suites import bars, speed_pictures
 
 OURS = "VAETransformer"
@@ -159,52 +159,31 @@ def _row(cell):
     }
 
 
-def _peers(tables: Tables) -> str | None:
-    if "speed" not in tables or (table := summary(tables["speed"])).empty:
-        return None
-    return f"{markdown(table)}\n![Held-out R2 against seconds of fit](images/speed.png)\n"
+def _peers(fits):
+    return f"{markdown(summary(fits))}\n![Held-out R2 against seconds of fit](images/speed.png)\n"
 
 
-def _cases(tables: Tables) -> str | None:
-    if "speed" not in tables or (table := cases_table(tables["speed"])).empty:
-        return None
-    columns = ["case", "method", "passes", "seed"]
-    return markdown(table) + failures(tables["speed"], columns, "Fits")
+def _cases(fits):
+    return markdown(cases_table(fits)) + failures(fits, [*KEY], "Fits")
 
 
-def _figures(tables: Tables) -> str | None:
-    if "speed_figures" not in tables:
-        return None
-    text = bars.table(tables["speed_figures"])
-    if not speed_pictures.growths(tables["speed_figures"]):
-        return text
-    return f"{text}\n![Seconds against rows and columns](images/growth.png)\n"
+def _figures(figures):
+    return f"{bars.table(figures)}\n![Seconds against rows and columns](images/growth.png)\n"
 
 
-def _environment(tables: Tables) -> str | None:
-    there = [tables[name] for name in ("speed", "speed_figures") if name in tables]
-    return environments(tables["environments"], *there) if there else None
-
-
-def _speed_picture(tables):
-    if "speed" not in tables or pairs(tables["speed"]).empty:
-        return None
+def _picture(fits):
     titles = {name: case.dataset for name, case in CASES.items()}
-    return speed_pictures.fits(measured(tables["speed"]), titles, OURS)
-
-
-def _growth_picture(tables):
-    if "speed_figures" not in tables:
-        return None
-    found = speed_pictures.growths(tables["speed_figures"])
-    return speed_pictures.growth(found) if found else None
+    return speed_pictures.fits(measured(fits), titles, OURS)
 
 
 FRAGMENTS = {
-    "benchmark-speed:peers": _peers,
-    "benchmark-speed:cases": _cases,
-    "benchmark-speed:figures": _figures,
-    "benchmark-speed:environment": _environment,
+    "benchmark-speed:peers": Shown(_peers, ("speed",)),
+    "benchmark-speed:cases": Shown(_cases, ("speed",)),
+    "benchmark-speed:figures": Shown(_figures, ("speed_figures",)),
+    "benchmark-speed:environment": Shown(environments, ("environments", "speed", "speed_figures")),
 }
 
-PICTURES = {"speed.png": _speed_picture, "growth.png": _growth_picture}
+PICTURES = {
+    "speed.png": Shown(_picture, ("speed",)),
+    "growth.png": Shown(speed_pictures.growth, ("speed_figures",)),
+}

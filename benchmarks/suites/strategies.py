@@ -20,7 +20,7 @@ from benchmarks import datasets
 from benchmarks.costs import fit_seconds
 from benchmarks.datasets import Source
 from benchmarks.metrics import METRICS, Evaluation, baseline
-from benchmarks.runner import Line, Outcome, Suite, Table, Task
+from benchmarks.runner import Line, Outcome, Shown, Suite, Table, Task
 from benchmarks.suites import strategies_table
 from benchmarks.suites.choices import CASES, DEFAULT, STRATEGIES, arguments_of, names
 
@@ -114,14 +114,6 @@ def plan(
             yield Fit(name, *rows, limit, source)
 
 
-def part_of(names: list[str], part: str) -> list[str]:
-    """Return every n-th data set from the i-th on, for a part written "i/n"."""
-    first, _, n_parts = part.partition("/")
-    if not (first.isdigit() and n_parts.isdigit() and 1 <= int(first) <= int(n_parts)):
-        raise ValueError(f"part {part!r} must be i/n with i from 1 to n, such as 1/2")
-    return names[int(first) - 1 :: int(n_parts)]
-
-
 def _add_options(parser):
     add = parser.add_argument
     known = [*STRATEGIES, *names()]
@@ -131,14 +123,13 @@ def _add_options(parser):
     add("--datasets", nargs="+", choices=cases, metavar="NAME", help=f"of {', '.join(cases)}")
     add("--seeds", nargs="+", type=int, default=list(range(5)))
     add("--max-train-rows", type=int, help="for trying out: the report leaves such lines out")
-    add("--part", default="1/1", metavar="I/N", help="every N-th data set from the I-th on")
     datasets.add_source(parser)
 
 
 def _plan(options):
     source = datasets.source_of(options)
     there = [name for name in CASES if name in datasets.available(source)]
-    chosen = part_of(options.datasets or there, options.part)
+    chosen = options.datasets or there
     return plan(names(options.only), chosen, options.seeds, source, options.max_train_rows)
 
 
@@ -147,6 +138,6 @@ SUITE = Suite(
     add_options=_add_options,
     plan=_plan,
     tables={"strategies": Table(strategies_table.collect, strategies_table.KEY)},
-    fragments={"benchmark-strategies": strategies_table.fragment},
-    pictures={"strategies.png": strategies_table.picture},
+    fragments={"benchmark-strategies": Shown(strategies_table.text, ("strategies",))},
+    pictures={"strategies.png": Shown(strategies_table.figure, ("strategies",))},
 )

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from benchmarks.averages import half_interval, standard_error
 from benchmarks.figures import ACCENT, GREY, INK, STYLE
 from benchmarks.markdown import failures, markdown, number
-from benchmarks.runner import Line, Tables
+from benchmarks.runner import Line
 from benchmarks.suites.choices import CASES, DEFAULT, STRATEGIES
 
 # Nats per column, and half a per cent of squared error.
@@ -149,28 +149,20 @@ def _told(count):
     return f"{count['win']} / {count['tie']} / {count['loss']}"
 
 
-def fragment(tables: Tables) -> str | None:
+def text(cells: pd.DataFrame) -> str:
     """Return the table, the picture and the fits that failed."""
-    if "strategies" not in tables:
-        return None
-    cells = tables["strategies"]
-    text = markdown(summary(cells))
-    if cells["seeds"].any():
-        text += "\n![Every strategy against the default](images/strategies.png)\n"
-    return text + failures(cells, ["strategy", "dataset", "failed"], "Fits")
-
-
-def picture(tables: Tables) -> Figure | None:
-    """Return the picture, if a fit stands beside a default."""
-    cells = tables.get("strategies")
-    if cells is None or not cells["seeds"].any():
-        return None
-    return figure(cells[cells["seeds"] > 0])
+    picture = "\n![Every strategy against the default](images/strategies.png)\n"
+    return (
+        markdown(summary(cells))
+        + picture
+        + failures(cells, ["strategy", "dataset", "failed"], "Fits")
+    )
 
 
 @matplotlib.rc_context(STYLE)
 def figure(cells: pd.DataFrame) -> Figure:
     """Return the picture: mean gains with their intervals over data sets, by group."""
+    cells = cells[cells["seeds"] > 0]
     places, headings, end = _places(cells)
     drawn = Figure(figsize=(9.6, 1.1 + 0.19 * end), layout="constrained")
     panels = drawn.subplots(1, 2, sharey=True)

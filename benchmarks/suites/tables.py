@@ -17,7 +17,7 @@ import pandas as pd
 from benchmarks import frames
 from benchmarks.frames import FRAMES
 from benchmarks.markdown import failures, markdown
-from benchmarks.runner import Line, Outcome, Suite, Table, Tables, Task
+from benchmarks.runner import Line, Outcome, Shown, Suite, Table, Task
 from benchmarks.suites.measures import MEASURES, Measure
 
 KEY = ("table", "dataset", "missing", "method", "seed")
@@ -162,10 +162,8 @@ def _cell(values, shown):
     return f"{text} ({worst})" if len(values) > 1 else text
 
 
-def _fragment(tables: Tables) -> str | None:
-    if "tables" not in tables:
-        return None
-    runs = tables["tables"]
+def text(runs: pd.DataFrame) -> str:
+    """Return the tables of all measures, and what failed."""
     found = summaries(runs)
     parts = [f"### {name.capitalize()}\n\n{markdown(table)}" for name, table in found.items()]
     return "\n".join(parts) + failures(runs, list(KEY), "Runs")
@@ -199,6 +197,5 @@ SUITE = Suite(
     add_options=_add_options,
     plan=_plan,
     tables={"tables": Table(collect, KEY)},
-    fragments={"benchmark-tables": _fragment},
-    pictures={},
+    fragments={"benchmark-tables": Shown(text, ("tables",))},
 )

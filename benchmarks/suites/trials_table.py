@@ -10,7 +10,7 @@ import pandas as pd
 from benchmarks import figures
 from benchmarks.averages import geometric_mean
 from benchmarks.markdown import environments, failures, markdown, number
-from benchmarks.runner import Line, Tables
+from benchmarks.runner import Line, Shown
 
 KEY = ("dataset", "method", "latent_dim", "seed", "max_train_rows")
 COLUMNS = [
@@ -141,73 +141,44 @@ def _with_pca(trials):
     return joined.assign(**{f"{name}_gain": joined[name] - joined[f"{name}_pca"] for name in names})
 
 
-def _trials(tables: Tables) -> pd.DataFrame:
-    return tables.get("trials", pd.DataFrame(columns=COLUMNS))
-
-
-def _measured(tables):
+def _ours(trials):
     """Return the trials of skvae that were held to PCA."""
-    trials = _trials(tables)
-    return trials[trials["method"] == "skvae"].dropna(subset=["mse_ratio", "log_likelihood_gain"])
+    mine = trials[trials["method"] == "skvae"]
+    return mine.dropna(subset=["mse_ratio", "log_likelihood_gain"])
 
 
-def _verdict(tables):
-    if _measured(tables).empty:
-        return None
-    trials = _trials(tables)
+def _verdict(trials):
     picture = "\n![Every trial by method](images/overview.png)\n"
     columns = ["dataset", "method", "latent_dim", "seed"]
     return verdict(trials) + picture + failures(trials, columns, "Trials")
 
 
-def _methods(tables):
-    trials = _trials(tables)
-    return markdown(methods_table(trials)) if len(trials) else None
-
-
-def _datasets(tables):
-    if _measured(tables).empty:
-        return None
+def _datasets(trials):
     return (
-        f"{markdown(datasets_table(_trials(tables), 'skvae'))}\n"
+        f"{markdown(datasets_table(trials, 'skvae'))}\n"
         "![Squared error relative to PCA, by data set](images/mse_ratio.png)\n\n"
         "![Log-likelihood against PCA, by data set](images/log_likelihood_gain.png)\n"
     )
 
 
-def _readme(tables):
-    trials = _trials(tables)
-    if trials.empty:
-        return None
+def _readme(trials):
     columns = ["method", "trials", "MSE / PCA's", "worst", "nats per row over PCA: median"]
     columns += ["1-NN accuracy - PCA's", "fit: median s"]
     return markdown(methods_table(trials)[columns])
 
 
-def _environment(tables):
-    trials = _trials(tables)
-    return environments(tables["environments"], trials) if len(trials) else None
-
-
-def _drawn(draw):
-    """Return a picture of the trials of skvae."""
-    return lambda tables: None if (mine := _measured(tables)).empty else draw(mine)
-
-
-def _overview(tables):
-    return None if _measured(tables).empty else figures.overview(_trials(tables), LABELS)
-
-
 FRAGMENTS = {
-    "benchmark": _readme,
-    "benchmark:verdict": _verdict,
-    "benchmark:methods": _methods,
-    "benchmark:datasets": _datasets,
-    "benchmark:environment": _environment,
+    "benchmark": Shown(_readme, ("trials",)),
+    "benchmark:verdict": Shown(_verdict, ("trials",)),
+    "benchmark:methods": Shown(lambda trials: markdown(methods_table(trials)), ("trials",)),
+    "benchmark:datasets": Shown(_datasets, ("trials",)),
+    "benchmark:environment": Shown(environments, ("environments", "trials")),
 }
 
 PICTURES = {
-    "overview.png": _overview,
-    "mse_ratio.png": _drawn(figures.mse_ratios),
-    "log_likelihood_gain.png": _drawn(figures.log_likelihood_gains),
+    "overview.png": Shown(lambda trials: figures.overview(trials, LABELS), ("trials",)),
+    "mse_ratio.png": Shown(lambda trials: figures.mse_ratios(_ours(trials)), ("trials",)),
+    "log_likelihood_gain.png": Shown(
+        lambda trials: figures.log_likelihood_gains(_ours(trials)), ("trials",)
+    ),
 }
