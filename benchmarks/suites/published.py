@@ -1,23 +1,22 @@
 """Published: figures that papers report, measured in their setting and held to theirs.
 
-The table ``PUBLISHED`` ends the module: name -> function of a ``Source`` and ``Settings`` that
-yields ``bars.Measured``; the lines are those of ``bars`` and stand in its table. Test rows that
-have to be binary are drawn once, by a seed of their own, for all models.
+``PUBLISHED`` is a table of figures as ``bars`` has them, and they stand in its table of the pages.
+Test rows that have to be binary are drawn once, by a seed of their own, for all models.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
-from sklearn.neighbors import KNeighborsClassifier
 
 import skvae
-from benchmarks import bars, datasets
-from benchmarks.bars import Measured
+from benchmarks import datasets
 from benchmarks.metrics import squared_error
+from benchmarks.runner import Suite
+from benchmarks.suites import bars
+from benchmarks.suites.bars import Figures, Measured, Settings, neighbour_accuracy
 
 ROWS_PER_CHUNK = 1000  # of those that are scored by thousands of draws
 BINARISED_BY = 20160901  # the seed of the binary test rows
@@ -33,33 +32,13 @@ LINEAR_PASSES = 1500
 SHAPES = {"cifar10": (3, 32, 32), "spoken_digits": (1, 32, 32), "mnist": (1, 28, 28)}
 
 
-class Settings(NamedTuple):
-    """What can be asked for: passes over the rows, None for the estimator's own, and seeds."""
-
-    passes: int | None = None
-    seeds: tuple[int, ...] = (0,)
-
-    @property
-    def max_iter(self) -> int | str:
-        """What the estimator is told."""
-        return "auto" if self.passes is None else self.passes
-
-
-def run(
-    names: list[str], source: datasets.Source, path: Path, settings: Settings
-) -> list[Measured]:
-    """Measure the named figures, append a line for each to the file, and return them."""
-    table = {name: partial(PUBLISHED[name], settings=settings) for name in names}
-    return bars.run(names, source, path, table)
-
-
-def iwae(source, settings: Settings, n_draws: int) -> Iterator[Measured]:
+def iwae(settings: Settings, n_draws: int) -> Iterator[Measured]:
     """Yield the negative log-likelihood of MNIST, binarised anew in every pass.
 
     After ten passes a rate of 0.001 in batches of 128, nearer to the paper's, is 2.5 nats behind
     one of 0.003 in batches of 256, and that 1.2 nats behind one of 0.006.
     """
-    split = datasets.split("mnist", source, seed=0)
+    split = datasets.split("mnist", settings.source, seed=0)
     model = skvae.VAETransformer(
         50,
         likelihood=skvae.Bernoulli(stochastic=True),
@@ -76,9 +55,9 @@ def iwae(source, settings: Settings, n_draws: int) -> Iterator[Measured]:
     yield Measured(name, value, "<=", IWAE_LIMITS[n_draws], "nats")
 
 
-def low_dim(source, settings: Settings) -> Iterator[Measured]:
+def low_dim(settings: Settings) -> Iterator[Measured]:
     """Yield the log-likelihood of binarised MNIST with few codes."""
-    split = datasets.split("mnist", source, seed=0)
+    split = datasets.split("mnist", settings.source, seed=0)
     for latent_dim, limit in LOW_DIM_LIMITS.items():
         model = skvae.VAETransformer(
             latent_dim,
@@ -90,13 +69,13 @@ def low_dim(source, settings: Settings) -> Iterator[Measured]:
         yield Measured(f"MNIST, binarised, {latent_dim} codes: log p", value, ">=", limit, "nats")
 
 
-def conv(source, settings: Settings) -> Iterator[Measured]:
-    """Yield the squared error of convolutional bodies on MNIST.
+def conv(settings: Settings) -> Iterator[Measured]:
+    """Yield the squared error of convolutional networks on MNIST.
 
     Convolutions learn more from many small batches than the default's arithmetic pays for, and an
     autoencoder for long by less per pass than what counts as a gain.
     """
-    split = datasets.split("mnist", source, seed=0)
+    split = datasets.split("mnist", settings.source, seed=0)
     for objective, limit in CONV_LIMITS.items():
         model = skvae.VAETransformer(
             64,
@@ -111,30 +90,30 @@ def conv(source, settings: Settings) -> Iterator[Measured]:
         yield Measured(f"MNIST, 64 codes, Conv, {objective}: MSE", value, "<=", limit)
 
 
-def images(source, settings: Settings) -> Iterator[Measured]:
-    """Yield error and accuracy of convolutional bodies against MLP and PCA on images."""
+def images(settings: Settings) -> Iterator[Measured]:
+    """Yield error and accuracy of convolutional networks against MLP and PCA on images."""
     for name in ("cifar10", "spoken_digits"):
         for latent_dim in (16, 64):
-            yield from compared(name, latent_dim, source, settings)
+            yield from compared(name, latent_dim, settings)
 
 
-def compared(name: str, latent_dim: int, source, settings: Settings) -> Iterator[Measured]:
-    """Yield the figures of the bodies on one data set, means over the seeds; PCA's are the bar."""
-    bodies = {"PCA": None, "MLP": "mlp", "Conv": skvae.Conv(image_shape=SHAPES[name])}
+def compared(name: str, latent_dim: int, settings: Settings) -> Iterator[Measured]:
+    """Yield the figures of networks on one data set, means over the seeds; PCA's are the bar."""
+    networks = {"PCA": None, "MLP": "mlp", "Conv": skvae.Conv(image_shape=SHAPES[name])}
     limits: tuple[float | None, ...] = (None, None)
-    for body, architecture in bodies.items():
+    for network, architecture in networks.items():
         found = [
-            _error_and_accuracy(name, latent_dim, seed, architecture, source, settings)
+            _error_and_accuracy(name, latent_dim, seed, architecture, settings)
             for seed in settings.seeds
         ]
         error, accuracy = np.mean(found, axis=0).tolist()
-        title = f"{name}, {latent_dim} codes, {body}"
+        title = f"{name}, {latent_dim} codes, {network}"
         yield Measured(f"{title}: MSE", error, "<=", limits[0])
         yield Measured(f"{title}: 5-NN accuracy", accuracy, ">=", limits[1])
         limits = (error, accuracy)  # Conv is held to MLP, which is held to PCA
 
 
-def linear(source, settings: Settings) -> Iterator[Measured]:
+def linear(settings: Settings) -> Iterator[Measured]:
     """Yield how far a linear VAE from random weights stays behind probabilistic PCA.
 
     What ``score`` reports can fall back on PCA, so the bound that training reached is held to
@@ -143,7 +122,7 @@ def linear(source, settings: Settings) -> Iterator[Measured]:
     """
     for name in ("digits", "wine", "breast_cancer", "diabetes"):
         for latent_dim in (4, 8):
-            X = datasets.split(name, source, seed=0).X_train
+            X = datasets.split(name, settings.source, seed=0).X_train
             ours, theirs = (linear_vae(X, latent_dim, init, settings) for init in ("random", "pca"))
             title = f"linear VAE, random start: {name}, {latent_dim} codes"
             score = PCA(latent_dim).fit(X).score(X)
@@ -194,8 +173,8 @@ def log_likelihood(model, X, n_draws: int) -> float:
     return float(np.mean(np.concatenate([model.score_samples(c, n_draws=n_draws) for c in chunks])))
 
 
-def _error_and_accuracy(name, latent_dim, seed, architecture, source, settings):
-    split = datasets.split(name, source, seed)
+def _error_and_accuracy(name, latent_dim, seed, architecture, settings):
+    split = datasets.split(name, settings.source, seed)
     if architecture is None:
         model = PCA(latent_dim, random_state=seed)
     else:
@@ -203,16 +182,14 @@ def _error_and_accuracy(name, latent_dim, seed, architecture, source, settings):
             latent_dim, architecture=architecture, max_iter=settings.max_iter, random_state=seed
         )
     model.fit(split.X_train)
-    neighbours = KNeighborsClassifier(5).fit(model.transform(split.X_train), split.y_train)
-    accuracy = neighbours.score(model.transform(split.X_test), split.y_test)
-    return squared_error(model, split.X_test), accuracy
+    return squared_error(model, split.X_test), neighbour_accuracy(model, split, 5)
 
 
 def _shortfall(value, goal):
     return max(0.0, goal - value) / abs(goal)
 
 
-PUBLISHED: dict[str, Callable[..., Iterator[Measured]]] = {
+PUBLISHED: Figures = {
     "iwae_1": partial(iwae, n_draws=1),
     "iwae_5": partial(iwae, n_draws=5),
     "iwae_50": partial(iwae, n_draws=50),
@@ -221,3 +198,27 @@ PUBLISHED: dict[str, Callable[..., Iterator[Measured]]] = {
     "images": images,
     "linear": linear,
 }
+
+
+def _add_options(parser):
+    names = [name for name in PUBLISHED if name != "iwae_50"]
+    known = f"of {', '.join(PUBLISHED)}; iwae_50 wants a GPU"
+    add = parser.add_argument
+    add("--only", nargs="+", choices=PUBLISHED, default=names, metavar="NAME", help=known)
+    add("--passes", type=int, help="passes over the rows; the estimator's own without")
+    add("--seeds", nargs="+", type=int, default=[0], help="of the splits of images")
+    datasets.add_source(parser)
+
+
+def _plan(options):
+    source = datasets.source_of(options)
+    settings = Settings(source, options.passes, tuple(options.seeds))
+    return bars.plan("published", options.only, PUBLISHED, settings)
+
+
+SUITE = Suite(
+    help="measure what papers report, in their setting, and print each figure beside theirs",
+    add_options=_add_options,
+    plan=_plan,
+    show=bars.show,  # the lines stand in the table of bars
+)

@@ -1,7 +1,7 @@
 """Measures: what is asked of a method on a table of mixed types, or of counts.
 
 The table ``MEASURES`` ends the module: name -> ``Measure``, with the function of a
-``tables.Task`` that returns an ``Outcome``, the data sets it makes sense on, the methods
+``TableTask`` that returns an ``Outcome``, the data sets it makes sense on, the methods
 compared, and the figures that the report shows. Errors and scores are always of cells or rows
 that the method has not seen, except where rows have nothing to be fitted to (``counts``,
 ``speed``). Seconds are those of the fit, and of the filling where cells are filled.
@@ -27,9 +27,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks import frames
+from benchmarks.costs import fit_seconds, peak_growth_mb
+from benchmarks.frames import is_number
 from benchmarks.imputers import IMPUTERS
 from benchmarks.marginals import Marginals
-from benchmarks.memory import peak_growth_mb
+from benchmarks.runner import Outcome
 from skvae import VAETransformer
 
 # What skvae is told about data whose type cannot be seen from its columns.
@@ -45,13 +47,6 @@ SKVAE = {
 
 # Codes of loans are to tell good grades from others; the rate of interest follows the grade.
 LEAKS_OF_GRADE = ["grade", "sub_grade", "interest_rate"]
-
-
-class Outcome(NamedTuple):
-    """The figures of one run, and the model for what it says about its fit."""
-
-    metrics: dict[str, float]
-    model: Any = None
 
 
 class Figure(NamedTuple):
@@ -83,7 +78,7 @@ def likelihood(task) -> Outcome:
         X = X.loc[:, X.nunique() > 1]
     train, test = _halves(frames.Rows(X), task.seed)
     model = Marginals() if task.base == "marginals" else _skvae(task)
-    seconds = _seconds(lambda: model.fit(train.X))
+    seconds = fit_seconds(model, train.X)
     return Outcome(
         {"log_likelihood": float(np.mean(model.score_samples(test.X))), "seconds": seconds}, model
     )
@@ -111,7 +106,7 @@ def imputation_errors(complete, filled, hidden) -> dict[str, float]:
     """Return the errors over hidden cells; None for a kind of column that there is not."""
     errors, squares = {True: [], False: []}, []
     for n, (name, column) in enumerate(complete.items()):
-        cells, guesses, number = column[hidden[:, n]], filled[name][hidden[:, n]], _number(column)
+        cells, guesses, number = column[hidden[:, n]], filled[name][hidden[:, n]], is_number(column)
         if column.nunique() < 2 or not len(cells):
             continue
         if number:
@@ -131,7 +126,7 @@ def synthesis(task) -> Outcome:
     """Return how well a classifier of real rows does that was trained on sampled ones."""
     train, test = _halves(task.rows(), task.seed)
     model = Marginals() if task.base == "marginals" else _skvae(task)
-    seconds = _seconds(lambda: model.fit(train.X))
+    seconds = fit_seconds(model, train.X)
     sampled = model.sample(len(train.X), random_state=task.seed)
     real = _scores_on_real_rows(task.dataset, task.directory, task.max_rows, task.seed)
     scores = _classified(sampled, test.X, _levels(task.rows().X))
@@ -149,7 +144,7 @@ def _scores_on_real_rows(dataset, directory, max_rows, seed):
 
 def _levels(frame):
     """Return the categories of every column that holds some, the same for train and test."""
-    categories = [name for name in frame if not _number(frame[name])]
+    categories = [name for name in frame if not is_number(frame[name])]
     return {name: sorted(frame[name].dropna().unique()) for name in categories}
 
 
@@ -175,7 +170,7 @@ def codes(task) -> Outcome:
     rows = TARGETS[task.dataset](task.rows().X)
     train, test = _halves(rows, task.seed)
     model = _pca_of_mixed(train.X, task) if task.base == "pca" else _skvae(task)
-    seconds = _seconds(lambda: model.fit(train.X))
+    seconds = fit_seconds(model, train.X)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     classifier.fit(model.transform(train.X), train.y)
     Z = model.transform(test.X)
@@ -191,7 +186,7 @@ def codes(task) -> Outcome:
 
 def _pca_of_mixed(X, task):
     """Return PCA as one runs it on mixed columns: holes filled, numbers standardised, one-hot."""
-    numbers = [name for name in X if _number(X[name])]
+    numbers = [name for name in X if is_number(X[name])]
     categories = [name for name in X if name not in numbers]
     encoder = OneHotEncoder(handle_unknown="ignore", max_categories=50, sparse_output=False)
     columns = make_column_transformer(
@@ -247,7 +242,7 @@ class PCAOfCounts:
 def speed(task) -> Outcome:
     """Return the seconds of a fit on all rows."""
     X, model = task.rows().X, _skvae(task)
-    return Outcome({"seconds": _seconds(lambda: model.fit(X))}, model)
+    return Outcome({"seconds": fit_seconds(model, X)}, model)
 
 
 def _skvae(task):
@@ -262,16 +257,6 @@ def _halves(rows, seed):
     positions = np.arange(rows.X.shape[0])
     train, test = train_test_split(positions, test_size=0.2, random_state=seed)
     return frames.take(rows, train), frames.take(rows, test)
-
-
-def _seconds(action):
-    start = perf_counter()
-    action()
-    return perf_counter() - start
-
-
-def _number(column):
-    return frames.is_number(column)
 
 
 def _mean(values):

@@ -1,9 +1,8 @@
-"""Speed bars: single figures of speed, each a ratio or an amount that is held to a bar.
+"""Single figures of speed, each a ratio or an amount that may be held to a bar.
 
-The table ``SPEED`` ends the module: name -> function of a ``Source`` and ``Settings`` that yields
-``bars.Measured``. All but ``gpu`` run on the CPU. What is compared is measured in turns, and of
-several turns the median counts, so that a busy moment of the machine falls on both sides. The
-names of the lines begin with ``PREFIX``: they have a table of their own.
+``SPEED`` is a table of figures as ``bars`` has them, with a table of its own on the pages. All but
+``gpu`` run on the CPU. What is compared is measured in turns, and of several turns the median
+counts, so that a busy moment of the machine falls on both sides.
 """
 
 import os
@@ -11,10 +10,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
@@ -24,23 +21,18 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 
-from benchmarks import bars, datasets, memory, methods
-from benchmarks.bars import Measured
+from benchmarks import costs, datasets
+from benchmarks.averages import median_ratio
+from benchmarks.costs import fit_seconds
+from benchmarks.made import curved, low_rank, normal, repeated, write_rows
 from benchmarks.metrics import squared_error
+from benchmarks.suites.bars import Figures, Measured, Settings
 from skvae import MLP, VAETransformer
 
-PREFIX = "speed: "
 TIMES = 5  # turns of a median
 WIDTH = 512  # units of a hidden layer where it matters
-ROWS_PER_CHUNK = 10_000  # of a file that is written
 LIBRARIES = "import torch, sklearn"  # who uses skvae has them anyway
 PASS_ROWS = 131_072  # that a pass of ours takes at most, as the page on many rows says
-
-
-class Settings(NamedTuple):
-    """What can be asked for: a folder for big temporary files, None for the system's."""
-
-    folder: Path | None = None
 
 
 class Shape(NamedTuple):
@@ -61,17 +53,7 @@ class Shape(NamedTuple):
 SHAPE = Shape()
 
 
-def run(
-    names: list[str], source: datasets.Source, path: Path, settings: Settings
-) -> list[Measured]:
-    """Measure the named figures, append a line for each to the file, and return them."""
-    table = {name: partial(_named, SPEED[name], settings=settings) for name in names}
-    return bars.run(names, source, path, table)
-
-
-def step(
-    source, settings: Settings, shape: Shape = SHAPE, times: int = TIMES
-) -> Iterator[Measured]:
+def step(settings: Settings, shape: Shape = SHAPE, times: int = TIMES) -> Iterator[Measured]:
     """Yield the time of a training step over that of its matrix products alone.
 
     A step is the difference between two complete fits, one of twice as many passes, over the
@@ -84,13 +66,13 @@ def step(
             for _ in range(times)
         ]
         steps, products = map(statistics.median, zip(*pairs, strict=True))
-        ratio = statistics.median(step / product for step, product in pairs)
+        ratio = median_ratio(pairs)
         yield Measured(f"step over its products, {precision}", ratio, "<=", 1.5)
         yield Measured(f"step, {precision}", 1e3 * steps, "<=", None, "ms")
         yield Measured(f"products of a step, {precision}", 1e3 * products, "<=", None, "ms")
 
 
-def small_fit(source, settings: Settings, times: int = TIMES) -> Iterator[Measured]:
+def small_fit(settings: Settings, times: int = TIMES) -> Iterator[Measured]:
     """Yield the time of a fit of 200 rows of 10 columns."""
     for name, X in (("curved", curved(200, 10)), ("normal", normal(200, 10))):
         seconds = [_fit_seconds(X, 2, random_state=seed) for seed in range(times + 1)]
@@ -98,20 +80,19 @@ def small_fit(source, settings: Settings, times: int = TIMES) -> Iterator[Measur
         yield Measured(f"fit, 200 {name} rows of 10 columns", value, "<=", 0.5, "s")
 
 
-def mnist_fit(source, settings: Settings) -> Iterator[Measured]:
+def mnist_fit(settings: Settings) -> Iterator[Measured]:
     """Yield error and time of fits on MNIST, 60000 training rows: as it is, and shorter."""
-    split = datasets.split("mnist", source, seed=0)
+    split = datasets.split("mnist", settings.source, seed=0)
     _fit_seconds(split.X_train[:500], 16, max_iter=1)
     for name, max_iter in (("", "auto"), (", 15 passes", 15)):
         model = VAETransformer(16, random_state=0, max_iter=max_iter, device="cpu")
-        model, seconds, _ = methods.timed(model, split.X_train)
+        seconds = fit_seconds(model, split.X_train)
         error = squared_error(model, split.X_test)
         yield Measured(f"MNIST, 16 codes{name}: MSE", error, "<=", 0.0090)
         yield Measured(f"MNIST, 16 codes{name}: fit", seconds, "<=", 30, "s")
 
 
 def gpu(
-    source,
     settings: Settings,
     device: str = "cuda",
     dataset: str = "mnist",
@@ -128,22 +109,21 @@ def gpu(
             [_step_seconds(X, shape, precision, where) for where in (device, "cpu")]
             for _ in range(times)
         ]
-        ratio = statistics.median(there / here for there, here in pairs)
+        ratio = median_ratio(pairs)
         milliseconds = 1e3 * statistics.median(there for there, _ in pairs)
         yield Measured(f"{name}: step, {precision}", milliseconds, "<=", None, "ms")
         yield Measured(f"{name}: step over the CPU's, {precision}", ratio, "<=", None)
-    split = datasets.split(dataset, source, seed=0)
+    split = datasets.split(dataset, settings.source, seed=0)
     _fit_seconds(split.X_train[:500], 16, max_iter=1, device=device)
     for where in (device, "cpu"):
         model = VAETransformer(16, random_state=0, device=where)
-        model, seconds, _ = methods.timed(model, split.X_train)
+        seconds = fit_seconds(model, split.X_train)
         error = squared_error(model, split.X_test)
         yield Measured(f"{name}: {dataset}, 16 codes, on {where}: MSE", error, "<=", None)
         yield Measured(f"{name}: {dataset}, 16 codes, on {where}: fit", seconds, "<=", None, "s")
 
 
 def transform(
-    source,
     settings: Settings,
     columns: Iterable[int] = (784, 64),
     n_rows: int = 10_000,
@@ -171,20 +151,25 @@ def transform(
             ("score_samples", X, None, None),
         ):
             title = f"{name}, {n_columns} columns"
-            pairs = _paired(getattr(ours, name), getattr(pca, name), rows, times)
-            ratio = statistics.median(theirs / mine for mine, theirs in pairs)
+            methods = [getattr(model, name) for model in (pca, ours)]
+            # After a turn that is dropped: it pays for what is set up once.
+            pairs = [
+                tuple(costs.seconds(partial(method, rows)) for method in methods)
+                for _ in range(times + 1)
+            ][1:]
+            ratio = median_ratio(pairs)
             more = 1 if products is None else products / (n_columns * latent_dim)
             what = "rows/s" if products is None else "multiply-adds/s"
             yield Measured(f"{title}: {what} over PCA's", ratio * more, ">=", limit)
-            rate = n_rows / statistics.median(mine for mine, _ in pairs)
+            rate = n_rows / statistics.median(mine for _, mine in pairs)
             yield Measured(f"{title}: rows/s", rate, ">=", None)
 
 
 def growth_rows(
-    source, settings: Settings, sizes: Iterable[int] = (10**4, 3 * 10**4, 10**5, 3 * 10**5, 10**6)
+    settings: Settings, sizes: Iterable[int] = (10**4, 3 * 10**4, 10**5, 3 * 10**5, 10**6)
 ) -> Iterator[Measured]:
     """Yield how the time of seeing all rows twice grows with them: donors, repeated with noise."""
-    table = datasets.split("donors", source, seed=0).X_train
+    table = datasets.split("donors", settings.source, seed=0).X_train
     rng, seconds = np.random.default_rng(0), {}
     _fit_seconds(table[:500].astype("float32"), 4, max_iter=1)
     for n_rows in sizes:
@@ -196,7 +181,6 @@ def growth_rows(
 
 
 def growth_columns(
-    source,
     settings: Settings,
     sizes: Iterable[int] = (1000, 3000, 10_000, 30_000),
     n_rows: int = 2000,
@@ -210,9 +194,10 @@ def growth_columns(
     for n_columns in sizes:
         X = low_rank(n_rows, n_columns, np.random.default_rng(0))
         _fit_seconds(X[:200, :500], 4, max_iter=1)
-        fit = methods.timed(VAETransformer(4, max_iter=20, random_state=0, device="cpu"), X)
-        training.append(float(fit.model.history_["seconds"][-1]))
-        start = fit.seconds - training[-1]
+        model = VAETransformer(4, max_iter=20, random_state=0, device="cpu")
+        seconds = fit_seconds(model, X)
+        training.append(float(model.history_["seconds"][-1]))
+        start = seconds - training[-1]
         yield Measured(f"linear start, d = {n_columns}", start, "<=", None, "s")
         yield Measured(f"twenty passes, d = {n_columns}", training[-1], "<=", None, "s")
     growth = training[-1] / training[0]
@@ -220,9 +205,9 @@ def growth_columns(
 
 
 def mapped_memory(
-    source, settings: Settings, n_rows: int = 10**6, n_columns: int = 1000
+    settings: Settings, n_rows: int = 10**6, n_columns: int = 1000
 ) -> Iterator[Measured]:
-    """Yield by how much a process grows that fits a file of 4 GB, mapped into memory.
+    """Yield by how much a process grows that fits a file of 4 GB, mapped into costs.
 
     Only anonymous memory counts. Pages of the file are the system's to drop; the resident size
     would count them, and so would the unique set size, for no other process maps the file.
@@ -231,19 +216,19 @@ def mapped_memory(
         path = Path(folder) / "rows.npy"
         make = partial(low_rank, n_columns=n_columns, rng=np.random.default_rng(0))
         write_rows(path, n_rows, n_columns, make)
-        value = memory.peak_growth_mb(_mapped_pass, path, memory.anonymous_mb)
+        value = costs.peak_growth_mb(_mapped_pass, path, costs.anonymous_mb)
     size = n_rows * n_columns * 4 / 1e9
     yield Measured(f"memory of a fit, file of {size:.2g} GB", value / 1e3, "<=", 1, "GB")
 
 
 def mapped_time(
-    source, settings: Settings, shapes: Iterable[tuple[int, int]] = ((10**7, 1), (10**6, 10))
+    settings: Settings, shapes: Iterable[tuple[int, int]] = ((10**7, 1), (10**6, 10))
 ) -> Iterator[Measured]:
-    """Yield time and memory of fits as they are, on files of repeated rows, mapped into memory.
+    """Yield time and memory of fits as they are, on files of repeated rows, mapped into costs.
 
     A shape is the number of rows and that of donors side by side in each.
     """
-    table = datasets.split("donors", source, seed=0).X_train
+    table = datasets.split("donors", settings.source, seed=0).X_train
     for n_rows, n_copies in shapes:
         title = f"fit of a file, {n_rows} x {n_copies * table.shape[1]}"
         make = partial(repeated, table, n_copies, np.random.default_rng(0))
@@ -251,54 +236,30 @@ def mapped_time(
             path = Path(folder) / "rows.npy"
             write_rows(path, n_rows, n_copies * table.shape[1], make)
             X = np.load(path, mmap_mode="r")
-            fit = methods.timed(VAETransformer(4, random_state=0, device="cpu"), X)
-            value = memory.peak_growth_mb(_mapped_fit, path, memory.anonymous_mb)
-        yield Measured(title, fit.seconds, "<=", None, "s")
+            seconds = fit_seconds(VAETransformer(4, random_state=0, device="cpu"), X)
+            value = costs.peak_growth_mb(_mapped_fit, path, costs.anonymous_mb)
+        yield Measured(title, seconds, "<=", None, "s")
         yield Measured(f"{title}: memory", value / 1e3, "<=", 1, "GB")
 
 
 def grid_search(
-    source,
     settings: Settings,
     latent_dims: Iterable[int] = (2, 4, 8, 16, 32),
     n_folds: int = 5,
     max_iter: int | str = "auto",
 ) -> Iterator[Measured]:
     """Yield the time of a search over latent_dim on all digits, in one process and in two."""
-    X = datasets.read("digits", source).X / 16
+    X = datasets.read("digits", settings.source).X / 16
     latent_dims, seconds = list(latent_dims), []
     for n_jobs in (None, 2):
         model = VAETransformer(max_iter=max_iter, random_state=0, device="cpu")
         search = GridSearchCV(model, {"latent_dim": latent_dims}, cv=n_folds, n_jobs=n_jobs)
-        start = perf_counter()
-        search.fit(X)
-        seconds.append(perf_counter() - start)
+        seconds.append(fit_seconds(search, X))
         yield Measured(f"GridSearchCV on digits, n_jobs={n_jobs}", seconds[-1], "<=", None, "s")
     yield Measured("GridSearchCV on digits, the better", min(seconds), "<=", 20, "s")
 
 
-def restarts(
-    source,
-    settings: Settings,
-    widths: Iterable[int] = (64, 256, 512),
-    n_restarts: int = 8,
-    n_rows: int = 128,
-    times: int = TIMES,
-) -> Iterator[Measured]:
-    """Yield what restarts would gain if their networks were trained in batched products.
-
-    Forward and backward of so many networks of two hidden layers, one after the other over all at
-    once (``torch.func.vmap``).
-    """
-    for width in widths:
-        one_by_one, at_once = _networks(width, n_restarts, n_rows)
-        pairs = [(one_by_one(), at_once()) for _ in range(times + 1)]
-        ratio = statistics.median(single / batched for single, batched in pairs[1:])
-        name = f"{n_restarts} networks of {width} units, one by one over batched"
-        yield Measured(name, ratio, ">=", None)
-
-
-def importing(source, settings: Settings, times: int = TIMES) -> Iterator[Measured]:
+def importing(settings: Settings, times: int = TIMES) -> Iterator[Measured]:
     """Yield what importing skvae takes once the libraries are there, in fresh processes."""
     _import_seconds()  # leaves the modules compiled, as an installation does
     libraries, ours = zip(*(_import_seconds() for _ in range(times)), strict=True)
@@ -307,96 +268,15 @@ def importing(source, settings: Settings, times: int = TIMES) -> Iterator[Measur
     yield Measured("import of the libraries", statistics.median(libraries), "<=", None, "s")
 
 
-def curved(n_rows: int, n_columns: int, n_dims: int = 2) -> np.ndarray:
-    """Return rows on a bent surface of so many dimensions, with noise."""
-    rng = np.random.default_rng(0)
-    place = rng.uniform(-1, 1, (n_rows, n_dims))
-    turns = rng.standard_normal((n_dims, n_columns))
-    rows = np.sin(2 * place @ turns + rng.uniform(0, 2 * np.pi, n_columns))
-    return rows + 0.1 * rng.standard_normal(rows.shape)
-
-
-def normal(n_rows: int, n_columns: int) -> np.ndarray:
-    """Return correlated normal rows: data on which nothing beats PCA."""
-    rng = np.random.default_rng(0)
-    mixing = rng.standard_normal((n_columns, n_columns)) * 0.7 ** np.arange(n_columns)[:, None]
-    return rng.standard_normal((n_rows, n_columns)) @ mixing
-
-
-def _networks(width, n_networks, n_rows, n_steps=20):
-    """Return functions that time gradients of networks, singly and in batched products."""
-    torch.manual_seed(0)
-    sizes = (32, width, width, 32)
-    layers = [(torch.randn(n, m) / m**0.5, torch.zeros(n)) for m, n in pairwise(sizes)]
-    single = [
-        [[part.clone().requires_grad_() for part in layer] for layer in layers]
-        for _ in range(n_networks)
-    ]
-    stacked = [
-        [part.expand(n_networks, *part.shape).clone().requires_grad_() for part in layer]
-        for layer in layers
-    ]
-    x = torch.randn(n_networks, n_rows, sizes[0])
-
-    def loss(network, x):
-        for weight, bias in network[:-1]:
-            x = torch.nn.functional.silu(torch.nn.functional.linear(x, weight, bias))
-        return torch.nn.functional.linear(x, *network[-1]).square().mean()
-
-    def one_by_one():
-        for network, rows in zip(single, x, strict=True):
-            loss(network, rows).backward()
-
-    def at_once():
-        torch.func.vmap(loss)(stacked, x).sum().backward()
-
-    def timed(function):
-        start = perf_counter()
-        for _ in range(n_steps):
-            function()
-        return perf_counter() - start
-
-    return partial(timed, one_by_one), partial(timed, at_once)
-
-
-def low_rank(n_rows: int, n_columns: int, rng: np.random.Generator) -> np.ndarray:
-    """Return rows of ten strong directions with noise in every column, float32."""
-    loadings = np.random.default_rng(1).standard_normal((10, n_columns), "float32")
-    rows = rng.standard_normal((n_rows, 10), "float32") @ loadings
-    rows += rng.standard_normal(rows.shape, "float32")
-    return rows
-
-
-def repeated(table, n_copies: int, rng: np.random.Generator, n_rows: int) -> np.ndarray:
-    """Return rows of a table, drawn with replacement, so many side by side, with noise, float32."""
-    rows = table[rng.integers(len(table), size=(n_rows, n_copies))].astype("float32")
-    rows += 0.01 * table.std(axis=0).astype("float32") * rng.standard_normal(rows.shape, "float32")
-    return rows.reshape(n_rows, -1)
-
-
-def write_rows(path: Path, n_rows: int, n_columns: int, make: Callable[[int], np.ndarray]) -> None:
-    """Write rows that are made a chunk at a time."""
-    rows = np.lib.format.open_memmap(path, "w+", "float32", (n_rows, n_columns))
-    for start in range(0, n_rows, ROWS_PER_CHUNK):
-        chunk = rows[start : start + ROWS_PER_CHUNK]
-        chunk[:] = make(len(chunk))
-    rows.flush()
-
-
 def slope(seconds: dict[int, float]) -> float:
     """Return the power with which time grows: of log time on log size."""
     sizes, times = np.log([*seconds.keys()]), np.log([*seconds.values()])
     return float(np.polyfit(sizes, times, 1)[0])
 
 
-def _named(figure, source, settings):
-    for measured in figure(source, settings):
-        yield replace(measured, bar=PREFIX + measured.bar)
-
-
 def _fit_seconds(X, latent_dim, **arguments):
     model = VAETransformer(latent_dim, **{"random_state": 0, "device": "cpu"} | arguments)
-    return methods.timed(model, X).seconds
+    return fit_seconds(model, X)
 
 
 def _step_seconds(X, shape, precision, device="cpu"):
@@ -455,18 +335,6 @@ def _products(model, n_columns, latent_dim):
     return path + body + WIDTH * 2 * latent_dim, path + body + WIDTH * latent_dim
 
 
-def _paired(ours, theirs, rows, times):
-    """Return seconds of two functions of the same rows, in turns, after a turn that is dropped."""
-    pairs = [(_seconds(ours, rows), _seconds(theirs, rows)) for _ in range(times + 1)]
-    return pairs[1:]
-
-
-def _seconds(function, rows):
-    start = perf_counter()
-    function(rows)
-    return perf_counter() - start
-
-
 def _mapped_fit(path, max_iter: int | str = "auto"):
     _fit_seconds(low_rank(500, 20, np.random.default_rng(0)), 4, max_iter=1)
     X = np.load(path, mmap_mode="r")
@@ -491,7 +359,7 @@ def _import_seconds():
     return tuple(map(float, printed.split()))
 
 
-SPEED: dict[str, Callable[..., Iterator[Measured]]] = {
+SPEED: Figures = {
     "step": step,
     "small_fit": small_fit,
     "mnist_fit": mnist_fit,
@@ -502,6 +370,5 @@ SPEED: dict[str, Callable[..., Iterator[Measured]]] = {
     "mapped_memory": mapped_memory,
     "mapped_time": mapped_time,
     "grid_search": grid_search,
-    "restarts": restarts,
     "import": importing,
 }

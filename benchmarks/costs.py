@@ -1,31 +1,34 @@
-"""Peak memory of a fit, measured in a fresh process so that nothing else has touched it."""
+"""Costs: the seconds of an action, and the peak memory of one in a process of its own."""
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from threading import Event, Thread
+from time import perf_counter
 from typing import Any
 
 import psutil
 from scipy import sparse
 
-from benchmarks import datasets, methods
-
 MEGABYTE = 1e6
+
+
+def seconds(action: Callable[[], Any], clock: Callable[[], float] = perf_counter) -> float:
+    """Return how long a call takes."""
+    start = clock()
+    action()
+    return clock() - start
+
+
+def fit_seconds(model, X, clock: Callable[[], float] = perf_counter) -> float:
+    """Fit a model on the rows and return how long that took."""
+    return seconds(lambda: model.fit(X), clock)
 
 
 def size_mb(X) -> float:
     """Return the size of a matrix in megabytes."""
     arrays = (X.data, X.indices, X.indptr) if sparse.issparse(X) else (X,)
     return sum(array.nbytes for array in arrays) / MEGABYTE
-
-
-def peak_memory_mb(task) -> float:
-    """Return by how many megabytes the process grew while the task's method was fitted.
-
-    The data and the imported libraries are there before the fit and do not count.
-    """
-    return peak_growth_mb(_fit_of, task)
 
 
 def resident_mb(process: psutil.Process) -> float:
@@ -46,17 +49,10 @@ def peak_growth_mb(
 ) -> float:
     """Return by how many megabytes a fresh process grows in the action that ``prepare`` returns.
 
-    ``prepare(task)`` reads the data; what it needs does not count.
+    ``prepare(task)`` reads the data; neither they nor the imported libraries count.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_growth_mb, prepare, task, held).result()
-
-
-def _fit_of(task):
-    X = task.split().X_train
-    # The reader's cache would keep a second copy of the data alive.
-    datasets.read.cache_clear()
-    return lambda: methods.fit(task.method, X, task.latent_dim, task.seed)
 
 
 def _growth_mb(prepare, task, held):
