@@ -28,7 +28,6 @@ _PRIOR_ROWS = 10_000  # to which a prior is fitted afterwards
 SEEN_ROWS = 1000  # of the training, by which units are scaled and measured
 _USE_CODES = 8000  # numbers in the codes that are measured
 HELD_BYTES = 2**29  # of rows that training keeps; where they are more, they are made as needed
-_SPECTRA = Spectra()  # of the rows that searches in this process have seen last
 
 
 class Trial(NamedTuple):
@@ -48,14 +47,17 @@ def fit_model(
     previous: FittedModel | None = None,
     report: Callable[[Progress], None] | None = None,
     left: State | None = None,
+    *,
+    spectra: Spectra | None = None,
 ) -> tuple[FittedModel, Record]:
     """Fit on a matrix or a table.
 
     The training goes on from the weights of a previous model; where that is the linear start, from
-    those that the training before has left, if they fit.
+    those that the training before has left, if they fit. In a search the start comes from what
+    other candidates have found of the same rows.
     """
     rng = np.random.RandomState(options.seed)
-    start = previous.start if previous else new_start(X, weight, options, rng)
+    start = previous.start if previous else new_start(X, weight, options, rng, spectra)
     if not is_trainable(start, X.n_rows, options):
         if previous is not None:  # what was learnt before stays
             return previous, Record(converged=True)
@@ -100,10 +102,13 @@ def fit_model(
 
 
 def new_start(
-    X: TrainingTable, weight: np.ndarray | None, options: Options, rng: np.random.RandomState
+    X: TrainingTable,
+    weight: np.ndarray | None,
+    options: Options,
+    rng: np.random.RandomState,
+    spectra: Spectra | None = None,
 ) -> LinearStart:
-    """The linear start; in a search, from what other candidates have found of the same rows."""
-    spectra = _SPECTRA if options.in_search else None
+    """The linear start, from what is known of the same rows."""
     return X.fit_start(options.latent_dim, weight, rng, spectra, options.tail)
 
 

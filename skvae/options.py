@@ -33,7 +33,6 @@ class Options:
     device: torch.device
     precision: str
     seed: int
-    in_search: bool = False  # other candidates may be fitted to the same rows
 
     @property
     def dtype(self) -> torch.dtype:
