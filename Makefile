@@ -15,10 +15,10 @@ INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --constraint 
 # As many workers as cores, each of one thread; four at most, for each imports torch. WORKERS=0 runs in one process.
 # Threads of torch wait by spinning: beside a busy neighbour two are many times slower than one, and on tables as small as
 # these one is as fast.
-demo test test-slow test-order test-busy test-oldest test-mutants docs: export OMP_NUM_THREADS ?= 1
+demo test coverage golden-record golden-check test-slow test-order test-busy test-oldest test-mutants docs: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-order test-isa test-busy test-oldest test-mutants bench docs clean
+.PHONY: help demo test coverage golden-record golden-check test-slow test-order test-isa test-busy test-oldest test-mutants bench docs clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -31,6 +31,12 @@ test: $(VENV)/.installed-test ## lint, types, tests, the examples in docstrings,
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PYTEST)
+
+coverage: $(VENV)/.installed-test ## lines and branches of skvae/ that the tests run, by module
+	$(PYTEST) --cov=skvae --cov-branch --cov-report=term-missing:skip-covered --cov-report=html $(TESTS)
+
+golden-record golden-check: golden-%: $(VENV)/.installed-test ## answers of some sixty fits, to the bit: before and after a change of the code
+	$(PY) -m tests.golden $* golden.npz
 
 test-slow: $(VENV)/.installed-test ## the tests that the default run leaves out, and properties on thousands of tables
 	$(PYTEST) -m slow

@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import BaseEstimator
 from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
 from sklearn.utils._param_validation import Interval as _Interval
-from sklearn.utils._param_validation import RealNotInt, StrOptions
+from sklearn.utils._param_validation import RealNotInt, StrOptions, make_constraint
 from sklearn.utils._set_output import _get_output_config
 
 __all__ = [
     "Interval",
     "RealNotInt",
     "StrOptions",
+    "check_options",
     "check_same_namespace",
     "float_dtypes",
     "in_dtype",
@@ -31,6 +33,18 @@ except ImportError:  # before 1.9 nothing asks for this error
 
     def check_same_namespace(X, estimator, *, attribute, method):
         """Accept everything."""
+
+
+def check_options(component: BaseEstimator) -> None:
+    """Raise a ValueError with the first option that the `_parameter_constraints` do not allow."""
+    for option, constraints in component._parameter_constraints.items():
+        value = getattr(component, option)
+        allowed = [make_constraint(constraint) for constraint in constraints]
+        if not any(constraint.is_satisfied_by(value) for constraint in allowed):
+            raise ValueError(
+                f"{option}={value!r} of {type(component).__name__} must be "
+                f"{' or '.join(map(str, allowed))}."
+            )
 
 
 class Interval(_Interval):

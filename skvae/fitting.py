@@ -66,16 +66,7 @@ def fit_model(
     options = with_hidden_layers(options, start, X.n_rows)
     rows = training_rows(start, X, weight, options)
     held_out, training = split(rows.n_rows, options.validation_fraction, rng, options.device)
-    generator = options.generator()
-    seen = rows.take(training[:SEEN_ROWS]).drawn(generator)
-    evaluator = Evaluator.of(
-        rows.take(held_out).drawn(generator),
-        seen,
-        start_vae(start, options),
-        generator,
-        options.config.objective.is_deterministic,
-    )
-
+    seen, evaluator = evaluator_of(start, rows, held_out, training, options)
     jacobians = mean_jacobians(start, X, weight, training, held_out)
 
     def report_in_users_units(progress: Progress) -> None:
@@ -99,6 +90,22 @@ def fit_model(
         return linear_model(start, X, options, weight), record
     kept = fit_prior(vae, rows, training, evaluator, kept, options)
     return trained_model(vae, start, kept, use_of(vae, seen), options), record
+
+
+def evaluator_of(
+    start: LinearStart, rows: Rows, held_out: Tensor, training: Tensor, options: Options
+) -> tuple[Rows, Evaluator]:
+    """Some rows of the training, and what evaluates models on those held out from it."""
+    generator = options.generator()
+    seen = rows.take(training[:SEEN_ROWS]).drawn(generator)
+    evaluator = Evaluator.of(
+        rows.take(held_out).drawn(generator),
+        seen,
+        start_vae(start, options),
+        generator,
+        options.config.objective.is_deterministic,
+    )
+    return seen, evaluator
 
 
 def new_start(

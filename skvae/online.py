@@ -16,6 +16,7 @@ import torch
 
 from skvae.beginning import initial_vae, load, make_learner
 from skvae.budget import auto_batch_size, make_budget
+from skvae.data.batches import Values
 from skvae.data.reservoir import Reservoir, lots
 from skvae.fitted.model import FittedModel
 from skvae.fitting import (
@@ -141,7 +142,7 @@ class Batch(NamedTuple):
         """Rows of a step of the training, of as many rows as these."""
         return self.options.batch_size or auto_batch_size(self.X.n_rows, None)
 
-    def is_held_out(self, values) -> np.ndarray:
+    def is_held_out(self, values: Values) -> np.ndarray:
         """Which rows judge and are never learnt from."""
         share = self.options.validation_fraction
         return lots(values, self.options.seed) < (_HELD_OUT if share is None else share)

@@ -2,6 +2,11 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+from scipy import sparse
+
+Values = np.ndarray | sparse.csr_array  # rows and columns of numbers
+
 # Squares of larger values, and their sums, are not numbers any more.
 LARGEST = 1e153
 # Cells of a dense batch: 32 MB in float64, whatever the number of columns.

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from skvae._sklearn import check_options
 from skvae.components import plain
 from skvae.data.batches import LARGEST
 from skvae.data.doubts import warn_of
 from skvae.data.excerpts import excerpt, excerpts, label
 from skvae.data.input import Input
 from skvae.data.schema import Schema
-from skvae.likelihoods import LIKELIHOODS, Gaussian, Likelihood
+from skvae.likelihoods import LIKELIHOODS, Likelihood
 
 # The kind of a column follows its dtype (table.py). Numbers share one noise, as in PCA, where
 # nothing but numbers is there; beside other kinds, whose units differ, each has its own.
@@ -248,7 +249,8 @@ def is_plain(likelihood, kinds: Sequence[str]) -> bool:
     chosen = likelihood.values() if isinstance(likelihood, Mapping) else [likelihood]
     plain = ("auto", "gaussian")
     return all(
-        each in plain if isinstance(each, str) else type(each) is Gaussian for each in chosen
+        each in plain if isinstance(each, str) else getattr(each, "shares_scale", False)
+        for each in chosen
     )
 
 
@@ -343,7 +345,7 @@ def _components(choices: Iterable) -> list[Likelihood]:
 def _component(likelihood) -> Likelihood:
     if isinstance(likelihood, Likelihood):
         likelihood = plain(likelihood)
-        likelihood.validate()
+        check_options(likelihood)
         return likelihood
     if isinstance(likelihood, str) and likelihood in LIKELIHOODS:
         return LIKELIHOODS[likelihood]()

@@ -10,11 +10,13 @@ from skvae.data.containers import library
 
 
 def plain_dtype(dtype: Any) -> Any:
-    """Return a dict that stands for a dtype of pandas or pyarrow; other dtypes as they are."""
+    """Return a dict that stands for a dtype of pandas, polars or pyarrow; others as they are."""
     made_by = type(dtype).__module__.partition(".")[0]
     if made_by == "pyarrow":
         pa = library("pyarrow")
         return {"pyarrow": pa.schema([pa.field("", dtype)]).serialize().to_pybytes()}
+    if made_by == "polars":
+        return _plain_polars(dtype)
     if made_by != "pandas":
         return dtype
     pd = library("pandas")
@@ -25,6 +27,17 @@ def plain_dtype(dtype: Any) -> Any:
     name = str(dtype)
     # Some names do not tell all: such a dtype stays what it is.
     return {"pandas": name} if _is_told_by(name, dtype) else dtype
+
+
+def _plain_polars(dtype: Any) -> Any:
+    """Return its name and options: of an order the levels, of decimals how many digits."""
+    pl = library("polars")
+    plain = {"polars": str(dtype.base_type())}
+    if isinstance(dtype, pl.Enum):
+        return plain | {"options": {"categories": dtype.categories.to_list()}}
+    if isinstance(dtype, pl.Decimal):
+        return plain | {"options": {"precision": dtype.precision, "scale": dtype.scale}}
+    return plain | {"options": {}}
 
 
 def _is_told_by(name: str, dtype: Any) -> bool:
@@ -41,6 +54,8 @@ def dtype_from(plain: Any) -> Any:
     if "pyarrow" in plain:
         pa = library("pyarrow")
         return pa.ipc.read_schema(pa.py_buffer(plain["pyarrow"])).field(0).type
+    if "polars" in plain:
+        return getattr(library("polars"), plain["polars"])(**plain["options"])
     pd = library("pandas")
     if "categories" in plain:
         categories = pd.Index(plain["categories"], dtype=dtype_from(plain["of"]))

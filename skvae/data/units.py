@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from skvae.data.batches import batches
-from skvae.likelihoods import Constants, Gaussian, Likelihood, varies
+from skvae.likelihoods import Constants, Likelihood, varies
 
 _NEARLY_ALIKE = 4 * np.finfo(float).eps  # relative difference of numbers that rounding makes
 
@@ -53,7 +53,7 @@ class Units:
     scale: float | None  # that all columns share, as in PCA; None where each has its own
 
     @classmethod
-    def of(cls, values, likelihoods, n_levels: np.ndarray, weight) -> "Units":
+    def of(cls, values, likelihoods, weight) -> "Units":
         """Those of dense or sparse rows, whose likelihoods come with their columns."""
         if not sparse.issparse(values):  # in one order of memory: sums round alike
             values = np.ascontiguousarray(values)
@@ -64,7 +64,7 @@ class Units:
         for likelihood, own in likelihoods:
             own = own[is_cell[own]]
             if len(own):
-                learnt = likelihood.fit(values[:, own], weight, n_levels[own], scale)
+                learnt = likelihood.fit(values[:, own], weight, scale)
                 parts.append(Part(likelihood, np.searchsorted(columns, own), learnt))
         parts.sort(key=lambda part: part.columns[0])  # as without the columns that never vary
         fixed = _fixed(values, likelihoods, np.flatnonzero(~is_cell))
@@ -138,7 +138,7 @@ class Units:
 def _common_scale(values, likelihoods, weight) -> float | None:
     """One scale for all columns where all are Gaussian, as in PCA."""
     (first, *others) = likelihoods
-    if others or type(first[0]) is not Gaussian:
+    if others or not first[0].shares_scale:
         return None
     own = first[0].fit(values, weight)["scale"][varies(values)]
     largest = own.max(initial=0.0)
@@ -151,7 +151,7 @@ def _varying(values, likelihoods) -> np.ndarray:
     """Columns whose cells say something."""
     everything = np.arange(values.shape[1])
     (first, *others) = likelihoods
-    if sparse.issparse(values) or (type(first[0]) is Gaussian and not others):
+    if sparse.issparse(values) or (first[0].shares_scale and not others):
         return everything
     keeps = np.zeros(values.shape[1], bool)
     for likelihood, own in likelihoods:

@@ -5,7 +5,7 @@ levels, NaN where missing.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -66,7 +66,7 @@ def draw_missing(
 def sample_given(
     model: "FittedModel",
     row: np.ndarray,
-    names: Sequence,
+    names: Sequence[Hashable],
     n_samples: int,
     rng: np.random.RandomState,
     n_proposals: int = _CONDITIONAL_DRAWS,
@@ -103,7 +103,11 @@ def _fill(X: np.ndarray, index: np.ndarray, guess: np.ndarray) -> None:
 
 
 def _check_plausible(
-    model: "FittedModel", units: Units, row: np.ndarray, names: Sequence, rng
+    model: "FittedModel",
+    units: Units,
+    row: np.ndarray,
+    names: Sequence[Hashable],
+    rng: np.random.RandomState,
 ) -> None:
     drawn = model.sample(_N_PLAUSIBLE, rng, np.dtype(np.float64))
     low, high = drawn.min(0), drawn.max(0)

@@ -5,8 +5,8 @@ variance (docs/theory.md); z are the prior's own coordinates, in the same order.
 rank of the data are inactive: their codes are 0. Everything here is in the user's units.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae.data.batches import batches
+from skvae.data.batches import Values, batches
 from skvae.fitted import conditional
+from skvae.fitted.state import KeptState, from_state, to_state
 from skvae.model.bounds import N_DRAWS, importance_bound, mixture, shared_draws
 from skvae.model.diagnostics import COLLAPSED, START_USE, CodeUse, Diagnosis, diagnose
 from skvae.model.networks import Architecture
@@ -26,6 +27,10 @@ from skvae.start.base import LinearStart, Scorer, State, View
 from skvae.start.representation import Representation
 
 _DERIVATIVE_STEP = 1e-4  # in the prior's coordinates
+_KEPT = (
+    *("start", "latent_dim", "architecture", "prior", "weights", "use", "start_weight", "kept"),
+    "device",
+)
 _MORE_DRAWS = 8  # times as many, for rows with no more known cells than codes
 
 
@@ -49,6 +54,28 @@ class FittedModel:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"_modules": {}}
+
+    def to_state(self) -> KeptState:
+        """Arrays and JSON values that tell all of the model.
+
+        Raises
+        ------
+        TypeError
+            If its architecture is no component of skvae.
+        """
+        parts = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _KEPT}
+        return to_state(parts)
+
+    @classmethod
+    def from_state(cls, state: KeptState) -> "FittedModel":
+        """The model of a state.
+
+        Raises
+        ------
+        ValueError
+            If the state holds what is not kept.
+        """
+        return cls(**from_state(state))
 
     def new_module(self, dtype: torch.dtype, knows_columns: bool = False) -> VAE:
         """The module, built anew in a dtype, on the device."""
@@ -81,7 +108,7 @@ class FittedModel:
         return self._view.representation
 
     @torch.inference_mode()
-    def codes(self, X: Any, whiten: bool) -> np.ndarray:
+    def codes(self, X: Values, whiten: bool) -> np.ndarray:
         """Point codes, shape (n, latent_dim), computed in the dtype of X."""
         parts = (vae.codes(rows) for vae, rows in self._batches(X))
         codes = collected(X.shape[0], parts)[:, self.order]
@@ -94,14 +121,14 @@ class FittedModel:
         return self.decode(z / self._unit(whiten).astype(z.dtype))
 
     @torch.inference_mode()
-    def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    def posterior(self, X: Values) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of q(z|x), each of shape (n, latent_dim)."""
         posteriors = (vae.encode(rows) for vae, rows in self._batches(X))
         moments = (torch.stack([q.mean, q.deviation], 1) for q in posteriors)
         mean, std = collected(X.shape[0], moments)[:, :, self.order].swapaxes(0, 1)
         return self._padded(mean), self._padded(std, fill=1.0)
 
-    def _batches(self, X: Any) -> Iterator[tuple[VAE, Rows]]:
+    def _batches(self, X: Values) -> Iterator[tuple[VAE, Rows]]:
         representation = self.representation
         dtype = representation.dtype(X.dtype)
         vae = self.module(torch_dtype(dtype))
@@ -164,7 +191,7 @@ class FittedModel:
         return padded
 
     @torch.inference_mode()
-    def diagnose(self, X: Any, n_draws: int = N_DRAWS) -> Diagnosis:
+    def diagnose(self, X: Values, n_draws: int = N_DRAWS) -> Diagnosis:
         """What rows say of the posterior, by units in the order of the codes."""
         draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
         rows = self.representation.whole_rows(X, self.device)
@@ -172,7 +199,7 @@ class FittedModel:
         return found.in_users_units(self.order, float(self.representation.log_jacobian(X).mean()))
 
     @torch.inference_mode()
-    def log_prob(self, X: Any, n_draws: int = N_DRAWS) -> np.ndarray:
+    def log_prob(self, X: Values, n_draws: int = N_DRAWS) -> np.ndarray:
         """Importance-weighted bound on the log-density of the mixture with the start, in nats.
 
         Rows of which hardly a cell is known have more draws: their posterior is little guide.
@@ -186,7 +213,7 @@ class FittedModel:
                 log_prob[which] = self._log_prob(X[which], n)
         return log_prob
 
-    def _log_prob(self, X: Any, n_draws: int) -> np.ndarray:
+    def _log_prob(self, X: Values, n_draws: int) -> np.ndarray:
         representation = self.representation
         draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
         log_prob = np.empty(X.shape[0])
@@ -243,7 +270,7 @@ class FittedModel:
 
     @torch.inference_mode()
     def sample_given(
-        self, row: np.ndarray, names: Sequence, n_samples: int, rng: np.random.RandomState
+        self, row: np.ndarray, names: Sequence[Hashable], n_samples: int, rng: np.random.RandomState
     ) -> np.ndarray:
         """Draws that share the observed cells of one row, shape (n_samples, d)."""
         return conditional.sample_given(self.of_cells(), row, names, n_samples, rng)

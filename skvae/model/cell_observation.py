@@ -91,7 +91,7 @@ class CellObservation(CellDecoder):
 
     @property
     def is_gaussian(self) -> bool:
-        return all(block.likelihood.is_gaussian for block in self._blocks())
+        return all(block.likelihood.is_gaussian for block in self.each_block())
 
     def seen(self, rows: Rows) -> Seen:
         cells = cast(CellRows, rows)
@@ -136,7 +136,7 @@ class CellObservation(CellDecoder):
 
     @property
     def dispersions(self) -> list[nn.Parameter]:
-        return [block.dispersion for block in self._blocks()]
+        return [cast(nn.Parameter, block.dispersion) for block in self.each_block()]
 
     @property
     def cost(self) -> int:
@@ -152,10 +152,10 @@ class CellObservation(CellDecoder):
         values = cells.values
         if noise:
             values = values.clone()
-            for block in self._blocks():
+            for block in self.each_block():
                 if block.likelihood.takes_noise:
                     draw = torch.empty_like(values[:, block.columns]).normal_(generator=generator)
-                    values[:, block.columns] += noise * block.likelihood.spread(block) * draw
+                    values[:, block.columns] += noise * block.spread() * draw
         if masking:
             hidden = torch.empty_like(values).uniform_(generator=generator) < masking
             values = values.masked_fill(hidden, torch.nan)
@@ -164,7 +164,7 @@ class CellObservation(CellDecoder):
         return replace(cells, values=values, targets=targets, has_gaps=has_gaps)
 
     def split(self, decoded: Tensor) -> Iterator[tuple[Block, Tensor]]:
-        blocks = self._blocks()
+        blocks = self.each_block()
         return zip(blocks, decoded.split([b.width for b in blocks], -1), strict=True)
 
     def expected(self, decoded: Tensor, x: Tensor | None = None) -> Tensor:
@@ -207,18 +207,19 @@ class CellObservation(CellDecoder):
 
     def _assembled(self, decoded: Tensor, parts: list[Tensor]) -> Tensor:
         cells = torch.empty(len(decoded), len(self.coded), dtype=torch.float64)
-        for block, part in zip(self._blocks(), parts, strict=True):
+        for block, part in zip(self.each_block(), parts, strict=True):
             cells[:, block.columns] = part.double().cpu()
         return cells
 
     def _features(self, values: Tensor) -> Tensor:
-        parts = [b.features(self._columns(values, b)) for b in self._blocks()]
+        parts = [b.features(self._columns(values, b)) for b in self.each_block()]
         return _joined(values, parts)
 
     def _columns(self, values: Tensor, block: Block) -> Tensor:
         return values if len(self.blocks) == 1 else values.index_select(1, block.where)
 
-    def _blocks(self) -> list[Block]:
+    def each_block(self) -> list[Block]:
+        """Its blocks, in the order of their parameters."""
         return [cast(Block, block) for block in self.blocks]
 
 

@@ -14,7 +14,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from skvae.data.batches import batches
+from skvae.data.batches import Values, batches
 from skvae.data.units import Units
 from skvae.devices import send
 
@@ -118,7 +118,7 @@ class Projection(Protocol):
     @property
     def n_directions(self) -> int: ...
 
-    def project(self, X, dtype: type) -> tuple[np.ndarray, np.ndarray]: ...
+    def project(self, X: Values, dtype: type) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class ScoreStream(Rows):
     """Rows whose scores are made when they are asked for: of many rows, or of a mapped file."""
 
     projection: Projection
-    X: Any  # dense or sparse
+    X: Values  # dense or sparse
     weight: Tensor | None
     dtype: type  # of the scores
     device: torch.device
@@ -248,7 +248,7 @@ class CellStream(Rows):
     """Rows of a table whose cells are made when they are asked for: of sparse or many rows."""
 
     units: Units
-    X: Any  # values in the user's units, dense or CSR
+    X: Values  # values in the user's units, dense or CSR
     weight: Tensor | None
     dtype: type  # of the cells
     device: torch.device

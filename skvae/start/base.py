@@ -6,12 +6,12 @@ builds the model that it is, with networks beside it, and measures itself.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skvae.data.batches import Values
 from skvae.model.columns import ColumnMap, of_columns
 from skvae.model.diagnostics import CodeUse
 from skvae.model.networks import Architecture
@@ -138,11 +138,11 @@ class LinearStart(View):
         """Hidden layers of a fully connected network for so many rows."""
 
     @abstractmethod
-    def code_use(self, X: Any, weight: np.ndarray | None = None) -> CodeUse:
+    def code_use(self, X: Values, weight: np.ndarray | None = None) -> CodeUse:
         """What the codes hold, in closed form or by some of its rows."""
 
     @abstractmethod
-    def score(self, X: Any, weight: np.ndarray | None = None, is_own: bool = True) -> float:
+    def score(self, X: Values, weight: np.ndarray | None = None, is_own: bool = True) -> float:
         """Mean log-likelihood of rows (of some, if many), nats; is_own: it was fitted to them."""
 
     @abstractmethod

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.quasirandom import SobolEngine
 
-from skvae.likelihoods import Bernoulli, Block, Categorical, Likelihood, Ordinal
+from skvae.likelihoods import Block, LevelLink, Likelihood, Params
 
 _STEPS = 200
 _TOLERANCE = 1e-4  # of the logarithm of a share
@@ -33,7 +33,7 @@ class Free(NamedTuple):
 
 def has_levels(likelihood: Likelihood) -> bool:
     """Whether the shares of its levels can be held."""
-    return type(likelihood) in _RULES
+    return likelihood.level_link is not None
 
 
 def calibrated(block: Block, loadings: Tensor, free: Free, x: Tensor, w: Tensor) -> Free:
@@ -41,21 +41,24 @@ def calibrated(block: Block, loadings: Tensor, free: Free, x: Tensor, w: Tensor)
 
     x has shape (n, c), NaN or below 0 where nothing is said; weights w have shape (n,).
     """
-    return _RULES[type(block.likelihood)](block, loadings, free, x, w)
+    link = block.likelihood.level_link
+    if link is None:
+        raise ValueError(f"{type(block.likelihood).__name__} has no levels.")
+    return _RULES[link](block.params(), loadings, free, x, w)
 
 
-def _booleans(block: Block, loadings: Tensor, free: Free, x: Tensor, w: Tensor) -> Free:
+def _logits(params: Params, loadings: Tensor, free: Free, x: Tensor, w: Tensor) -> Free:
     there = ~x.isnan()
     share = (w @ x.nan_to_num()) / (w @ there.to(w))
     target = torch.logit(_possible(share, len(x)))
     return free._replace(bias=_solved(free.bias, target, loadings.norm(dim=1)))
 
 
-def _ordered(block: Block, loadings: Tensor, free: Free, x: Tensor, w: Tensor) -> Free:
+def _thresholds(params: Params, loadings: Tensor, free: Free, x: Tensor, w: Tensor) -> Free:
     """Thresholds move; the bias stays."""
     raw = free.dispersion.clone()
     slope = loadings.norm(dim=1)
-    for j, n_levels in enumerate(block.n_levels.tolist()):
+    for j, n_levels in enumerate(params["n_levels"].tolist()):
         share = _possible(_frequencies(x[:, j], w, n_levels), len(x))
         up_to = (share / share.sum()).cumsum(0)[:-1]
         before = raw[j].clone()
@@ -67,17 +70,17 @@ def _ordered(block: Block, loadings: Tensor, free: Free, x: Tensor, w: Tensor) -
     return free._replace(dispersion=raw)
 
 
-def _unordered(block: Block, loadings: Tensor, free: Free, x: Tensor, w: Tensor) -> Free:
+def _softmax(params: Params, loadings: Tensor, free: Free, x: Tensor, w: Tensor) -> Free:
     """Every softmax by itself, at points that fill the prior evenly."""
     z = _filling(loadings)
     bias, first = free.bias.clone(), 0
     for j, (size, level) in enumerate(
-        zip(block.sizes.tolist(), block.first_level.tolist(), strict=True)
+        zip(params["sizes"].tolist(), params["first_level"].tolist(), strict=True)
     ):
         own = slice(first, first + size)
         first = own.stop
         code = x[:, j].nan_to_num(-1.0)
-        slot = block.slot_of[level + code.clamp(min=0).long()].to(x)
+        slot = params["slot_of"][level + code.clamp(min=0).long()].to(x)
         share = _possible(_frequencies(torch.where(code < 0, code, slot), w, size), len(x))
         eta, target = z @ loadings[own].T, (share / share.sum()).log()
         for _ in range(_STEPS):
@@ -88,11 +91,11 @@ def _unordered(block: Block, loadings: Tensor, free: Free, x: Tensor, w: Tensor)
     return free._replace(bias=bias)
 
 
-_Rule = Callable[[Block, Tensor, Free, Tensor, Tensor], Free]
-_RULES: dict[type[Likelihood], _Rule] = {
-    Bernoulli: _booleans,
-    Ordinal: _ordered,
-    Categorical: _unordered,
+_Rule = Callable[[Params, Tensor, Free, Tensor, Tensor], Free]
+_RULES: dict[LevelLink, _Rule] = {
+    "logit": _logits,
+    "thresholds": _thresholds,
+    "softmax": _softmax,
 }
 
 

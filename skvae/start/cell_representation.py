@@ -1,17 +1,17 @@
 """Rows of a table as cells: standardised numbers, counts, codes of levels, NaN where missing."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
 
-from skvae.data.batches import batches
+from skvae.data.batches import Values, batches
 from skvae.data.units import Units
 from skvae.devices import room_for_rows
-from skvae.likelihoods import Block
+from skvae.likelihoods import Block, known_levels
 from skvae.model.cell_observation import CellDecoder
 from skvae.model.observation import Observation
 from skvae.model.rows import CellRows, CellStream, Rows
@@ -51,7 +51,7 @@ class CellRepresentation(Representation):
         return np.dtype(np.float64)
 
     def training_rows(
-        self, X: Any, weight: np.ndarray | None, dtype: type, device: torch.device, n_bytes: int
+        self, X: Values, weight: np.ndarray | None, dtype: type, device: torch.device, n_bytes: int
     ) -> Rows:
         share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
         missing = self._missing_share(X)
@@ -72,7 +72,7 @@ class CellRepresentation(Representation):
             has_gaps=missing > 0,
         )
 
-    def _missing_share(self, X: Any) -> float:
+    def _missing_share(self, X: Values) -> float:
         """Share of the cells that are missing."""
         n, c = X.shape[0], self.units.n_cells
         if sparse.issparse(X) or not n * c:
@@ -87,12 +87,12 @@ class CellRepresentation(Representation):
             drawn[torch.tensor(part.columns)] = part.likelihood.is_stochastic
         return drawn.to(device) if drawn.any() else None
 
-    def rows(self, X: Any, dtype: np.dtype, device: str) -> CellRows:
+    def rows(self, X: Values, dtype: np.dtype, device: str) -> CellRows:
         cells = self.units.cells(X)
         cells = cells.toarray() if sparse.issparse(cells) else cells
         return CellRows(torch.from_numpy(cells).to(device))
 
-    def whole_rows(self, X: Any, device: str) -> CellRows:
+    def whole_rows(self, X: Values, device: str) -> CellRows:
         return self.rows(X, np.dtype(np.float64), device)
 
     def expected(self, observation: Observation, decoded: Tensor) -> np.ndarray:
@@ -116,16 +116,16 @@ class CellRepresentation(Representation):
             units.parts, decoder.split(decoded), strict=True
         ):
             if likelihood.is_coded:
-                known = likelihood.known(constants)
+                known = known_levels(constants)
                 found = _level_probabilities(block, part, [len(levels) for levels in known])
                 for j, levels, p in zip(units.columns[own], known, found, strict=True):
                     cells[j][:, levels] = p
         return np.concatenate(cells, -1)
 
-    def log_jacobian(self, X: Any) -> np.ndarray:
+    def log_jacobian(self, X: Values) -> np.ndarray:
         return self.units.log_jacobian(X)
 
-    def is_little_known(self, X: Any) -> np.ndarray:
+    def is_little_known(self, X: Values) -> np.ndarray:
         """Of cells alone: what never varies is no cell."""
         if sparse.issparse(X):
             return np.zeros(X.shape[0], bool)

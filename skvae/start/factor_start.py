@@ -6,13 +6,13 @@ generalised linear model of every block.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skvae.data.batches import batches
+from skvae.data.batches import Values, batches
 from skvae.data.units import Part, Units
 from skvae.likelihoods import Block, noise_variance
 from skvae.model.bounds import importance_bound, shared_draws
@@ -95,9 +95,10 @@ class FactorStart(LinearStart):
         units = self.units
         variances = np.full(units.n_columns, np.nan)
         variances[units.fixed.columns] = np.where(units.fixed.is_normal, 0.0, np.nan)
-        for block, part in zip(vae.observation.blocks, units.parts, strict=True):
+        observation = cast(CellObservation, vae.observation)
+        for block, part in zip(observation.each_block(), units.parts, strict=True):
             if block.likelihood.is_gaussian:
-                deviation = noise_variance(block).sqrt().numpy(force=True)
+                deviation = noise_variance(block.params()).sqrt().numpy(force=True)
                 own = units.columns[block.columns]
                 variances[own] = np.square(deviation * part.constants["scale"])
         return variances if np.ndim(self.column_scales) else float(variances.max())
@@ -113,14 +114,17 @@ class FactorStart(LinearStart):
         knows_columns: bool = False,
     ) -> VAE:
         factors = self.factors
-        has_basis = self.basis is not None and not (networks and networks.are_of_columns)
+        basis = None if networks and networks.are_of_columns else self.basis
         inference = FactorInference(
             Factors(
-                *map(_tensor, (factors.center, factors.loadings, factors.noise, factors.degrees)),
+                _tensor(factors.center),
+                _tensor(factors.loadings),
+                _tensor(factors.noise),
+                _tensor(factors.degrees),
                 torch.tensor(factors.owner),
             ),
             torch.tensor(np.flatnonzero(self.masked)),
-            _tensor(self.basis) if has_basis else None,
+            None if basis is None else _tensor(basis),
         )
         observation = CellObservation(
             [Block(*part) for part in self.parts],
@@ -150,7 +154,7 @@ class FactorStart(LinearStart):
     def auto_sizes(self, n_rows: float) -> tuple[int, ...]:
         return AUTO_SIZES["table"]
 
-    def code_use(self, X: Any, weight: np.ndarray | None = None) -> CodeUse:
+    def code_use(self, X: Values, weight: np.ndarray | None = None) -> CodeUse:
         """Measured on some of the rows."""
         some = _evenly(X.shape[0], _USE_ROWS)
         share = None if weight is None else torch.from_numpy(weight[some] / weight[some].mean())
@@ -158,7 +162,7 @@ class FactorStart(LinearStart):
         return code_use(self.module().requires_grad_(False), CellRows(cells, share))
 
     @torch.inference_mode()
-    def score(self, X: Any, weight: np.ndarray | None = None, is_own: bool = True) -> float:
+    def score(self, X: Values, weight: np.ndarray | None = None, is_own: bool = True) -> float:
         few = max(_FEWEST_SCORED, min(_MOST_SCORED, _SCORED_CELLS // max(len(self.bias), 1)))
         some = _evenly(X.shape[0], few)
         rows, representation = X[some], self.representation

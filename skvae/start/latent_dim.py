@@ -4,6 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skvae.data.batches import Values
 from skvae.start.ppca import fit_linear
 from skvae.start.spectrum import find_spectrum
 from skvae.start.tables import TrainingTable
@@ -14,7 +15,12 @@ _N_FOLDS = 5
 _FIRST_DIRECTIONS = 512  # among which those of a share are looked for first
 
 
-def latent_dim_of(choice, X: TrainingTable, weight: np.ndarray | None, seed: int) -> int:
+def latent_dim_of(
+    choice: int | float | str | None,
+    X: TrainingTable,
+    weight: np.ndarray | None,
+    seed: int,
+) -> int:
     """The number given; as many as there can be; that of a share of the variance, or "auto".
 
     The last two are of the linear start: of a matrix, or of the features of a table.
@@ -30,7 +36,9 @@ def latent_dim_of(choice, X: TrainingTable, weight: np.ndarray | None, seed: int
     return latent_dim_of_share(rows, float(choice), weight, rng)
 
 
-def choose_latent_dim(X, sample_weight: np.ndarray | None, rng: np.random.RandomState) -> int:
+def choose_latent_dim(
+    X: Values, sample_weight: np.ndarray | None, rng: np.random.RandomState
+) -> int:
     """Smallest number of units within a standard error of the best held-out likelihood.
 
     Five folds of probabilistic PCA, all numbers of units up to 32 from one decomposition each.
@@ -58,7 +66,7 @@ def choose_latent_dim(X, sample_weight: np.ndarray | None, rng: np.random.Random
 
 
 def latent_dim_of_share(
-    X, share: float, sample_weight: np.ndarray | None, rng: np.random.RandomState
+    X: Values, share: float, sample_weight: np.ndarray | None, rng: np.random.RandomState
 ) -> int:
     """Smallest number of directions that hold more than a share of the variance, as PCA has it."""
     most = min(X.shape)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from skvae.data.batches import batches, refuse_overflow
+from skvae.data.batches import Values, batches, refuse_overflow
 from skvae.start.ppca import ProbabilisticPCA
 from skvae.start.spectrum import Spectrum, is_rounding, leading
 
@@ -56,7 +56,7 @@ class Moments:
         """Shape (d,), user's units."""
         return self.origin + self.shift
 
-    def merged(self, X, sample_weight: np.ndarray | None, fewest: int) -> "Moments":
+    def merged(self, X: Values, sample_weight: np.ndarray | None, fewest: int) -> "Moments":
         """The moments of these rows and of others, dense or sparse; at least so many directions."""
         limit = min(max(_KEPT_CELLS // X.shape[1], fewest), X.shape[1])
         weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
@@ -114,7 +114,7 @@ class Moments:
         return Spectrum(self.mean, scale, float(d), variances, components, ())
 
 
-def no_moments(X) -> Moments:
+def no_moments(X: Values) -> Moments:
     """Those of no rows, to begin with the first of X."""
     first = X[:1]
     origin = np.asarray(first.toarray() if sparse.issparse(first) else first, np.float64)[0]

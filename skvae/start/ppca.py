@@ -14,7 +14,7 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-from skvae.data.batches import batches
+from skvae.data.batches import Values, batches
 from skvae.model.columns import ColumnMap, ScoreColumns, of_columns
 from skvae.model.diagnostics import CodeUse
 from skvae.model.inference import CLIP_AT, ScoreInference
@@ -111,7 +111,7 @@ class ProbabilisticPCA(LinearStart):
         return self.scale
 
     def noise_variances(self, vae: VAE) -> float:
-        return float(vae.observation.shared_noise) * self.scale**2
+        return float(cast(ScoreObservation, vae.observation).shared_noise) * self.scale**2
 
     @property
     def pca_share(self) -> float:
@@ -146,7 +146,7 @@ class ProbabilisticPCA(LinearStart):
     def auto_sizes(self, n_rows: float) -> tuple[int, ...]:
         return auto_sizes(n_rows, self.n_features, self.n_directions, self.latent_dim)
 
-    def code_use(self, X, weight: np.ndarray | None = None) -> CodeUse:
+    def code_use(self, X: Values, weight: np.ndarray | None = None) -> CodeUse:
         """In closed form."""
         q = self.latent_dim
         variances = self.variances[:q]
@@ -159,7 +159,7 @@ class ProbabilisticPCA(LinearStart):
             is_active=(variances - self.noise_variance) / variances > 0.01,
         )
 
-    def score(self, X, weight: np.ndarray | None = None, is_own: bool = True) -> float:
+    def score(self, X: Values, weight: np.ndarray | None = None, is_own: bool = True) -> float:
         if is_own:
             return self.mean_log_prob(X, weight) + self.log_jacobian
         parts = [
@@ -185,7 +185,7 @@ class ProbabilisticPCA(LinearStart):
     def carried(self, state: State, vae: VAE, old: LinearStart) -> State | None:
         return carried(state, vae, cast(ProbabilisticPCA, old), self)
 
-    def mean_log_prob(self, X, sample_weight: np.ndarray | None = None) -> float:
+    def mean_log_prob(self, X: Values, sample_weight: np.ndarray | None = None) -> float:
         """Mean of log_density over the rows it was fitted on; mostly from the variances alone."""
         if len(self.noises) > 1:
             return float(np.average(self.log_density(*self.project(X)), weights=sample_weight))
@@ -206,7 +206,7 @@ class ProbabilisticPCA(LinearStart):
             noise = _noise(mean_rest, self.variances[q - 1]) or noise
         return replace(self, latent_dim=q, noise_variance=noise)
 
-    def scores(self, X, dtype: np.dtype) -> np.ndarray:
+    def scores(self, X: Values, dtype: np.dtype) -> np.ndarray:
         """Scores of dense or sparse rows, shape (n, k), computed in dtype."""
         components = self.components.astype(dtype, copy=False)
         scores = np.empty((X.shape[0], len(components)), dtype)
@@ -215,7 +215,7 @@ class ProbabilisticPCA(LinearStart):
         return scores
 
     @np.errstate(over="ignore", invalid="ignore")  # a row too far off for its square is infinite
-    def project(self, X, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
+    def project(self, X: Values, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
         """Scores (n, k) and residual energy (n,): centred in float64, returned in dtype.
 
         The product is in the dtype of the components: float64, but for copies of this model.
@@ -257,17 +257,17 @@ class ProbabilisticPCA(LinearStart):
         """What a log-density in scaled units gains when it is told in the user's units."""
         return -self.n_features * float(np.log(self.scale))
 
-    def _standardise(self, x, dtype) -> np.ndarray:
+    def _standardise(self, x: Values, dtype: np.dtype | type) -> np.ndarray:
         # In one order of memory, whose products round alike for a frame and for its array.
         x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=dtype, order="C")
         return (x - self.mean.astype(dtype, copy=False)) / x.dtype.type(self.scale)
 
 
 def fit_linear(
-    X,
+    X: Values,
     latent_dim: int,
     sample_weight: np.ndarray | None = None,
-    rng=None,
+    rng: np.random.RandomState | None = None,
     spectra: Spectra | None = None,
     tail: float = FINE_TAIL,
 ) -> ProbabilisticPCA:

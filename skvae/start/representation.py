@@ -5,12 +5,12 @@ back in the user's units, shape (n, d).
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from skvae.data.batches import Values
 from skvae.model.observation import Observation
 from skvae.model.rows import Rows
 
@@ -47,7 +47,7 @@ class Representation(ABC):
 
     @abstractmethod
     def training_rows(
-        self, X: Any, weight: np.ndarray | None, dtype: type, device: torch.device, n_bytes: int
+        self, X: Values, weight: np.ndarray | None, dtype: type, device: torch.device, n_bytes: int
     ) -> Rows:
         """Rows as training takes them, made as needed where they are more than n_bytes.
 
@@ -55,11 +55,11 @@ class Representation(ABC):
         """
 
     @abstractmethod
-    def rows(self, X: Any, dtype: np.dtype, device: str) -> Rows:
+    def rows(self, X: Values, dtype: np.dtype, device: str) -> Rows:
         """A few rows as `encode` takes them."""
 
     @abstractmethod
-    def whole_rows(self, X: Any, device: str) -> Rows:
+    def whole_rows(self, X: Values, device: str) -> Rows:
         """A few rows with all that their density depends on, in double precision."""
 
     @abstractmethod
@@ -79,9 +79,9 @@ class Representation(ABC):
         """Expected cells: of columns with levels their probabilities, side by side."""
 
     @abstractmethod
-    def log_jacobian(self, X: Any) -> np.ndarray:
+    def log_jacobian(self, X: Values) -> np.ndarray:
         """What the log-density of each row gains in the user's units, nats, shape (n,)."""
 
     @abstractmethod
-    def is_little_known(self, X: Any) -> np.ndarray:
+    def is_little_known(self, X: Values) -> np.ndarray:
         """Which rows have gaps, and no more known cells than there are codes."""

@@ -1,12 +1,13 @@
 """Rows of a matrix as principal scores."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from skvae.data.batches import Values
 from skvae.devices import room_for_rows
 from skvae.model.observation import Observation
 from skvae.model.rows import Rows, ScoreRows, ScoreStream
@@ -44,7 +45,7 @@ class ScoreRepresentation(Representation):
         return dtype
 
     def training_rows(
-        self, X: Any, weight: np.ndarray | None, dtype: type, device: torch.device, n_bytes: int
+        self, X: Values, weight: np.ndarray | None, dtype: type, device: torch.device, n_bytes: int
     ) -> Rows:
         pca = self.pca
         share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
@@ -54,11 +55,11 @@ class ScoreRepresentation(Representation):
         needed = X.shape[0] * pca.n_directions * np.dtype(dtype).itemsize
         return stream if needed > room_for_rows(device, n_bytes) else stream.everything()
 
-    def rows(self, X: Any, dtype: np.dtype, device: str) -> Rows:
+    def rows(self, X: Values, dtype: np.dtype, device: str) -> Rows:
         scores = torch.from_numpy(self.pca.scores(X, dtype)).to(device)
         return ScoreRows(scores, scores.new_zeros(len(scores)))
 
-    def whole_rows(self, X: Any, device: str) -> Rows:
+    def whole_rows(self, X: Values, device: str) -> Rows:
         return ScoreRows(*(torch.as_tensor(a, device=device) for a in self.pca.project(X)))
 
     def expected(self, observation: Observation, decoded: Tensor) -> np.ndarray:
@@ -80,8 +81,8 @@ class ScoreRepresentation(Representation):
     ) -> np.ndarray:
         return self.expected(observation, decoded)
 
-    def log_jacobian(self, X: Any) -> np.ndarray:
+    def log_jacobian(self, X: Values) -> np.ndarray:
         return np.full(X.shape[0], self.pca.log_jacobian)
 
-    def is_little_known(self, X: Any) -> np.ndarray:
+    def is_little_known(self, X: Values) -> np.ndarray:
         return np.zeros(X.shape[0], bool)

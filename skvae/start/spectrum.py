@@ -5,15 +5,15 @@ columns are decomposed directly, more of them through their covariance, many by 
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
 from scipy import linalg, sparse
 
-from skvae.data.batches import batches, refuse_overflow
+from skvae.data.batches import Values, batches, refuse_overflow
 
 # Up to this cost the singular values come from the rows themselves, not from their squares.
 _DIRECT_COST = 1e8
@@ -31,7 +31,7 @@ class Spectrum(NamedTuple):
     total_variance: float
     variances: np.ndarray
     components: np.ndarray
-    rng_state: tuple  # of the generator, once it has been found
+    rng_state: Any  # of the generator, once it has been found
 
     @property
     def n_bytes(self) -> int:
@@ -46,7 +46,9 @@ class Spectra:
         self._known: OrderedDict[str, Spectrum] = OrderedDict()
         self._lock = Lock()  # candidates may be fitted in threads
 
-    def of(self, X, sample_weight: np.ndarray | None, limit: int, rng) -> Spectrum:
+    def of(
+        self, X: Values, sample_weight: np.ndarray | None, limit: int, rng: np.random.RandomState
+    ) -> Spectrum:
         """The spectrum of rows, found or remembered; rng ends in the same state either way."""
         key = joblib.hash((X, sample_weight, limit, rng.get_state()))
         with self._lock:
@@ -61,7 +63,9 @@ class Spectra:
         return spectrum
 
 
-def find_spectrum(X, sample_weight: np.ndarray | None, limit: int, rng) -> Spectrum:
+def find_spectrum(
+    X: Values, sample_weight: np.ndarray | None, limit: int, rng: np.random.RandomState
+) -> Spectrum:
     """The leading directions of dense or sparse rows, limit at most."""
     rows = _Rows(X, sample_weight)
     variances, components = _decompose(rows, limit, rng)
@@ -70,7 +74,7 @@ def find_spectrum(X, sample_weight: np.ndarray | None, limit: int, rng) -> Spect
     )
 
 
-def farthest_cell(X, names=None) -> str:
+def farthest_cell(X: Values, names: Sequence[str] | None = None) -> str:
     """The column whose farthest value is the most standard deviations from its mean, in words."""
     rows = _Rows(_without_gaps(X), None)
     variance, farthest = np.zeros(X.shape[1]), np.zeros(X.shape[1])
@@ -87,7 +91,7 @@ def farthest_cell(X, names=None) -> str:
     )
 
 
-def _without_gaps(X):
+def _without_gaps(X: Values) -> Values:
     """Rows with missing cells at their column's mean."""
     if sparse.issparse(X) or not np.isnan(X).any():
         return X
@@ -104,7 +108,7 @@ def is_rounding(variance: float, mean: np.ndarray, exponent: int) -> bool:
 class _Rows:
     """Training rows centred, scaled, and weighted so that their squares sum to the covariance."""
 
-    def __init__(self, X, sample_weight: np.ndarray | None) -> None:
+    def __init__(self, X: Values, sample_weight: np.ndarray | None) -> None:
         self.n_rows, self.n_features = X.shape
         self.X = X
         w = np.ones(self.n_rows) if sample_weight is None else sample_weight
@@ -172,7 +176,9 @@ class _Rows:
         return gram
 
 
-def _decompose(rows: _Rows, limit: int, rng) -> tuple[np.ndarray, np.ndarray]:
+def _decompose(
+    rows: _Rows, limit: int, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
     """Leading variances and directions (limit, d) of the rows, largest first."""
     n, d = rows.n_rows, rows.n_features
     if rows.is_constant:
@@ -208,7 +214,9 @@ def _within(B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return singular, vectors.T
 
 
-def _subspace_iteration(rows: _Rows, limit: int, rng) -> tuple[np.ndarray, np.ndarray]:
+def _subspace_iteration(
+    rows: _Rows, limit: int, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
     """Randomised subspace iteration (Halko, Martinsson & Tropp, 2011).
 
     Single precision finds the subspace, double precision the directions in it.

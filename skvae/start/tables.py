@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 from scipy import sparse
 
+from skvae.data.batches import Values
 from skvae.likelihoods import Likelihood
 from skvae.start.base import LinearStart
 from skvae.start.glm import features_of, fit_factor_start
@@ -22,7 +23,7 @@ from skvae.start.streams import MatrixStream, StartStream, TableStream
 class TrainingTable(ABC):
     """Rows that a model is fitted to."""
 
-    values: Any  # (n, d) dense or sparse, NaN where missing
+    values: Values  # (n, d) dense or sparse, NaN where missing
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -33,7 +34,7 @@ class TrainingTable(ABC):
         return self.shape[0]
 
     @abstractmethod
-    def with_values(self, values: Any) -> "TrainingTable":
+    def with_values(self, values: Values) -> "TrainingTable":
         """Other rows of the same columns."""
 
     @property
@@ -46,7 +47,7 @@ class TrainingTable(ABC):
         """What is kept of rows that come batch by batch: these first, or after those of a start."""
 
     @abstractmethod
-    def features(self, weight: np.ndarray | None) -> Any:
+    def features(self, weight: np.ndarray | None) -> Values:
         """A matrix whose principal directions tell how many codes there are to be."""
 
     @abstractmethod
@@ -65,9 +66,9 @@ class TrainingTable(ABC):
 class Matrix(TrainingTable):
     """Complete numbers that share a unit, as PCA takes them."""
 
-    values: Any
+    values: Values
 
-    def with_values(self, values: Any) -> "Matrix":
+    def with_values(self, values: Values) -> "Matrix":
         return Matrix(values)
 
     @property
@@ -101,7 +102,7 @@ class Table(TrainingTable):
     likelihoods: tuple[tuple[Likelihood, np.ndarray], ...]  # with their columns
     n_levels: np.ndarray  # of each column, 0 where it has none
 
-    def with_values(self, values: Any) -> "Table":
+    def with_values(self, values: Values) -> "Table":
         return replace(self, values=values)
 
     @property
@@ -112,7 +113,7 @@ class Table(TrainingTable):
         return TableStream()
 
     def features(self, weight: np.ndarray | None) -> np.ndarray:
-        return features_of(self.values, self.likelihoods, self.n_levels, weight)
+        return features_of(self.values, self.likelihoods, weight)
 
     def fit_start(
         self,
@@ -124,7 +125,7 @@ class Table(TrainingTable):
     ) -> LinearStart:
         """It is another for every number of units."""
         values = self._drawn(rng)
-        return fit_factor_start(values, self.likelihoods, self.n_levels, latent_dim, weight, rng)
+        return fit_factor_start(values, self.likelihoods, latent_dim, weight, rng)
 
     def _drawn(self, rng: np.random.RandomState) -> Any:
         """Values with 0 or 1 drawn for every probability."""

@@ -401,7 +401,7 @@ def test_cells_and_back():
 def test_batches_of_cells_change_nothing(monkeypatch):
     values = np.exp(numbers(20))
     likelihoods = [(LogNormal(), np.array([0, 2])), (GaussianDiag(), np.array([1, 3]))]
-    units = Units.of(values, likelihoods, np.zeros(4, int), None)
+    units = Units.of(values, likelihoods, None)
     cells, gain = units.cells(values), units.log_jacobian(values)
     slices = lambda n, _: (slice(i, min(i + 7, n)) for i in range(0, n, 7))  # noqa: E731
     monkeypatch.setattr("skvae.data.units.batches", slices)
@@ -413,6 +413,6 @@ def test_batches_of_cells_change_nothing(monkeypatch):
 def test_the_scale_of_all_columns_counts_those_that_never_vary():
     """As PCA's: the root of the mean variance of all of them."""
     values = np.column_stack([numbers(), np.ones((N, 4))])
-    units = Units.of(values, [(Gaussian(), np.arange(8))], np.zeros(8, int), None)
+    units = Units.of(values, [(Gaussian(), np.arange(8))], None)
     assert units.scale == pytest.approx(np.sqrt(values.var(0, ddof=1).mean()))
     assert units.scale < 0.8 * np.sqrt(values[:, :4].var(0).mean())

@@ -1,0 +1,156 @@
+"""Levels in no order."""
+
+import math
+from numbers import Integral
+
+import numpy as np
+import torch
+from scipy import linalg
+from torch import Tensor
+
+from skvae._sklearn import Interval
+from skvae.likelihoods.base import Constants, Params
+from skvae.likelihoods.levels import Levels, first_levels, levels_seen
+
+
+class Categorical(Levels):
+    """One of several levels, in no order: a softmax.
+
+    Levels beyond the most frequent ones share one output, within which their frequencies are
+    kept. A level that fit has not seen tells nothing about the codes, and has the probability
+    with which new levels are to be expected (Good & Turing: the share of levels seen once).
+
+    Parameters
+    ----------
+    max_levels : int, default=64
+        Levels of a column that get an output of their own.
+    """
+
+    _parameter_constraints = {"max_levels": [Interval(Integral, 2, None, closed="left")]}
+
+    kinds = ("number", "boolean", "category", "ordered")
+    level_link = "softmax"
+    outside = ("levels",)
+
+    def __init__(self, *, max_levels=64):
+        self.max_levels = max_levels
+
+    def fit(
+        self, values: np.ndarray, weight: np.ndarray | None = None, scale: float | None = None
+    ) -> Constants:
+        slots, within, shares, log_seen, log_unseen, levels = [], [], [], [], [], []
+        for column in values.T:
+            known, count, mass = levels_seen(column, weight)
+            slot, within_slot, share = _slots(mass, count, self.max_levels)
+            unseen = ((count == 1).sum() + 0.5) / (count.sum() + 1.0)
+            levels.append(known)
+            slots.append(slot)
+            within.append(within_slot)
+            shares.append(share)
+            log_seen.append(math.log1p(-min(unseen, 0.5)))
+            log_unseen.append(math.log(min(unseen, 0.5)))
+        sizes = np.array([len(share) for share in shares])
+        share = np.concatenate(shares)
+        return {
+            "sizes": sizes,
+            "first_slot": np.cumsum(sizes) - sizes,
+            "slot_of": np.concatenate(slots),
+            "log_within": np.concatenate(within),
+            "levels": np.concatenate(levels),
+            "first_level": first_levels(levels),
+            "contrasts": linalg.block_diag(*map(_contrasts, shares)),
+            "log_seen": np.array(log_seen),
+            "log_unseen": np.array(log_unseen),
+            "bias": np.log(share),
+            "dispersion": np.zeros(0),
+        }
+
+    def owners(self, constants: Constants) -> np.ndarray:
+        n_features = np.maximum(constants["sizes"] - 1, 1)
+        return np.repeat(np.arange(len(n_features)), n_features)
+
+    def features(self, params: Params, x: Tensor) -> Tensor:
+        one_hot = x.new_zeros(len(x), len(params["bias"]))
+        return one_hot.scatter_(1, _slot(params, x)[0], 1.0) @ params["contrasts"]
+
+    def log_prob(self, params: Params, x: Tensor, eta: Tensor) -> Tensor:
+        slot, level = _slot(params, x)
+        normaliser = torch.stack([part.logsumexp(-1) for part in _by_column(params, eta)], -1)
+        seen = eta.gather(1, slot) - normaliser + params["log_within"][level] + params["log_seen"]
+        return torch.where(x < 0, params["log_unseen"], seen)
+
+    def expectation(self, params: Params, eta: Tensor) -> Tensor:
+        """Probabilities of slots."""
+        return torch.cat([part.softmax(-1) for part in _by_column(params, eta)], -1)
+
+    def expected_features(self, params: Params, eta: Tensor) -> Tensor:
+        return self.expectation(params, eta) @ params["contrasts"]
+
+    def decide(self, params: Params, expectation: Tensor) -> Tensor:
+        return _levels(params, [p.argmax(-1) for p in _by_column(params, expectation)])
+
+    def sample(self, params: Params, eta: Tensor, generator: torch.Generator) -> Tensor:
+        shares = _by_column(params, self.expectation(params, eta))
+        drawn = [torch.multinomial(p, 1, generator=generator)[:, 0] for p in shares]
+        return _levels(params, drawn, generator)
+
+
+def _slot(params: Params, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Index among all outputs of the block, shape (batch, c), and level; a guess where unseen."""
+    level = params["first_level"] + x.clamp(min=0).long()
+    return params["first_slot"] + params["slot_of"][level], level
+
+
+def _by_column(params: Params, outputs: Tensor) -> tuple[Tensor, ...]:
+    return outputs.split(params["sizes"].tolist(), -1)
+
+
+def _levels(
+    params: Params, slots: list[Tensor], generator: torch.Generator | None = None
+) -> Tensor:
+    """Codes of levels from slots: within a shared one the most frequent, or a draw."""
+    levels = []
+    bounds = [*params["first_level"].tolist(), len(params["slot_of"])]
+    for slot, first, last in zip(slots, bounds[:-1], bounds[1:], strict=True):
+        owner, log_within = params["slot_of"][first:last], params["log_within"][first:last]
+        best = [log_within.masked_fill(owner != s, -torch.inf).argmax() for s in owner.unique()]
+        level = torch.stack(best)[slot]
+        shared = slot == len(best) - 1
+        if generator is not None and shared.any() and (owner == len(best) - 1).sum() > 1:
+            share = torch.where(owner == len(best) - 1, log_within.exp(), 0.0)
+            n = int(shared.sum())
+            level[shared] = torch.multinomial(share, n, replacement=True, generator=generator)
+        levels.append(level)
+    return torch.stack(levels, -1).to(params["contrasts"])
+
+
+def _contrasts(share: np.ndarray) -> np.ndarray:
+    """Levels in K - 1 uncorrelated numbers of variance one, shape (K, K - 1).
+
+    Indicators divided by the root of their share (Pages, 2004), in coordinates across the one
+    direction in which they cannot vary; so two levels are one number, as a boolean is.
+    """
+    if len(share) == 1:
+        return np.zeros((1, 1))
+    root = np.sqrt(share)
+    axis = root + np.sign(root[0]) * np.eye(len(root))[0]
+    reflection = np.eye(len(root)) - 2 * np.outer(axis, axis) / (axis @ axis)
+    return reflection[:, 1:] / root[:, None]
+
+
+def _slots(
+    mass: np.ndarray, count: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Slot of each level, log-probability within it, share of each slot.
+
+    The most frequent levels come first in their own order; the rest share the last slot.
+    """
+    if len(count) > most:
+        own = np.sort(np.argsort(-mass, kind="stable")[: most - 1])
+        slot = np.full(len(count), most - 1)
+        slot[own] = np.arange(most - 1)
+    else:
+        slot = np.arange(len(count))
+    mass = mass * count.sum() / max(mass.sum(), 1e-300) + 0.5
+    total = np.bincount(slot, mass)
+    return slot, np.log(mass / total[slot]), total / total.sum()

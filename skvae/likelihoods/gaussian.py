@@ -1,0 +1,50 @@
+"""Normal numbers: with one noise for all columns, or one for each."""
+
+import numpy as np
+
+from skvae.likelihoods.base import Constants, Head
+from skvae.likelihoods.numbers import Normal, normal_constants
+from skvae.likelihoods.statistics import resolution, varies
+
+
+class GaussianDiag(Normal):
+    """Normal, with a noise of its own for every column.
+
+    Its noise is at least a thousandth of the column's standard deviation, and at least the
+    resolution of its values (their smallest difference) divided by the root of 12, the standard
+    deviation of rounding.
+    """
+
+    is_gaussian = True
+
+    def fit(
+        self, values: np.ndarray, weight: np.ndarray | None = None, scale: float | None = None
+    ) -> Constants:
+        return normal_constants(values, weight, resolution(values), scale)
+
+    def initial_head(
+        self, constants: Constants, loadings: np.ndarray, center: np.ndarray, noise: np.ndarray
+    ) -> Head:
+        return Head(loadings, center, 0.5 * np.log(noise))
+
+
+class Gaussian(Normal):
+    """Normal, with one noise for all columns, as in probabilistic PCA."""
+
+    is_gaussian = True
+    shares_noise = True
+    shares_scale = True
+
+    def fit(
+        self, values: np.ndarray, weight: np.ndarray | None = None, scale: float | None = None
+    ) -> Constants:
+        constants = normal_constants(values, weight, resolution(values), scale)
+        # As in PCA, constant columns have the noise of the others.
+        floor = np.where(varies(values), constants["floor"], 0.0)
+        return constants | {"dispersion": np.zeros(1), "floor": floor}
+
+    def initial_head(
+        self, constants: Constants, loadings: np.ndarray, center: np.ndarray, noise: np.ndarray
+    ) -> Head:
+        least = (0.5 * np.log(noise)).min(keepdims=True)  # where it is not that of a floor
+        return Head(loadings, center, least)

@@ -1,0 +1,89 @@
+"""What likelihoods of real numbers share: centred and scaled cells, whose mean is the output."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skvae.likelihoods.base import Constants, Head, Likelihood, Params
+from skvae.likelihoods.draws import normal
+from skvae.likelihoods.statistics import moments, or_one
+
+_LOG_2PI = math.log(2 * math.pi)
+SMALLEST_NOISE = 1e-3  # of a column, in its standard deviations
+
+
+class Numbers(Likelihood):
+    """Numbers that are centred and scaled, and whose outputs are features.
+
+    Their noise is at least a thousandth of the column's standard deviation, and at least the
+    resolution of its values (their smallest difference) divided by the root of 12, the standard
+    deviation of rounding.
+    """
+
+    shares_noise = False
+    outside = ("center", "scale")
+
+    def standardised(self, constants: Constants, values: np.ndarray) -> np.ndarray:
+        return (values - constants["center"]) / constants["scale"]
+
+    def restored(self, constants: Constants, cells: np.ndarray) -> np.ndarray:
+        return constants["center"] + constants["scale"] * cells
+
+    def log_jacobian(self, constants: Constants, values: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(-np.log(constants["scale"]), values.shape)
+
+    def spread(self, params: Params) -> float:
+        return 1.0
+
+    def features(self, params: Params, x: Tensor) -> Tensor:
+        return x
+
+    def expectation(self, params: Params, eta: Tensor) -> Tensor:
+        return eta
+
+    def expected_features(self, params: Params, eta: Tensor) -> Tensor:
+        return eta
+
+    def initial_head(
+        self, constants: Constants, loadings: np.ndarray, center: np.ndarray, noise: np.ndarray
+    ) -> Head:
+        return Head(loadings, center, constants["dispersion"])
+
+
+class Normal(Numbers):
+    """Numbers with normal noise around the output."""
+
+    def log_prob(self, params: Params, x: Tensor, eta: Tensor) -> Tensor:
+        variance = noise_variance(params)
+        return -0.5 * ((x - eta).square() / variance + variance.log() + _LOG_2PI)
+
+    def sample(self, params: Params, eta: Tensor, generator: torch.Generator) -> Tensor:
+        return eta + noise_variance(params).sqrt() * normal(eta, generator)
+
+
+def normal_constants(
+    y: np.ndarray, weight: np.ndarray | None, gap: np.ndarray, scale: float | None = None
+) -> Constants:
+    """Mean and scale of columns whose smallest step is gap; scale: one for all of them."""
+    center, own = moments(y, weight)
+    scales = or_one(own) if scale is None else np.full_like(own, scale)
+    floor = np.maximum(SMALLEST_NOISE * own, gap / math.sqrt(12)) / scales
+    return {
+        "center": center,
+        "scale": scales,
+        "floor": np.where(own > 0, floor, 1.0),  # a constant column has no scale
+        "bias": np.zeros(y.shape[1]),
+        "dispersion": np.zeros(y.shape[1]),
+    }
+
+
+def noise_variance(params: Params) -> Tensor:
+    """Not below the floor: no column buys likelihood by precision (Mattei & Frellsen, 2018)."""
+    return floored(params["dispersion"], params)
+
+
+def floored(log_deviation: Tensor, params: Params) -> Tensor:
+    """Variances of logarithms of standard deviations, not below the columns' floors."""
+    return torch.maximum((2.0 * log_deviation).exp(), params["floor"].square())

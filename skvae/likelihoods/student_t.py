@@ -1,0 +1,77 @@
+"""Numbers with heavy tails."""
+
+import math
+from numbers import Real
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from skvae._sklearn import Interval, StrOptions
+from skvae.likelihoods.base import Constants, Head, Params
+from skvae.likelihoods.draws import numpy_generator
+from skvae.likelihoods.numbers import SMALLEST_NOISE, Numbers, floored
+from skvae.likelihoods.statistics import median_and_scale, moments, or_one, resolution
+
+
+class StudentT(Numbers):
+    """Student's t, for columns with heavy tails; scale and degrees of freedom per column.
+
+    Parameters
+    ----------
+    df : float or "auto", default="auto"
+        Degrees of freedom, above 2; "auto" learns them.
+    """
+
+    _parameter_constraints = {
+        "df": [Interval(Real, 2, None, closed="neither"), StrOptions({"auto"})]
+    }
+
+    def __init__(self, *, df="auto"):
+        self.df = df
+
+    @property
+    def tail(self) -> float:
+        return 4.0 if self.df == "auto" else float(self.df)
+
+    def fit(
+        self, values: np.ndarray, weight: np.ndarray | None = None, scale: float | None = None
+    ) -> Constants:
+        """Median and interquartile range instead of mean and standard deviation."""
+        center, robust = median_and_scale(values, weight)
+        robust = np.where(robust > 0, robust, or_one(moments(values, weight)[1]))
+        gap = resolution(values)
+        floor = np.maximum(SMALLEST_NOISE, gap / math.sqrt(12) / robust)
+        raw_df = np.full(len(robust), 2.0)  # softplus(2) + 2, about 4
+        return {
+            "center": center,
+            "scale": robust,
+            "floor": np.where(gap > 0, floor, 1.0),
+            "bias": np.zeros(len(robust)),
+            "dispersion": np.concatenate([np.zeros(len(robust)), raw_df]),
+        }
+
+    def _variance_and_df(self, params: Params) -> tuple[Tensor, Tensor]:
+        log_scale, raw_df = params["dispersion"].chunk(2)
+        df = 2.0 + F.softplus(raw_df) if self.df == "auto" else torch.full_like(raw_df, self.df)
+        return floored(log_scale, params), df
+
+    def log_prob(self, params: Params, x: Tensor, eta: Tensor) -> Tensor:
+        variance, df = self._variance_and_df(params)
+        square = (x - eta).square() / variance
+        constant = torch.lgamma(0.5 * (df + 1)) - torch.lgamma(0.5 * df)
+        constant = constant - 0.5 * (df * variance * math.pi).log()
+        return constant - 0.5 * (df + 1) * torch.log1p(square / df)
+
+    def sample(self, params: Params, eta: Tensor, generator: torch.Generator) -> Tensor:
+        variance, df = self._variance_and_df(params)
+        rng = numpy_generator(generator)
+        t = torch.as_tensor(rng.standard_t(df.detach().numpy(force=True), tuple(eta.shape)))
+        return eta + variance.sqrt() * t.to(eta)
+
+    def initial_head(
+        self, constants: Constants, loadings: np.ndarray, center: np.ndarray, noise: np.ndarray
+    ) -> Head:
+        raw_df = constants["dispersion"][len(noise) :]
+        return Head(loadings, center, np.concatenate([0.5 * np.log(noise), raw_df]))
