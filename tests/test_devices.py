@@ -6,6 +6,7 @@ import torch
 
 from skvae import devices
 from skvae.data.columns import Columns
+from skvae.data.input import Input
 from skvae.devices import (
     PRECISIONS,
     has_bfloat16,
@@ -162,7 +163,7 @@ def table(missing):
     X[:, 1], X[:, 2] = rng.integers(0, 2, 200), rng.poisson(3, 200)
     X[rng.uniform(size=X.shape) < missing] = np.nan
     names = ("gaussian", "bernoulli", "poisson", "student_t", "gaussian_diag")
-    return Columns.of(X, dict(enumerate(names))).table(X)
+    return Columns.of(Input.of(X), dict(enumerate(names))).table(X)
 
 
 ROWS = {"scores": curve(200, 5), "table": table(0.0), "holed table": table(0.2)}

@@ -10,6 +10,7 @@ from sklearn.decomposition import IncrementalPCA
 
 from skvae import VAETransformer
 from skvae.data.columns import Columns
+from skvae.data.input import Input
 from skvae.fitted.model import FittedModel
 from skvae.fitting import arrays, fit_model, fresh_generator
 from skvae.model.networks import MLP
@@ -269,7 +270,7 @@ def test_the_start_of_a_table_stays_unless_another_is_clearly_likelier():
     X = gaussian(200, 4)
 
     def table(X):
-        return Columns.of(X, "gaussian_diag").table(X)
+        return Columns.of(Input.of(X), "gaussian_diag").table(X)
 
     chosen = options(max_iter=0)
     model, _, online = fit_online(table(X), None, chosen, None)

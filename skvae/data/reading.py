@@ -103,8 +103,8 @@ def _checked(owner: BaseEstimator, given: Input, learns: bool, fewest: int) -> A
     try:
         if given.is_frame:
             _check_names(owner, given, learns)
-            X = matrix_of(given)
-        elif learns or not _is_alike(owner, given):
+            return check_array(matrix_of(given), estimator=owner, input_name="X", **rules)
+        if learns or not _is_alike(owner, given):
             return validate_data(owner, X, reset=learns, **rules)
         return check_array(X, estimator=owner, input_name="X", **rules)
     except (ValueError, TypeError) as error:

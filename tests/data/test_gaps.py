@@ -14,7 +14,6 @@ from skvae import MLP, VAETransformer
 from skvae.data.batches import batches
 from skvae.data.input import Input
 from skvae.data.schema import Schema
-from skvae.fitted.model import HIDDEN_CELLS
 from tests.samples import gaussian
 
 N = 60
@@ -547,7 +546,8 @@ def test_rows_of_every_batch_are_filled(likelihood):
     X = np.resize(gaussian(500, 2), (9000, 2))
     X[:, 1] += np.arange(9000) / 9000
     vae = quick(1, likelihood=likelihood).fit(X[:500])
-    assert sum(1 for _ in batches(len(X), HIDDEN_CELLS)) > 2
+    row_cost = vae._model.of_cells().representation.row_cost
+    assert sum(1 for _ in batches(len(X), row_cost)) > 2
     X[:, 0] = np.nan
     for filled in (vae.impute(X), *vae.impute(X, n_draws=1, random_state=0)):
         assert np.isfinite(filled).all()

@@ -40,6 +40,7 @@ def readings(monkeypatch):
     return seen
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("case", [*TABLES, *ARRAYS])
 @pytest.mark.parametrize("params", [{}, {"likelihood": "student_t"}], ids=str)
 def test_a_table_is_read_once_by_every_method(case, params, readings):
@@ -56,7 +57,7 @@ def test_a_table_is_read_once_by_every_method(case, params, readings):
 
 def test_levels_of_an_array_are_read_once(readings):
     X = np.random.default_rng(0).integers(0, 3, (N, 2)).astype(float)
-    vae = VAETransformer(1, likelihood="categorical", max_iter=1, random_state=0).fit(X)
+    vae = VAETransformer(1, likelihood="categorical", max_iter=0).fit(X)
     assert len(readings) == 1
     vae.transform(X)
     assert len(readings) == 2

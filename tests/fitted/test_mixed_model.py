@@ -9,6 +9,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae.data.columns import Columns
+from skvae.data.input import Input
 from skvae.fitting import fit_model
 from skvae.likelihoods import StudentT
 from tests.samples import gaussian, options
@@ -38,8 +39,8 @@ def gaps(X, share=0.3, seed=0):
 
 
 def table(X, likelihood):
-    columns = Columns.of(X, likelihood)
-    return columns.table(columns.encode(X, "", 1) if columns.has_codes else X)
+    columns = Columns.of(Input.of(X), likelihood)
+    return columns.table(columns.encode(Input.of(X), "", 1) if columns.has_codes else X)
 
 
 def fitted(X, likelihood, **changes):

@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from skvae.data.columns import Columns
+from skvae.data.input import Input
 from skvae.data.units import Units
 from skvae.fitted.model import FittedModel
 from skvae.fitting import fit_model
@@ -58,8 +59,8 @@ TABLES = {name: name for name in NAMES} | {"mixed": MIXED}
 
 
 def table(X, likelihood):
-    columns = Columns.of(X, likelihood)
-    return columns.table(columns.encode(X, "", 1) if columns.has_codes else X)
+    columns = Columns.of(Input.of(X), likelihood)
+    return columns.table(columns.encode(Input.of(X), "", 1) if columns.has_codes else X)
 
 
 def started(X, likelihood, latent_dim=Q):

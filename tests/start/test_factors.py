@@ -10,6 +10,7 @@ from scipy import optimize
 from sklearn.decomposition import PCA
 
 from skvae.data.columns import Columns
+from skvae.data.input import Input
 from skvae.fitting import fit_model
 from skvae.model.rows import CellRows
 from skvae.start import factors
@@ -174,7 +175,7 @@ def test_a_column_seldom_observed_stays_finite():
 
 
 def table(X, likelihood):
-    return Columns.of(X, likelihood).table(X)
+    return Columns.of(Input.of(X), likelihood).table(X)
 
 
 def started(X, likelihood, latent_dim=Q, weight=None):

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from skvae import VAETransformer
 from skvae.data.columns import Columns
+from skvae.data.input import Input
 from skvae.likelihoods import Block
 from skvae.model.mixed import Cells, MixedVAE
 from skvae.start import glm as heads
@@ -56,8 +57,8 @@ KINDS = [
 
 
 def table(X, likelihood):
-    columns = Columns.of(X, likelihood)
-    return columns.table(columns.encode(X, "", 1) if columns.has_codes else X)
+    columns = Columns.of(Input.of(X), likelihood)
+    return columns.table(columns.encode(Input.of(X), "", 1) if columns.has_codes else X)
 
 
 def started(X, likelihood, weight=None, seed=0):

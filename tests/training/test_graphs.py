@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from skvae.data.columns import Columns
+from skvae.data.input import Input
 from skvae.fitting import fit_model
 from skvae.model.networks import MLP, Conv
 from skvae.model.priors import PRIORS, Mixture, Vamp
@@ -260,7 +261,7 @@ def test_tables_are_not_captured(monkeypatch):
     fits = []
     for graphs in ({}, {"cpu": Tape}):
         monkeypatch.setattr("skvae.training.graphs.GRAPHS", graphs)
-        table = Columns.of(X, {}).table(X)
+        table = Columns.of(Input.of(X), {}).table(X)
         fits.append(fit_model(table, None, options(max_iter=5))[1].bounds)
     assert_allclose(*fits, rtol=0, atol=0)
 
