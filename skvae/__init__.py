@@ -18,6 +18,7 @@ from skvae.likelihoods import (
     Poisson,
     StudentT,
 )
+from skvae.limits import Limits
 from skvae.model.networks import MLP, Conv, Linear
 from skvae.model.priors import ExPost, Mixture, Normal, Vamp
 from skvae.training.annealing import Langevin, Metropolis, RandomWalk
@@ -71,6 +72,7 @@ __all__ = [
     "Langevin",
     "LatentDisplay",
     "LatentUsageDisplay",
+    "Limits",
     "Linear",
     "LinearWarmUp",
     "LogNormal",

@@ -13,7 +13,8 @@ from skvae.model.rows import Rows
 from skvae.model.vae import VAE, Networks
 from skvae.options import Options
 from skvae.start.base import LinearStart, State
-from skvae.training.loop import Learner
+from skvae.training.controller import Controller
+from skvae.training.state import TrainingState
 
 
 def initial_vae(
@@ -70,14 +71,16 @@ def initial_prior(vae: VAE, seen: Rows, options: Options, number: int) -> nn.Mod
     return module
 
 
-def make_learner(vae: VAE, generator: torch.Generator, options: Options) -> Learner:
+def training_state(
+    vae: VAE, generator: torch.Generator, options: Options, controller: Controller
+) -> TrainingState:
     """The model with its optimiser, in the precision that fits the size of a step."""
     n_products = count_products(vae)
 
     def precision(batch_size: int) -> torch.dtype:
         return resolve_precision(options.precision, options.device, batch_size * n_products)
 
-    return Learner.of(vae, options.config, generator, precision)
+    return TrainingState.of(vae, options.config, generator, precision, controller)
 
 
 def load(vae: VAE, state: State) -> bool:

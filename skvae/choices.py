@@ -12,7 +12,7 @@ from skvae.model.networks import ARCHITECTURES, Architecture, Conv
 from skvae.model.priors import PRIORS
 from skvae.options import Options
 from skvae.training.annealing import ANNEALING
-from skvae.training.loop import TrainingConfig
+from skvae.training.config import TrainingConfig
 from skvae.training.objective import OBJECTIVES
 from skvae.training.optimizers import OPTIMIZERS
 from skvae.training.schedules import KL_SCHEDULES
@@ -38,6 +38,7 @@ def options_of(
         component(given.optimizer, OPTIMIZERS),
         component(given.kl_schedule, KL_SCHEDULES),
         float(given.beta),
+        given.limits,
     )
     options = Options(
         latent_dim=latent_dim,

@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ from skvae.fitted.attributes import constants, course
 from skvae.fitted.doubts import warn_of_fit
 from skvae.fitting import fit_model
 from skvae.likelihoods import LIKELIHOODS, Likelihood
+from skvae.limits import Limits
 from skvae.model.bounds import N_DRAWS
 from skvae.model.networks import ARCHITECTURES
 from skvae.model.priors import PRIORS, Normal, Prior
@@ -239,6 +240,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     _columns: Any
     _left: Any
     _began: Any
+    limits: ClassVar[Limits] = Limits()  # of computing, read by fit
     _parameter_constraints = {
         "latent_dim": [
             Interval(Integral, 1, None, closed="left"),

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae.beginning import initial_vae, make_learner
+from skvae.beginning import initial_vae, training_state
 from skvae.budget import make_budget
 from skvae.fitted.model import FittedModel
+from skvae.limits import Limits
 from skvae.model.diagnostics import CodeUse, code_use, linear_r2
 from skvae.model.networks import MLP
 from skvae.model.rows import Rows
@@ -19,15 +20,11 @@ from skvae.options import Options
 from skvae.start.base import LinearStart, State
 from skvae.start.spectrum import Spectra
 from skvae.start.tables import TrainingTable
-from skvae.training.evaluation import START_WEIGHT_MIN, Acceptance, DivergenceError, Evaluator
-from skvae.training.loop import Controller, Progress, Record, train
-
-# Fewer rows than this cannot show on held-out rows that anything beats the linear start.
-MIN_TRAINING_ROWS = 30
-_PRIOR_ROWS = 10_000  # to which a prior is fitted afterwards
-SEEN_ROWS = 1000  # of the training, by which units are scaled and measured
-_USE_CODES = 8000  # numbers in the codes that are measured
-HELD_BYTES = 2**29  # of rows that training keeps; where they are more, they are made as needed
+from skvae.training.controller import Controller
+from skvae.training.evaluation import Acceptance, DivergenceError, Evaluator
+from skvae.training.loop import train
+from skvae.training.record import Progress, Record
+from skvae.training.step import choose_step
 
 
 class Trial(NamedTuple):
@@ -89,7 +86,7 @@ def fit_model(
             return previous, record
         return linear_model(start, X, options, weight), record
     kept = fit_prior(vae, rows, training, evaluator, kept, options)
-    return trained_model(vae, start, kept, use_of(vae, seen), options), record
+    return trained_model(vae, start, kept, use_of(vae, seen, options.limits), options), record
 
 
 def evaluator_of(
@@ -97,13 +94,13 @@ def evaluator_of(
 ) -> tuple[Rows, Evaluator]:
     """Some rows of the training, and what evaluates models on those held out from it."""
     generator = options.generator()
-    seen = rows.take(training[:SEEN_ROWS]).drawn(generator)
+    seen = rows.take(training[: options.limits.seen_rows]).drawn(generator)
     evaluator = Evaluator.of(
         rows.take(held_out).drawn(generator),
         seen,
         start_vae(start, options),
         generator,
-        options.config.objective.is_deterministic,
+        options.config,
     )
     return seen, evaluator
 
@@ -167,17 +164,17 @@ def run_trial(
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
     budget = make_budget(len(training), vae, options)
     controller = Controller(budget, options.config, len(training), rows.n_inputs)
-    learner = make_learner(vae, evaluator.generator, options)
+    state = training_state(vae, evaluator.generator, options, controller)
+    state.begin(evaluator)
     annealing = options.annealing
     if annealing is not None:
-        learner.perturb = annealing.perturbation(learner)
+        state.perturb = annealing.perturbation(state)
+    state.take = choose_step(state, evaluator.seen, options.steps)
     if annealing is None or annealing.follows_training:
-        record = train(learner, rows, training, evaluator, controller, report)
-    else:
-        record = Record.of(evaluator)
-    if annealing is not None and not record.interrupted:
-        annealing.refine(learner, rows, training, evaluator, controller, record)
-    return Trial(vae.eval(), origin, record)
+        train(state, rows, training, evaluator, report)
+    if annealing is not None and not state.record.interrupted:
+        annealing.refine(state, rows, training, evaluator)
+    return Trial(vae.eval(), origin, state.record)
 
 
 @torch.no_grad()
@@ -204,7 +201,7 @@ def fit_prior(
     if not options.prior.is_fitted_after:
         return kept
     # Draws that do not depend on how long training took.
-    some = rows.take(training[:_PRIOR_ROWS]).drawn(options.generator())
+    some = rows.take(training[: options.limits.prior_rows]).drawn(options.generator())
     with torch.no_grad():
         q = vae.encode(some)
         draws = q.sample(some.draw_noise(vae.latent_dim, options.generator()))
@@ -213,13 +210,14 @@ def fit_prior(
     start_weight = evaluator.prefer(vae, module.to(draws))
     if start_weight is None:
         return kept
-    return kept._replace(start_weight=max(start_weight.item(), START_WEIGHT_MIN))
+    return kept._replace(start_weight=max(start_weight.item(), options.limits.start_weight_min))
 
 
 def is_trainable(start: LinearStart, n_rows: int, options: Options) -> bool:
     """Whether anything can be gained: rows to judge by, and something left to reconstruct."""
     something_left = 0 < start.latent_dim < start.rank
-    return options.max_iter != 0 and n_rows >= MIN_TRAINING_ROWS and something_left
+    enough_rows = n_rows >= options.limits.min_training_rows
+    return options.max_iter != 0 and enough_rows and something_left
 
 
 def training_rows(
@@ -228,8 +226,8 @@ def training_rows(
     """Rows as the model takes them, on the device, in the training's own precision."""
     dtype = np.float64 if options.dtype == torch.float64 else np.float32
     weight = None if weight is None else weight / weight.mean()
-    representation = start.representation
-    return representation.training_rows(X.values, weight, dtype, options.device, HELD_BYTES)
+    held_bytes = options.limits.held_bytes
+    return start.representation.training_rows(X.values, weight, dtype, options.device, held_bytes)
 
 
 def mean_jacobians(
@@ -298,9 +296,10 @@ def trained_model(
     )
 
 
-def use_of(vae: VAE, seen: Rows) -> CodeUse:
+def use_of(vae: VAE, seen: Rows, limits: Limits) -> CodeUse:
     """What the codes hold, by fewer rows the more codes there are: each costs some passes."""
-    n_rows = int(np.clip(_USE_CODES // vae.latent_dim, SEEN_ROWS // 2, SEEN_ROWS))
+    most = limits.seen_rows
+    n_rows = int(np.clip(limits.measured_numbers // vae.latent_dim, most // 2, most))
     some = torch.arange(min(n_rows, seen.n_rows), device=vae.scale.center.device)
     return code_use(vae, seen.take(some))
 

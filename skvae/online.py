@@ -14,13 +14,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from skvae.beginning import initial_vae, load, make_learner
+from skvae.beginning import initial_vae, load, training_state
 from skvae.budget import auto_batch_size, make_budget
 from skvae.data.batches import Values
 from skvae.data.reservoir import Reservoir, lots
 from skvae.fitted.model import FittedModel
 from skvae.fitting import (
-    SEEN_ROWS,
     arrays,
     is_trainable,
     linear_model,
@@ -39,10 +38,15 @@ from skvae.start.base import LinearStart, State
 from skvae.start.streams import NewRows, StartStream, has_grown
 from skvae.start.tables import TrainingTable
 from skvae.training.annealing import Annealing
-from skvae.training.evaluation import FEWEST_ROWS, Acceptance, DivergenceError, Evaluator
-from skvae.training.loop import Controller, Learner, Record, RowSampler, n_parts, one_pass
+from skvae.training.controller import Controller
+from skvae.training.evaluation import Acceptance, DivergenceError, Evaluator
+from skvae.training.loop import one_pass
 from skvae.training.optimizers import Optimizer
+from skvae.training.record import Record
+from skvae.training.sampler import RowSampler, n_parts
 from skvae.training.schedules import Schedule
+from skvae.training.state import TrainingState
+from skvae.training.step import choose_step
 
 _HELD_OUT = 0.2  # share of the rows
 _AGAIN = 8  # times as many rows of the sample as a batch has are learnt from again, at most
@@ -60,11 +64,11 @@ class Networks:
     step: int
 
     @classmethod
-    def of(cls, learner: Learner, start: LinearStart) -> "Networks":
-        moments = [moment.numpy(force=True).copy() for moment in learner.weights.moments]
-        name = type(learner.config.optimizer).__name__
-        vae, averaged = arrays(learner.vae), arrays(learner.averaged)
-        return cls(start, vae, averaged, moments, name, learner.step)
+    def of(cls, state: TrainingState, start: LinearStart) -> "Networks":
+        moments = [moment.numpy(force=True).copy() for moment in state.weights.moments]
+        name = type(state.config.optimizer).__name__
+        vae, averaged = arrays(state.vae), arrays(state.averaged)
+        return cls(start, vae, averaged, moments, name, state.step)
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ class Batch(NamedTuple):
     @property
     def step_rows(self) -> int:
         """Rows of a step of the training, of as many rows as these."""
-        return self.options.batch_size or auto_batch_size(self.X.n_rows, None)
+        return self.options.batch_size or auto_batch_size(self.X.n_rows, None, self.options.limits)
 
     def is_held_out(self, values: Values) -> np.ndarray:
         """Which rows judge and are never learnt from."""
@@ -215,21 +219,25 @@ def _trained(
     generator = options.generator(online.n_rows)  # another order and noise every time
     parts = _parts(online, batch, start, generator)
     record = Record(log_jacobians=_jacobians(online, batch, start))
-    learner, goes_on = _resumed(online.networks, batch, start, parts, generator)
+    state, goes_on = _resumed(online.networks, batch, start, parts, generator)
     if parts.evaluator is not None:
-        record.add(parts.evaluator.calibrate_and_evaluate(learner.averaged), step=learner.step)
-    _learn(learner, batch, start, parts, record)
+        record.add(parts.evaluator.calibrate_and_evaluate(state.averaged), step=state.step)
+    _learn(state, batch, start, parts, record)
     kept = Acceptance(model.kept, model.start_weight) if model and goes_on else Acceptance(0.0, 1.0)
     if parts.evaluator is not None:
-        parts.evaluator.calibrate_and_evaluate(learner.averaged_model())
-        kept = parts.evaluator.select(learner.averaged, None)
-    networks = Networks.of(learner, start)
+        parts.evaluator.calibrate_and_evaluate(state.averaged_model())
+        kept = parts.evaluator.select(state.averaged, None)
+    networks = Networks.of(state, start)
     online = replace(online, networks=networks, n_learnt=online.sample.n_rows)
     if kept.share == 0.0:
         return _linear(online, batch, start)[0], record, online
-    is_told = model is not None and model.kept > 0 and parts.seen.n_rows < FEWEST_ROWS
-    use = model.use if model and is_told else use_of(learner.averaged, parts.seen)
-    found = trained_model(learner.averaged, start, kept, use, options)
+    is_told = (
+        model is not None
+        and model.kept > 0
+        and parts.seen.n_rows < options.limits.min_evaluation_rows
+    )
+    use = model.use if model and is_told else use_of(state.averaged, parts.seen, options.limits)
+    found = trained_model(state.averaged, start, kept, use, options)
     return found, record, online
 
 
@@ -256,8 +264,8 @@ def _parts(online: Online, batch: Batch, start: LinearStart, generator: torch.Ge
     others = ~held if not held.all() else held
     known = training_rows(start, *online.sampled(batch.X, others), options)
     some = torch.randperm(known.n_rows, generator=generator, device=options.device)
-    seen = known.take(some[:SEEN_ROWS]).drawn(generator)
-    if held.sum() < FEWEST_ROWS:
+    seen = known.take(some[: options.limits.seen_rows]).drawn(generator)
+    if held.sum() < options.limits.min_evaluation_rows:
         return Parts(None, known, seen)
     rows = training_rows(start, *online.sampled(batch.X, held), options)
     everything = torch.arange(rows.n_rows, device=options.device)
@@ -266,7 +274,7 @@ def _parts(online: Online, batch: Batch, start: LinearStart, generator: torch.Ge
         seen,
         start_vae(start, options),
         generator,
-        options.config.objective.is_deterministic,
+        options.config,
     )
     return Parts(evaluator, known, seen)
 
@@ -286,72 +294,74 @@ def _resumed(
     start: LinearStart,
     parts: Parts,
     generator: torch.Generator,
-) -> tuple[Learner, bool]:
+) -> tuple[TrainingState, bool]:
     """The networks so far, in the coordinates of the start, and whether they go on.
 
     Where the start now beats them as clearly as they would have to beat it, they begin anew.
     """
 
-    def begun() -> Learner:
+    def begun() -> TrainingState:
         vae = initial_vae(start, parts.seen, batch.options)
-        return make_learner(vae, generator, batch.options)
+        controller = _controller(parts.known.n_rows, vae, parts.known, batch.options)
+        return training_state(vae, generator, batch.options, controller)
 
-    learner = begun()
-    if networks is None or not _resume(learner, networks, start):
+    state = begun()
+    if networks is None or not _resume(state, networks, start):
         return begun(), False
     if parts.evaluator is None:
-        return learner, True
+        return state, True
     try:
-        parts.evaluator.calibrate_and_evaluate(learner.averaged)
-        is_behind = parts.evaluator.is_ahead(learner.averaged)
+        parts.evaluator.calibrate_and_evaluate(state.averaged)
+        is_behind = parts.evaluator.is_ahead(state.averaged)
     except DivergenceError:  # in other coordinates, very far out
         is_behind = True
-    return (begun(), False) if is_behind else (learner, True)
+    return (begun(), False) if is_behind else (state, True)
 
 
-def _resume(learner: Learner, networks: Networks, start: LinearStart) -> bool:
+def _resume(state: TrainingState, networks: Networks, start: LinearStart) -> bool:
     """Go on where training stood, but for a prior or an optimiser that was changed since.
 
     Whether it could: networks of other sizes, or of a start with another number of units, cannot.
     """
-    states = [networks.weights, networks.averaged]
+    weights = [networks.weights, networks.averaged]
     if start is not networks.start:
-        found = [start.carried(state, learner.vae, networks.start) for state in states]
-        states = [state for state in found if state is not None]
-    if not states or not load(learner.vae, states[0]):
+        found = [start.carried(own, state.vae, networks.start) for own in weights]
+        weights = [own for own in found if own is not None]
+    if not weights or not load(state.vae, weights[0]):
         return False
-    load(learner.averaged, states[1])
-    moments = learner.weights.moments
-    is_same = type(learner.config.optimizer).__name__ == networks.optimizer
+    load(state.averaged, weights[1])
+    moments = state.weights.moments
+    is_same = type(state.config.optimizer).__name__ == networks.optimizer
     if is_same and [m.shape for m in moments] == [m.shape for m in networks.moments]:
-        learner.step = networks.step
+        state.step = networks.step
         for moment, array in zip(moments, networks.moments, strict=True):
             moment.copy_(torch.tensor(array))
-        for part in learner.weights.parts:
+        for part in state.weights.parts:
             part.step.fill_(networks.step)
     return True
 
 
 def _learn(
-    learner: Learner, batch: Batch, start: LinearStart, parts: Parts, record: Record
+    state: TrainingState, batch: Batch, start: LinearStart, parts: Parts, record: Record
 ) -> None:
     """One pass over the batch, and one over rows of the sample, lest they be forgotten.
 
     A batch that is smaller than a step is learnt from as part of the sample alone.
     """
     options, step = batch.options, batch.step_rows
+    state.take = choose_step(state, parts.seen, options.steps)
     own = torch.from_numpy(np.flatnonzero(~batch.is_held_out(batch.X.values))).to(options.device)
     if len(own) >= step:
         rows = training_rows(start, batch.X, batch.weight, options)
-        controller = _controller(len(own), learner.vae, rows, options)
-        for _ in range(n_parts(len(own))):
-            record.losses.append(one_pass(learner, rows, own, controller))
+        state.controller = _controller(len(own), state.vae, rows, options)
+        for _ in range(n_parts(len(own), options.limits.pass_rows)):
+            record.losses.append(one_pass(state, rows, own))
     n_known = parts.known.n_rows
-    order = torch.randperm(n_known, generator=learner.generator, device=options.device)
+    order = torch.randperm(n_known, generator=state.generator, device=options.device)
     again = order[: _AGAIN * max(len(own), step)]
-    controller = _controller(len(again), learner.vae, parts.known, options)
-    learner.sampler = RowSampler(learner.generator)  # of other rows
-    loss = one_pass(learner, parts.known, again, controller)
+    state.controller = _controller(len(again), state.vae, parts.known, options)
+    state.sampler = RowSampler(state.generator, options.limits)  # of other rows
+    loss = one_pass(state, parts.known, again)
     if not math.isfinite(loss):  # it may be long until rows enough are there to judge by
         raise DivergenceError(f"the bound of the rows became {-loss.item()}")
     record.losses = record.losses or [loss]

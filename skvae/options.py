@@ -1,18 +1,19 @@
 """What a person chose of a fit, checked for sense."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 
+from skvae.limits import Limits
 from skvae.model.columns import of_columns
 from skvae.model.networks import Architecture
 from skvae.model.priors import Prior
-from skvae.start.ppca import COARSE_TAIL, FINE_TAIL
 from skvae.training.annealing import Annealing
-from skvae.training.loop import TrainingConfig
+from skvae.training.config import TrainingConfig
 from skvae.training.objective import Autoencoder, Elbo
 from skvae.training.schedules import Constant
+from skvae.training.step import STEPS, Step
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,12 @@ class Options:
     device: torch.device
     precision: str
     seed: int
+    steps: tuple[Callable[[], Step], ...] = STEPS  # ways to take a step, the quickest first
+
+    @property
+    def limits(self) -> Limits:
+        """Budgets and thresholds, those of the training among them."""
+        return self.config.limits
 
     @property
     def dtype(self) -> torch.dtype:
@@ -42,7 +49,8 @@ class Options:
     @property
     def tail(self) -> float:
         """Share of what the units of the start leave that training need not see."""
-        return FINE_TAIL if of_columns(self.architecture) else COARSE_TAIL
+        limits = self.limits
+        return limits.fine_tail if of_columns(self.architecture) else limits.coarse_tail
 
     def generator(self, n_rows: int = 0) -> torch.Generator:
         """That of a fit at its beginning, or of a batch after so many rows."""

@@ -8,7 +8,7 @@ import sklearn
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skvae.beginning import initial_vae, make_learner
+from skvae.beginning import initial_vae, training_state
 from skvae.fitting import fit_model, start_vae, training_rows
 from skvae.model.networks import MLP
 from skvae.model.priors import Normal
@@ -17,11 +17,15 @@ from skvae.model.vae import Networks
 from skvae.options import Options
 from skvae.start.ppca import fit_linear
 from skvae.start.tables import Matrix
+from skvae.training.config import Budget, TrainingConfig
+from skvae.training.controller import Controller
 from skvae.training.evaluation import Evaluator
-from skvae.training.loop import Budget, Controller, TrainingConfig, train
+from skvae.training.loop import one_pass, train
 from skvae.training.objective import Elbo
 from skvae.training.optimizers import AdamW
+from skvae.training.record import Record
 from skvae.training.schedules import Constant
+from skvae.training.step import choose_step
 
 HTML_HAS_PARAMETERS = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 7)
 SMALL = MLP(hidden_layer_sizes=(32, 32))
@@ -132,31 +136,48 @@ def plan_of(
 class Setting:
     """All that `train` takes."""
 
-    def __init__(self, seed=0, **changes):
+    def __init__(self, seed=0, X=None, **changes):
         self.options = chosen = options(**changes)
-        X = curve(N_ROWS + 100, 5)
-        start = fit_linear(X, chosen.latent_dim)
-        self.rows = training_rows(start, Matrix(X), None, chosen)
-        self.training = torch.arange(100, len(X), device=chosen.device)
-        self.vae = started(start, chosen, X)
+        X = Matrix(curve(N_ROWS + 100, 5)) if X is None else X
+        start = X.fit_start(chosen.latent_dim, None, np.random.RandomState(0))
+        self.rows = training_rows(start, X, None, chosen)
+        self.training = torch.arange(100, X.n_rows, device=chosen.device)
+        self.vae = initial_vae(start, self.rows, chosen)
         generator = torch.Generator(chosen.device).manual_seed(seed)
         held_out = self.rows.take(torch.arange(100, device=chosen.device))
         linear = start_vae(start, chosen)
-        is_deterministic = chosen.config.objective.is_deterministic
-        self.evaluator = Evaluator.of(held_out, self.rows, linear, generator, is_deterministic)
-        self.learner = make_learner(self.vae, generator, chosen)
+        self.evaluator = Evaluator.of(held_out, self.rows, linear, generator, chosen.config)
+        self.state = training_state(self.vae, generator, chosen, plan_of(config=chosen.config))
+        self.choose()
+
+    def choose(self):
+        """Choose how steps are taken."""
+        self.state.take = choose_step(self.state, self.rows, self.options.steps)
+
+    def begin(self, controller=None):
+        """The record of a training that begins here."""
+        self.state.controller = controller or plan_of(config=self.state.config)
+        self.state.record = Record()
+        self.state.begin(self.evaluator)
+        self.choose()
+        return self.state.record
 
     def train(self, controller=None, *report):
-        controller = controller or plan_of(config=self.learner.config)
-        return train(self.learner, self.rows, self.training, self.evaluator, controller, *report)
+        record = self.begin(controller)
+        train(self.state, self.rows, self.training, self.evaluator, *report)
+        return record
 
-    def refine(self, annealing, record, controller=None):
-        controller = controller or plan_of(config=self.learner.config)
-        annealing.refine(self.learner, self.rows, self.training, self.evaluator, controller, record)
+    def one_pass(self, controller=None):
+        self.state.controller = controller or plan_of()
+        return one_pass(self.state, self.rows, self.training)
+
+    def refine(self, annealing, controller=None):
+        self.state.controller = controller or plan_of(config=self.state.config)
+        annealing.refine(self.state, self.rows, self.training, self.evaluator)
 
     def bound(self):
         """Held-out bound of the model as it is, which stays as it is."""
         return self.evaluator.calibrate_and_evaluate(copy.deepcopy(self.vae).eval()).bound
 
-    def state(self):
+    def weights(self):
         return copy.deepcopy(self.vae.state_dict())

@@ -1,10 +1,13 @@
 """Devices by name."""
 
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 import torch
 
 from skvae import devices
+from skvae.beginning import initial_prior, new_vae
 from skvae.data.columns import Columns
 from skvae.data.input import Input
 from skvae.devices import (
@@ -16,13 +19,14 @@ from skvae.devices import (
     room_for_rows,
     send,
 )
-from skvae.beginning import initial_prior, new_vae
-from skvae.data.column import kind_of
-from skvae.fitting import make_rows, new_start
+from skvae.fitting import new_start, training_rows
+from skvae.limits import Limits
 from skvae.model.priors import PRIORS
-from skvae.training.loop import Learner, take_step
+from skvae.start.tables import Matrix, Table
 from skvae.training.objective import OBJECTIVES, Mmd
 from skvae.training.optimizers import OPTIMIZERS
+from skvae.training.state import TrainingState
+from skvae.training.step import choose_step, take_step
 from tests.samples import curve, fitted, options, plan_of
 
 
@@ -142,15 +146,16 @@ def test_rows_on_a_gpu_have_half_of_what_is_free():
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
-def test_rows_that_are_streamed_are_those_that_are_held(device, monkeypatch):
-    X, choice = curve(600, 5), options(device=torch.device(device))
-    start = new_start(kind_of(X), X, None, choice, np.random.RandomState(0))
-    held = make_rows(kind_of(X), start, X, None, choice)
-    monkeypatch.setattr("skvae.fitted.model.room_for_rows", lambda *_: 0)
-    streamed = make_rows(kind_of(X), start, X, None, choice)
+def test_rows_that_are_streamed_are_those_that_are_held(device):
+    X, choice = Matrix(curve(600, 5)), options(device=torch.device(device))
+    start = new_start(X, None, choice, np.random.RandomState(0))
+    held = training_rows(start, X, None, choice)
+    streaming = options(device=torch.device(device), limits=Limits(held_bytes=0))
+    streamed = training_rows(start, X, None, streaming)
+    assert type(streamed) is not type(held)
     index = torch.tensor([3, 599, 0], device=device)
-    for mine, theirs in zip(streamed.take(index), held.take(index), strict=True):
-        assert mine is theirs is None or torch.equal(mine, theirs)
+    for mine, theirs in zip(streamed.take(index).tensors, held.take(index).tensors, strict=True):
+        assert torch.equal(mine, theirs)
 
 
 # Steps on a device
@@ -163,10 +168,11 @@ def table(missing):
     X[:, 1], X[:, 2] = rng.integers(0, 2, 200), rng.poisson(3, 200)
     X[rng.uniform(size=X.shape) < missing] = np.nan
     names = ("gaussian", "bernoulli", "poisson", "student_t", "gaussian_diag")
-    return Columns.of(Input.of(X), dict(enumerate(names))).table(X)
+    columns = Columns.of(Input.of(X), dict(enumerate(names)))
+    return Table(X, columns.likelihoods, columns.n_levels)
 
 
-ROWS = {"scores": curve(200, 5), "table": table(0.0), "holed table": table(0.2)}
+ROWS = {"scores": Matrix(curve(200, 5)), "table": table(0.0), "holed table": table(0.2)}
 STEPS = (
     [{"objective": objective()} for objective in OBJECTIVES.values()]
     + [{"optimizer": optimizer()} for optimizer in OPTIMIZERS.values()]
@@ -177,30 +183,26 @@ STEPS = (
 
 def on_meta(module):
     """The module where tensors have no values: to read one or mix it with others is an error."""
-    for part in module.modules():
-        for name, parameter in part._parameters.items():
-            part._parameters[name] = torch.nn.Parameter(parameter.to("meta"))
-        for name, buffer in part._buffers.items():
-            part._buffers[name] = buffer.to("meta")
-    return module
+    return module.to("meta")
 
 
 @pytest.mark.parametrize("changes", STEPS, ids=lambda changes: " ".join(map(str, changes.values())))
 @pytest.mark.parametrize("rows", ROWS)
 def test_a_step_stays_on_its_device_and_waits_for_nothing(rows, changes):
     X, choice, generator = ROWS[rows], options(latent_dim=2, **changes), torch.Generator()
-    kind = kind_of(X)
-    start = new_start(kind, X, None, choice, np.random.RandomState(0))
-    vae = new_vae(kind, start, choice, 0).float()
-    held = make_rows(kind, start, X, None, choice)
+    start = new_start(X, None, choice, np.random.RandomState(0))
+    vae = new_vae(start, choice, 0).float()
+    held = training_rows(start, X, None, choice)
     everything = torch.arange(held.n_rows)
-    if choice.config.objective.needs_columns:
-        vae.know_columns(start)
     vae.prior = initial_prior(vae, held.take(everything), choice, 0)
-    learner = Learner.of(on_meta(vae), choice.config, generator, lambda size: torch.float32)
     controller = plan_of(config=choice.config)
+    state = TrainingState.of(
+        on_meta(vae), choice.config, generator, lambda size: torch.float32, controller
+    )
+    state.take = choose_step(state, held)
     for batch in held.batches(everything, 50, generator):
-        moved = (v.to("meta") if isinstance(v, torch.Tensor) else v for v in batch)
-        terms = take_step(learner, type(batch)(*moved), controller)
+        parts = {field.name: getattr(batch, field.name) for field in fields(batch)}
+        moved = {k: v.to("meta") for k, v in parts.items() if isinstance(v, torch.Tensor)}
+        terms = take_step(state, replace(batch, **moved))
         assert {value.device.type for value in terms} == {"meta"}
-    assert learner.step == 4
+    assert state.step == 4

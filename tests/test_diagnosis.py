@@ -144,7 +144,7 @@ def bowl():
 @pytest.fixture
 def lenient(monkeypatch):
     """A judge that keeps whatever training made: the true one keeps PCA instead."""
-    monkeypatch.setattr(Evaluator, "keep", lambda self, vae, origin: Acceptance(1.0, 0.01))
+    monkeypatch.setattr(Evaluator, "select", lambda self, vae, origin: Acceptance(1.0, 0.01))
 
 
 COLLAPSING = {

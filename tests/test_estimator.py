@@ -731,9 +731,7 @@ def test_units_change_scores_by_their_logarithm(curve, trained, c, tolerance):
         vae.transform(c * curve), c * codes, atol=tolerance * c * codes.max()
     )
     assert vae.scale_ == pytest.approx(c * trained.scale_, rel=1e-9)
-    assert vae.noise_variance_ == pytest.approx(
-        c**2 * trained.noise_variance_, rel=tolerance
-    )
+    assert vae.noise_variance_ == pytest.approx(c**2 * trained.noise_variance_, rel=tolerance)
 
 
 # Persistence

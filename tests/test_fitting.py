@@ -12,7 +12,6 @@ from skvae import fitting
 from skvae.beginning import initial_vae
 from skvae.budget import auto_batch_size, make_budget
 from skvae.devices import PRECISIONS
-from skvae.fitted.model import FittedModel
 from skvae.fitting import (
     compare,
     fit_model,
@@ -528,12 +527,12 @@ def test_an_autoencoder_gets_a_density_afterwards(X):
 )
 def test_hidden_layers_follow_rows_scores_and_codes(shape, latent_dim, sizes):
     start = fit_linear(np.random.default_rng(0).normal(size=shape), latent_dim)
-    chosen = with_hidden_layers(options(architecture=MLP()), FittedModel, start, shape[0])
+    chosen = with_hidden_layers(options(architecture=MLP()), start, shape[0])
     assert chosen.architecture.hidden_layer_sizes == sizes
 
 
 def test_hidden_layers_of_tables():
-    chosen = with_hidden_layers(options(architecture=MLP()), FittedModel, None, 100)
+    chosen = with_hidden_layers(options(architecture=MLP()), table_start(), 100)
     assert chosen.architecture.hidden_layer_sizes == (256, 256)
 
 
@@ -541,7 +540,7 @@ def test_hidden_layers_of_tables():
 def test_layers_that_were_chosen_stay(architecture):
     chosen = options(architecture=architecture)
     start = fit_linear(np.random.default_rng(0).normal(size=(300, 5)), 2)
-    assert with_hidden_layers(chosen, FittedModel, start, 300).architecture is architecture
+    assert with_hidden_layers(chosen, start, 300).architecture is architecture
 
 
 def test_what_training_left_is_for_the_same_networks_alone():

@@ -6,7 +6,7 @@ import numpy as np
 
 from skvae.fitted.model import FittedModel
 from skvae.training.history import history_of
-from skvae.training.loop import Record
+from skvae.training.record import Record
 
 Curves = tuple[list[float], list[float], Any]  # losses, bounds and evaluations of fits before
 

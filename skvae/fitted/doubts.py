@@ -7,7 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skvae.fitted.model import FittedModel
 from skvae.model.diagnostics import COLLAPSED
-from skvae.training.loop import Record
+from skvae.training.record import Record
 
 
 class CollapseWarning(UserWarning):

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from skvae.likelihoods.base import Constants, Params
 from skvae.likelihoods.checks import refuse
-from skvae.likelihoods.numbers import Normal, noise_variance, normal_constants
+from skvae.likelihoods.numbers import NormalNumbers, noise_variance, normal_constants
 from skvae.likelihoods.statistics import resolution
 
 _SMALLEST = float(np.finfo(float).smallest_subnormal)
 
 
-class LogNormal(Normal):
+class LogNormal(NormalNumbers):
     """Normal on the logarithm, for positive numbers; its noise is multiplicative.
 
     Where a column holds zeros, their logarithm is taken after half the smallest positive value

@@ -269,6 +269,8 @@ class MixturePrior(nn.Module):
         Units of a code.
     """
 
+    is_capturable: ClassVar[bool] = True
+
     def __init__(self, n_components: int, latent_dim: int) -> None:
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(n_components, dtype=torch.float32))
@@ -318,6 +320,8 @@ class VampPrior(nn.Module):
     n_inputs : int
         Columns that the encoder takes.
     """
+
+    is_capturable: ClassVar[bool] = True
 
     def __init__(self, n_components: int, n_inputs: int) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ principal scores of a matrix or cells of a table: the model is the same.
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +57,8 @@ class VAE(nn.Module):
     is_exact : bool
         Whether posteriors are those of the model: then one draw tells a row's density.
     """
+
+    is_capturable: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -13,14 +13,23 @@ import joblib
 import numpy as np
 from scipy import linalg, sparse
 
-from skvae.data.batches import Values, batches, refuse_overflow
+from skvae.data.batches import BATCH_CELLS, Values, batches, refuse_overflow
 
-# Up to this cost the singular values come from the rows themselves, not from their squares.
-_DIRECT_COST = 1e8
-# Up to this size a covariance or Gram matrix is decomposed exactly; beyond, by subspace iteration.
-_EXACT_SIZE = 2048
-_N_ITERATIONS = 3  # in single precision, before those in double
 _SHARED_BYTES = 2**27  # that remembered spectra may take together
+
+
+class Routes(NamedTuple):
+    """Up to what sizes rows are decomposed how, and how many are held at once."""
+
+    # Up to this cost the singular values come from the rows themselves, not from their squares.
+    direct_cost: float = 1e8
+    # Up to this size a covariance or Gram matrix is decomposed exactly; beyond, by iteration.
+    exact_size: int = 2048
+    n_iterations: int = 3  # in single precision, before those in double
+    batch_cells: int = BATCH_CELLS  # of rows that are held densely
+
+
+ROUTES = Routes()
 
 
 class Spectrum(NamedTuple):
@@ -64,11 +73,15 @@ class Spectra:
 
 
 def find_spectrum(
-    X: Values, sample_weight: np.ndarray | None, limit: int, rng: np.random.RandomState
+    X: Values,
+    sample_weight: np.ndarray | None,
+    limit: int,
+    rng: np.random.RandomState,
+    routes: Routes = ROUTES,
 ) -> Spectrum:
     """The leading directions of dense or sparse rows, limit at most."""
-    rows = _Rows(X, sample_weight)
-    variances, components = _decompose(rows, limit, rng)
+    rows = _Rows(X, sample_weight, routes.batch_cells)
+    variances, components = _decompose(rows, limit, rng, routes)
     return Spectrum(
         rows.mean, rows.scale, rows.total_variance, variances, components, rng.get_state()
     )
@@ -108,7 +121,10 @@ def is_rounding(variance: float, mean: np.ndarray, exponent: int) -> bool:
 class _Rows:
     """Training rows centred, scaled, and weighted so that their squares sum to the covariance."""
 
-    def __init__(self, X: Values, sample_weight: np.ndarray | None) -> None:
+    def __init__(
+        self, X: Values, sample_weight: np.ndarray | None, batch_cells: int = BATCH_CELLS
+    ) -> None:
+        self.batch_cells = batch_cells
         self.n_rows, self.n_features = X.shape
         self.X = X
         w = np.ones(self.n_rows) if sample_weight is None else sample_weight
@@ -117,7 +133,7 @@ class _Rows:
         # A power of two first: squares of columns at 1e200 would overflow.
         total: float = 0.0
         shift = np.zeros(self.n_features)
-        for rows in batches(*X.shape):
+        for rows in batches(*X.shape, batch_cells):
             x = np.ldexp(self._batch(rows) - self.mean, -exponent)
             shift += share[rows] @ x
             total += float(share[rows] @ np.einsum("ij,ij->i", x, x))
@@ -132,7 +148,7 @@ class _Rows:
 
     def _locate(self, share: np.ndarray) -> tuple[np.ndarray, int]:
         mean, largest = np.zeros(self.n_features), 0.0
-        for rows in batches(*self.X.shape):
+        for rows in batches(*self.X.shape, self.batch_cells):
             x = self._batch(rows)
             mean += share[rows] @ x
             largest = max(largest, float(np.abs(x).max()))
@@ -144,7 +160,7 @@ class _Rows:
         return np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64, order="C")
 
     def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
-        for rows in batches(*self.X.shape):
+        for rows in batches(*self.X.shape, self.batch_cells):
             x = self._batch(rows) - self.mean
             x /= self.scale  # whose inverse is no number where it is the smallest there are
             x *= self.root_weight[rows, None]
@@ -168,7 +184,7 @@ class _Rows:
     def gram(self) -> np.ndarray:
         columns = self.X.tocsc() if sparse.issparse(self.X) else self.X
         gram = np.zeros((self.n_rows, self.n_rows))
-        for cols in batches(self.n_features, self.n_rows):
+        for cols in batches(self.n_features, self.n_rows, self.batch_cells):
             x = columns[:, cols]
             x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64)
             x = (x - self.mean[cols]) / self.scale * self.root_weight[:, None]
@@ -177,30 +193,30 @@ class _Rows:
 
 
 def _decompose(
-    rows: _Rows, limit: int, rng: np.random.RandomState
+    rows: _Rows, limit: int, rng: np.random.RandomState, routes: Routes
 ) -> tuple[np.ndarray, np.ndarray]:
     """Leading variances and directions (limit, d) of the rows, largest first."""
     n, d = rows.n_rows, rows.n_features
     if rows.is_constant:
         return np.zeros(limit), np.eye(limit, d)
-    if n * d * min(n, d) <= _DIRECT_COST:
+    if n * d * min(n, d) <= routes.direct_cost:
         x = np.concatenate([x for _, x in rows])
         singular, components = np.linalg.svd(x, full_matrices=False)[1:]
-    elif d <= min(n, _EXACT_SIZE):
+    elif d <= min(n, routes.exact_size):
         variances, vectors = np.linalg.eigh(rows.covariance())
         singular, components = np.sqrt(np.maximum(variances[::-1], 0)), vectors[:, ::-1].T
-    elif n <= _EXACT_SIZE:
+    elif n <= routes.exact_size:
         basis = np.linalg.eigh(rows.gram())[1][:, : -limit - 1 : -1]
         singular, components = _within(rows.transposed_times(basis))
     else:
-        singular, components = _subspace_iteration(rows, limit, rng)
+        singular, components = _subspace_iteration(rows, limit, rng, routes.n_iterations)
     return np.square(singular[:limit]), _with_signs(components[:limit])
 
 
-def leading(root: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+def leading(root: np.ndarray, limit: int, routes: Routes = ROUTES) -> tuple[np.ndarray, np.ndarray]:
     """Singular values and directions (limit, d) of a root of a covariance, largest first."""
     k, d = root.shape
-    if k * d * min(k, d) <= _DIRECT_COST:
+    if k * d * min(k, d) <= routes.direct_cost:
         singular, components = np.linalg.svd(root, full_matrices=False)[1:]
     else:
         basis = linalg.eigh(root @ root.T, subset_by_index=(k - limit, k - 1))[1]
@@ -215,7 +231,7 @@ def _within(B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _subspace_iteration(
-    rows: _Rows, limit: int, rng: np.random.RandomState
+    rows: _Rows, limit: int, rng: np.random.RandomState, n_iterations: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Randomised subspace iteration (Halko, Martinsson & Tropp, 2011).
 
@@ -223,7 +239,7 @@ def _subspace_iteration(
     """
     width = min(limit + 10, rows.n_rows, rows.n_features)
     Q = rng.standard_normal((rows.n_features, width))
-    for _ in range(_N_ITERATIONS):  # between them any basis will do, and LU's is the quickest
+    for _ in range(n_iterations):  # between them any basis will do, and LU's is the quickest
         Q = rows.covariance_times(linalg.lu(Q.astype(np.float32), permute_l=True)[0])
     Q = linalg.qr(Q.astype(np.float64), mode="economic")[0]
     # Where B = rows @ Q, of which no row is kept, B (B' B)^(-1/2) is an orthonormal basis.

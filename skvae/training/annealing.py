@@ -20,10 +20,14 @@ from torch import Tensor
 
 from skvae.model.rows import Rows
 from skvae.model.vae import network_parameters
+from skvae.training.config import Budget
+from skvae.training.controller import Controller
 from skvae.training.evaluation import Evaluator
-from skvae.training.loop import Budget, Controller, Learner, Perturbation, Record, take_step
 from skvae.training.objective import explained
+from skvae.training.record import Record
 from skvae.training.schedules import Constant, Cosine, check_count
+from skvae.training.state import Perturbation, TrainingState
+from skvae.training.step import take_step
 
 _EVALUATION_ROWS = 2048  # of the training, by which proposals are judged
 _N_PROBES = (3, 20)  # moves by which a temperature is set, of Metropolis and of a random walk
@@ -41,18 +45,12 @@ class Annealing(BaseEstimator):
         """Steps that it would take after the training; what a budget cannot pay for is left out."""
         return 0
 
-    def perturbation(self, learner: Learner) -> Perturbation | None:
+    def perturbation(self, state: TrainingState) -> Perturbation | None:
         """What is added to every gradient."""
         return None
 
     def refine(
-        self,
-        learner: Learner,
-        rows: Rows,
-        training: Tensor,
-        evaluator: Evaluator,
-        controller: Controller,
-        record: Record,
+        self, state: TrainingState, rows: Rows, training: Tensor, evaluator: Evaluator
     ) -> None:
         """Go on from where training ended; leave the best state."""
 
@@ -80,12 +78,12 @@ class Langevin(Annealing):
     def __init__(self, *, temperature=1.0):
         self.temperature = temperature
 
-    def perturbation(self, learner: Learner) -> Perturbation:
-        generator = learner.generator
+    def perturbation(self, state: TrainingState) -> Perturbation:
+        generator = state.generator
 
         def perturb(gradient: Tensor, share: float) -> None:
-            learner.temperature = self.temperature * (1.0 - min(share, 1.0)) ** 2
-            size = learner.temperature * gradient.square().mean().sqrt()
+            state.temperature = self.temperature * (1.0 - min(share, 1.0)) ** 2
+            size = state.temperature * gradient.square().mean().sqrt()
             gradient.add_(torch.empty_like(gradient).normal_(generator=generator) * size)
 
         return perturb
@@ -126,38 +124,31 @@ class Metropolis(Annealing):
         return (self.n_proposals + _N_PROBES[0]) * self.n_steps
 
     def refine(
-        self,
-        learner: Learner,
-        rows: Rows,
-        training: Tensor,
-        evaluator: Evaluator,
-        controller: Controller,
-        record: Record,
+        self, state: TrainingState, rows: Rows, training: Tensor, evaluator: Evaluator
     ) -> None:
-        n_proposals, n_steps = self._affordable(controller, record)
+        record = state.record
+        n_proposals, n_steps = self._affordable(state.controller, record)
         if n_proposals < self.n_proposals:
             record.converged = False
         if n_proposals < 1:
             return
-        judge = _RowLosses.of(learner, rows, training, evaluator)
-        passes = _Passes(record, controller.pass_steps)
-        with passes, _Best(learner, evaluator, record) as best:
-            here = _State.of(learner)
-            loss = judge.losses(learner)
-            some_training = partial(
-                self._train, learner, rows, training, controller, n_steps, passes
-            )
-            temperature = self._first_temperature(learner, judge, some_training, here, loss)
+        judge = _RowLosses.of(state, rows, training, evaluator)
+        passes = _Passes(record, state.controller.pass_steps)
+        with passes, _Best(state, evaluator) as best:
+            here = _State.of(state)
+            loss = judge.losses(state)
+            some_training = partial(self._train, state, rows, training, n_steps, passes)
+            temperature = self._first_temperature(state, judge, some_training, here, loss)
             for k in range(n_proposals):
-                _jump(learner, _geometric(self.jump, k, n_proposals))
+                _jump(state, _geometric(self.jump, k, n_proposals))
                 some_training()
-                proposed = judge.losses(learner)
-                accepted = _accept(proposed - loss, temperature, learner.generator)
+                proposed = judge.losses(state)
+                accepted = _accept(proposed - loss, temperature, state.generator)
                 best.look(temperature, 1, float(accepted))
                 if accepted:
-                    here, loss = _State.of(learner), proposed
+                    here, loss = _State.of(state), proposed
                 else:
-                    here.restore(learner)
+                    here.restore(state)
                 temperature *= self.cooling
 
     def _affordable(self, controller: Controller, record: Record) -> tuple[int, int]:
@@ -169,40 +160,42 @@ class Metropolis(Annealing):
         n_steps = min(self.n_steps, int(left) // (_N_PROBES[0] + 1))
         return (int(left) // n_steps - _N_PROBES[0], n_steps) if n_steps > 0 else (0, 0)
 
-    def _first_temperature(self, learner, judge, some_training, here, loss) -> float:
+    def _first_temperature(self, state, judge, some_training, here, loss) -> float:
         changes = []
         for _ in range(_N_PROBES[0]):
             some_training()
-            changes.append((judge.losses(learner) - loss).mean().abs())
-            here.restore(learner)
+            changes.append((judge.losses(state) - loss).mean().abs())
+            here.restore(state)
         return float(torch.stack(changes).median().clamp(min=1e-12))
 
     def _train(
         self,
-        learner: Learner,
+        state: TrainingState,
         rows: Rows,
         training: Tensor,
-        controller: Controller,
         n_steps: int,
         passes: "_Passes",
     ) -> None:
         """Some steps at half the rate, which falls along a cosine."""
-        optimizer = clone(learner.config.optimizer)
+        optimizer = clone(state.config.optimizer)
         optimizer.set_params(schedule=Cosine(), learning_rate=0.5 * optimizer.learning_rate)
-        config = learner.config._replace(optimizer=optimizer, kl_schedule=Constant())
-        budget = Budget(controller.batch_size, False, 1, False)
+        config = state.config._replace(optimizer=optimizer, kl_schedule=Constant())
+        controller = state.controller
+        batch_size = controller.batch_size
+        budget = Budget(batch_size, False, 1, False)
         short = Controller(budget, config, controller.n_rows, controller.n_inputs)
         short.decay_level = controller.decay_level
         short.max_passes = n_steps / short.pass_steps
-        learner.vae.train()
+        state.vae.train()
         chosen = torch.randint(
             len(training),
-            (n_steps * controller.batch_size,),
-            generator=learner.generator,
+            (n_steps * batch_size,),
+            generator=state.generator,
             device=training.device,
         )
-        for batch in rows.batches(training[chosen], controller.batch_size, learner.generator):
-            passes.add(-take_step(learner, batch, short).elbo, 1)
+        with state.led_by(short):
+            for batch in rows.batches(training[chosen], batch_size, state.generator):
+                passes.add(-take_step(state, batch).elbo, 1)
 
     def check(self) -> None:
         for name in ("n_proposals", "n_steps"):
@@ -251,34 +244,25 @@ class RandomWalk(Annealing):
         self.n_dimensions = n_dimensions
 
     def refine(
-        self,
-        learner: Learner,
-        rows: Rows,
-        training: Tensor,
-        evaluator: Evaluator,
-        controller: Controller,
-        record: Record,
+        self, state: TrainingState, rows: Rows, training: Tensor, evaluator: Evaluator
     ) -> None:
-        judge = _RowLosses.of(learner, rows, training, evaluator)
+        judge, record = _RowLosses.of(state, rows, training, evaluator), state.record
         n_judged, n_rows = judge.rows.n_rows, len(training)
-        n_probes, n_proposals = self._affordable(
-            (controller.total_passes - record.n_passes) * n_rows / n_judged
-        )
+        n_passes = state.controller.total_passes - record.n_passes
+        n_probes, n_proposals = self._affordable(n_passes * n_rows / n_judged)
         record.converged = n_proposals == self.n_proposals
         if n_proposals < 1:
-            _Best(learner, evaluator, record).look(math.nan, 0, math.nan)
+            _Best(state, evaluator).look(math.nan, 0, math.nan)
             return
-        with _Passes(record, n_rows) as passes, _Best(learner, evaluator, record) as best:
-            walk = _Walk(
-                learner, judge, self._coordinates(learner), partial(passes.add, n=n_judged)
-            )
+        with _Passes(record, n_rows) as passes, _Best(state, evaluator) as best:
+            walk = _Walk(state, judge, self._coordinates(state), partial(passes.add, n=n_judged))
             first = walk.typical_change(self.neighbourhood[0], n_probes)
             every = max(1, n_proposals // _LOOKS)
             n_accepted = 0
             for k in range(n_proposals):
                 temperature = _geometric((first, first * self.final_temperature), k, n_proposals)
                 n_accepted += walk.step(_geometric(self.neighbourhood, k, n_proposals), temperature)
-                learner.step += 1
+                state.step += 1
                 if (k + 1) % every == 0:
                     walk.stand()
                     best.look(temperature, every, n_accepted / every)
@@ -292,9 +276,9 @@ class RandomWalk(Annealing):
         n_probes = min(_N_PROBES[1], max(1, n // 10))
         return n_probes, min(self.n_proposals, n - n_probes)
 
-    def _coordinates(self, learner: Learner) -> int:
+    def _coordinates(self, state: TrainingState) -> int:
         """Number of coordinates; as many as weights are all of them."""
-        n_weights, (most, few) = learner.weights.values.numel(), _DIMENSIONS
+        n_weights, (most, few) = state.weights.values.numel(), _DIMENSIONS
         if isinstance(self.n_dimensions, str):
             return n_weights if n_weights <= most else few
         return min(n_weights, self.n_dimensions)
@@ -314,17 +298,17 @@ class _Walk:
     """
 
     def __init__(
-        self, learner: Learner, judge: "_RowLosses", n_dimensions: int, evaluated: Callable
+        self, state: TrainingState, judge: "_RowLosses", n_dimensions: int, evaluated: Callable
     ) -> None:
-        self.learner, self.judge, self.n_dimensions = learner, judge, n_dimensions
+        self.state, self.judge, self.n_dimensions = state, judge, n_dimensions
         self.evaluated = evaluated  # is told of every loss
-        self.scale, self.owner = _usual_sizes(learner), None
+        self.scale, self.owner = _usual_sizes(state), None
         n_weights = len(self.scale)
         if n_dimensions < n_weights:
-            draw = partial(torch.randint, generator=learner.generator, device=self.scale.device)
+            draw = partial(torch.randint, generator=state.generator, device=self.scale.device)
             self.owner = draw(n_dimensions, (n_weights,))
             self.scale = self.scale * (2 * draw(2, (n_weights,)) - 1)
-        self.here = learner.weights.values.detach().clone()
+        self.here = state.weights.values.detach().clone()
         self.loss = self._judged()[0]
 
     def typical_change(self, size: float, n_moves: int) -> float:
@@ -340,26 +324,26 @@ class _Walk:
         """Try a move; whether it was accepted."""
         self._move(size)
         loss, decoded, kl = self._judged()
-        accepted = _accept(loss - self.loss, temperature, self.learner.generator, with_error=False)
+        accepted = _accept(loss - self.loss, temperature, self.state.generator, with_error=False)
         if accepted:
-            self.here = self.learner.weights.values.detach().clone()
-            self.loss = self.judge.follow_noise(self.learner, decoded, kl)
+            self.here = self.state.weights.values.detach().clone()
+            self.loss = self.judge.follow_noise(self.state, decoded, kl)
         return accepted
 
     @torch.no_grad()
     def stand(self) -> None:
         """Let the weights be those of the last move that was accepted."""
-        self.learner.weights.values.copy_(self.here)
+        self.state.weights.values.copy_(self.here)
 
     @torch.no_grad()
     def _move(self, size: float) -> None:
-        noise = self.here.new_empty(self.n_dimensions).normal_(generator=self.learner.generator)
+        noise = self.here.new_empty(self.n_dimensions).normal_(generator=self.state.generator)
         if self.owner is not None:
             noise = noise[self.owner]
-        self.learner.weights.values.copy_(self.here + size * self.scale * noise)
+        self.state.weights.values.copy_(self.here + size * self.scale * noise)
 
     def _judged(self) -> tuple[Tensor, Tensor, Tensor]:
-        loss, decoded, kl = self.judge.look(self.learner)
+        loss, decoded, kl = self.judge.look(self.state)
         self.evaluated(loss.mean())
         return loss, decoded, kl
 
@@ -401,31 +385,31 @@ class _RowLosses(NamedTuple):
 
     @classmethod
     def of(
-        cls, learner: Learner, rows: Rows, training: Tensor, evaluator: Evaluator
+        cls, state: TrainingState, rows: Rows, training: Tensor, evaluator: Evaluator
     ) -> "_RowLosses":
-        some = rows.take(training[:_EVALUATION_ROWS]).drawn(learner.generator)
-        noise = some.draw_noise(learner.vae.latent_dim, learner.generator)
+        some = rows.take(training[:_EVALUATION_ROWS]).drawn(state.generator)
+        noise = some.draw_noise(state.vae.latent_dim, state.generator)
         return cls(some, None if evaluator.is_deterministic else noise)
 
-    def losses(self, learner: Learner) -> Tensor:
+    def losses(self, state: TrainingState) -> Tensor:
         """Minus the bound of every row, in nats, under the weights as they are."""
-        return self.look(learner)[0]
+        return self.look(state)[0]
 
     @torch.no_grad()
-    def look(self, learner: Learner) -> tuple[Tensor, Tensor, Tensor]:
+    def look(self, state: TrainingState) -> tuple[Tensor, Tensor, Tensor]:
         """Losses, what was decoded, and the KL, of every row."""
-        _, decoded, kl = explained(learner.vae.eval(), self.rows, self.noise)
-        return self._losses(learner, decoded, kl), decoded, kl
+        _, decoded, kl = explained(state.vae.eval(), self.rows, self.noise)
+        return self._losses(state, decoded, kl), decoded, kl
 
     @torch.no_grad()
-    def follow_noise(self, learner: Learner, decoded: Tensor, kl: Tensor) -> Tensor:
+    def follow_noise(self, state: TrainingState, decoded: Tensor, kl: Tensor) -> Tensor:
         """The losses after the model's noise has followed what was decoded."""
-        likelihood = self.rows.mean(learner.vae.log_likelihood(self.rows, decoded))
-        learner.vae.observation.update_noise(likelihood, 0.1)
-        return self._losses(learner, decoded, kl)
+        likelihood = self.rows.mean(state.vae.log_likelihood(self.rows, decoded))
+        state.vae.observation.update_noise(likelihood, 0.1)
+        return self._losses(state, decoded, kl)
 
-    def _losses(self, learner: Learner, decoded: Tensor, kl: Tensor) -> Tensor:
-        loss = learner.config.beta * kl - learner.vae.log_likelihood(self.rows, decoded)
+    def _losses(self, state: TrainingState, decoded: Tensor, kl: Tensor) -> Tensor:
+        loss = state.config.beta * kl - state.vae.log_likelihood(self.rows, decoded)
         weight = self.rows.weight
         return loss if weight is None else loss * (weight / weight.mean())
 
@@ -438,17 +422,17 @@ class _State(NamedTuple):
     steps: list[Tensor]
 
     @classmethod
-    def of(cls, learner: Learner) -> "_State":
-        weights = learner.weights
+    def of(cls, state: TrainingState) -> "_State":
+        weights = state.weights
         return cls(
-            copy.deepcopy(learner.vae.state_dict()),
+            copy.deepcopy(state.vae.state_dict()),
             [moment.clone() for moment in weights.moments],
             [part.step.clone() for part in weights.parts],
         )
 
-    def restore(self, learner: Learner) -> None:
-        learner.vae.load_state_dict(self.model)
-        weights = learner.weights
+    def restore(self, state: TrainingState) -> None:
+        state.vae.load_state_dict(self.model)
+        weights = state.weights
         for moment, value in zip(weights.moments, self.moments, strict=True):
             moment.copy_(value)
         for part, step in zip(weights.parts, self.steps, strict=True):
@@ -456,52 +440,52 @@ class _State(NamedTuple):
 
 
 class _Best:
-    """The best state that the held-out rows have seen, to begin with that of the training."""
+    """The best weights that the held-out rows have seen, to begin with those of the training."""
 
-    def __init__(self, learner: Learner, evaluator: Evaluator, record: Record) -> None:
-        self.learner, self.evaluator, self.record = learner, evaluator, record
-        self.state = copy.deepcopy(learner.averaged.state_dict())
-        self.bound = evaluator.calibrate_and_evaluate(learner.averaged).bound
+    def __init__(self, state: TrainingState, evaluator: Evaluator) -> None:
+        self.training, self.evaluator, self.record = state, evaluator, state.record
+        self.weights = copy.deepcopy(state.averaged.state_dict())
+        self.bound = evaluator.calibrate_and_evaluate(state.averaged).bound
 
     def look(self, temperature: float, n_proposals: int, accepted: float) -> None:
-        """Evaluation at the state of the learner; keep it if it is the best so far."""
-        learner = self.learner
-        learner.averaged.load_state_dict(learner.vae.state_dict())
-        look = self.evaluator.calibrate_and_evaluate(learner.averaged)
+        """Evaluate the weights as they are; keep them if they are the best so far."""
+        state = self.training
+        state.averaged.load_state_dict(state.vae.state_dict())
+        look = self.evaluator.calibrate_and_evaluate(state.averaged)
         self.record.add(
             look,
-            step=learner.step,
-            gradient_norm=float(learner.gradient_norm),
+            step=state.step,
+            gradient_norm=float(state.gradient_norm),
             temperature=temperature,
             proposals=n_proposals,
             accepted=accepted,
         )
         if look.bound > self.bound:
-            self.state, self.bound = copy.deepcopy(learner.averaged.state_dict()), look.bound
+            self.weights, self.bound = copy.deepcopy(state.averaged.state_dict()), look.bound
 
     def __enter__(self) -> "_Best":
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> bool:
         """Go back to it, also where a person has had enough, once anything has been judged."""
-        self.learner.go_back(self.state)
+        self.training.go_back(self.weights)
         is_enough = kind is KeyboardInterrupt and len(self.record.bounds) > 1
         self.record.interrupted |= is_enough
         return is_enough
 
 
 @torch.no_grad()
-def _jump(learner: Learner, size: float) -> None:
+def _jump(state: TrainingState, size: float) -> None:
     """Move the branches' weights by noise of this size, relative to each tensor's own."""
-    for parameter in network_parameters(learner.vae):
-        noise = torch.empty_like(parameter).normal_(generator=learner.generator)
+    for parameter in network_parameters(state.vae):
+        noise = torch.empty_like(parameter).normal_(generator=state.generator)
         parameter.add_(noise * (size * parameter.square().mean().sqrt()))
 
 
-def _usual_sizes(learner: Learner) -> Tensor:
+def _usual_sizes(state: TrainingState) -> Tensor:
     """What a weight of its layer is worth: its root mean square, or that of a fresh layer."""
     sizes = []
-    for parameters, share, _ in learner.vae.rates:
+    for parameters, share, _ in state.vae.rates:
         for parameter in parameters:
             fresh = 1.0 / math.sqrt(parameter.shape[-1]) if parameter.ndim > 1 else 0.1
             size = parameter.detach().square().mean().sqrt().clamp(min=fresh) * share

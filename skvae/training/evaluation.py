@@ -12,22 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from skvae.limits import Limits
 from skvae.model.bounds import importance_bound, log_weight, mixture
 from skvae.model.posterior import Posterior
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
+from skvae.training.config import TrainingConfig
 from skvae.training.objective import explained, shrinkage_undone
 from skvae.training.optimizers import AdamW, Part
-
-START_WEIGHT_MIN = 0.01
-WIDEST_NOISE = 3.0  # times the start's median error, per column
-EM_STEPS = 20
-FEWEST_ROWS = 20  # that can say anything of a model
-N_DRAWS = (4, 16)  # fewest and most; of many rows fewer say as much
-_N_DRAWN = 16_000  # rows times draws, between these
-KEEP_SHARES = (1.0, 0.75, 0.5, 0.25)
-N_STANDARD_ERRORS = 3.0
-_WIDTH_STEPS, _WIDTH_RATE = 100, 0.1  # of the fit of an autoencoder's posterior
 
 
 class DivergenceError(FloatingPointError, ValueError):
@@ -65,6 +57,7 @@ class Evaluator:
     draws: Tensor  # (n_draws, q), shared by the rows
     is_deterministic: bool  # rows are decoded from their codes, and there is no KL
     generator: torch.Generator  # that the training goes on with
+    limits: Limits
 
     @classmethod
     @torch.no_grad()
@@ -74,11 +67,13 @@ class Evaluator:
         seen: Rows,
         start: VAE,
         generator: torch.Generator,
-        is_deterministic: bool = False,
+        config: TrainingConfig,
     ) -> "Evaluator":
         """Judge by these rows against this start; seen are rows of the training."""
+        limits, is_deterministic = config.limits, config.objective.is_deterministic
         noise = rows.draw_noise(start.latent_dim, generator)
-        n_draws = min(max(_N_DRAWN // rows.n_rows, N_DRAWS[0]), N_DRAWS[1])
+        fewest, most = limits.evaluation_draws
+        n_draws = min(max(limits.evaluation_row_draws // rows.n_rows, fewest), most)
         draws = noise.new_empty(n_draws, start.latent_dim).normal_(generator=generator)
         codes = start.codes(rows)
         q, decoded = start.encode(rows), start.decode(codes)
@@ -100,6 +95,7 @@ class Evaluator:
             draws,
             is_deterministic,
             generator,
+            limits,
         )
 
     @property
@@ -114,22 +110,23 @@ class Evaluator:
         Noise and mixture weight follow from EM on two numbers. The start is drawn with the same
         noise as the model, so that luck in the draws favours neither.
         """
-        if self.seen.n_rows >= FEWEST_ROWS:
+        if self.seen.n_rows >= self.limits.min_evaluation_rows:
             vae.update_units(self.seen)
         q, decoded, kl = self._terms(vae)
         if not self.is_deterministic:
             vae.scale.code_scale.copy_(shrinkage_undone(self.rows.mean(q.variance)))
         # One row far out could claim the model for itself, with noise to match.
-        widest = WIDEST_NOISE * self._median(self.start_error)
+        widest = self.limits.widest_noise * self._median(self.start_error)
         ours = (self.start_error <= widest).to(kl)
-        weight = torch.full_like(kl[0], START_WEIGHT_MIN)
+        least = self.limits.start_weight_min
+        weight = torch.full_like(kl[0], least)
         misfit = vae.observation.misfit(self.rows, decoded)
-        for step in range(EM_STEPS):
+        for step in range(self.limits.em_steps):
             if vae.observation.fit_noise(self.rows, misfit, ours, widest) or step == 0:
                 bound = vae.observation.likelihood_of(misfit) - kl
             odds = torch.log1p(-weight) - torch.log(weight)
             ours = torch.sigmoid(odds + bound - self.start_elbo)
-            weight = self.rows.mean(1.0 - ours).clamp(START_WEIGHT_MIN, 1.0 - START_WEIGHT_MIN)
+            weight = self.rows.mean(1.0 - ours).clamp(least, 1.0 - least)
         gain = self.rows.mean(mixture(bound, self.start_elbo, weight) - self.start_elbo).item()
         if not math.isfinite(gain):
             raise DivergenceError(f"the held-out bound became {gain}")
@@ -157,7 +154,7 @@ class Evaluator:
         rises; failing that, nothing is kept, and the weights are those of the training.
         """
         trained = copy.deepcopy(vae.state_dict())
-        for share in KEEP_SHARES:
+        for share in self.limits.keep_shares:
             if share < 1.0:
                 if origin is None:
                     break
@@ -165,7 +162,7 @@ class Evaluator:
                 self.calibrate_and_evaluate(vae)
             weight = self._weight_if_better(vae)
             if weight is not None:
-                return Acceptance(share, max(weight.item(), START_WEIGHT_MIN))
+                return Acceptance(share, max(weight.item(), self.limits.start_weight_min))
         vae.load_state_dict(trained)
         return Acceptance(0.0, 1.0)
 
@@ -218,13 +215,15 @@ class Evaluator:
         width = torch.zeros_like(vae.scale.width)
         moments = [torch.zeros_like(width) for _ in range(AdamW.n_moments)]
         step = torch.zeros((), dtype=torch.float32, device=width.device)
-        for _ in range(_WIDTH_STEPS):
+        for _ in range(self.limits.width_steps):
             free = width.clone().requires_grad_()
             wider = q._replace(log_variance=q.log_variance + free)
             z = wider.sample(noise)
             bound = vae.log_likelihood(rows, vae.decode(z)) - vae.kl(wider, z, noise)
             (gradient,) = torch.autograd.grad(-rows.mean(bound), free)
-            AdamW().move(Part(width, gradient, moments, step, 1.0, False, None), _WIDTH_RATE, 0.0)
+            AdamW().move(
+                Part(width, gradient, moments, step, 1.0, False, None), self.limits.width_rate, 0.0
+            )
         vae.scale.width += width
 
     @torch.no_grad()
@@ -243,7 +242,9 @@ class Evaluator:
 
     def exceeds(self, gain: Tensor) -> bool:
         """Whether the mean of a paired gain is more than its standard error above zero."""
-        return bool(self.rows.mean(gain) > N_STANDARD_ERRORS * self._standard_error(gain))
+        return bool(
+            self.rows.mean(gain) > self.limits.n_standard_errors * self._standard_error(gain)
+        )
 
     def _standard_error(self, values: Tensor) -> Tensor:
         """Of the weighted mean; few rows that weigh much tell as little as few rows."""
@@ -259,11 +260,11 @@ class Evaluator:
 
     def start_weight(self, log_prob: Tensor) -> Tensor:
         """The start's weight of greatest likelihood in the mixture, by EM on one number."""
-        weight = torch.full_like(log_prob[0], 0.5)
-        for _ in range(EM_STEPS):
+        weight, least = torch.full_like(log_prob[0], 0.5), self.limits.start_weight_min
+        for _ in range(self.limits.em_steps):
             odds = torch.log(weight) - torch.log1p(-weight)
             share = self.rows.mean(torch.sigmoid(odds + self.start_log_prob - log_prob))
-            weight = share.clamp(START_WEIGHT_MIN, 1.0 - START_WEIGHT_MIN)
+            weight = share.clamp(least, 1.0 - least)
         return weight
 
 

@@ -7,8 +7,8 @@ changes between two calls has to be a tensor, and nothing may depend on what a t
 
 import threading
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -21,10 +21,14 @@ _UNCAPTURED = (
 )
 
 _one_at_a_time = threading.Lock()  # captures in a process
-# One per device for all captures: what libraries keep for a stream, they keep for good.
-_streams: dict[torch.device, torch.cuda.Stream] = {}
 # Later versions find the generators by themselves, and complain of help.
 _REGISTERS_GENERATORS = torch.__version__ < "2.14"
+
+
+@cache
+def _stream_of(device: torch.device) -> torch.cuda.Stream:
+    """One per device for all captures: what libraries keep for a stream, they keep for good."""
+    return torch.cuda.Stream(device)
 
 
 class CudaGraph:
@@ -58,10 +62,8 @@ class CudaGraph:
             self.graph = torch.cuda.CUDAGraph()
             if _REGISTERS_GENERATORS:
                 self.graph.register_generator_state(generator)
-            if device not in _streams:
-                _streams[device] = torch.cuda.Stream()
             capture = torch.cuda.graph(
-                self.graph, stream=_streams[device], capture_error_mode="thread_local"
+                self.graph, stream=_stream_of(device), capture_error_mode="thread_local"
             )
             try:
                 # A capture that fails leaves its own stream behind; the outer block goes back.
@@ -82,42 +84,58 @@ class CudaGraph:
         return tuple(tensor.clone() for tensor in self.outputs)
 
 
+# What holds a function: made with the function, its inputs, and all that it draws from.
+GraphType = Callable[
+    [Callable[..., tuple[Tensor, ...]], tuple[Tensor, ...], torch.Generator],
+    Callable[..., tuple[Tensor, ...]],
+]
+# By the type of a device; on others nothing is captured.
+GRAPHS: dict[str, GraphType] = {"cuda": CudaGraph}
+
+
 class Captured:
     """A function of tensors as a graph, once it has been called some times.
 
     Parameters
     ----------
-    generator : torch.Generator
-        All that the function draws from; on its device the tensors are.
+    graphs : mapping of str to callable
+        What holds a function, by the type of the device.
     """
 
-    def __init__(self, generator: torch.Generator) -> None:
-        self.generator = generator
-        self.graph_type: Any = GRAPHS.get(generator.device.type)
+    def __init__(self, graphs: Mapping[str, GraphType]) -> None:
+        self.graphs = dict(graphs)
         self.fixed: tuple = ()
         self.n_plain = 0
         self.graph: Callable[..., tuple[Tensor, ...]] | None = None
 
     def __call__(
-        self, function: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...], fixed: tuple
+        self,
+        function: Callable[..., tuple[Tensor, ...]],
+        inputs: tuple[Tensor, ...],
+        fixed: tuple,
+        generator: torch.Generator,
     ) -> tuple[Tensor, ...]:
-        """The function's outputs; where what is fixed in a graph changes, it takes another."""
+        """The function's outputs; where what is fixed in a graph changes, it takes another.
+
+        The generator is all that the function draws from; on its device the tensors are.
+        """
         if fixed != self.fixed:
             self.fixed, self.n_plain, self.graph = fixed, 0, None
         if self.n_plain < PLAIN_CALLS:
             self.n_plain += 1
-        elif self.graph is None and self.graph_type is not None:
-            self.graph = self._capture(function, inputs)
+        elif self.graph is None and generator.device.type in self.graphs:
+            self.graph = self._capture(function, inputs, generator)
         return (self.graph or function)(*inputs)
 
-    def _capture(self, function: Callable, inputs: tuple[Tensor, ...]) -> Any:
+    def _capture(
+        self,
+        function: Callable[..., tuple[Tensor, ...]],
+        inputs: tuple[Tensor, ...],
+        generator: torch.Generator,
+    ) -> Callable[..., tuple[Tensor, ...]] | None:
         try:
-            return self.graph_type(function, inputs, self.generator)
+            return self.graphs[generator.device.type](function, inputs, generator)
         except RuntimeError as error:
             warnings.warn(_UNCAPTURED.format(error), RuntimeWarning, stacklevel=2)
-            self.graph_type = None  # of this training: the next may be one that can be held
+            self.graphs = {}  # of this training: the next may be one that can be held
             return None
-
-
-# By the type of a device; on others nothing is captured.
-GRAPHS: dict[str, Callable] = {"cuda": CudaGraph}

@@ -37,6 +37,7 @@ class Objective(BaseEstimator):
     """What a step of the training makes small."""
 
     is_deterministic: ClassVar[bool] = False  # no noise and no KL: codes are posterior means
+    is_capturable: ClassVar[bool] = False  # it does the same at every step, by tensors alone
 
     @property
     def has_plain_kl(self) -> bool:
@@ -49,7 +50,7 @@ class Objective(BaseEstimator):
         return False
 
     def __call__(
-        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         """Loss and bound of a batch.
 
@@ -98,6 +99,8 @@ class Elbo(Objective):
         Share of a batch that is decoded from point codes; 0 is the bound and nothing else.
     """
 
+    is_capturable: ClassVar[bool] = True
+
     def __init__(self, *, free_bits=0.0, point_share=0.25):
         self.free_bits = free_bits
         self.point_share = point_share
@@ -107,7 +110,7 @@ class Elbo(Objective):
         return self.free_bits == 0.0
 
     def __call__(
-        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         n_points = int(self.point_share * rows.n_rows)
         return self._terms(vae, rows, rows.unmasked(n_points), n_points, generator, kl_weight)
@@ -156,6 +159,7 @@ class Denoising(Elbo):
     """
 
     free_bits = 0.0  # no option of this one
+    is_capturable: ClassVar[bool] = True
 
     def __init__(self, *, noise=0.1, masking=0.1, point_share=0.25):
         self.noise = noise
@@ -167,7 +171,7 @@ class Denoising(Elbo):
         return self.masking > 0
 
     def __call__(
-        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         n_points = int(self.point_share * rows.n_rows)
         corrupted = vae.observation.corrupt(rows, self.noise, self.masking, generator)
@@ -194,11 +198,13 @@ class Iwae(Objective):
         Draws from each row's posterior. The bound rises with them, and so does the work.
     """
 
+    is_capturable: ClassVar[bool] = True
+
     def __init__(self, *, n_draws=5):
         self.n_draws = n_draws
 
     def __call__(
-        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         k, n = self.n_draws, rows.n_rows
         q = vae.encode(rows)
@@ -237,6 +243,8 @@ class TotalCorrelation(Objective):
         Of the total correlation, where 1 is the plain bound.
     """
 
+    is_capturable: ClassVar[bool] = True
+
     def __init__(self, *, weight=4.0):
         self.weight = weight
 
@@ -245,7 +253,7 @@ class TotalCorrelation(Objective):
         return False
 
     def __call__(
-        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         q, z, log_likelihood, kl = _plain(vae, rows, generator)
         some = _some(rows, generator)
@@ -272,12 +280,14 @@ class Mmd(Objective):
         Of the discrepancy.
     """
 
+    is_capturable: ClassVar[bool] = True
+
     def __init__(self, *, alpha=0.0, weight=10.0):
         self.alpha = alpha
         self.weight = weight
 
     def __call__(
-        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         _, z, log_likelihood, kl = _plain(vae, rows, generator)
         z = z[_some(rows, generator)]
@@ -304,9 +314,10 @@ class Autoencoder(Objective):
     """
 
     is_deterministic: ClassVar[bool] = True
+    is_capturable: ClassVar[bool] = True
 
     def __call__(
-        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float = 1.0
+        self, vae: Any, rows: Any, generator: torch.Generator, kl_weight: float | Tensor = 1.0
     ) -> Terms:
         decoded = vae.decode(vae.codes(rows))
         log_likelihood = vae.log_likelihood(rows.unmasked(rows.n_rows), decoded)

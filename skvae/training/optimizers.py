@@ -17,8 +17,6 @@ from torch.optim.sgd import sgd
 
 from skvae.training.schedules import RATE_SCHEDULES, Schedule
 
-# Of the branches where weight_decay is "auto": the next at every look that overfits.
-WEIGHT_DECAYS = (1e-4, 0.05, 0.2, 1.0)
 _BETAS = (0.9, 0.99)
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # of Muon, and how often it is applied
 _N_ITERATIONS = 5
@@ -59,7 +57,7 @@ class Optimizer(BaseEstimator):
         self.clip_norm = clip_norm
         self.averaging = averaging
 
-    def move(self, part: Part, rate: float, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
         """Move the weights of a part against their gradient, in place.
 
         Parameters
@@ -73,11 +71,21 @@ class Optimizer(BaseEstimator):
         """
         raise NotImplementedError
 
-    @property
-    def weight_decays(self) -> tuple[float, ...]:
-        """The levels of weight decay, to be taken one after another."""
+    def decay_levels(self, auto: tuple[float, ...]) -> tuple[float, ...]:
+        """The levels of weight decay, to be taken one after another.
+
+        Parameters
+        ----------
+        auto : tuple of float
+            Those that "auto" stands for.
+
+        Returns
+        -------
+        levels : tuple of float
+            One, or these.
+        """
         if isinstance(self.weight_decay, str):
-            return WEIGHT_DECAYS
+            return auto
         return (float(self.weight_decay),)
 
     def course(self) -> Schedule:
@@ -144,7 +152,7 @@ class AdamW(Optimizer):
 
     is_capturable: ClassVar[bool] = True
 
-    def move(self, part: Part, rate: float, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
         _adam(part, rate, weight_decay)
 
 
@@ -176,7 +184,7 @@ class Adam(Optimizer):
             averaging=averaging,
         )
 
-    def move(self, part: Part, rate: float, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
         if weight_decay and part.decays:
             part.gradient.add_(part.weights, alpha=weight_decay)
         _adam(part, rate, 0.0)
@@ -214,7 +222,7 @@ class SGD(Optimizer):
         )
         self.momentum = momentum
 
-    def move(self, part: Part, rate: float, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
         part.step.add_(1)
         _decay(part, rate, weight_decay)
         momentum = list[Tensor | None](part.moments)
@@ -222,7 +230,7 @@ class SGD(Optimizer):
             params=[part.weights],
             d_p_list=[part.gradient],
             momentum_buffer_list=momentum,
-            lr=rate * part.share,
+            lr=float(rate) * part.share,
             momentum=self.momentum,
             weight_decay=0.0,
             dampening=0.0,
@@ -264,7 +272,7 @@ class RMSprop(Optimizer):
             averaging=averaging,
         )
 
-    def move(self, part: Part, rate: float, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
         _decay(part, rate, weight_decay)
         rmsprop(
             params=[part.weights],
@@ -273,7 +281,7 @@ class RMSprop(Optimizer):
             grad_avgs=[],
             momentum_buffer_list=[],
             state_steps=[part.step],
-            lr=rate * part.share,
+            lr=float(rate) * part.share,
             alpha=_BETAS[1],
             eps=1e-8,
             weight_decay=0.0,
@@ -295,7 +303,7 @@ class Muon(Optimizer):
 
     by_matrix: ClassVar[bool] = True
 
-    def move(self, part: Part, rate: float, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
         if part.shape is None or len(part.shape) < 2:
             _adam(part, rate, weight_decay)
             return
@@ -324,7 +332,7 @@ def _is_within(value: Any, low: float, high: float) -> bool:
     return isinstance(value, Real) and low <= float(value) < high
 
 
-def _adam(part: Part, rate: float, weight_decay: float) -> None:
+def _adam(part: Part, rate: float | Tensor, weight_decay: float) -> None:
     adamw(
         params=[part.weights],
         grads=[part.gradient],
@@ -343,7 +351,7 @@ def _adam(part: Part, rate: float, weight_decay: float) -> None:
     )
 
 
-def _decay(part: Part, rate: float, weight_decay: float) -> None:
+def _decay(part: Part, rate: float | Tensor, weight_decay: float) -> None:
     if weight_decay and part.decays:
         part.weights.mul_(1.0 - rate * part.share * weight_decay)
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from tqdm.auto import tqdm
 
-from skvae.training.loop import Progress
+from skvae.training.record import Progress
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from skvae import VAETransformer
 from skvae.model.networks.bodies import MLP
 from skvae.training import annealing
 from skvae.training.annealing import ANNEALING, Langevin, Metropolis, RandomWalk
-from skvae.training.loop import Record
 from skvae.training.objective import Autoencoder
 from skvae.training.optimizers import OPTIMIZERS
 from tests.samples import Setting, curve, fit_quietly, plan_of
@@ -33,7 +33,7 @@ def same(a, b):
 def trained(n_passes=8, **changes):
     """A short training, and its record."""
     setting = Setting(**changes)
-    return setting, setting.train(plan_of(n_passes, config=setting.learner.config))
+    return setting, setting.train(plan_of(n_passes, config=setting.state.config))
 
 
 # What is accepted.
@@ -91,9 +91,9 @@ def test_a_geometric_row():
 
 def memory(setting):
     """Weights and all that the optimiser remembers."""
-    weights = setting.learner.weights
+    weights = setting.state.weights
     steps = [part.step.clone() for part in weights.parts]
-    return setting.state(), [moment.clone() for moment in weights.moments], steps
+    return setting.weights(), [moment.clone() for moment in weights.moments], steps
 
 
 def alike(a, b):
@@ -108,30 +108,30 @@ def test_a_rejection_brings_back_weights_and_moments(monkeypatch, name):
     before, seen = memory(setting), []
     jump = annealing._jump
 
-    def remember(learner, size):
+    def remember(state, size):
         seen.append(memory(setting))
-        jump(learner, size)
+        jump(state, size)
 
     monkeypatch.setattr(annealing, "_jump", remember)
     monkeypatch.setattr(annealing, "_accept", lambda *args: False)
-    setting.refine(SHORT, record)
+    setting.refine(SHORT)
     assert len(seen) == SHORT.n_proposals
     assert all(alike(found, before) for found in seen)
     assert [row["accepted"] for row in record.history[-4:]] == [0.0] * 4
 
 
 def test_a_proposal_that_is_accepted_is_where_the_next_begins(monkeypatch):
-    setting, record = trained(3)
+    setting, _ = trained(3)
     before, seen = memory(setting), []
     jump = annealing._jump
 
-    def remember(learner, size):
+    def remember(state, size):
         seen.append(memory(setting))
-        jump(learner, size)
+        jump(state, size)
 
     monkeypatch.setattr(annealing, "_jump", remember)
     monkeypatch.setattr(annealing, "_accept", lambda *args: True)
-    setting.refine(SHORT, record)
+    setting.refine(SHORT)
     assert alike(seen[0], before)
     for earlier, later in itertools.pairwise(seen):
         assert not same(earlier[0], later[0])
@@ -139,12 +139,12 @@ def test_a_proposal_that_is_accepted_is_where_the_next_begins(monkeypatch):
 
 
 def test_a_proposal_is_compared_with_the_last_that_was_accepted(monkeypatch):
-    setting, record = trained(3)
+    setting, _ = trained(3)
     losses, rises = iter(np.array([9.0, 7.0, 4.0, 0.0, -5.0, -11.0])), []
     monkeypatch.setattr(annealing._RowLosses, "losses", lambda *args: next(losses))
     monkeypatch.setattr(annealing.Metropolis, "_first_temperature", lambda *args: 1.0)
     monkeypatch.setattr(annealing, "_accept", lambda rise, *args: rises.append(rise) or True)
-    setting.refine(SHORT, record)
+    setting.refine(SHORT)
     assert rises == [-2.0, -3.0, -4.0, -5.0]
 
 
@@ -152,14 +152,14 @@ def test_who_has_had_enough_keeps_the_best(monkeypatch):
     setting, record = trained(3)
     jumps, jump = iter(range(2)), annealing._jump
 
-    def interrupted(learner, size):
+    def interrupted(state, size):
         if next(jumps, None) is None:
             raise KeyboardInterrupt
-        jump(learner, size)
+        jump(state, size)
 
     monkeypatch.setattr(annealing, "_jump", interrupted)
     assert not record.interrupted
-    setting.refine(SHORT, record)
+    setting.refine(SHORT)
     assert record.interrupted
     assert sum("proposals" in row for row in record.history) == 2
 
@@ -167,12 +167,12 @@ def test_who_has_had_enough_keeps_the_best(monkeypatch):
 def test_the_best_state_is_kept(monkeypatch):
     """Jumps that ruin the model, all of them accepted: what training had is what is left."""
     setting, record = trained()
-    before, bound = setting.state(), setting.bound()
+    before, bound = setting.weights(), setting.bound()
     monkeypatch.setattr(annealing, "_accept", lambda *args: True)
-    setting.refine(Metropolis(n_proposals=3, n_steps=1, jump=(9.0, 9.0)), record)
+    setting.refine(Metropolis(n_proposals=3, n_steps=1, jump=(9.0, 9.0)))
     assert max(record.bounds[-3:]) < bound
-    assert same(setting.state(), before)
-    assert same(setting.learner.averaged.state_dict(), before)
+    assert same(setting.weights(), before)
+    assert same(setting.state.averaged.state_dict(), before)
 
 
 @pytest.mark.parametrize("objective", [None, Autoencoder()], ids=["elbo", "autoencoder"])
@@ -180,7 +180,7 @@ def test_annealing_after_a_short_training_gains(objective):
     changes = {} if objective is None else {"objective": objective}
     setting, record = trained(4, **changes)
     before = setting.bound()
-    setting.refine(Metropolis(n_proposals=5, n_steps=40), record)
+    setting.refine(Metropolis(n_proposals=5, n_steps=40))
     after = setting.bound()
     assert after > before
     accepted = [row["bound"] for row in record.history if row.get("accepted")]
@@ -190,7 +190,7 @@ def test_annealing_after_a_short_training_gains(objective):
 def test_the_history_tells_temperatures_and_what_was_accepted():
     setting, record = trained(4)
     n_looks = len(record.history)
-    setting.refine(SHORT, record)
+    setting.refine(SHORT)
     rows = record.history[n_looks:]
     assert len(rows) == SHORT.n_proposals
     assert len(record.bounds) == len(record.history)
@@ -208,11 +208,14 @@ def test_the_history_tells_temperatures_and_what_was_accepted():
 
 def test_jumps_move_the_branches_alone():
     setting = Setting(init="random")
-    linear = [setting.vae.encoder_path.clone(), setting.vae.decoder_path.clone()]
+    linear = [
+        setting.vae.inference.encoder_path.clone(),
+        setting.vae.observation.decoder_path.clone(),
+    ]
     before = {name: value.clone() for name, value in setting.vae.named_parameters()}
-    annealing._jump(setting.learner, 0.1)
-    assert torch.equal(setting.vae.encoder_path, linear[0])
-    assert torch.equal(setting.vae.decoder_path, linear[1])
+    annealing._jump(setting.state, 0.1)
+    assert torch.equal(setting.vae.inference.encoder_path, linear[0])
+    assert torch.equal(setting.vae.observation.decoder_path, linear[1])
     for name, value in setting.vae.named_parameters():
         if name.endswith("weight"):
             moved, size = (
@@ -222,11 +225,11 @@ def test_jumps_move_the_branches_alone():
 
 
 def test_the_options_of_the_training_stay_as_they_were():
-    setting, record = trained(2)
-    config, controller = setting.learner.config, plan_of()
+    setting, _ = trained(2)
+    config, controller = setting.state.config, plan_of()
     params, share = config.optimizer.get_params(), controller.share
-    setting.refine(SHORT, record, controller)
-    assert setting.learner.config is config
+    setting.refine(SHORT, controller)
+    assert setting.state.config is config
     assert config.optimizer.get_params() == params
     assert controller.share == share
 
@@ -236,7 +239,7 @@ def test_annealing_is_repeatable_and_leaves_the_global_generator_alone(component
     before, states, bounds = torch.get_rng_state(), [], []
     for seed in (0, 0, 1):
         setting, record = trained(3, seed=seed, architecture=TINY)
-        setting.refine(component, record)
+        setting.refine(component)
         states.append(memory(setting))
         bounds.append(record.bounds)
     assert torch.equal(torch.get_rng_state(), before)
@@ -248,37 +251,37 @@ def test_annealing_is_repeatable_and_leaves_the_global_generator_alone(component
 
 
 def test_the_noise_of_langevin_cools_down_to_none():
-    learner = Setting().learner
-    perturb = Langevin(temperature=2.0).perturbation(learner)
+    state = Setting().state
+    perturb = Langevin(temperature=2.0).perturbation(state)
     gradient = 0.3 * torch.randn(100_000, generator=seeded(1))
     size = gradient.square().mean().sqrt().item()
     for share in (0.0, 0.25, 0.5, 0.9):
         moved = gradient.clone()
         perturb(moved, share)
         expected = 2.0 * (1 - share) ** 2
-        assert learner.temperature == pytest.approx(expected)
+        assert state.temperature == pytest.approx(expected)
         assert (moved - gradient).std().item() == pytest.approx(expected * size, rel=0.02)
         assert (moved - gradient).mean().item() == pytest.approx(0.0, abs=0.02 * expected * size)
     for share in (1.0, 1.1):
         moved = gradient.clone()
         perturb(moved, share)
         assert torch.equal(moved, gradient)
-        assert learner.temperature == 0.0
+        assert state.temperature == 0.0
 
 
 def test_training_with_langevin_cools_and_keeps_its_best():
     setting, plain = Setting(), Setting()
-    setting.learner.perturb = Langevin().perturbation(setting.learner)
+    setting.state.perturb = Langevin().perturbation(setting.state)
     record = setting.train(plan_of(20))
     temperatures = [row["temperature"] for row in record.history[1:]]
     assert temperatures == sorted(temperatures, reverse=True)
     assert 0 <= temperatures[-1] < 0.1 < temperatures[0] <= 1.0
     assert setting.bound() == pytest.approx(max(record.bounds[1:]), rel=1e-5)
     plain.train(plan_of(20))
-    assert not same(setting.state(), plain.state())
-    before = setting.state()
-    setting.refine(Langevin(), record)  # nothing to do afterwards
-    assert same(setting.state(), before)
+    assert not same(setting.weights(), plain.weights())
+    before = setting.weights()
+    setting.refine(Langevin())  # nothing to do afterwards
+    assert same(setting.weights(), before)
 
 
 # Random walk.
@@ -286,8 +289,8 @@ def test_training_with_langevin_cools_and_keeps_its_best():
 
 def test_a_random_walk_improves_a_tiny_model_from_a_random_start():
     setting = Setting(architecture=TINY, init="random")
-    record, before = Record.of(setting.evaluator), setting.bound()
-    setting.refine(RandomWalk(n_proposals=800), record)
+    record, before = setting.begin(), setting.bound()
+    setting.refine(RandomWalk(n_proposals=800))
     after = setting.bound()
     assert after > before + 0.5
     assert after == pytest.approx(max(record.bounds[1:]), rel=1e-5)
@@ -302,40 +305,41 @@ def test_a_random_walk_improves_a_tiny_model_from_a_random_start():
 
 
 def test_a_random_walk_keeps_the_start_where_it_finds_nothing_better():
-    setting, record = trained(30, architecture=TINY)
+    setting, _ = trained(30, architecture=TINY)
     before = setting.bound()
-    setting.refine(RandomWalk(n_proposals=60, neighbourhood=(3.0, 3.0)), record)
+    setting.refine(RandomWalk(n_proposals=60, neighbourhood=(3.0, 3.0)))
     assert setting.bound() == pytest.approx(before, rel=1e-5)
 
 
 def test_a_random_walk_without_noise_or_kl():
     setting = Setting(architecture=TINY, objective=Autoencoder())
-    record, before = Record.of(setting.evaluator), setting.bound()
-    setting.refine(RandomWalk(n_proposals=400), record)
+    setting.begin()
+    before = setting.bound()
+    setting.refine(RandomWalk(n_proposals=400))
     assert setting.bound() >= before
 
 
 def test_a_random_walk_of_many_weights_goes_along_random_directions():
     """From random weights it gains nats; what it keeps is never worse than where it began."""
     setting = Setting(architecture=MLP(hidden_layer_sizes=(256, 256)), init="random")
-    record, before = Record.of(setting.evaluator), setting.bound()
-    assert setting.learner.weights.values.numel() > 60_000
-    setting.refine(RandomWalk(n_proposals=200, n_dimensions=100, neighbourhood=(0.5, 0.05)), record)
+    record, before = setting.begin(), setting.bound()
+    assert setting.state.weights.values.numel() > 60_000
+    setting.refine(RandomWalk(n_proposals=200, n_dimensions=100, neighbourhood=(0.5, 0.05)))
     assert setting.bound() > before + 0.1
     assert setting.bound() == pytest.approx(max(record.bounds[1:]), rel=1e-5)
 
 
 def walk_of(setting, n_dimensions):
     judge = annealing._RowLosses.of(
-        setting.learner, setting.rows, setting.training, setting.evaluator
+        setting.state, setting.rows, setting.training, setting.evaluator
     )
-    return annealing._Walk(setting.learner, judge, n_dimensions, lambda loss: None)
+    return annealing._Walk(setting.state, judge, n_dimensions, lambda loss: None)
 
 
 def test_moves_lie_in_so_many_directions_in_which_every_weight_has_a_part():
     setting = Setting(architecture=TINY, init="random")
-    walk, weights = walk_of(setting, 7), setting.learner.weights.values
-    begin, sizes = weights.clone(), annealing._usual_sizes(setting.learner)
+    walk, weights = walk_of(setting, 7), setting.state.weights.values
+    begin, sizes = weights.clone(), annealing._usual_sizes(setting.state)
     moves = []
     for _ in range(12):
         walk._move(0.1)
@@ -352,15 +356,15 @@ def test_moves_lie_in_so_many_directions_in_which_every_weight_has_a_part():
 
 def test_as_many_dimensions_as_weights_are_all_of_them():
     setting = Setting(architecture=TINY)
-    n = setting.learner.weights.values.numel()
+    n = setting.state.weights.values.numel()
     for asked, expected in (("auto", n), (5, 5), (10 * n, n)):
-        assert RandomWalk(n_dimensions=asked)._coordinates(setting.learner) == expected
+        assert RandomWalk(n_dimensions=asked)._coordinates(setting.state) == expected
     assert walk_of(setting, n).owner is None
 
 
 def test_a_move_that_is_rejected_leaves_the_state_and_its_loss(monkeypatch):
     setting = Setting(architecture=TINY, init="random")
-    walk, weights = walk_of(setting, 7), setting.learner.weights.values
+    walk, weights = walk_of(setting, 7), setting.state.weights.values
     begin, loss = weights.clone(), walk.loss
     monkeypatch.setattr(annealing, "_accept", lambda *args, **kwargs: False)
     assert not walk.step(0.1, 1.0)
@@ -371,7 +375,7 @@ def test_a_move_that_is_rejected_leaves_the_state_and_its_loss(monkeypatch):
     assert walk.step(0.1, 1.0)
     walk.stand()
     assert not torch.equal(weights, begin)
-    torch.testing.assert_close(walk.judge.losses(setting.learner), walk.loss)
+    torch.testing.assert_close(walk.judge.losses(setting.state), walk.loss)
 
 
 # How long.
@@ -380,7 +384,7 @@ def test_a_move_that_is_rejected_leaves_the_state_and_its_loss(monkeypatch):
 def bounded(total, n_passes=2):
     """A controller that leaves so many passes in all, after a training of some."""
     setting, record = trained(n_passes, architecture=TINY)
-    controller = plan_of(config=setting.learner.config)
+    controller = plan_of(config=setting.state.config)
     controller.total_passes = total
     return setting, record, controller
 
@@ -394,19 +398,20 @@ def test_passes_are_counted_and_bounded(monkeypatch, component, total):
     n_rows, seen = len(setting.training), []
     step, look = annealing.take_step, annealing._RowLosses.look
 
-    def counted_step(learner, batch, controller):
+    def counted_step(state, batch):
+        controller = state.controller
         seen.append(batch.n_rows / (controller.pass_steps * controller.batch_size))
-        return step(learner, batch, controller)
+        return step(state, batch)
 
-    def counted_look(judge, learner):
+    def counted_look(judge, state):
         if isinstance(component, RandomWalk):
             seen.append(judge.rows.n_rows / n_rows)
-        return look(judge, learner)
+        return look(judge, state)
 
     monkeypatch.setattr(annealing, "take_step", counted_step)
     monkeypatch.setattr(annealing._RowLosses, "look", counted_look)
     before = setting.bound()
-    setting.refine(component, record, controller)
+    setting.refine(component, controller)
     assert record.n_passes == len(record.losses) <= total
     assert record.n_passes == 2 + math.ceil(round(sum(seen), 6))
     assert setting.bound() >= before - 1e-4 * abs(before)
@@ -421,7 +426,7 @@ def test_passes_are_counted_and_bounded(monkeypatch, component, total):
 def test_what_a_budget_cuts_short_has_not_converged(component):
     setting, record, controller = bounded(4)
     record.converged = True
-    setting.refine(component, record, controller)
+    setting.refine(component, controller)
     assert not record.converged
 
 
@@ -451,20 +456,20 @@ def test_a_random_walk_with_the_default_network(init):
 def test_states_are_judged_with_the_same_noise():
     setting = Setting()
     judge = annealing._RowLosses.of(
-        setting.learner, setting.rows, setting.training, setting.evaluator
+        setting.state, setting.rows, setting.training, setting.evaluator
     )
-    losses = judge.losses(setting.learner)
+    losses = judge.losses(setting.state)
     assert losses.shape == (len(setting.training),)
-    assert torch.equal(judge.losses(setting.learner), losses)
+    assert torch.equal(judge.losses(setting.state), losses)
     weight = torch.arange(1.0, len(losses) + 1)
-    weighed = judge._replace(rows=judge.rows._replace(weight=weight)).losses(setting.learner)
+    weighed = judge._replace(rows=replace(judge.rows, weight=weight)).losses(setting.state)
     torch.testing.assert_close(weighed.mean(), (weight * losses).sum() / weight.sum())
     with torch.no_grad():
         q = setting.vae.encode(judge.rows)
         likelihood = setting.vae.log_likelihood(
             judge.rows, setting.vae.decode(q.sample(judge.noise))
         )
-        weighed = copy.copy(setting.learner)
+        weighed = copy.copy(setting.state)
         weighed.config = weighed.config._replace(beta=0.5)
         expected = 0.5 * q.kl().sum(-1) - likelihood
     torch.testing.assert_close(judge.losses(weighed), expected)
@@ -480,7 +485,7 @@ def test_defaults_are_in_range(name):
     assert clone(component).get_params() == component.get_params()
     assert repr(component) == f"{ANNEALING[name].__name__}()"
     assert component.follows_training == (name != "randomwalk")
-    is_disturbing = component.perturbation(Setting().learner) is not None
+    is_disturbing = component.perturbation(Setting().state) is not None
     assert is_disturbing == (name == "langevin")
 
 

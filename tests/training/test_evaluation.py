@@ -6,16 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from skvae.fitted.model import Model
-from skvae.fitting import make_rows, start_vae
+from skvae.fitting import start_vae, training_rows
+from skvae.limits import Limits
 from skvae.model.bounds import mixture
 from skvae.model.priors import ExPost
 from skvae.model.score_observation import NOISE_FLOOR
-from skvae.model.vae import VAE
 from skvae.start.ppca import fit_linear
-from skvae.training.evaluation import N_STANDARD_ERRORS, Acceptance, DivergenceError, Evaluator
-from skvae.training.loop import Budget, Controller, Learner, train
+from skvae.start.tables import Matrix
+from skvae.training.config import Budget
+from skvae.training.controller import Controller
+from skvae.training.evaluation import Acceptance, DivergenceError, Evaluator
+from skvae.training.loop import train
 from skvae.training.objective import Autoencoder
+from skvae.training.state import TrainingState
+from skvae.training.step import choose_step
 from tests.samples import RECIPE, curve, gaussian, options, started
 
 
@@ -27,11 +31,10 @@ def set_up(X, n_held_out=100, weight=None, **changes):
     """Linear start, the model at the start, all rows, the judge on the first of them."""
     chosen = options(**changes)
     start = fit_linear(X, chosen.latent_dim)
-    rows = make_rows(Model, start, X, weight, chosen)
-    linear = start_vae(Model, start, chosen)
-    is_deterministic = chosen.config.objective.is_deterministic
+    rows = training_rows(start, Matrix(X), weight, chosen)
+    linear = start_vae(start, chosen)
     held_out = rows.take(torch.arange(n_held_out))
-    evaluator = Evaluator.of(held_out, rows, linear, generator(), is_deterministic)
+    evaluator = Evaluator.of(held_out, rows, linear, generator(), chosen.config)
     return start, started(start, chosen, X), rows, evaluator
 
 
@@ -43,13 +46,10 @@ def trained():
     training = torch.arange(100, 500)
     budget = Budget(32, False, 60, early_stopping=True)
     controller = Controller(budget, RECIPE, len(training), rows.n_inputs)
-    train(
-        Learner.of(vae, RECIPE, generator(), lambda n_rows: torch.float32),
-        rows,
-        training,
-        evaluator,
-        controller,
-    )
+    state = TrainingState.of(vae, RECIPE, generator(), lambda n_rows: torch.float32, controller)
+    state.take = choose_step(state, rows)
+    state.begin(evaluator)
+    train(state, rows, training, evaluator)
     return vae, origin, evaluator
 
 
@@ -68,14 +68,14 @@ def beyond(vae, origin, factor):
 
 
 def error_of_codes(vae, evaluator):
-    error = vae.squared_error(evaluator.rows, vae.decode(vae.codes(evaluator.rows)))
+    error = vae.observation.squared_error(evaluator.rows, vae.decode(vae.codes(evaluator.rows)))
     return evaluator.rows.mean(error).item()
 
 
 def test_the_starts_own_figures():
     start, vae, _, evaluator = set_up(gaussian(200, 6), latent_dim=2)
-    x, residual, _ = evaluator.rows
-    log_prob = start.log_prob(x.double().numpy(), residual.double().numpy())
+    x, residual = evaluator.rows.tensors
+    log_prob = start.log_density(x.double().numpy(), residual.double().numpy())
     torch.testing.assert_close(evaluator.start_log_prob, torch.tensor(log_prob).float())
     torch.testing.assert_close(evaluator.start_error.mean().item(), error_of_codes(vae, evaluator))
     assert evaluator.start_bound == pytest.approx(log_prob.mean(), rel=1e-6)
@@ -85,21 +85,21 @@ def test_a_look_at_the_start_gives_the_starts_bound():
     start, vae, _, evaluator = set_up(gaussian(4000, 6), n_held_out=2000, latent_dim=2)
     bound = evaluator.calibrate_and_evaluate(vae).bound
     assert bound == pytest.approx(evaluator.start_bound, abs=0.05)
-    assert vae.noise_variance.item() == pytest.approx(start.noise_variance, rel=0.1)
+    assert vae.observation.shared_noise.item() == pytest.approx(start.noise_variance, rel=0.1)
 
 
 @torch.no_grad()
 def test_look_calibrates_the_noise(better):
     """No other noise gives the mixture a greater bound on these rows."""
     vae, _, evaluator = better
-    vae.noise_variance.mul_(10)
+    vae.observation.shared_noise.mul_(10)
     bound = evaluator.calibrate_and_evaluate(vae).bound
-    calibrated = vae.noise_variance.clone()
+    calibrated = vae.observation.shared_noise.clone()
     q = vae.encode(evaluator.rows)
     decoded = vae.decode(q.sample(evaluator.noise))
 
     def best_bound(noise):
-        vae.noise_variance.copy_(noise)
+        vae.observation.shared_noise.copy_(noise)
         ours = vae.log_likelihood(evaluator.rows, decoded) - q.kl().sum(-1)
         weights = torch.linspace(0.01, 0.99, 99)
         return max(mixture(ours, evaluator.start_log_prob, w).mean().item() for w in weights)
@@ -119,8 +119,8 @@ def test_look_moves_noise_and_code_scale_only(better):
 @torch.no_grad()
 def test_look_gives_codes_over_the_training_the_moments_of_the_prior(better):
     vae, _, evaluator = better
-    vae.center.fill_(3.0)
-    vae.spread.fill_(0.1)
+    vae.scale.center.fill_(3.0)
+    vae.scale.spread.fill_(0.1)
     evaluator.calibrate_and_evaluate(vae)
     q = vae.encode(evaluator.seen)
     torch.testing.assert_close(q.mean.mean(0), torch.zeros(1), rtol=0, atol=1e-4)
@@ -131,7 +131,7 @@ def test_look_gives_codes_over_the_training_the_moments_of_the_prior(better):
 def test_look_undoes_the_shrinkage_of_codes():
     """Those of the linear start are the scores of PCA."""
     _, vae, _, evaluator = set_up(gaussian(4000, 6), n_held_out=2000, latent_dim=2)
-    vae.code_scale.fill_(1.0)
+    vae.scale.code_scale.fill_(1.0)
     shrunk = vae.codes(evaluator.rows)
     evaluator.calibrate_and_evaluate(vae)
     expected = evaluator.start.codes(evaluator.rows)
@@ -145,13 +145,13 @@ def test_look_has_a_floor_for_the_noise():
     X[:, 4] += 1e-6 * rng.standard_normal(200)
     _, vae, _, evaluator = set_up(X, latent_dim=2, precision="float64")
     assert np.isfinite(evaluator.calibrate_and_evaluate(vae).bound)
-    assert vae.noise_variance.item() >= NOISE_FLOOR
+    assert vae.observation.shared_noise.item() >= NOISE_FLOOR
 
 
 def test_look_raises_when_the_bound_is_not_finite(better):
     vae, _, evaluator = better
     with torch.no_grad():
-        vae.decoder_path.fill_(torch.nan)
+        vae.observation.decoder_path.fill_(torch.nan)
     with pytest.raises(DivergenceError, match="bound became nan"):
         evaluator.calibrate_and_evaluate(vae)
 
@@ -191,10 +191,10 @@ def test_keep_goes_back_part_of_the_way(better):
     assert good < evaluator.start_error.mean().item()
 
 
-def test_where_nothing_is_kept_the_model_stays_as_it_was(better, monkeypatch):
+def test_where_nothing_is_kept_the_model_stays_as_it_was(better):
     vae, origin, evaluator = better
     before = {name: value.clone() for name, value in vae.state_dict().items()}
-    monkeypatch.setattr("skvae.training.evaluation.N_STANDARD_ERRORS", float("inf"))
+    evaluator = replace(evaluator, limits=Limits(n_standard_errors=float("inf")))
     assert evaluator.select(vae, origin) == Acceptance(0.0, 1.0)
     assert all(torch.equal(value, before[name]) for name, value in vae.state_dict().items())
 
@@ -212,7 +212,7 @@ def test_keep_leaves_the_origin_as_it_is(better):
     beyond(vae, origin, 4.0)
     evaluator.select(vae, origin)
     with torch.no_grad():
-        vae.decoder_path.zero_()
+        vae.observation.decoder_path.zero_()
     assert all(torch.equal(origin[name], before[name]) for name in origin)
 
 
@@ -240,7 +240,7 @@ def test_exceeds_asks_for_standard_errors():
     evaluator = set_up(gaussian(300, 6), latent_dim=2)[3]
     noise = torch.randn(100, generator=generator())
     noise = (noise - noise.mean()) / noise.std()  # the mean's standard error is 0.1
-    asked = 0.1 * N_STANDARD_ERRORS
+    asked = 0.1 * Limits().n_standard_errors
     assert asked > 0
     assert evaluator.exceeds(noise + asked + 0.01)
     assert not evaluator.exceeds(noise + asked - 0.01)
@@ -254,17 +254,17 @@ def test_standard_errors_are_those_of_weighted_means(sigma):
     noise = torch.randn(3000, 100, generator=generator())
     weight = (sigma * torch.randn(100, generator=generator())).exp()
     spread = (noise @ (weight / weight.sum())).std().item()
-    weighed = replace(evaluator, rows=evaluator.rows._replace(weight=weight))
+    weighed = replace(evaluator, rows=replace(evaluator.rows, weight=weight))
     errors = [weighed._standard_error(values).item() ** 2 for values in noise]
     assert np.mean(errors) ** 0.5 == pytest.approx(spread, rel=0.15)
-    scaled = replace(evaluator, rows=evaluator.rows._replace(weight=1e-3 * weight))
+    scaled = replace(evaluator, rows=replace(evaluator.rows, weight=1e-3 * weight))
     assert scaled._standard_error(noise[0]).item() ** 2 == pytest.approx(errors[0], rel=1e-5)
 
 
 def test_equal_weights_have_the_standard_error_of_none():
     evaluator = set_up(gaussian(300, 6), latent_dim=2)[3]
     values = torch.randn(100, generator=generator())
-    weighed = replace(evaluator, rows=evaluator.rows._replace(weight=torch.full((100,), 3.0)))
+    weighed = replace(evaluator, rows=replace(evaluator.rows, weight=torch.full((100,), 3.0)))
     torch.testing.assert_close(weighed._standard_error(values), evaluator._standard_error(values))
     assert evaluator._standard_error(values) == pytest.approx(values.std().item() / 10)
 
@@ -275,10 +275,12 @@ def test_weights_are_repetitions_of_rows():
     start, vae = set_up(X)[:2]
     vae.double()
     exact = options(precision="float64")
-    weighted = make_rows(Model, start, X[:60], times.astype(float), exact)
-    repeated = make_rows(Model, start, X[:60].repeat(times, 0), None, exact)
-    linear = start_vae(Model, start, exact)
-    judges = [Evaluator.of(rows, rows, linear, generator()) for rows in (weighted, repeated)]
+    weighted = training_rows(start, Matrix(X[:60]), times.astype(float), exact)
+    repeated = training_rows(start, Matrix(X[:60].repeat(times, 0)), None, exact)
+    linear = start_vae(start, exact)
+    judges = [
+        Evaluator.of(rows, rows, linear, generator(), RECIPE) for rows in (weighted, repeated)
+    ]
     noise, elbo = judges[0].noise, judges[0].start_elbo
     repeats = torch.from_numpy(times)
     judges[1].noise.copy_(noise.repeat_interleave(repeats, 0))
@@ -287,7 +289,7 @@ def test_weights_are_repetitions_of_rows():
         vae.encoder[-1].weight.normal_(0, 0.1, generator=generator())
     bounds, scales = zip(
         *(
-            (evaluator.calibrate_and_evaluate(vae).bound, vae.code_scale.clone())
+            (evaluator.calibrate_and_evaluate(vae).bound, vae.scale.code_scale.clone())
             for evaluator in judges
         ),
         strict=True,
@@ -300,18 +302,18 @@ def test_weights_are_repetitions_of_rows():
 def test_far_rows_do_not_decide(better, factor):
     """A row far out, which the start explains as badly, leaves the calibration to the others."""
     vae, _, evaluator = better
-    calibrated = vae.noise_variance.item()
+    calibrated = vae.observation.shared_noise.item()
     far = evaluator.rows.scores.clone()
     far[0] *= factor
-    rows = evaluator.rows._replace(scores=far)
-    outlying = Evaluator.of(rows, evaluator.seen, evaluator.start, generator())
+    rows = replace(evaluator.rows, scores=far)
+    outlying = Evaluator.of(rows, evaluator.seen, evaluator.start, generator(), RECIPE)
     outlying.calibrate_and_evaluate(vae)
-    assert vae.noise_variance.item() == pytest.approx(calibrated, rel=0.5)
+    assert vae.observation.shared_noise.item() == pytest.approx(calibrated, rel=0.5)
 
 
 def test_the_start_as_a_model_is_kept_for_nothing():
     start, _, _, evaluator = set_up(curve(500, 5))
-    assert evaluator.select(VAE(start).float(), None) == Acceptance(0.0, 1.0)
+    assert evaluator.select(start.module().float(), None) == Acceptance(0.0, 1.0)
 
 
 # What a look tells.
@@ -325,7 +327,7 @@ def test_a_look_tells_the_parts_of_the_bound(better):
     likelihood = vae.log_likelihood(evaluator.rows, vae.decode(q.sample(evaluator.noise)))
     assert look.kl == pytest.approx(q.kl().sum(-1).mean().item(), rel=1e-5)
     assert look.reconstruction == pytest.approx(likelihood.mean().item(), rel=1e-4)
-    assert look.noise == vae.noise_variance.item()
+    assert look.noise == vae.observation.shared_noise.item()
     assert look.bound >= look.reconstruction - look.kl - 0.02
 
 
@@ -350,11 +352,11 @@ def test_an_autoencoder_is_judged_by_its_codes():
     assert evaluator.first_evaluation.kl == 0.0
     assert evaluator.start_bound == pytest.approx(likelihood.mean().item(), rel=1e-6)
     torch.testing.assert_close(vae.codes(evaluator.rows), codes)
-    assert (vae.code_scale == 1).all()
+    assert (vae.scale.code_scale == 1).all()
     look = evaluator.calibrate_and_evaluate(vae)
     assert look.kl == 0.0
     assert look.bound >= evaluator.start_bound - 1e-3
-    torch.testing.assert_close(vae.code_scale, torch.ones(2))
+    torch.testing.assert_close(vae.scale.code_scale, torch.ones(2))
 
 
 @pytest.mark.parametrize("corrupted", [(1.5, -1.0), (0.0, 0.0), (-2.0, 0.5)], ids=str)
@@ -363,13 +365,13 @@ def test_fit_width_finds_the_exact_posterior(corrupted):
     X = gaussian(3000, 6)
     vae, evaluator = set_up(X, 2000, latent_dim=2, precision="float64")[1::2]
     exact = vae.encode(evaluator.rows).variance[0].detach()
-    vae.width.copy_(torch.tensor(corrupted))
+    vae.scale.width.copy_(torch.tensor(corrupted))
     before = [p.clone() for p in vae.parameters()]
     evaluator.fit_width(vae)
     found = vae.encode(evaluator.rows).variance[0].detach()
     torch.testing.assert_close(found, exact, rtol=0.1, atol=0)
     assert all(map(torch.equal, vae.parameters(), before))
-    assert not vae.width.requires_grad
+    assert not vae.scale.width.requires_grad
 
 
 def test_fit_width_gives_an_autoencoder_a_bound():
@@ -381,7 +383,7 @@ def test_fit_width_gives_an_autoencoder_a_bound():
         likelihood = vae.log_likelihood(evaluator.rows, vae.decode(q.sample(evaluator.noise)))
         return (likelihood - q.kl().sum(-1)).mean().item()
 
-    vae.width.fill_(3.0)
+    vae.scale.width.fill_(3.0)
     before = bound()
     evaluator.fit_width(vae)
     assert bound() > before + 1

@@ -5,6 +5,8 @@ does on a GPU: what the step's Python decides is decided once.
 """
 
 import copy
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,12 +21,13 @@ from skvae.data.input import Input
 from skvae.fitting import fit_model
 from skvae.model.networks import MLP, Conv
 from skvae.model.priors import PRIORS, Mixture, Vamp
+from skvae.start.tables import Table
 from skvae.training.annealing import Langevin, Metropolis
-from skvae.training.graphs import GRAPHS, PLAIN_CALLS, Captured, CudaGraph
-from skvae.training.loop import take_step
+from skvae.training.graphs import PLAIN_CALLS, Captured, CudaGraph
 from skvae.training.objective import OBJECTIVES, Elbo, Mmd, TotalCorrelation
 from skvae.training.optimizers import OPTIMIZERS, AdamW
 from skvae.training.schedules import KL_SCHEDULES, RATE_SCHEDULES
+from skvae.training.step import STEPS, CapturedStep, PlainStep, take_step
 from tests.samples import Setting, curve, fitted, options, plan_of
 
 # What makes the host wait for a value, or memory whose size a value decides: no graph holds it.
@@ -116,21 +119,31 @@ class Unwilling:
         raise RuntimeError("operation not permitted when stream is capturing")
 
 
-def steps(n, controller=None, weighted=False, **changes):
-    """The learner after some steps, and their bounds."""
+def by(graph_type):
+    """Ways to take a step, first by a graph of the CPU."""
+    return (partial(CapturedStep, {"cpu": graph_type}), PlainStep)
+
+
+def graph_of(state):
+    """What holds the steps of a training, if anything does."""
+    return state.take.captured.graph if isinstance(state.take, CapturedStep) else None
+
+
+def steps(n, weighted=False, **changes):
+    """The state after some steps, and their bounds."""
     setting = Setting(**changes)
-    learner, controller = setting.learner, controller or plan_of(config=setting.learner.config)
-    rows, bounds, device = setting.rows, [], learner.generator.device
+    state = setting.state
+    rows, bounds, device = setting.rows, [], state.generator.device
     if weighted:
-        rows = rows._replace(weight=torch.linspace(0.5, 1.5, rows.n_rows).to(rows.scores))
-    learner.vae.in_bfloat16 = learner.precision(32) == torch.bfloat16
+        rows = replace(rows, weight=torch.linspace(0.5, 1.5, rows.n_rows).to(rows.scores))
+    state.vae.in_bfloat16 = state.precision(32) == torch.bfloat16
     for i in range(n):
-        index = torch.randint(100, rows.n_rows, (32,), generator=learner.generator, device=device)
-        bounds.append(take_step(learner, rows.take(index), controller).elbo)
+        index = torch.randint(100, rows.n_rows, (32,), generator=state.generator, device=device)
+        bounds.append(take_step(state, rows.take(index)).elbo)
         if i % 10 == 9:  # weights and units change between passes, where they are
-            setting.evaluator.calibrate_and_evaluate(learner.averaged_model())
-            learner.go_back(copy.deepcopy(learner.averaged.state_dict()))
-    return learner, torch.stack(bounds)
+            setting.evaluator.calibrate_and_evaluate(state.averaged_model())
+            state.go_back(copy.deepcopy(state.averaged.state_dict()))
+    return state, torch.stack(bounds)
 
 
 VARIANTS = (
@@ -157,11 +170,10 @@ def name_of(changes):
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("changes", VARIANTS, ids=name_of)
-def test_steps_by_a_graph_are_those_without(changes, precision, monkeypatch):
+def test_steps_by_a_graph_are_those_without(changes, precision):
     plain, expected = steps(40, precision=precision, **changes)
-    monkeypatch.setitem(GRAPHS, "cpu", Tape)
-    taped, found = steps(40, precision=precision, **changes)
-    assert (taped.captured.graph is not None) == taped.config.optimizer.is_capturable
+    taped, found = steps(40, precision=precision, steps=by(Tape), **changes)
+    assert (graph_of(taped) is not None) == taped.config.optimizer.is_capturable
     # The rate of a graph is a number of single precision.
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     assert float(taped.gradient_norm) == pytest.approx(float(plain.gradient_norm), rel=1e-3)
@@ -173,11 +185,10 @@ def test_steps_by_a_graph_are_those_without(changes, precision, monkeypatch):
 # With 8 bits, the last digit of the rate decides how products are rounded, and training makes that
 # larger from step to step: numbers of two trainings prove nothing, so their operations are judged.
 @pytest.mark.parametrize("changes", VARIANTS, ids=name_of)
-def test_every_step_in_bfloat16_is_of_the_same_operations(changes, monkeypatch):
-    monkeypatch.setitem(GRAPHS, "cpu", Witness)
-    learner, _ = steps(20, precision="bfloat16", **changes)
-    witness = learner.captured.graph
-    if not learner.config.optimizer.is_capturable:
+def test_every_step_in_bfloat16_is_of_the_same_operations(changes):
+    state, _ = steps(20, precision="bfloat16", steps=by(Witness), **changes)
+    witness = graph_of(state)
+    if not state.config.optimizer.is_capturable:
         assert witness is None
         return
     first, *others = witness.seen
@@ -190,7 +201,7 @@ def test_every_step_in_bfloat16_is_of_the_same_operations(changes, monkeypatch):
 class Hasty(Elbo):
     """The bound, by a weight that Python reads."""
 
-    __module__ = "skvae.hasty"
+    is_capturable = True
 
     def __call__(self, vae, rows, generator, kl_weight=1.0):
         return super().__call__(vae, rows, generator, float(kl_weight))
@@ -200,20 +211,20 @@ class Own(nn.Sequential):
     """A body that is nobody's but its maker's."""
 
 
-def test_a_tape_takes_no_step_that_waits_for_a_value(monkeypatch):
-    monkeypatch.setitem(GRAPHS, "cpu", Tape)
+def test_a_tape_takes_no_step_that_waits_for_a_value():
     with pytest.raises(RuntimeError, match=r"_local_scalar_dense.* waits"):
-        steps(12, objective=Hasty())
+        steps(12, objective=Hasty(), steps=by(Tape))
 
 
-def test_a_step_that_no_graph_holds_runs_as_it_is(monkeypatch):
+def test_a_step_that_no_graph_holds_runs_as_it_is():
     _, expected = steps(12)
-    monkeypatch.setitem(GRAPHS, "cpu", Unwilling)
+    unwilling = by(Unwilling)
     with pytest.warns(RuntimeWarning, match="cannot be held .*operation not permitted") as warned:
-        learner, found = steps(12)
+        state, found = steps(12, steps=unwilling)
     assert len(warned) == 1
-    assert learner.captured.graph is None
-    assert GRAPHS["cpu"] is Unwilling  # another training tries again
+    assert graph_of(state) is None
+    with pytest.warns(RuntimeWarning, match="cannot be held"):  # another training tries again
+        steps(12, steps=unwilling)
     assert torch.equal(found, expected)
 
 
@@ -225,48 +236,45 @@ def test_a_step_that_no_graph_holds_runs_as_it_is(monkeypatch):
                 nn.Linear(n_in, 8), nn.Tanh(), nn.Linear(8, n_out)
             )
         },
-        {"objective": type("OwnObjective", (Elbo,), {"__module__": "theirs"})()},
-        {"optimizer": type("OwnOptimizer", (AdamW,), {"__module__": "theirs"})()},
+        {"objective": type("OwnObjective", (Elbo,), {})()},
+        {"optimizer": type("OwnOptimizer", (AdamW,), {})()},
     ],
     ids=["architecture", "objective", "optimizer"],
 )
-def test_what_is_not_ours_is_not_captured(changes, monkeypatch):
-    monkeypatch.setitem(GRAPHS, "cpu", Tape)
-    assert steps(12, **changes)[0].captured.graph is None
+def test_what_is_not_ours_is_not_captured(changes):
+    assert graph_of(steps(12, steps=by(Tape), **changes)[0]) is None
 
 
-def test_disturbed_steps_are_not_captured(monkeypatch):
-    monkeypatch.setitem(GRAPHS, "cpu", Tape)
-    setting = Setting()
-    setting.learner.perturb = Langevin().perturbation(setting.learner)
+def test_disturbed_steps_are_not_captured():
+    setting = Setting(steps=by(Tape))
+    setting.state.perturb = Langevin().perturbation(setting.state)
     setting.train(plan_of(max_passes=2))
-    assert setting.learner.captured.graph is None
+    assert graph_of(setting.state) is None
 
 
-def test_proposals_of_metropolis_are_trained_by_graphs(monkeypatch):
+def test_proposals_of_metropolis_are_trained_by_graphs():
     found = []
-    for graphs in ({}, {"cpu": Tape}):
-        monkeypatch.setattr("skvae.training.graphs.GRAPHS", graphs)
-        setting = Setting()
+    for ways in (STEPS, by(Tape)):
+        setting = Setting(steps=ways)
         record = setting.train(plan_of(max_passes=4))
-        setting.refine(Metropolis(n_proposals=3, n_steps=20), record)
+        setting.refine(Metropolis(n_proposals=3, n_steps=20))
         found.append(record.bounds)
-    assert setting.learner.captured.graph is not None
+    assert graph_of(setting.state) is not None
     assert_allclose(*found, rtol=1e-3)
 
 
-def test_tables_are_not_captured(monkeypatch):
+def test_tables_are_not_captured():
     X = curve(200, 5)
     X[::3, 0] = np.nan
     fits = []
-    for graphs in ({}, {"cpu": Tape}):
-        monkeypatch.setattr("skvae.training.graphs.GRAPHS", graphs)
-        table = Columns.of(Input.of(X), {}).table(X)
-        fits.append(fit_model(table, None, options(max_iter=5))[1].bounds)
+    for ways in (STEPS, by(Tape)):
+        columns = Columns.of(Input.of(X), {})
+        table = Table(X, columns.likelihoods, columns.n_levels)
+        fits.append(fit_model(table, None, options(max_iter=5, steps=ways))[1].bounds)
     assert_allclose(*fits, rtol=0, atol=0)
 
 
-def test_a_graph_is_made_once_libraries_have_what_they_keep(monkeypatch):
+def test_a_graph_is_made_once_libraries_have_what_they_keep():
     calls, made_after = [], []
 
     class Counted:
@@ -277,37 +285,33 @@ def test_a_graph_is_made_once_libraries_have_what_they_keep(monkeypatch):
         def __call__(self, *inputs):
             return self.function(*inputs)
 
-    monkeypatch.setitem(GRAPHS, "cpu", Counted)
-    captured = Captured(torch.Generator())
+    captured = Captured({"cpu": Counted})
     for i in range(10):
-        captured(lambda x: calls.append(x) or (x,), (torch.tensor(i),), ())
+        captured(lambda x: calls.append(x) or (x,), (torch.tensor(i),), (), torch.Generator())
     assert calls == [*map(torch.tensor, range(10))]
     assert len(made_after) == 1
     assert made_after[0] >= 3  # as PyTorch asks
 
 
-def test_a_graph_is_made_anew_when_what_is_fixed_in_it_changes(monkeypatch):
-    monkeypatch.setitem(GRAPHS, "cpu", Tape)
-    setting = Setting()
-    learner, controller = setting.learner, plan_of()
-    made = []
+def test_a_graph_is_made_anew_when_what_is_fixed_in_it_changes():
+    setting = Setting(steps=by(Tape))
+    state, made = setting.state, []
     for size in (32, 64):
         for decay_level in (0, 1):
-            controller.decay_level = decay_level
+            state.controller.decay_level = decay_level
             for step in range(PLAIN_CALLS + 2):
                 batch = setting.rows.take(torch.arange(size))
-                take_step(learner, batch, controller)
-                assert (learner.captured.graph is None) == (step < PLAIN_CALLS)
-            made.append(learner.captured.graph)
+                take_step(state, batch)
+                assert (graph_of(state) is None) == (step < PLAIN_CALLS)
+            made.append(graph_of(state))
     assert len(set(made)) == 4
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_fit_by_graphs_is_as_good_as_one_without(monkeypatch):
+def test_a_fit_by_graphs_is_as_good_as_one_without():
     X = curve(600, 5)
     plain = fitted(X, max_iter=60, batch_size=None)
-    monkeypatch.setitem(GRAPHS, "cpu", Tape)
-    taped = fitted(X, max_iter=60, batch_size=None)
+    taped = fitted(X, max_iter=60, batch_size=None, steps=by(Tape))
     assert plain.kept > 0
     assert taped.log_prob(X).mean() == pytest.approx(plain.log_prob(X).mean(), abs=0.2)
 
@@ -318,20 +322,18 @@ def test_a_fit_by_graphs_is_as_good_as_one_without(monkeypatch):
     ("precision", "n_steps"), [("float32", 40), ("float64", 40), ("bfloat16", PLAIN_CALLS + 2)]
 )
 @pytest.mark.parametrize("changes", VARIANTS, ids=name_of)
-def test_steps_on_a_gpu_by_a_graph_are_those_without(changes, precision, n_steps, monkeypatch):
+def test_steps_on_a_gpu_by_a_graph_are_those_without(changes, precision, n_steps):
     changes = changes | {"device": torch.device("cuda"), "precision": precision}
     by_graph, found = steps(n_steps, **changes)
-    monkeypatch.setattr("skvae.training.graphs.GRAPHS", {})
-    plain, expected = steps(n_steps, **changes)
-    assert isinstance(by_graph.captured.graph, CudaGraph) == plain.config.optimizer.is_capturable
+    plain, expected = steps(n_steps, steps=(PlainStep,), **changes)
+    assert isinstance(graph_of(by_graph), CudaGraph) == plain.config.optimizer.is_capturable
     tolerance = 2e-2 if precision == "bfloat16" else 1e-3
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_capture_that_fails_leaves_the_gpu_as_it_was(monkeypatch):
-    monkeypatch.setitem(GRAPHS, "cuda", CudaGraph)
+def test_a_capture_that_fails_leaves_the_gpu_as_it_was():
     changes = {"device": torch.device("cuda")}
     _, expected = steps(12, **changes)
     with pytest.warns(RuntimeWarning, match="cannot be held"):

@@ -1,6 +1,7 @@
 """The bounds and their relatives: exact at the linear start, in the right order elsewhere."""
 
 import math
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -10,8 +11,7 @@ from skvae.model.first_weights import build, start_at_zero
 from skvae.model.networks import MLP
 from skvae.model.posterior import Posterior
 from skvae.model.priors import Mixture
-from skvae.model.vae import VAE, branch_sizes
-from skvae.model.rows import Rows
+from skvae.model.rows import ScoreRows
 from skvae.start.ppca import fit_linear
 from skvae.training.objective import (
     OBJECTIVES,
@@ -26,27 +26,40 @@ from skvae.training.objective import (
     shrinkage_undone,
     total_correlation,
 )
-from tests.samples import SMALL, gaussian, noise_of, projected
+from tests.samples import SMALL, gaussian, noise_of, projected, with_networks
+
+
+@pytest.fixture
+def perturbed(start_and_rows):
+    """A model whose posterior is not exact, and which knows its columns."""
+    start = start_and_rows[0]
+    networks = build(SMALL, start.network_sizes(SMALL), seed=0)
+    return with_networks(start, *networks, knows_columns=True).double()
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-class Given(Rows):
+class Given:
     """Rows whose noise is given."""
 
-    noise: torch.Tensor
+    def __init__(self, rows, noise):
+        self.rows, self.noise = rows, noise
+
+    def __getattr__(self, name):
+        return getattr(self.rows, name)
 
     def draw_noise(self, latent_dim, generator):
         return self.noise
 
+    def unmasked(self, n):
+        return self
+
 
 def elbo(vae, rows, noise, **changes):
     """Terms of the plain bound with this noise."""
-    given = Given(*rows)
-    given.noise = noise
-    return Elbo(**changes)(vae, given, seeded())
+    return Elbo(**changes)(vae, Given(rows, noise), seeded())
 
 
 def bound_of_draws(vae, rows, noise):
@@ -56,8 +69,8 @@ def bound_of_draws(vae, rows, noise):
 
 def test_the_starts_density_holds_that_of_the_model(start_and_rows, start_log_prob):
     """It is the model's own, or, with fewer rows than columns, its mixture with another."""
-    start, (x, residual, _) = start_and_rows
-    reported = torch.from_numpy(start.log_prob(x.numpy(), residual.numpy()))
+    start, rows = start_and_rows
+    reported = torch.from_numpy(start.log_density(rows.scores.numpy(), rows.residual.numpy()))
     if start.n_rows > start.n_features:
         torch.testing.assert_close(reported, start_log_prob, rtol=1e-10, atol=0)
     else:
@@ -70,7 +83,8 @@ def test_elbo_at_the_start_is_the_log_likelihood(start_and_rows, start_log_prob)
     start, rows = start_and_rows
     corners = torch.tensor(list(product([-1.0, 1.0], repeat=3)), dtype=torch.float64)
     bounds = [
-        bound_of_draws(VAE(start), rows, corner.expand(rows.n_rows, 3)).elbo for corner in corners
+        bound_of_draws(start.module(), rows, corner.expand(rows.n_rows, 3)).elbo
+        for corner in corners
     ]
     torch.testing.assert_close(
         torch.stack(bounds).mean(), start_log_prob.mean(), rtol=1e-10, atol=0
@@ -82,10 +96,10 @@ def test_weights_are_repetitions_of_rows(start_and_rows, perturbed):
     times = torch.arange(rows.n_rows) % 3 + 1
     noise = noise_of(rows.n_rows, 3)
     weight = times / times.double().mean()
-    weighted = bound_of_draws(perturbed, rows._replace(weight=weight), noise)
+    weighted = bound_of_draws(perturbed, replace(rows, weight=weight), noise)
     repeated = bound_of_draws(
         perturbed,
-        Rows(*(a.repeat_interleave(times, 0) for a in rows[:2])),
+        ScoreRows(*(a.repeat_interleave(times, 0) for a in rows.tensors[:2])),
         noise.repeat_interleave(times, 0),
     )
     for name in ("elbo", "log_likelihood"):
@@ -106,7 +120,7 @@ def test_the_loss_is_that_of_draws_and_of_points(start_and_rows, perturbed, weig
     _, rows = start_and_rows
     n, noise = rows.n_rows, noise_of(rows.n_rows, 3)
     weight = torch.arange(1.0, n + 1).double() if weighted else None
-    rows = rows._replace(weight=weight)
+    rows = replace(rows, weight=weight)
     terms = elbo(perturbed, rows, noise)
     times = torch.ones(n).double() if weight is None else weight
     points, draws, kl = (part.detach() for part in parts(perturbed, rows, noise))
@@ -124,12 +138,11 @@ def test_the_loss_is_that_of_draws_and_of_points(start_and_rows, perturbed, weig
 def test_what_is_watched_is_in_nats_per_row_whatever_a_batch_weighs(start_and_rows, name):
     """The loss of a batch grows with its weights; noise and curves are those of its rows."""
     start, rows = start_and_rows
-    vae, objective = VAE(start).double(), OBJECTIVES[name]()
-    if objective.needs_columns:
-        vae.know_columns(start)
+    objective = OBJECTIVES[name]()
+    vae = start.module(knows_columns=objective.needs_columns).double()
     weight = torch.linspace(0.1, 3.0, rows.n_rows).double()
     light, heavy = (
-        objective(vae, rows._replace(weight=weight * factor), torch.Generator().manual_seed(0))
+        objective(vae, replace(rows, weight=weight * factor), torch.Generator().manual_seed(0))
         for factor in (0.2, 5.0)
     )
     torch.testing.assert_close(heavy.elbo, light.elbo)
@@ -157,23 +170,23 @@ def test_the_start_is_stationary(start_and_rows):
     start, rows = start_and_rows
     n = rows.n_rows
     # The mean over rows divides by n, variances by n - 1.
-    rows = rows._replace(scores=rows.scores * (n / (n - 1)) ** 0.5)
-    vae = VAE(start)
+    rows = replace(rows, scores=rows.scores * (n / (n - 1)) ** 0.5)
+    vae = start.module()
     q = vae.encode(rows)
     corners = torch.tensor(list(product([-1.0, 1.0], repeat=3)), dtype=torch.float64)
     likelihoods = torch.stack([vae.log_likelihood(rows, vae.decode(q.sample(c))) for c in corners])
     (likelihoods.mean() - q.kl().sum(-1).mean()).backward()
-    for path in (vae.encoder_path, vae.decoder_path):
+    for path in (vae.inference.encoder_path, vae.observation.decoder_path):
         assert path.grad.abs().max() < 1e-8 / start.noise_variance
 
 
 def test_shrinkage_undone_at_the_start(start_and_rows):
     start, rows = start_and_rows
-    vae = VAE(start)
+    vae = start.module()
     expected = start.variances[:3] / (start.variances[:3] - start.noise_variance)
     mean_variance = vae.encode(rows).log_variance.exp().mean(0)
     torch.testing.assert_close(shrinkage_undone(mean_variance), torch.from_numpy(expected))
-    torch.testing.assert_close(vae.code_scale, torch.from_numpy(expected))
+    torch.testing.assert_close(vae.scale.code_scale, torch.from_numpy(expected))
 
 
 def test_shrinkage_undone_of_an_inactive_unit_is_bounded():
@@ -206,7 +219,6 @@ def test_the_kl_is_weighed_in_the_loss_and_not_in_what_is_watched(
 def test_every_objective_says_what_it_watches(start_and_rows, perturbed, name):
     """Scalars in nats per row; weights of rows count in all."""
     _, rows = start_and_rows
-    perturbed.know_columns(start_and_rows[0])
     objective = OBJECTIVES[name]()
     objective.check()
     terms = objective(perturbed, rows, seeded())
@@ -217,12 +229,12 @@ def test_every_objective_says_what_it_watches(start_and_rows, perturbed, name):
     assert terms.elbo <= terms.log_likelihood
     terms.loss.backward()
     assert all(torch.isfinite(p.grad).all() for p in perturbed.parameters())
-    ones = objective(perturbed, rows._replace(weight=torch.ones(rows.n_rows).double()), seeded())
+    ones = objective(perturbed, replace(rows, weight=torch.ones(rows.n_rows).double()), seeded())
     # Where pairs of rows are compared, weights choose the rows.
     is_paired = name in ("tc", "mmd")
     close(ones[is_paired:], terms[is_paired:])
     twos = torch.full((rows.n_rows,), 2.0).double()
-    heavy = objective(perturbed, rows._replace(weight=twos), seeded())
+    heavy = objective(perturbed, replace(rows, weight=twos), seeded())
     close(heavy[1:], terms[1:])  # in nats per row, whatever they weigh
     if not is_paired:
         torch.testing.assert_close(heavy.loss, 2.0 * terms.loss)
@@ -232,7 +244,7 @@ def test_every_objective_says_what_it_watches(start_and_rows, perturbed, name):
 def test_free_bits_cost_nothing(start_and_rows, perturbed, weighted):
     _, rows = start_and_rows
     weight = torch.arange(1.0, rows.n_rows + 1).double() if weighted else None
-    rows = rows._replace(weight=None if weight is None else weight / weight.mean())
+    rows = replace(rows, weight=None if weight is None else weight / weight.mean())
     noise = noise_of(rows.n_rows, 3)
     plain = bound_of_draws(perturbed, rows, noise)
     each = rows.mean(perturbed.encode(rows).kl())
@@ -251,23 +263,21 @@ def test_free_bits_cost_nothing(start_and_rows, perturbed, weighted):
 
 
 def test_denoising_nothing_is_the_plain_bound(start_and_rows, perturbed):
-    start, rows = start_and_rows
+    _, rows = start_and_rows
     plain = Elbo()(perturbed, rows, seeded())
     close(Denoising(noise=0.0, masking=0.0)(perturbed, rows, seeded()), plain)
     assert not Denoising(masking=0.0).needs_columns
     assert Denoising().needs_columns
-    perturbed.know_columns(start)
     assert Denoising()(perturbed, rows, seeded()).elbo < plain.elbo
 
 
 def test_a_denoising_bound_is_that_of_the_whole_rows(start_and_rows, perturbed):
     """Encoded as they were spoilt, explained as they were."""
-    start, rows = start_and_rows
-    perturbed.know_columns(start)
+    _, rows = start_and_rows
     objective = Denoising(noise=0.5, masking=0.3, point_share=0.0)
     terms = objective(perturbed, rows, seeded())
     generator = seeded()
-    corrupted = perturbed.corrupt(rows, 0.5, 0.3, generator)
+    corrupted = perturbed.observation.corrupt(rows, 0.5, 0.3, generator)
     assert not torch.allclose(corrupted.scores, rows.scores)
     q = perturbed.encode(corrupted)
     decoded = perturbed.decode(q.sample(corrupted.draw_noise(3, generator)))
@@ -278,11 +288,13 @@ def test_a_denoising_bound_is_that_of_the_whole_rows(start_and_rows, perturbed):
 def test_spoilt_rows_are_as_far_off_as_they_should_be():
     X = gaussian(2000, 8)
     start = fit_linear(X, 3)
-    rows, vae = projected(start, X), VAE(start, of_columns=True)
-    away = vae.corrupt(rows, 0.5, 0.0, seeded()).scores - rows.scores
+    rows, vae = projected(start, X), start.module(knows_columns=True)
+    away = vae.observation.corrupt(rows, 0.5, 0.0, seeded()).scores - rows.scores
     assert away.std().item() == pytest.approx(0.5, rel=0.05)
     generator = seeded()
-    hidden = torch.stack([vae.corrupt(rows, 0.0, 0.3, generator).scores for _ in range(200)])
+    hidden = torch.stack(
+        [vae.observation.corrupt(rows, 0.0, 0.3, generator).scores for _ in range(200)]
+    )
     error = 5 * (hidden.std(0) / len(hidden) ** 0.5).max().item()
     torch.testing.assert_close(hidden.mean(0), 0.7 * rows.scores, rtol=0, atol=error)
     assert hidden.std(0).mean() > 0.1
@@ -291,7 +303,7 @@ def test_spoilt_rows_are_as_far_off_as_they_should_be():
 @torch.no_grad()
 def test_the_bound_of_iwae_rises_with_the_draws(start_and_rows, perturbed):
     _, rows = start_and_rows
-    few = Rows(*(part[:10] for part in rows[:2]))
+    few = ScoreRows(*(part[:10] for part in rows.tensors[:2]))
 
     def mean_loss(n_draws):
         # The loss is the weighted mean of the log-weights: the bound itself needs their sum.
@@ -320,18 +332,18 @@ def tiny():
     """A small model whose posterior is not exact, and four rows."""
     X = gaussian(60, 5)
     start = fit_linear(X, 2)
-    branches = build(MLP(hidden_layer_sizes=(6,)), branch_sizes(start), seed=1)
-    vae = VAE(start, *branches).double()
+    branches = build(MLP(hidden_layer_sizes=(6,)), start.network_sizes(None), seed=1)
+    vae = with_networks(start, *branches).double()
     rows = projected(start, X).take(torch.arange(4))
     return vae, rows
 
 
 def encoder_of(vae):
-    return [vae.encoder_path, *vae.encoder.parameters()]
+    return [vae.inference.encoder_path, *vae.encoder.parameters()]
 
 
 def decoder_of(vae):
-    return [vae.decoder_path, *vae.decoder.parameters()]
+    return [vae.observation.decoder_path, *vae.decoder.parameters()]
 
 
 def gradient(loss, parameters):
@@ -387,10 +399,10 @@ def test_iwae_of_one_draw_lets_nothing_flow_through_the_density(tiny):
 def test_iwae_leaves_the_exact_posterior_alone(start_and_rows):
     """At the linear start all weights are equal: no draw tells the encoder anything."""
     start, rows = start_and_rows
-    branches = build(SMALL, branch_sizes(start), seed=0)
-    for branch, (n_in, _) in zip(branches, branch_sizes(start), strict=True):
+    branches = build(SMALL, start.network_sizes(None), seed=0)
+    for branch, (n_in, _) in zip(branches, start.network_sizes(None), strict=True):
         start_at_zero(branch, n_in)
-    vae = VAE(start, *branches).double()
+    vae = with_networks(start, *branches).double()
     loss = Iwae(n_draws=5)(vae, rows, seeded()).loss
     scale = gradient(loss, decoder_of(vae)).abs().max().item()
     assert scale > 1e-3
@@ -487,7 +499,7 @@ def test_the_loss_of_an_autoencoder_is_the_likelihood_at_the_codes(
 ):
     _, rows = start_and_rows
     weight = torch.arange(1.0, rows.n_rows + 1).double() if weighted else None
-    rows = rows._replace(weight=None if weight is None else weight / weight.mean())
+    rows = replace(rows, weight=None if weight is None else weight / weight.mean())
     generator = seeded()
     terms = Autoencoder()(perturbed, rows, generator, 0.0)
     expected = perturbed.log_likelihood(rows, perturbed.decode(perturbed.codes(rows)))

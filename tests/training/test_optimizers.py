@@ -7,11 +7,9 @@ import torch
 from sklearn.base import clone
 
 from skvae.model.vae import LINEAR_RATE
-from skvae.training.loop import Weights
 from skvae.training.optimizers import (
     OPTIMIZERS,
     SGD,
-    WEIGHT_DECAYS,
     Adam,
     AdamW,
     Muon,
@@ -20,6 +18,7 @@ from skvae.training.optimizers import (
     orthogonal,
 )
 from skvae.training.schedules import RATE_SCHEDULES, Cosine, OneCycle, Plateau
+from skvae.training.weights import Weights
 from tests.samples import small_vae
 
 RATE, DECAY = 0.01, 0.3
@@ -194,8 +193,8 @@ def test_only_branches_decay_in_a_model(name):
     weights = Weights(vae, OPTIMIZERS[name]())
     weights.values.fill_(1.0)
     weights.step(0.1, 0.5)
-    assert (vae.encoder_path == 1).all()
-    assert (vae.decoder_path == 1).all()
+    assert (vae.inference.encoder_path == 1).all()
+    assert (vae.observation.decoder_path == 1).all()
     shrunk = torch.cat([p.flatten() for b in (vae.encoder, vae.decoder) for p in b.parameters()])
     assert (shrunk < 1).all()
     assert {part.share for part in weights.parts} == {LINEAR_RATE, 1.0}
@@ -216,8 +215,9 @@ def test_every_optimizer_has_sensible_options(name):
     optimizer.check()
     assert repr(optimizer) == f"{OPTIMIZERS[name].__name__}()"
     assert clone(optimizer).get_params() == optimizer.get_params()
-    assert optimizer.weight_decays == ((0.0,) if name == "adam" else WEIGHT_DECAYS)
-    assert clone(optimizer).set_params(weight_decay=0.5).weight_decays == (0.5,)
+    auto = (0.1, 0.2)
+    assert optimizer.decay_levels(auto) == ((0.0,) if name == "adam" else auto)
+    assert clone(optimizer).set_params(weight_decay=0.5).decay_levels(auto) == (0.5,)
     for schedule, kind in RATE_SCHEDULES.items():
         assert type(clone(optimizer).set_params(schedule=schedule).course()) is kind
     own = Plateau(n_drops=1)

@@ -3,8 +3,8 @@
 import pytest
 
 from skvae import VAETransformer
-from skvae.training.loop import Progress
 from skvae.training.progress import progress_bar
+from skvae.training.record import Progress
 from tests.samples import curve, fit_quietly
 
 

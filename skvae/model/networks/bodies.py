@@ -2,9 +2,10 @@
 
 An architecture is a component, or any callable, called with (n_in, n_out): it returns a module
 that maps (batch, n_in) to (batch, n_out) and, in evaluation mode, treats every row on its own. Its
-last layer must be linear, because a branch starts at zero. Where its attribute `of_columns` is
-true, it sees and makes columns, such as pixels; otherwise their principal scores. To add one: a
-component here, a row in ARCHITECTURES.
+last layer must be linear, because a branch starts at zero. A module whose class says
+`is_capturable` does the same at every call, by tensors alone, so that a graph can hold it. Where
+an architecture's attribute `of_columns` is true, it sees and makes columns, such as pixels;
+otherwise their principal scores. To add one: a component here, a row in ARCHITECTURES.
 """
 
 import math
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -45,11 +46,11 @@ class _LoneRows:
 
 
 class _BatchNorm1d(_LoneRows, nn.BatchNorm1d):
-    pass
+    is_capturable: ClassVar[bool] = True
 
 
 class _BatchNorm2d(_LoneRows, nn.BatchNorm2d):
-    pass
+    is_capturable: ClassVar[bool] = True
 
 
 # Of units, and of maps of units.
@@ -86,6 +87,8 @@ class Dropout(nn.Module):
         Share of numbers that training sets to zero.
     """
 
+    is_capturable: ClassVar[bool] = True
+
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
@@ -117,6 +120,8 @@ def draw_with(module: nn.Module, generator: torch.Generator) -> None:
 
 class Residual(nn.Module):
     """A layer that adds to its input."""
+
+    is_capturable: ClassVar[bool] = True
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -459,6 +464,8 @@ class Conv(_Body):
 class _Maps(nn.Unflatten):
     """Rows as maps, in the order of memory in which convolutions are fastest."""
 
+    is_capturable: ClassVar[bool] = True
+
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).contiguous(memory_format=torch.channels_last)
 
@@ -480,13 +487,19 @@ class _Narrow:
 class _Down(_Narrow, nn.Conv2d):
     """To maps of half the size."""
 
+    is_capturable: ClassVar[bool] = True
+
 
 class _Up(_Narrow, nn.ConvTranspose2d):  # type: ignore[misc]
     """To maps of twice the size."""
 
+    is_capturable: ClassVar[bool] = True
+
 
 class _ImageEncoder(nn.Module):
     """Convolutions of a row's image; dense layers of the maps and of the row's other columns."""
+
+    is_capturable: ClassVar[bool] = True
 
     def __init__(self, maps: nn.Module, dense: nn.Module, shape: tuple[int, ...]) -> None:
         super().__init__()

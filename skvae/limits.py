@@ -1,0 +1,146 @@
+"""Budgets of computing and thresholds of decisions, which are no options of the estimator."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Budgets of computing and thresholds of decisions, which are no options of the estimator.
+
+    The defaults suit most data; docs/theory.md has the experiments behind them. Experiments and
+    tests set others: by the attribute `limits` of a `VAETransformer`, which `fit` reads.
+
+    Parameters
+    ----------
+    flops : float, default=3e12
+        Arithmetic of a whole training, in multiplications and additions: about half a minute on
+        two cores.
+    steps : tuple of int, default=(2000, 6000)
+        Fewest and most steps of a training. Fewer teach little, more gain little.
+    extension : float, default=2.2
+        Times the arithmetic of `flops`, at most, for the fewest steps: else they are fewer.
+    batch_sizes : tuple of int, default=(128, 512)
+        Rows of a step, fewest and most, where `batch_size` is "auto": more rows, larger batches.
+    pass_rows : int, default=131072
+        Rows of a pass, at most: after it the held-out rows are evaluated.
+    block_rows : int, default=256
+        Neighbouring rows that come together where a pass does not take all of them: files give
+        neighbours fast.
+    warm_up_steps : int, default=50
+        Steps in which the learning rate rises, so that the first gradients do no harm.
+    warm_up_share : float, default=0.1
+        Share of all steps that the rise takes at most.
+    noise_rate : float, default=0.1
+        Share of a batch's squared error in the running noise variance.
+    check_steps : int, default=25
+        Steps between two evaluations, about: an evaluation costs as much as some steps.
+    min_steps : int, default=300
+        Steps before the bound can have settled.
+    patience : int, default=3
+        Evaluations without a gain of `tolerance` before the learning rate falls.
+    tolerance : float, default=0.01
+        Share of what the bound has gained so far that counts as a gain.
+    overfit_share : float, default=0.3
+        Share of what the held-out bound has gained by which that of the training may exceed it
+        before weight decay rises.
+    overfit_nats : float, default=0.05
+        Nats per number of a row by which it may besides, since bounds are noisy.
+    weight_decays : tuple of float, default=(0.0001, 0.05, 0.2, 1.0)
+        Levels of weight decay where an optimiser leaves it to "auto": the next at every
+        evaluation that overfits.
+    enlargement : int, default=4
+        Factor of the batch, once the bound has settled without overfitting: the noise of the
+        gradient holds it back then.
+    fall_patience : int, default=4
+        Evaluations at a falling rate without any gain before training ends.
+    fall_share : float, default=0.3
+        Length of the fall, as a share of the passes before it.
+    min_training_rows : int, default=30
+        Rows from which on anything is trained: fewer cannot show that it beats the linear start.
+    min_evaluation_rows : int, default=20
+        Rows from which on rows can say anything of a model.
+    seen_rows : int, default=1000
+        Rows of the training by which units are scaled and measured.
+    measured_numbers : int, default=8000
+        Numbers in the codes that are measured: of more codes fewer rows, each costs some passes.
+    prior_rows : int, default=10000
+        Rows to whose codes a prior is fitted after the training.
+    evaluation_draws : tuple of int, default=(4, 16)
+        Draws per held-out row, fewest and most; of many rows fewer say as much.
+    evaluation_row_draws : int, default=16000
+        Rows times draws of an evaluation, between these.
+    em_steps : int, default=20
+        Steps of EM by which an evaluation finds the noise and the weight of the linear start.
+    start_weight_min : float, default=0.01
+        Least weight of the linear start in the reported density, which rows far out need.
+    widest_noise : float, default=3.0
+        Largest noise variance, in the start's median squared error: one row far out could claim
+        the model for itself, with noise to match.
+    keep_shares : tuple of float, default=(1.0, 0.75, 0.5, 0.25)
+        Shares of the way from the linear start to the trained weights that are tried in turn.
+    n_standard_errors : float, default=3.0
+        Standard errors by which the gain over the linear start has to exceed zero.
+    width_steps : int, default=100
+        Steps of Adam that give an autoencoder's codes a posterior.
+    width_rate : float, default=0.1
+        Their learning rate.
+    max_directions : int, default=512
+        Principal directions that networks may see, unless there are half as many codes or more.
+    first_directions : int, default=128
+        Directions up to which the tail is `fine_tail`.
+    fine_tail : float, default=0.02
+        Share of the variance which the codes leave that networks need not see: it cannot change
+        a model much.
+    coarse_tail : float, default=0.05
+        The same past the first directions, where networks see scores and not columns.
+    held_bytes : int, default=536870912
+        Bytes of scores that a training holds; where they are more, they are made pass by pass.
+    score_draws : int, default=32
+        Draws per row of the importance-weighted bound that scores report.
+    imputation_draws : int, default=128
+        Draws from each component, of which multiple imputations are chosen.
+    conditional_draws : int, default=1024
+        Draws of the latent points of which those given some of the columns are chosen.
+    """
+
+    flops: float = 3e12
+    steps: tuple[int, int] = (2000, 6000)
+    extension: float = 2.2
+    batch_sizes: tuple[int, int] = (128, 512)
+    pass_rows: int = 131_072
+    block_rows: int = 256
+    warm_up_steps: int = 50
+    warm_up_share: float = 0.1
+    noise_rate: float = 0.1
+    check_steps: int = 25
+    min_steps: int = 300
+    patience: int = 3
+    tolerance: float = 0.01
+    overfit_share: float = 0.3
+    overfit_nats: float = 0.05
+    weight_decays: tuple[float, ...] = (1e-4, 0.05, 0.2, 1.0)
+    enlargement: int = 4
+    fall_patience: int = 4
+    fall_share: float = 0.3
+    min_training_rows: int = 30
+    min_evaluation_rows: int = 20
+    seen_rows: int = 1000
+    measured_numbers: int = 8000
+    prior_rows: int = 10_000
+    evaluation_draws: tuple[int, int] = (4, 16)
+    evaluation_row_draws: int = 16_000
+    em_steps: int = 20
+    start_weight_min: float = 0.01
+    widest_noise: float = 3.0
+    keep_shares: tuple[float, ...] = (1.0, 0.75, 0.5, 0.25)
+    n_standard_errors: float = 3.0
+    width_steps: int = 100
+    width_rate: float = 0.1
+    max_directions: int = 512
+    first_directions: int = 128
+    fine_tail: float = 0.02
+    coarse_tail: float = 0.05
+    held_bytes: int = 2**29
+    score_draws: int = 32
+    imputation_draws: int = 128
+    conditional_draws: int = 1024

@@ -1,0 +1,211 @@
+"""The state of a training: all that it needs to go on, in one object that can be written."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skvae.model.networks import draw_with
+from skvae.model.rows import Rows
+from skvae.model.vae import VAE
+from skvae.training.config import TrainingConfig
+from skvae.training.controller import Controller
+from skvae.training.evaluation import Evaluation, Evaluator
+from skvae.training.objective import Terms
+from skvae.training.record import Record
+from skvae.training.sampler import RowSampler
+from skvae.training.weights import Weights, as_one_tensor, parameters_of
+
+# What moves the gradient besides the loss: called with it and the share of the budget used up.
+Perturbation = Callable[[Tensor, float], None]
+# Arrays, and values that JSON can hold.
+Saved = tuple[dict[str, np.ndarray], dict[str, Any]]
+
+
+class StepParameters(NamedTuple):
+    """What changes from step to step: numbers, or tensors where the step is captured."""
+
+    rate: float | Tensor
+    kl_weight: float | Tensor
+    followed: float | Tensor  # share of the weights in their running average
+
+
+Step = Callable[["TrainingState", Rows, StepParameters], Terms]
+
+
+@dataclass
+class TrainingState:
+    """A model in training: its weights, their running average, what moves them, and how far it is.
+
+    How steps are taken and perturbed is not written: who reads a state says so again.
+    """
+
+    vae: VAE
+    averaged: VAE
+    averaged_weights: Tensor  # all of averaged's
+    weights: Weights
+    config: TrainingConfig
+    generator: torch.Generator
+    precision: Callable[[int], torch.dtype]  # of a step of so many rows
+    controller: Controller
+    sampler: RowSampler
+    record: Record = field(default_factory=Record)
+    best: dict[str, Tensor] = field(default_factory=dict)  # weights of the best evaluation
+    best_pass: int = 0
+    perturb: Perturbation | None = None
+    take: Step | None = None  # what moves the weights, by a batch
+    step: int = 0
+    gradient_norm: Tensor | float = math.nan  # of the last step
+    temperature: float = math.nan  # of the perturbation
+
+    @classmethod
+    def of(
+        cls,
+        vae: VAE,
+        config: TrainingConfig,
+        generator: torch.Generator,
+        precision: Callable[[int], torch.dtype],
+        controller: Controller,
+    ) -> "TrainingState":
+        """That of a model before its first step."""
+        averaged = copy.deepcopy(vae).eval()
+        averaged_weights = as_one_tensor(parameters_of(averaged))
+        weights = Weights(vae.train(), config.optimizer)
+        draw_with(vae, generator)
+        return cls(
+            vae,
+            averaged,
+            averaged_weights,
+            weights,
+            config,
+            generator,
+            precision,
+            controller,
+            RowSampler(generator, config.limits),
+        )
+
+    def begin(self, evaluator: Evaluator) -> None:
+        """Count from here: the first bound is the linear start's, the best weights are these."""
+        self.record.add(evaluator.first_evaluation, step=0)
+        self._keep()
+
+    def keep_if_best(self, evaluation: Evaluation) -> None:
+        """Note an evaluation of the averaged model, and its weights if they are the best so far."""
+        self.record.add(
+            evaluation,
+            step=self.step,
+            gradient_norm=float(self.gradient_norm),
+            learning_rate=self.controller.rate(self.step - 1),
+            temperature=self.temperature,
+        )
+        if evaluation.bound == max(self.record.bounds[1:]):
+            self._keep()
+
+    def _keep(self) -> None:
+        self.best, self.best_pass = copy.deepcopy(self.averaged.state_dict()), self.record.n_passes
+
+    def go_back(self, state: dict[str, Tensor]) -> None:
+        """Go on from other weights."""
+        self.vae.load_state_dict(state)
+        self.averaged.load_state_dict(state)
+
+    @contextmanager
+    def led_by(self, controller: Controller) -> Iterator[None]:
+        """Let another controller say how steps are taken, for a while."""
+        before, self.controller = self.controller, controller
+        try:
+            yield
+        finally:
+            self.controller = before
+
+    def step_parameters(self) -> StepParameters:
+        """Those of the next step."""
+        averaging = min(self.config.optimizer.averaging, (1 + self.step) / (10 + self.step))
+        controller = self.controller
+        return StepParameters(controller.rate(self.step), controller.kl_weight, 1.0 - averaging)
+
+    @torch.no_grad()
+    def update_averages(self, terms: Terms, share: float | Tensor) -> None:
+        """Let the noise follow the batch's squared error, and the average the weights."""
+        self.vae.observation.update_noise(terms.log_likelihood, self.config.limits.noise_rate)
+        self.averaged_weights.lerp_(self.weights.values, share)
+
+    @torch.no_grad()
+    def averaged_model(self) -> VAE:
+        """The averaged model; running statistics of layers are the trained model's own."""
+        for mine, theirs in zip(_networks(self.averaged), _networks(self.vae), strict=True):
+            for buffer, value in zip(mine.buffers(), theirs.buffers(), strict=True):
+                buffer.copy_(value)
+        return self.averaged
+
+    def to_state(self) -> Saved:
+        """All that the training needs to go on, as arrays and as JSON values."""
+        losses, record = self.record.to_state()
+        arrays = _named("vae", _arrays(self.vae.state_dict()))
+        arrays |= _named("averaged", _arrays(self.averaged.state_dict()))
+        arrays |= _named("best", _arrays(self.best))
+        arrays |= _named("weights", self.weights.to_state())
+        arrays |= _named("sampler", self.sampler.to_state())
+        arrays |= _named("record", losses)
+        arrays |= {"generator": self.generator.get_state().numpy(force=True).copy()}
+        values = {
+            "step": self.step,
+            "gradient_norm": float(self.gradient_norm),
+            "temperature": self.temperature,
+            "best_pass": self.best_pass,
+            "controller": self.controller.to_state(),
+            "record": record,
+        }
+        return arrays, values
+
+    @classmethod
+    def from_state(
+        cls,
+        saved: Saved,
+        vae: VAE,
+        config: TrainingConfig,
+        generator: torch.Generator,
+        precision: Callable[[int], torch.dtype],
+    ) -> "TrainingState":
+        """The training that was written, of a model with the same networks, on any device."""
+        arrays, values = saved
+        controller = Controller.from_state(values["controller"], config)
+        state = cls.of(vae, config, generator, precision, controller)
+        state.vae.load_state_dict(_tensors(_of("vae", arrays)))
+        state.averaged.load_state_dict(_tensors(_of("averaged", arrays)))
+        device = state.weights.values.device
+        state.best = {k: v.to(device) for k, v in _tensors(_of("best", arrays)).items()}
+        state.weights.load_state(_of("weights", arrays))
+        state.sampler.load_state(_of("sampler", arrays))
+        state.record = Record.from_state(_of("record", arrays), values["record"], device)
+        generator.set_state(torch.from_numpy(arrays["generator"]))
+        state.step, state.best_pass = values["step"], values["best_pass"]
+        state.gradient_norm, state.temperature = values["gradient_norm"], values["temperature"]
+        return state
+
+
+def _networks(vae: VAE) -> list[nn.Module]:
+    return [network for network in (vae.encoder, vae.decoder) if network is not None]
+
+
+def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy(force=True).copy() for name, tensor in tensors.items()}
+
+
+def _tensors(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _named(owner: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{owner}.{name}": array for name, array in arrays.items()}
+
+
+def _of(owner: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    start = f"{owner}."
+    return {k.removeprefix(start): array for k, array in arrays.items() if k.startswith(start)}
