@@ -348,6 +348,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             If X or a parameter cannot be used; the message names the column or the parameter.
         DivergenceError
             If the loss is not finite; the message names the column with the farthest value.
+        KeyboardInterrupt
+            If Ctrl-C comes before the first pass has been judged, or this is a clone that has not
+            been fitted before, such as searches make. Else the best model so far is kept, with a
+            warning.
         """
         self._validate_params()
         spectra = self.__dict__.pop("_spectra", None)  # of a clone, which a search may have made
