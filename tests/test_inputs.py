@@ -738,7 +738,7 @@ def interrupt(monkeypatch):
 def test_ctrl_c_before_anything_is_judged_propagates(X, interrupt, monkeypatch, params):
     """Of few rows the first look comes after many passes."""
     interrupt(3)
-    monkeypatch.setattr(skvae.training.annealing._Best, "look", raise_interrupt)
+    monkeypatch.setattr(skvae.training.annealing.best.Best, "evaluate", raise_interrupt)
     body = MLP(hidden_layer_sizes=(4,))
     vae = VAETransformer(2, architecture=body, random_state=0, **params)
     with pytest.raises(KeyboardInterrupt):

@@ -465,10 +465,10 @@ def test_a_mapped_file_is_fitted_as_its_rows_are(tmp_path):
     X = curve(600, 6).astype(np.float32)
     np.save(tmp_path / "rows.npy", X)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
-    shared = {"latent_dim": 2, "architecture": MLP(), "batch_size": None}
-    held = fit_model(Matrix(X), None, options(**shared))[0]
-    limits = Limits(held_bytes=0, pass_rows=256)
-    streamed = fit_model(Matrix(mapped), None, options(**shared, max_iter=90, limits=limits))[0]
+    recipe = {"latent_dim": 2, "architecture": MLP(), "batch_size": None}
+    held = fit_model(Matrix(X), None, options(**recipe, max_iter=30))[0]
+    few = Limits(pass_rows=256, held_bytes=0)
+    streamed = fit_model(Matrix(mapped), None, options(**recipe, max_iter=90, limits=few))[0]
     assert held.kept > 0
     assert streamed.kept > 0
     start = PCA(2).fit(X).score(X)
