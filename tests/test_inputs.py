@@ -787,6 +787,14 @@ def test_ctrl_c_inside_a_search_propagates(curve, interrupt, k):
         cross_validate(vae, curve, cv=2)
 
 
+def test_ctrl_c_keeps_the_best_of_what_a_search_chose(curve, interrupt):
+    """The search has ended: its model is a person's own."""
+    search = GridSearchCV(VAETransformer(max_iter=0), {"latent_dim": [1, 2]}, cv=2).fit(curve)
+    interrupt(3)
+    with pytest.warns(ConvergenceWarning, match="interrupted after pass 2; the best"):
+        search.best_estimator_.set_params(max_iter=5, batch_size=8).fit(curve)
+
+
 @pytest.mark.parametrize("container", ["pandas", "polars", "pyarrow", "Float32", "float[pyarrow]"])
 def test_frames_in_single_precision_are_answered_in_it(container):
     X = pd.DataFrame(np.random.default_rng(0).standard_normal((60, 3)), columns=list("abc"))
