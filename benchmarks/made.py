@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-ROWS_PER_CHUNK = 10_000  # of a file that is written
-
 
 def curved(n_rows: int, n_columns: int, n_dims: int = 2) -> np.ndarray:
     """Return rows on a bent surface of so many dimensions, with noise."""
@@ -39,10 +37,16 @@ def repeated(table, n_copies: int, rng: np.random.Generator, n_rows: int) -> np.
     return rows.reshape(n_rows, -1)
 
 
-def write_rows(path: Path, n_rows: int, n_columns: int, make: Callable[[int], np.ndarray]) -> None:
+def write_rows(
+    path: Path,
+    n_rows: int,
+    n_columns: int,
+    make: Callable[[int], np.ndarray],
+    rows_per_chunk: int = 10_000,
+) -> None:
     """Write rows that are made a chunk at a time."""
     rows = np.lib.format.open_memmap(path, "w+", "float32", (n_rows, n_columns))
-    for start in range(0, n_rows, ROWS_PER_CHUNK):
-        chunk = rows[start : start + ROWS_PER_CHUNK]
+    for start in range(0, n_rows, rows_per_chunk):
+        chunk = rows[start : start + rows_per_chunk]
         chunk[:] = make(len(chunk))
     rows.flush()

@@ -18,7 +18,6 @@ from benchmarks.runner import Suite
 from benchmarks.suites import bars
 from benchmarks.suites.bars import Figures, Measured, Settings, neighbour_accuracy
 
-ROWS_PER_CHUNK = 1000  # of those that are scored by thousands of draws
 BINARISED_BY = 20160901  # the seed of the binary test rows
 
 # Draws in training -> nats (Burda et al., 2016, table 1: one stochastic layer of 50).
@@ -167,9 +166,9 @@ def binarised(X) -> np.ndarray:
     return drawn.astype(X.dtype)
 
 
-def log_likelihood(model, X, n_draws: int) -> float:
+def log_likelihood(model, X, n_draws: int, rows_per_chunk: int = 1000) -> float:
     """Return the mean log-likelihood of rows by many importance samples, nats."""
-    chunks = np.array_split(X, -(-len(X) // ROWS_PER_CHUNK))
+    chunks = np.array_split(X, -(-len(X) // rows_per_chunk))
     return float(np.mean(np.concatenate([model.score_samples(c, n_draws=n_draws) for c in chunks])))
 
 

@@ -62,14 +62,12 @@ class Fit(Task):
     suite = "strategies"
 
     def measure(self) -> Outcome:
+        if self.strategy != DEFAULT and self.limit is None:
+            raise ValueError("the default failed, so there is no time to equal")
         # The default's pace is measured all the same: the first fit pays for what torch sets up.
         pace = pace_of(self.strategy, self.dataset, self.max_train_rows, self.source)
-        if self.strategy == DEFAULT:
-            model, seconds = self.fitted()
-        elif self.limit is None:
-            raise ValueError("the default failed, so there is no time to equal")
-        else:
-            model, seconds = self.fitted(max_iter=pace.n_passes(self.limit))
+        more = {} if self.limit is None else {"max_iter": pace.n_passes(self.limit)}
+        model, seconds = self.fitted(**more)
         pca = baseline(self.dataset, self.source, self.seed, self.max_train_rows, self.latent_dim)
         evaluation = Evaluation(self.split(), model, pca, seconds)
         figures = {name: METRICS[name](evaluation) for name in FIGURES}
