@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from skvae import MLP, VAETransformer
 from skvae.data.batches import batches
 from skvae.data.schema import Schema
-from skvae.fitted.model import HIDDEN_CELLS
+from skvae.start.representation import NETWORK_CELLS
 from tests.samples import gaussian
 
 N = 60
@@ -540,7 +540,7 @@ def test_rows_of_every_batch_are_filled(likelihood):
     X = np.resize(gaussian(500, 2), (9000, 2))
     X[:, 1] += np.arange(9000) / 9000
     vae = quick(1, likelihood=likelihood).fit(X[:500])
-    assert sum(1 for _ in batches(len(X), HIDDEN_CELLS)) > 2
+    assert sum(1 for _ in batches(len(X), NETWORK_CELLS)) > 2
     X[:, 0] = np.nan
     for filled in (vae.impute(X), *vae.impute(X, n_draws=1, random_state=0)):
         assert np.isfinite(filled).all()
