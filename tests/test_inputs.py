@@ -748,7 +748,7 @@ def test_ctrl_c_before_anything_is_judged_propagates(X, interrupt, monkeypatch, 
 
 
 def test_ctrl_c_while_the_start_is_scored_leaves_no_model(X, monkeypatch):
-    monkeypatch.setattr(skvae.fitted.model.Model, "start_score", raise_interrupt)
+    monkeypatch.setattr(skvae.start.ppca.ProbabilisticPCA, "score", raise_interrupt)
     vae = quick()
     with pytest.raises(KeyboardInterrupt):
         vae.fit(X)
