@@ -224,7 +224,7 @@ class ProbabilisticPCA(LinearStart):
         """
         n, k = X.shape[0], len(self.components)
         scores, residual = np.empty((n, k), dtype), np.zeros(n, dtype)
-        for rows in batches(*X.shape, batch_cells):
+        for rows in batches(X.shape[0], X.shape[1], batch_cells):
             x = self._standardise(X[rows], np.float64)
             s = x.astype(self.components.dtype, copy=False) @ self.components.T
             scores[rows] = s
