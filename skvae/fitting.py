@@ -113,7 +113,7 @@ def new_start(
     spectra: Spectra | None = None,
 ) -> LinearStart:
     """The linear start, from what is known of the same rows."""
-    return X.fit_start(options.latent_dim, weight, rng, spectra, options.tail)
+    return X.fit_start(options.latent_dim, weight, rng, spectra, options.directions)
 
 
 def with_hidden_layers(options: Options, start: LinearStart, n_rows: float) -> Options:

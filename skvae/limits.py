@@ -95,12 +95,6 @@ class Limits:
         The same past the first directions, where networks see scores and not columns.
     held_bytes : int, default=536870912
         Bytes of scores that a training holds; where they are more, they are made pass by pass.
-    score_draws : int, default=32
-        Draws per row of the importance-weighted bound that scores report.
-    imputation_draws : int, default=128
-        Draws from each component, of which multiple imputations are chosen.
-    conditional_draws : int, default=1024
-        Draws of the latent points of which those given some of the columns are chosen.
     """
 
     flops: float = 3e12
@@ -141,6 +135,3 @@ class Limits:
     fine_tail: float = 0.02
     coarse_tail: float = 0.05
     held_bytes: int = 2**29
-    score_draws: int = 32
-    imputation_draws: int = 128
-    conditional_draws: int = 1024

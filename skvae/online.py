@@ -196,7 +196,13 @@ def _follow(online: Online, batch: Batch, model: FittedModel | None) -> tuple[On
     # Networks are carried the more easily the more directions stay.
     fewest = online.networks.start.n_directions if online.networks else 1
     new = NewRows(
-        X, weight, online.sample, online.is_of_stream, options.latent_dim, options.tail, fewest
+        X,
+        weight,
+        online.sample,
+        online.is_of_stream,
+        options.latent_dim,
+        options.directions,
+        fewest,
     )
     before = None if model is None else model.start
     stream, start, networks_stay = online.stream.follow(new, before, rng)

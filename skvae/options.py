@@ -9,6 +9,7 @@ from skvae.limits import Limits
 from skvae.model.columns import of_columns
 from skvae.model.networks import Architecture
 from skvae.model.priors import Prior
+from skvae.start.ppca import Directions
 from skvae.training.annealing import Annealing
 from skvae.training.config import TrainingConfig
 from skvae.training.objective import Autoencoder, Elbo
@@ -47,10 +48,12 @@ class Options:
         return torch.float64 if self.precision == "float64" else torch.float32
 
     @property
-    def tail(self) -> float:
-        """Share of what the units of the start leave that training need not see."""
+    def directions(self) -> Directions:
+        """Of complete numbers, those that training sees."""
         limits = self.limits
-        return limits.fine_tail if of_columns(self.architecture) else limits.coarse_tail
+        tail = limits.fine_tail if of_columns(self.architecture) else limits.coarse_tail
+        fine, first, most = limits.fine_tail, limits.first_directions, limits.max_directions
+        return Directions(tail, fine, first, most)
 
     def generator(self, n_rows: int = 0) -> torch.Generator:
         """That of a fit at its beginning, or of a batch after so many rows."""

@@ -7,7 +7,7 @@ outside them is its residual energy. Shapes: n rows, d columns, k directions kep
 """
 
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -30,15 +30,28 @@ from skvae.start.representation import Representation
 from skvae.start.score_representation import ScoreRepresentation
 from skvae.start.spectrum import Spectra, Spectrum, find_spectrum
 
-# Directions that training may see: past them the residual is carried as a number per row.
-_MAX_DIRECTIONS = 512
-# A tail that holds less than this share of what latent_dim units leave cannot change a model much.
-FINE_TAIL = 0.02
-# Past the first directions networks that see scores, not columns, do without one of this share.
-COARSE_TAIL = 0.05
-_FIRST_DIRECTIONS = 128
 # Share of the last unit's variance that is not noise, at least.
 _LEAST_SIGNAL = 1e-6
+
+
+class Directions(NamedTuple):
+    """Which principal directions training sees; of the others it knows a row's residual alone.
+
+    A tail that holds less than a share of what the units leave cannot change a model much. Among
+    the first directions that share is `fine`, past them `tail`.
+    """
+
+    tail: float = 0.02
+    fine: float = 0.02
+    first: int = 128
+    most: int = 512  # or twice as many as there are units
+
+    def limit(self, latent_dim: int) -> int:
+        """The most for so many units."""
+        return max(self.most, 2 * latent_dim)
+
+
+DIRECTIONS = Directions()
 
 
 @dataclass(frozen=True)
@@ -271,37 +284,28 @@ def fit_linear(
     sample_weight: np.ndarray | None = None,
     rng: np.random.RandomState | None = None,
     spectra: Spectra | None = None,
-    tail: float = FINE_TAIL,
+    directions: Directions = DIRECTIONS,
 ) -> ProbabilisticPCA:
     """The maximum-likelihood probabilistic PCA of dense or sparse rows.
 
     Variances divide by n - 1 as scikit-learn's PCA does. A latent_dim at or above the rank is cut
     to the rank, and the noise then takes a floor instead of the 0 that the formula gives. Past the
-    first directions those are left out that hold less than tail of what the units leave.
+    first directions those of a tail are left out that hold little of what the units leave.
     """
     find = find_spectrum if spectra is None else spectra.of
-    limit = min(most_directions(latent_dim), *X.shape)
+    limit = min(directions.limit(latent_dim), *X.shape)
     spectrum = find(X, sample_weight, limit, rng or np.random.RandomState(0))
-    return linear_start(spectrum, X.shape[0], latent_dim, tail)
-
-
-def most_directions(latent_dim: int) -> int:
-    """Directions that training may see, at most."""
-    return max(_MAX_DIRECTIONS, 2 * latent_dim)
+    return linear_start(spectrum, X.shape[0], latent_dim, directions)
 
 
 def linear_start(
     rows: Spectrum,
     n_rows: int,
     latent_dim: int,
-    tail: float,
+    directions: Directions = DIRECTIONS,
     fewest: int = 1,
-    first: int = _FIRST_DIRECTIONS,
 ) -> ProbabilisticPCA:
-    """The start of rows of this spectrum, with at least so many directions where there are.
-
-    Among the first, no tail is too fine to be seen.
-    """
+    """The start of rows of this spectrum, with at least so many directions where there are."""
     variances, n_features = rows.variances, len(rows.mean)
     limit = len(variances)
     tolerance = variances[0] * max(n_rows, n_features) * np.finfo(np.float64).eps
@@ -312,7 +316,7 @@ def linear_start(
         noise = _noise(left[q - 1] / (n_features - q), variances[q - 1])
     else:  # no noise is no density; far below the smallest variance it is one, and exact
         noise = min(1e-6, 1e-3 * variances[q - 1]) if q else 1e-6
-    k = min(max(_n_directions(left, q, tail, first), fewest), max(rank, 1), limit)
+    k = min(max(_n_directions(left, q, directions), fewest), max(rank, 1), limit)
     return ProbabilisticPCA(
         mean=rows.mean,
         scale=rows.scale,
@@ -326,14 +330,14 @@ def linear_start(
     )
 
 
-def _n_directions(left: np.ndarray, q: int, tail: float, first: int) -> int:
+def _n_directions(left: np.ndarray, q: int, seen: Directions) -> int:
     """Directions that training is to see, by the variance left after each."""
     if q == 0:
         return 1
     fine, coarse = (
-        int(np.searchsorted(-left, -share * left[q - 1])) + 1 for share in (FINE_TAIL, tail)
+        int(np.searchsorted(-left, -share * left[q - 1])) + 1 for share in (seen.fine, seen.tail)
     )
-    return max(2 * q, min(fine, first), coarse)
+    return max(2 * q, min(fine, seen.first), coarse)
 
 
 def _noise(mean_rest: float, variance: float) -> float:

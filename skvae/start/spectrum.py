@@ -133,7 +133,7 @@ class _Rows:
         # A power of two first: squares of columns at 1e200 would overflow.
         total: float = 0.0
         shift = np.zeros(self.n_features)
-        for rows in batches(*X.shape, batch_cells):
+        for rows in batches(X.shape[0], X.shape[1], batch_cells):
             x = np.ldexp(self._batch(rows) - self.mean, -exponent)
             shift += share[rows] @ x
             total += float(share[rows] @ np.einsum("ij,ij->i", x, x))
@@ -148,7 +148,7 @@ class _Rows:
 
     def _locate(self, share: np.ndarray) -> tuple[np.ndarray, int]:
         mean, largest = np.zeros(self.n_features), 0.0
-        for rows in batches(*self.X.shape, self.batch_cells):
+        for rows in batches(self.n_rows, self.n_features, self.batch_cells):
             x = self._batch(rows)
             mean += share[rows] @ x
             largest = max(largest, float(np.abs(x).max()))
@@ -160,7 +160,7 @@ class _Rows:
         return np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64, order="C")
 
     def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
-        for rows in batches(*self.X.shape, self.batch_cells):
+        for rows in batches(self.n_rows, self.n_features, self.batch_cells):
             x = self._batch(rows) - self.mean
             x /= self.scale  # whose inverse is no number where it is the smallest there are
             x *= self.root_weight[rows, None]

@@ -13,7 +13,7 @@ import numpy as np
 from skvae.data.reservoir import Reservoir
 from skvae.start.base import LinearStart
 from skvae.start.moments import Moments
-from skvae.start.ppca import linear_start, most_directions
+from skvae.start.ppca import Directions, linear_start
 
 if TYPE_CHECKING:
     from skvae.start.tables import TrainingTable
@@ -30,7 +30,7 @@ class NewRows(NamedTuple):
     sample: Reservoir  # of all rows, these included
     is_of_stream: bool  # whether the sample stands for most of the rows
     latent_dim: int
-    tail: float  # share of what the units leave that training need not see
+    directions: Directions  # that training sees
     fewest: int  # directions that networks know already
 
 
@@ -63,8 +63,8 @@ class MatrixStream(StartStream):
     ) -> Followed:
         q = new.latent_dim
         moments = self.moments.merged(new.X.values, new.weight, 2 * q)
-        spectrum = moments.spectrum(most_directions(q))
-        start = linear_start(spectrum, moments.n_rows, q, new.tail, new.fewest)
+        spectrum = moments.spectrum(new.directions.limit(q))
+        start = linear_start(spectrum, moments.n_rows, q, new.directions, new.fewest)
         return Followed(MatrixStream(moments), start, networks_stay=True)
 
 

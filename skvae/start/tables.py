@@ -15,7 +15,7 @@ from skvae.likelihoods import Likelihood
 from skvae.start.base import LinearStart
 from skvae.start.glm import features_of, fit_factor_start
 from skvae.start.moments import Moments, no_moments
-from skvae.start.ppca import FINE_TAIL, ProbabilisticPCA, fit_linear
+from skvae.start.ppca import DIRECTIONS, Directions, ProbabilisticPCA, fit_linear
 from skvae.start.spectrum import Spectra
 from skvae.start.streams import MatrixStream, StartStream, TableStream
 
@@ -57,7 +57,7 @@ class TrainingTable(ABC):
         weight: np.ndarray | None,
         rng: np.random.RandomState,
         spectra: Spectra | None = None,
-        tail: float = FINE_TAIL,
+        directions: Directions = DIRECTIONS,
     ) -> LinearStart:
         """The linear start of the rows."""
 
@@ -89,9 +89,9 @@ class Matrix(TrainingTable):
         weight: np.ndarray | None,
         rng: np.random.RandomState,
         spectra: Spectra | None = None,
-        tail: float = FINE_TAIL,
+        directions: Directions = DIRECTIONS,
     ) -> LinearStart:
-        return fit_linear(self.values, latent_dim, weight, rng, spectra, tail)
+        return fit_linear(self.values, latent_dim, weight, rng, spectra, directions)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Table(TrainingTable):
         weight: np.ndarray | None,
         rng: np.random.RandomState,
         spectra: Spectra | None = None,
-        tail: float = FINE_TAIL,
+        directions: Directions = DIRECTIONS,
     ) -> LinearStart:
         """It is another for every number of units."""
         values = self._drawn(rng)

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 from skvae.start.moments import Moments, no_moments
-from skvae.start.ppca import FINE_TAIL, fit_linear, linear_start, most_directions
+from skvae.start.ppca import Directions, fit_linear, linear_start
 from skvae.start.spectrum import ROUTES, Routes
 from tests.samples import gaussian
 
@@ -23,8 +23,8 @@ def merged(batches, weights=None, latent_dim=2, **kept):
 
 
 def start_of(found, latent_dim=2, routes=ROUTES):
-    spectrum = found.spectrum(most_directions(latent_dim), routes)
-    return linear_start(spectrum, found.n_rows, latent_dim, FINE_TAIL)
+    spectrum = found.spectrum(Directions().limit(latent_dim), routes)
+    return linear_start(spectrum, found.n_rows, latent_dim)
 
 
 def assert_same_start(start, expected, tolerance=1e-9):

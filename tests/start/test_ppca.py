@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA
 
-from skvae.start.ppca import FINE_TAIL, fit_linear, linear_start
+from skvae.start.ppca import Directions, fit_linear, linear_start
 from skvae.start.spectrum import find_spectrum
 from tests.samples import factors, gaussian
 from tests.start.linear import (
@@ -19,10 +19,10 @@ from tests.start.linear import (
 )
 
 
-def start_of(X, latent_dim, tail=FINE_TAIL, limit=512, **directions):
+def start_of(X, latent_dim, limit=512, **directions):
     """The start by the leading directions, limit at most."""
     spectrum = find_spectrum(X, None, min(limit, *X.shape), np.random.RandomState(0))
-    return linear_start(spectrum, X.shape[0], latent_dim, tail, **directions)
+    return linear_start(spectrum, X.shape[0], latent_dim, Directions(**directions))
 
 
 def test_log_prob_is_the_normal_density():
@@ -178,7 +178,7 @@ def test_what_is_left_out_is_a_small_share_of_what_the_units_leave(tail):
 
 def test_the_first_directions_are_seen_whatever_they_hold():
     rows = factors(300, 60, rank=10, noise=0.3)
-    n_directions = fit_linear(rows, 2, tail=0.5).n_directions
+    n_directions = fit_linear(rows, 2, directions=Directions(tail=0.5)).n_directions
     assert start_of(rows, 2, tail=0.5, first=1).n_directions < n_directions
 
 

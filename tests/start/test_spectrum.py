@@ -9,7 +9,7 @@ from scipy import sparse
 
 from skvae.data.batches import LARGEST
 from skvae.start import ppca, spectrum
-from skvae.start.ppca import FINE_TAIL, fit_linear, linear_start
+from skvae.start.ppca import fit_linear, linear_start
 from skvae.start.spectrum import Routes, Spectra, farthest_cell, find_spectrum
 from tests.samples import factors, gaussian
 from tests.start.linear import assert_close, assert_is_pca, codes, log_prob
@@ -28,7 +28,7 @@ ROUTES = {
 def start_by(routes, X, latent_dim, limit=512):
     """The start of rows by a route of the decomposition."""
     found = find_spectrum(X, None, min(limit, *X.shape), np.random.RandomState(0), routes)
-    return linear_start(found, X.shape[0], latent_dim, FINE_TAIL)
+    return linear_start(found, X.shape[0], latent_dim)
 
 
 @pytest.mark.parametrize("latent_dim", [1, 3, 6])
