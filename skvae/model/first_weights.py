@@ -5,10 +5,12 @@ generator, which every thread shares. While an architecture is called, in its th
 draws is handed a generator of the fit's own instead; nobody's stream is read or moved.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
+from torch.overrides import TorchFunctionMode
 
 from skvae.ambient import SinglePrecision
 from skvae.model.networks import Architecture, evaluating
@@ -25,8 +27,14 @@ _DRAW = frozenset(
 # Those that take none: what fills an empty tensor in their place.
 _DRAW_ALIKE = {"rand_like": "uniform_", "randn_like": "normal_"}
 
+_DROPOUT = (
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
+    *(nn.AlphaDropout, nn.FeatureAlphaDropout),
+)
+_BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
-class DrawnFrom(SinglePrecision):
+
+class DrawnFrom(TorchFunctionMode):
     """While it lasts, in its thread, torch's functions draw from a generator of the CPU.
 
     Parameters
@@ -38,15 +46,22 @@ class DrawnFrom(SinglePrecision):
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()
         self.generator = generator
+        self.single = SinglePrecision()
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         name, kwargs = getattr(func, "__name__", ""), dict(kwargs or {})
         if name in _DRAW_ALIKE:
             empty = torch.empty_like(*args, **kwargs)
             return getattr(empty, _DRAW_ALIKE[name])(generator=self.generator)
         if name in _DRAW and kwargs.get("generator") is None:
             kwargs["generator"] = self.generator
-        return super().__torch_function__(func, types, args, kwargs)
+        return self.single.__torch_function__(func, types, args, kwargs)
 
 
 def build(architecture: Architecture, sizes: list[tuple[int, int]], seed: int) -> list[nn.Module]:
@@ -67,7 +82,7 @@ def _check(module: nn.Module, n_in: int, n_out: int) -> None:
     """Refuse what cannot be a branch; layers that wait for their first rows get some."""
     if not isinstance(module, nn.Module):
         raise TypeError(f"architecture must return a torch.nn.Module, got {type(module)!r}.")
-    unfit = [m for m in module.modules() if isinstance(m, _DropoutNd)]
+    unfit = [m for m in module.modules() if isinstance(m, _DROPOUT)]
     if unfit:
         raise ValueError(
             f"the architecture's module holds {unfit[0]}, which draws from torch's global "
@@ -90,8 +105,8 @@ def _check(module: nn.Module, n_in: int, n_out: int) -> None:
 
 def start_at_zero(module: nn.Module, n_in: int) -> None:
     """Zero the last layer, so that the branch adds nothing before the first step."""
-    layers = [m for m in module.modules() if _has_weight(m) or isinstance(m, _BatchNorm)]
-    is_linear = not (layers and isinstance(layers[-1], _BatchNorm))
+    layers = [m for m in module.modules() if _has_weight(m) or isinstance(m, _BATCH_NORM)]
+    is_linear = not (layers and isinstance(layers[-1], _BATCH_NORM))
     last = list(layers[-1].parameters(recurse=False)) if layers else []
     x, outputs = torch.ones(2, n_in, dtype=torch.float32), []
     with torch.no_grad():
@@ -111,7 +126,10 @@ def start_at_zero(module: nn.Module, n_in: int) -> None:
 def _left_out(module: nn.Module) -> list[str]:
     """Names of tensors that a module holds, but not as state."""
     plain = [name for name, value in vars(module).items() if isinstance(value, Tensor)]
-    return plain + sorted(module._non_persistent_buffers_set)
+    kept = module.state_dict()
+    return plain + sorted(
+        name for name, _ in module.named_buffers(recurse=False) if name not in kept
+    )
 
 
 def _has_weight(module: nn.Module) -> bool:

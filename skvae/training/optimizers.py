@@ -6,6 +6,7 @@ part. torch's functional forms do the work, because its classes take a second to
 """
 
 import math
+from abc import ABC, abstractmethod
 from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
@@ -35,7 +36,7 @@ class Part(NamedTuple):
     shape: tuple[int, ...] | None  # of the one matrix or kernel that it is, None if it is more
 
 
-class Optimizer(BaseEstimator):
+class Optimizer(BaseEstimator, ABC):
     """Options that all optimisers have; how they move a part is their own."""
 
     n_moments: ClassVar[int] = 2
@@ -45,18 +46,19 @@ class Optimizer(BaseEstimator):
     def __init__(
         self,
         *,
-        learning_rate=4e-3,
-        schedule="settle",
-        weight_decay="auto",
-        clip_norm=1.0,
-        averaging=0.99,
-    ):
+        learning_rate: float = 4e-3,
+        schedule: str | Schedule = "settle",
+        weight_decay: float | str = "auto",
+        clip_norm: float | None = 1.0,
+        averaging: float = 0.99,
+    ) -> None:
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.weight_decay = weight_decay
         self.clip_norm = clip_norm
         self.averaging = averaging
 
+    @abstractmethod
     def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
         """Move the weights of a part against their gradient, in place.
 
@@ -69,7 +71,6 @@ class Optimizer(BaseEstimator):
         weight_decay : float
             Share of a weight, per unit of rate, that a step takes off.
         """
-        raise NotImplementedError
 
     def decay_levels(self, auto: tuple[float, ...]) -> tuple[float, ...]:
         """The levels of weight decay, to be taken one after another.
@@ -170,12 +171,12 @@ class Adam(Optimizer):
     def __init__(
         self,
         *,
-        learning_rate=4e-3,
-        schedule="settle",
-        weight_decay=0.0,
-        clip_norm=1.0,
-        averaging=0.99,
-    ):
+        learning_rate: float = 4e-3,
+        schedule: str | Schedule = "settle",
+        weight_decay: float | str = 0.0,
+        clip_norm: float | None = 1.0,
+        averaging: float = 0.99,
+    ) -> None:
         super().__init__(
             learning_rate=learning_rate,
             schedule=schedule,
@@ -206,13 +207,13 @@ class SGD(Optimizer):
     def __init__(
         self,
         *,
-        learning_rate=0.1,
-        schedule="settle",
-        weight_decay="auto",
-        clip_norm=1.0,
-        averaging=0.99,
-        momentum=0.9,
-    ):
+        learning_rate: float = 0.1,
+        schedule: str | Schedule = "settle",
+        weight_decay: float | str = "auto",
+        clip_norm: float | None = 1.0,
+        averaging: float = 0.99,
+        momentum: float = 0.9,
+    ) -> None:
         super().__init__(
             learning_rate=learning_rate,
             schedule=schedule,
@@ -258,12 +259,12 @@ class RMSprop(Optimizer):
     def __init__(
         self,
         *,
-        learning_rate=1e-3,
-        schedule="settle",
-        weight_decay="auto",
-        clip_norm=1.0,
-        averaging=0.99,
-    ):
+        learning_rate: float = 1e-3,
+        schedule: str | Schedule = "settle",
+        weight_decay: float | str = "auto",
+        clip_norm: float | None = 1.0,
+        averaging: float = 0.99,
+    ) -> None:
         super().__init__(
             learning_rate=learning_rate,
             schedule=schedule,
