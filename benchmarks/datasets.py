@@ -14,6 +14,7 @@ rows, drawn by the seed, so that five seeds at six ``latent_dim`` s stay afforda
 (only donors: 20000 + 10000 of 619326 rows); ``--full`` lifts the cap.
 """
 
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -53,6 +54,17 @@ class Dataset:
     max_train_rows: int | None = None
 
 
+def add_source(parser: ArgumentParser) -> None:
+    """Add the options that say where rows may come from; only a person gives them."""
+    parser.add_argument("--data", metavar="DIR", help="folder with the files of data sets")
+    parser.add_argument("--openml", action="store_true", help="fetch what --data lacks")
+
+
+def source_of(options: Namespace) -> Source:
+    """Return what these options say."""
+    return Source(options.data, options.openml)
+
+
 class Table(NamedTuple):
     """Rows before the split; the first ``n_fixed_train`` are the training rows if it is set."""
 
@@ -89,8 +101,9 @@ def read(name: str, source: Source) -> Table:
     return table._replace(y=_classes(table.y) if dataset.labelled else None)
 
 
+@lru_cache(maxsize=2)
 def split(name: str, source: Source, seed: int, max_train_rows: int | None = None) -> Split:
-    """Return scaled training and test rows of a data set for one seed."""
+    """Return scaled training and test rows of a data set for one seed; not to be written to."""
     dataset, table = DATASETS[name], read(name, source)
     train, test = _split_rows(table, seed)
     if max_train_rows is not None:

@@ -8,6 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from benchmarks.averages import geometric_mean
+
 GREY, INK, ACCENT = "#9aa0a6", "#202124", "#1f6fb4"
 
 STYLE = {
@@ -30,7 +32,7 @@ STYLE = {
 @matplotlib.rc_context(STYLE)
 def mse_ratios(frame: pd.DataFrame) -> Figure:
     """Return held-out MSE over PCA's, a dot per data set and latent_dim."""
-    figure, axes = _dots(frame, "mse_ratio", _geometric_mean)
+    figure, axes = _dots(frame, "mse_ratio", geometric_mean)
     _ratio_axis(axes)
     axes.set_title("Held-out squared error, relative to PCA")
     return figure
@@ -105,7 +107,7 @@ def _draw_trials(axes, row, ratios, color):
     """Draw a dot per trial, spread over the height of the row, and their geometric mean."""
     spread = np.random.default_rng(0).uniform(-0.26, 0.26, len(ratios))
     axes.scatter(ratios, row + spread, s=7, color=color, alpha=0.55, linewidths=0, zorder=3)
-    mean = _geometric_mean(ratios)
+    mean = geometric_mean(ratios)
     axes.plot([mean, mean], [row - 0.36, row + 0.36], color=INK, linewidth=2, zorder=4)
     box = {
         "boxstyle": "round,pad=0.15",
@@ -122,7 +124,3 @@ def _ratio_axis(axes):
     axes.set_xscale("log")
     plain_log_ticks(axes.xaxis)
     axes.set_xlabel("MSE / PCA's (log scale; left of the line is better)")
-
-
-def _geometric_mean(values):
-    return np.exp(np.mean(np.log(values)))

@@ -16,18 +16,15 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.neural_network import MLPRegressor
-from torch import nn
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks import methods
+from benchmarks.loop import Scale, TutorialLoop
 
 
 @dataclass(frozen=True)
@@ -59,11 +56,11 @@ class ThinnedKernelPCA:
         self.latent_dim, self.seed = latent_dim, seed
 
     def fit(self, X):
-        self.model = methods.fit("kernel_pca", X, self.latent_dim, self.seed).model
+        self.model = Reducer(methods.fit("kernel_pca", X, self.latent_dim, self.seed)[0])
         return self
 
     def reconstruct(self, X):
-        return self.model.inverse_transform(self.model.transform(X))
+        return self.model.reconstruct(X)
 
 
 class RegressorAutoencoder:
@@ -79,65 +76,12 @@ class RegressorAutoencoder:
 
     def fit(self, X):
         self.scale = Scale.of(X)
-        x = self.scale.there(X)
+        x = self.scale.apply(X)
         self.model.fit(x, x)
         return self
 
     def reconstruct(self, X):
-        return self.scale.back(self.model.predict(self.scale.there(X)))
-
-
-class TutorialLoop:
-    """The loop of PyTorch's own VAE example (pytorch/examples, vae), written anew.
-
-    One hidden layer of 400 units on either side, ReLU, Adam at 1e-3, batches of 128 from a
-    DataLoader, 10 passes. The loss is cross-entropy + KL divergence where values lie in [0, 1];
-    other columns are standardised, and the loss is squared error + KL divergence; all are summed
-    over columns. What the example does after each pass, a test and two pictures, is left out.
-    """
-
-    n_passes = 10
-    n_hidden = 400
-
-    def __init__(self, latent_dim, seed):
-        self.latent_dim, self.seed = latent_dim, seed
-
-    def fit(self, X):
-        self.scale = Scale.of(X)
-        x = torch.from_numpy(self.scale.there(X))
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            self.encoder = self._body(x.shape[1], 2 * self.latent_dim)
-            self.decoder = self._body(self.latent_dim, x.shape[1])
-            self._train(DataLoader(TensorDataset(x), batch_size=128, shuffle=True))
-        return self
-
-    def _body(self, n_in, n_out):
-        return nn.Sequential(
-            nn.Linear(n_in, self.n_hidden), nn.ReLU(), nn.Linear(self.n_hidden, n_out)
-        )
-
-    def _train(self, loader):
-        parameters = [*self.encoder.parameters(), *self.decoder.parameters()]
-        optimizer = torch.optim.Adam(parameters, lr=1e-3)
-        for _ in range(self.n_passes):
-            for (batch,) in loader:
-                optimizer.zero_grad()
-                self._loss(batch).backward()
-                optimizer.step()
-
-    def _loss(self, x):
-        mean, log_variance = self.encoder(x).chunk(2, dim=1)
-        z = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
-        distance = F.binary_cross_entropy_with_logits if self.scale.is_unit else F.mse_loss
-        error = distance(self.decoder(z), x, reduction="sum")
-        return error - 0.5 * torch.sum(1 + log_variance - mean**2 - log_variance.exp())
-
-    @torch.no_grad()
-    def reconstruct(self, X):
-        codes = self.encoder(torch.from_numpy(self.scale.there(X)))[:, : self.latent_dim]
-        x = self.decoder(codes)
-        return self.scale.back((torch.sigmoid(x) if self.scale.is_unit else x).numpy())
+        return self.scale.undo(self.model.predict(self.scale.apply(X)))
 
 
 class PythaeVAE:
@@ -160,7 +104,7 @@ class PythaeVAE:
     def fit(self, X):
         pipelines, trainers = _imported("pythae.pipelines"), _imported("pythae.trainers")
         self.scale = Scale.of(X)
-        x = self.scale.there(X)
+        x = self.scale.apply(X)
         with quiet(), tempfile.TemporaryDirectory() as folder, torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self.model = self._network(x.shape[1])
@@ -191,8 +135,8 @@ class PythaeVAE:
     @torch.no_grad()
     def reconstruct(self, X):
         model = self.model.eval()
-        codes = model.encoder(torch.from_numpy(self.scale.there(X))).embedding
-        return self.scale.back(model.decoder(codes).reconstruction.numpy())
+        codes = model.encoder(torch.from_numpy(self.scale.apply(X))).embedding
+        return self.scale.undo(model.decoder(codes).reconstruction.numpy())
 
 
 class PyodVAE:
@@ -225,8 +169,8 @@ class PyodVAE:
         # differs there would come out at random: leave such columns as they are.
         mean, spread = self.model.X_mean, self.model.X_std
         scale = Scale(mean, np.where(spread > 0, spread, 1.0))
-        x = torch.from_numpy(scale.there(X))
-        return scale.back(self.through(self.model.model.eval(), x).numpy())
+        x = torch.from_numpy(scale.apply(X))
+        return scale.undo(self.through(self.model.model.eval(), x).numpy())
 
     def through(self, network, x):
         """Return standardised rows after their way through the network."""
@@ -249,31 +193,6 @@ class PyodAutoEncoder(PyodVAE):
         return network(x)
 
 
-@dataclass(frozen=True)
-class Scale:
-    """Columns as a network likes them, float32: minus mean, over spread."""
-
-    mean: Any = 0.0
-    spread: Any = 1.0
-    is_unit: bool = False
-
-    @classmethod
-    def of(cls, X) -> "Scale":
-        """Return the scale that leaves values in [0, 1] alone and standardises others."""
-        if X.min() >= 0 and X.max() <= 1:
-            return cls(is_unit=True)
-        mean, spread = X.mean(axis=0, dtype="float64"), X.std(axis=0, dtype="float64")
-        return cls(mean, np.where(spread > 0, spread, 1.0))
-
-    def there(self, X) -> np.ndarray:
-        """Return rows of X on this scale."""
-        return ((X - self.mean) / self.spread).astype("float32")
-
-    def back(self, x) -> np.ndarray:
-        """Return rows in the units of X."""
-        return x * self.spread + self.mean
-
-
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Swallow what is logged and what goes to the terminal, progress bars included."""
@@ -286,21 +205,16 @@ def quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the libraries that come with the extra."""
-    found = {}
-    for package in ("pythae", "pyod"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
-
-
 def _imported(name):
     try:
         return importlib.import_module(name)
     except ImportError as error:
         package = name.partition(".")[0]
         raise ImportError(f"{package} is missing: pip install 'skvae[peers]'") from error
+
+
+def _tutorial_loop(latent_dim, seed):
+    return Reducer(TutorialLoop(latent_dim, seed))
 
 
 def _pca(latent_dim, seed):
@@ -319,7 +233,7 @@ PEERS = {
     "pythae VAE": Peer(PythaeVAE, is_neural=True),
     "pyod VAE": Peer(PyodVAE, is_neural=True),
     "pyod AutoEncoder": Peer(PyodAutoEncoder, is_neural=True),
-    "tutorial loop": Peer(TutorialLoop, is_neural=True),
+    "tutorial loop": Peer(_tutorial_loop, is_neural=True),
     "MLPRegressor": Peer(RegressorAutoencoder, is_neural=True),
     "PCA": Peer(_pca),
     "IncrementalPCA": Peer(_incremental_pca),

@@ -18,6 +18,7 @@ from skvae.model.first_weights import build
 from skvae.start.ppca import fit_linear
 from tests.rounding import OtherSums
 from tests.samples import SMALL, gaussian, projected, with_networks
+from tests.tables import TABLES
 
 
 def pytest_addoption(parser):
@@ -100,3 +101,15 @@ def perturbed(start_and_rows):
     """A model whose posterior is not exact."""
     start = start_and_rows[0]
     return with_networks(start, *build(SMALL, start.network_sizes(SMALL), seed=0)).double()
+
+
+@pytest.fixture(params=TABLES)
+def likelihood(request):
+    """Of the columns of a table: one of all, or one of each."""
+    return TABLES[request.param]
+
+
+@pytest.fixture(params=[0.0, 0.25], ids=["complete", "missing"])
+def share(request):
+    """Of the cells that are missing."""
+    return request.param

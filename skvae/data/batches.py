@@ -10,12 +10,12 @@ Values = np.ndarray | sparse.csr_array  # rows and columns of numbers
 # Squares of larger values, and their sums, are not numbers any more.
 LARGEST = 1e153
 # Cells of a dense batch: 32 MB in float64, whatever the number of columns.
-_BATCH_CELLS = 4_194_304
+BATCH_CELLS = 4_194_304
 
 
-def batches(n_rows: int, n_columns: int) -> Iterator[slice]:
+def batches(n_rows: int, n_columns: int, cells: int = BATCH_CELLS) -> Iterator[slice]:
     """Slices that cover n_rows rows, each small enough to be held densely."""
-    step = max(1, min(8192, _BATCH_CELLS // max(n_columns, 1)))
+    step = max(1, min(8192, cells // max(n_columns, 1)))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
 

@@ -5,15 +5,27 @@ and are never learnt from, is told by their cells: so it is the same in every pa
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from skvae.data.batches import batches
 
-_MOST_ROWS = 4096
-_MOST_CELLS = 4_194_304  # 32 MB
-_FEWEST_ROWS = 256  # however many columns
+
+class SampleSize(NamedTuple):
+    """Of how many rows a sample is."""
+
+    most_rows: int = 4096
+    most_cells: int = 4_194_304  # 32 MB
+    fewest_rows: int = 256  # however many columns
+
+    def of(self, n_columns: int) -> int:
+        """Rows of so many columns, at most."""
+        return min(self.most_rows, max(self.fewest_rows, self.most_cells // n_columns))
+
+
+_SIZE = SampleSize()
 
 
 @dataclass(frozen=True)
@@ -30,13 +42,16 @@ class Reservoir:
         return cls(0, np.empty((0, n_columns)), np.empty(0), np.empty(0))
 
     def with_rows(
-        self, X, sample_weight: np.ndarray | None, rng: np.random.RandomState
+        self,
+        X,
+        sample_weight: np.ndarray | None,
+        rng: np.random.RandomState,
+        size: SampleSize = _SIZE,
     ) -> "Reservoir":
         """With rows, dense or sparse, counted in."""
         n, c = X.shape
-        most = min(_MOST_ROWS, max(_FEWEST_ROWS, _MOST_CELLS // c))
         keys = np.concatenate([self.keys, rng.random_sample(n)])
-        kept = np.sort(keys.argsort()[:most])
+        kept = np.sort(keys.argsort()[: size.of(c)])
         ours, theirs = kept[kept < len(self.keys)], kept[kept >= len(self.keys)] - len(self.keys)
         weight = np.ones(n) if sample_weight is None else sample_weight
         return Reservoir(

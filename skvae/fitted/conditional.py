@@ -38,7 +38,7 @@ def impute(model: "FittedModel", X: np.ndarray) -> np.ndarray:
     filled, vae = X.copy(), model.module(torch.float64)
     cells = _cells_of(model)
     decoder = cast(CellDecoder, vae.observation)
-    for index in _incomplete(X, cells):
+    for index in _incomplete(X, model):
         rows = cells.whole_rows(X[index], model.device)
         decoded = vae.decode(vae.encode(rows).mean)
         _fill(filled, index, cells.units.values(decoder.expected(decoded, rows.values).numpy()))
@@ -55,7 +55,7 @@ def draw_missing(
     """Cells with missing ones drawn given the others, n_draws times."""
     copies = [X.copy() for _ in range(n_draws)]
     cells = _cells_of(model)
-    for index in _incomplete(X, cells):
+    for index in _incomplete(X, model):
         rows = cells.whole_rows(X[index], model.device)
         chosen = _resample(model, rows, n_draws, n_proposals, generator)[0]
         for copy, values in zip(copies, chosen, strict=True):
@@ -90,10 +90,11 @@ def _cells_of(model: "FittedModel") -> CellRepresentation:
     return cast(CellRepresentation, model.representation)
 
 
-def _incomplete(X: np.ndarray, cells: CellRepresentation) -> Iterator[np.ndarray]:
+def _incomplete(X: np.ndarray, model: "FittedModel") -> Iterator[np.ndarray]:
     """Positions of the rows with missing cells, as many as are held at once."""
     incomplete = np.flatnonzero(np.isnan(X).any(1))
-    return (incomplete[part] for part in batches(len(incomplete), cells.row_cost))
+    row_cost = model.representation.row_cost
+    return (incomplete[part] for part in batches(len(incomplete), row_cost, model.batch_cells))
 
 
 def _fill(X: np.ndarray, index: np.ndarray, guess: np.ndarray) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae.data.batches import Values, batches
+from skvae.data.batches import BATCH_CELLS, Values, batches
 from skvae.fitted import conditional
 from skvae.fitted.state import KeptState, from_state, to_state
 from skvae.model.bounds import N_DRAWS, importance_bound, mixture, shared_draws
@@ -48,6 +48,7 @@ class FittedModel:
     kept: float  # share of the training, 0 for the linear start
     device: str
     view: View | None = None  # how rows are represented, where not as in the training
+    batch_cells: int = BATCH_CELLS  # numbers that a question holds at once
     _modules: dict[torch.dtype, VAE] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
@@ -90,7 +91,8 @@ class FittedModel:
     def module(self, dtype: torch.dtype) -> VAE:
         """The module as questions ask it: built once for a dtype, and not to be changed."""
         if dtype not in self._modules:
-            self._modules[dtype] = self._view.adapted(self.new_module(dtype))
+            adapted = self._view.adapted(self.new_module(dtype))
+            self._modules[dtype] = adapted.eval().requires_grad_(False)
         return self._modules[dtype]
 
     def of_cells(self) -> "FittedModel":
@@ -132,7 +134,7 @@ class FittedModel:
         representation = self.representation
         dtype = representation.dtype(X.dtype)
         vae = self.module(torch_dtype(dtype))
-        for part in batches(X.shape[0], representation.row_cost):
+        for part in batches(X.shape[0], representation.row_cost, self.batch_cells):
             yield vae, representation.rows(X[part], dtype, self.device)
 
     @torch.inference_mode()
@@ -142,7 +144,7 @@ class FittedModel:
         dtype = representation.dtype(z.dtype)
         vae = self.module(torch_dtype(dtype))
         x = np.empty((len(z), self.start.n_features), dtype)
-        for part in batches(len(z), representation.decoded_cost):
+        for part in batches(len(z), representation.decoded_cost, self.batch_cells):
             x[part] = representation.expected(vae.observation, self._decoded(vae, z[part], dtype))
         return x
 
@@ -155,7 +157,7 @@ class FittedModel:
                 representation.expected_levels(
                     vae.observation, self._decoded(vae, z[part], np.dtype(np.float64)), n_levels
                 )
-                for part in batches(len(z), representation.decoded_cost)
+                for part in batches(len(z), representation.decoded_cost, self.batch_cells)
             ]
         )
 
@@ -207,7 +209,7 @@ class FittedModel:
         few = self.representation.is_little_known(X)
         if not few.any():
             return self._log_prob(X, n_draws)
-        log_prob = np.empty(X.shape[0])
+        log_prob = np.empty(X.shape[0], self.representation.dtype(X.dtype))
         for which, n in ((few, _MORE_DRAWS * n_draws), (~few, n_draws)):
             if which.any():
                 log_prob[which] = self._log_prob(X[which], n)
@@ -216,8 +218,8 @@ class FittedModel:
     def _log_prob(self, X: Values, n_draws: int) -> np.ndarray:
         representation = self.representation
         draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
-        log_prob = np.empty(X.shape[0])
-        for part in batches(X.shape[0], representation.row_cost):
+        log_prob = np.empty(X.shape[0], representation.dtype(X.dtype))
+        for part in batches(X.shape[0], representation.row_cost, self.batch_cells):
             rows = representation.whole_rows(X[part], self.device)
             density = self._start_scorer(rows, draws).cpu()
             if self.architecture is not None:
@@ -251,6 +253,7 @@ class FittedModel:
         chosen = rng.choice(len(self.density), n_samples, p=[share for _, share in self.density])
         for number, (vae, _) in enumerate(self.density):
             own = np.flatnonzero(chosen == number)
+            # Which draws a seed gives depends on these slices: they are those of the width alone.
             for part in batches(len(own), representation.drawn_cost):
                 decoded = vae.decode(vae.sample_prior(len(own[part]), generator))
                 x[own[part]] = representation.drawn(vae.observation, decoded, generator)

@@ -3,11 +3,11 @@
 import numpy as np
 
 from skvae.likelihoods.base import Constants, Head
-from skvae.likelihoods.numbers import Normal, normal_constants
+from skvae.likelihoods.numbers import NormalNumbers, normal_constants
 from skvae.likelihoods.statistics import resolution, varies
 
 
-class GaussianDiag(Normal):
+class GaussianDiag(NormalNumbers):
     """Normal, with a noise of its own for every column.
 
     Its noise is at least a thousandth of the column's standard deviation, and at least the
@@ -28,7 +28,7 @@ class GaussianDiag(Normal):
         return Head(loadings, center, 0.5 * np.log(noise))
 
 
-class Gaussian(Normal):
+class Gaussian(NormalNumbers):
     """Normal, with one noise for all columns, as in probabilistic PCA."""
 
     is_gaussian = True

@@ -1,19 +1,20 @@
 """Positive numbers whose logarithm is normal."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from skvae.likelihoods.base import Constants, Params
 from skvae.likelihoods.checks import refuse
-from skvae.likelihoods.numbers import Normal, noise_variance, normal_constants
+from skvae.likelihoods.numbers import NormalNumbers, noise_variance, normal_constants
 from skvae.likelihoods.statistics import resolution
 
 _SMALLEST = float(np.finfo(float).smallest_subnormal)
 
 
-class LogNormal(Normal):
+class LogNormal(NormalNumbers):
     """Normal on the logarithm, for positive numbers; its noise is multiplicative.
 
     Where a column holds zeros, their logarithm is taken after half the smallest positive value
@@ -22,7 +23,7 @@ class LogNormal(Normal):
 
     outside = ("center", "shift")
 
-    def check(self, values: np.ndarray, names: Sequence) -> None:
+    def check(self, values: np.ndarray, names: Sequence[Any]) -> None:
         remedy = "use 'gaussian' or 'student_t' for it"
         refuse(values < 0, values, names, "'lognormal' needs values that are not negative", remedy)
 

@@ -52,7 +52,7 @@ class Numbers(Likelihood):
         return Head(loadings, center, constants["dispersion"])
 
 
-class Normal(Numbers):
+class NormalNumbers(Numbers):
     """Numbers with normal noise around the output."""
 
     def log_prob(self, params: Params, x: Tensor, eta: Tensor) -> Tensor:

@@ -26,12 +26,15 @@ _DRAW = frozenset(
 )  # fmt: skip
 # Those that take none: what fills an empty tensor in their place.
 _DRAW_ALIKE = {"rand_like": "uniform_", "randn_like": "normal_"}
-
-_DROPOUT = (
+# torch's own layers that draw from the global generator, and those that end no network linearly.
+_DROPOUTS = (
     *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
     *(nn.AlphaDropout, nn.FeatureAlphaDropout),
 )
-_BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_BATCH_NORMS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.LazyBatchNorm1d, nn.LazyBatchNorm2d, nn.LazyBatchNorm3d),
+)
 
 
 class DrawnFrom(TorchFunctionMode):
@@ -46,7 +49,6 @@ class DrawnFrom(TorchFunctionMode):
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()
         self.generator = generator
-        self.single = SinglePrecision()
 
     def __torch_function__(
         self,
@@ -61,7 +63,7 @@ class DrawnFrom(TorchFunctionMode):
             return getattr(empty, _DRAW_ALIKE[name])(generator=self.generator)
         if name in _DRAW and kwargs.get("generator") is None:
             kwargs["generator"] = self.generator
-        return self.single.__torch_function__(func, types, args, kwargs)
+        return func(*args, **kwargs)
 
 
 def build(architecture: Architecture, sizes: list[tuple[int, int]], seed: int) -> list[nn.Module]:
@@ -71,7 +73,7 @@ def build(architecture: Architecture, sizes: list[tuple[int, int]], seed: int) -
     seed. What modules draw by other means than torch's functions, such as numpy's, is their own.
     """
     generator = torch.Generator("cpu").manual_seed(seed)
-    with DrawnFrom(generator):
+    with SinglePrecision(), DrawnFrom(generator):
         modules = [architecture(n_in, n_out) for n_in, n_out in sizes]
         for module, (n_in, n_out) in zip(modules, sizes, strict=True):
             _check(module, n_in, n_out)
@@ -82,7 +84,7 @@ def _check(module: nn.Module, n_in: int, n_out: int) -> None:
     """Refuse what cannot be a branch; layers that wait for their first rows get some."""
     if not isinstance(module, nn.Module):
         raise TypeError(f"architecture must return a torch.nn.Module, got {type(module)!r}.")
-    unfit = [m for m in module.modules() if isinstance(m, _DROPOUT)]
+    unfit = [m for m in module.modules() if isinstance(m, _DROPOUTS)]
     if unfit:
         raise ValueError(
             f"the architecture's module holds {unfit[0]}, which draws from torch's global "
@@ -105,8 +107,8 @@ def _check(module: nn.Module, n_in: int, n_out: int) -> None:
 
 def start_at_zero(module: nn.Module, n_in: int) -> None:
     """Zero the last layer, so that the branch adds nothing before the first step."""
-    layers = [m for m in module.modules() if _has_weight(m) or isinstance(m, _BATCH_NORM)]
-    is_linear = not (layers and isinstance(layers[-1], _BATCH_NORM))
+    layers = [m for m in module.modules() if _has_weight(m) or isinstance(m, _BATCH_NORMS)]
+    is_linear = not (layers and isinstance(layers[-1], _BATCH_NORMS))
     last = list(layers[-1].parameters(recurse=False)) if layers else []
     x, outputs = torch.ones(2, n_in, dtype=torch.float32), []
     with torch.no_grad():
@@ -126,10 +128,8 @@ def start_at_zero(module: nn.Module, n_in: int) -> None:
 def _left_out(module: nn.Module) -> list[str]:
     """Names of tensors that a module holds, but not as state."""
     plain = [name for name, value in vars(module).items() if isinstance(value, Tensor)]
-    kept = module.state_dict()
-    return plain + sorted(
-        name for name, _ in module.named_buffers(recurse=False) if name not in kept
-    )
+    buffers = {name for name, _ in module.named_buffers(recurse=False)}
+    return plain + sorted(buffers - module.state_dict().keys())
 
 
 def _has_weight(module: nn.Module) -> bool:

@@ -13,7 +13,14 @@ _PART_CELLS = 262_144  # of what features add to a precision, held at a time
 
 
 def tail_weights(
-    features: Tensor, there: Tensor, loadings: Tensor, noise: Tensor, df: Tensor, tailed: Tensor
+    features: Tensor,
+    there: Tensor,
+    loadings: Tensor,
+    noise: Tensor,
+    df: Tensor,
+    tailed: Tensor,
+    *,
+    n_rounds: int = _ROUNDS,
 ) -> Tensor:
     """Weights of centred features, shape (n, D): 0 where not there, 1 where noise is normal.
 
@@ -26,7 +33,7 @@ def tail_weights(
     variance = (noise + loadings.square().sum(1))[tailed]
     own, df = features[:, tailed], df[tailed]
     square = own.square() / variance
-    for _ in range(_ROUNDS):
+    for _ in range(n_rounds):
         weights[:, tailed] = there[:, tailed] * (df + 1.0) / (df + square)
         triangle = torch.linalg.cholesky(precision(weights, loadings, noise))
         told = (weights * features) @ (loadings / noise[:, None])
@@ -35,7 +42,9 @@ def tail_weights(
     return weights
 
 
-def precision(weights: Tensor, loadings: Tensor, noise: Tensor) -> Tensor:
+def precision(
+    weights: Tensor, loadings: Tensor, noise: Tensor, *, part_cells: int = _PART_CELLS
+) -> Tensor:
     """Of z given features of these weights, (n, D), shape (n, q, q).
 
     What each feature adds is made for some at a time: for all of a wide table it takes many times
@@ -43,7 +52,7 @@ def precision(weights: Tensor, loadings: Tensor, noise: Tensor) -> Tensor:
     """
     q, scaled = loadings.shape[1], loadings / noise[:, None]
     total = torch.eye(q, dtype=scaled.dtype, device=scaled.device).flatten()
-    step = max(1, _PART_CELLS // max(q, 1) ** 2)
+    step = max(1, part_cells // max(q, 1) ** 2)
     for first in range(0, len(loadings), step):
         some = slice(first, first + step)
         parts = (scaled[some, :, None] * loadings[some, None]).flatten(1)

@@ -15,11 +15,19 @@ import torch
 
 from skvae.model.tails import tail_weights
 
-_MAX_ITERATIONS = 200
-_TOLERANCE = 1e-5  # of the log-likelihood, nats per cell
-_EM_ROWS = 5000  # by which the model is found before it is fitted to all rows
-_LAST_ITERATIONS = 3  # over all rows
-_PRIOR_ROWS = 0.2  # weight of a loading of 0, in rows: columns seldom observed stay finite
+
+@dataclass(frozen=True)
+class EMConfig:
+    """How a factor model is fitted."""
+
+    max_iterations: int = 200
+    tolerance: float = 1e-5  # of the log-likelihood, nats per cell
+    first_rows: int = 5000  # by which the model is found before it is fitted to all rows
+    last_iterations: int = 3  # over all rows
+    prior_rows: float = 0.2  # weight of a loading of 0: columns seldom observed stay finite
+
+
+EM = EMConfig()
 
 
 @dataclass(frozen=True)
@@ -90,17 +98,20 @@ class NoiseRule(NamedTuple):
     floor: np.ndarray
 
 
-def fit_factors(rows: Observations, start: FactorModel, rule: NoiseRule) -> FactorModel:
+def fit_factors(
+    rows: Observations, start: FactorModel, rule: NoiseRule, config: EMConfig = EM
+) -> FactorModel:
     """EM on the observed cells, from a start; the first rows must be a sample of all."""
-    few = rows.take(slice(_EM_ROWS))
+    few = rows.take(slice(config.first_rows))
     model, before = start, -np.inf
-    for _ in range(_MAX_ITERATIONS):
-        model, log_prob = _em_step(few, model, rule)
-        if abs(log_prob - before) < _TOLERANCE:  # with heavy tails it may fall
+    for _ in range(config.max_iterations):
+        model, log_prob = em_step(few, model, rule, config)
+        if abs(log_prob - before) < config.tolerance:  # with heavy tails it may fall
             break
         before = log_prob
-    for _ in range(_LAST_ITERATIONS if len(rows.features) > _EM_ROWS else 0):
-        model, _ = _em_step(rows, model, rule)
+    are_many = len(rows.features) > config.first_rows
+    for _ in range(config.last_iterations if are_many else 0):
+        model, _ = em_step(rows, model, rule, config)
     return model.turned(model.axes)
 
 
@@ -110,7 +121,7 @@ def regressed(
     """The model in which chosen features (D,) follow points z (n, q); each column has its noise."""
     center, loadings, noise = model.center.copy(), model.loadings.copy(), model.noise.copy()
     weight = np.ones(len(z)) if rows.weight is None else rows.weight
-    ridge = np.diag(np.r_[np.full(model.latent_dim, _PRIOR_ROWS), 1e-9])
+    ridge = np.diag(np.r_[np.full(model.latent_dim, EM.prior_rows), 1e-9])
     z = np.column_stack([z, np.ones(len(z))])
     for column in np.unique(model.owner[chosen]):
         own = np.flatnonzero(chosen & (model.owner == column))
@@ -123,13 +134,15 @@ def regressed(
     return replace(model, center=center, loadings=loadings, noise=noise)
 
 
-def _em_step(rows: Observations, model: FactorModel, rule: NoiseRule) -> tuple[FactorModel, float]:
+def em_step(
+    rows: Observations, model: FactorModel, rule: NoiseRule, config: EMConfig = EM
+) -> tuple[FactorModel, float]:
     """One step (Rubin & Thayer, 1982, with missing cells); log-likelihood per cell before it."""
     sums = _Sums(model)
     step = max(1, 2_000_000 // (model.latent_dim + 1) ** 2)
     for first in range(0, len(rows.features), step):
         sums.add(rows.take(slice(first, first + step)))
-    return sums.maximised(rule), sums.log_prob / sums.n_cells
+    return sums.maximised(rule, config.prior_rows), sums.log_prob / sums.n_cells
 
 
 class _Sums:
@@ -189,10 +202,10 @@ class _Sums:
         weights = tail_weights(*map(torch.from_numpy, parts)).numpy()
         return weights[:, np.unique(model.owner, return_index=True)[1]]
 
-    def maximised(self, rule: NoiseRule) -> FactorModel:
+    def maximised(self, rule: NoiseRule, prior_rows: float) -> FactorModel:
         """The model of greatest expected likelihood."""
         model, q = self.model, self.model.latent_dim
-        ridge = np.diag(np.r_[np.full(q, _PRIOR_ROWS), 1e-9])
+        ridge = np.diag(np.r_[np.full(q, prior_rows), 1e-9])
         moments = self.moments.reshape(-1, q + 1, q + 1)
         solved = np.linalg.solve((moments + ridge)[model.owner], self.cross[:, :, None])[:, :, 0]
         loadings, shift = solved[:, :q], solved[:, q]

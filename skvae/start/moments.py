@@ -13,7 +13,7 @@ from scipy import sparse
 
 from skvae.data.batches import Values, batches, refuse_overflow
 from skvae.start.ppca import ProbabilisticPCA
-from skvae.start.spectrum import Spectrum, is_rounding, leading
+from skvae.start.spectrum import ROUTES, Routes, Spectrum, is_rounding, leading
 
 _KEPT_CELLS = 4_194_304  # of the root: 32 MB, and all directions of 2048 columns
 
@@ -56,9 +56,15 @@ class Moments:
         """Shape (d,), user's units."""
         return self.origin + self.shift
 
-    def merged(self, X: Values, sample_weight: np.ndarray | None, fewest: int) -> "Moments":
+    def merged(
+        self,
+        X: Values,
+        sample_weight: np.ndarray | None,
+        fewest: int,
+        kept_cells: int = _KEPT_CELLS,
+    ) -> "Moments":
         """The moments of these rows and of others, dense or sparse; at least so many directions."""
-        limit = min(max(_KEPT_CELLS // X.shape[1], fewest), X.shape[1])
+        limit = min(max(kept_cells // X.shape[1], fewest), X.shape[1])
         weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
         moments = self
         for rows in batches(*X.shape):
@@ -100,7 +106,7 @@ class Moments:
             before + lost,
         )
 
-    def spectrum(self, limit: int) -> Spectrum:
+    def spectrum(self, limit: int, routes: Routes = ROUTES) -> Spectrum:
         """The leading directions, limit at most, as those of a matrix."""
         n, d = self.n_rows, len(self.origin)
         limit = min(limit, n, d, len(self.root))
@@ -108,7 +114,7 @@ class Moments:
         variance = correction * (float(np.square(self.root).sum()) + self.lost) / d
         if is_rounding(variance, self.mean, self.exponent):
             return Spectrum(self.mean, 1.0, 0.0, np.zeros(limit), np.eye(limit, d), ())
-        singular, components = leading(self.root, limit)
+        singular, components = leading(self.root, limit, routes)
         variances = correction * np.square(singular) / variance
         scale = float(np.ldexp(np.sqrt(variance), self.exponent))
         return Spectrum(self.mean, scale, float(d), variances, components, ())

@@ -14,7 +14,7 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-from skvae.data.batches import Values, batches
+from skvae.data.batches import BATCH_CELLS, Values, batches
 from skvae.model.columns import ColumnMap, ScoreColumns, of_columns
 from skvae.model.diagnostics import CodeUse
 from skvae.model.inference import CLIP_AT, ScoreInference
@@ -215,14 +215,16 @@ class ProbabilisticPCA(LinearStart):
         return scores
 
     @np.errstate(over="ignore", invalid="ignore")  # a row too far off for its square is infinite
-    def project(self, X: Values, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
+    def project(
+        self, X: Values, dtype: type = np.float64, batch_cells: int = BATCH_CELLS
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Scores (n, k) and residual energy (n,): centred in float64, returned in dtype.
 
         The product is in the dtype of the components: float64, but for copies of this model.
         """
         n, k = X.shape[0], len(self.components)
         scores, residual = np.empty((n, k), dtype), np.zeros(n, dtype)
-        for rows in batches(*X.shape):
+        for rows in batches(X.shape[0], X.shape[1], batch_cells):
             x = self._standardise(X[rows], np.float64)
             s = x.astype(self.components.dtype, copy=False) @ self.components.T
             scores[rows] = s
@@ -289,9 +291,17 @@ def most_directions(latent_dim: int) -> int:
 
 
 def linear_start(
-    rows: Spectrum, n_rows: int, latent_dim: int, tail: float, fewest: int = 1
+    rows: Spectrum,
+    n_rows: int,
+    latent_dim: int,
+    tail: float,
+    fewest: int = 1,
+    first: int = _FIRST_DIRECTIONS,
 ) -> ProbabilisticPCA:
-    """The start of rows of this spectrum, with at least so many directions where there are."""
+    """The start of rows of this spectrum, with at least so many directions where there are.
+
+    Among the first, no tail is too fine to be seen.
+    """
     variances, n_features = rows.variances, len(rows.mean)
     limit = len(variances)
     tolerance = variances[0] * max(n_rows, n_features) * np.finfo(np.float64).eps
@@ -302,7 +312,7 @@ def linear_start(
         noise = _noise(left[q - 1] / (n_features - q), variances[q - 1])
     else:  # no noise is no density; far below the smallest variance it is one, and exact
         noise = min(1e-6, 1e-3 * variances[q - 1]) if q else 1e-6
-    k = min(max(_n_directions(left, q, tail), fewest), max(rank, 1), limit)
+    k = min(max(_n_directions(left, q, tail, first), fewest), max(rank, 1), limit)
     return ProbabilisticPCA(
         mean=rows.mean,
         scale=rows.scale,
@@ -316,14 +326,14 @@ def linear_start(
     )
 
 
-def _n_directions(left: np.ndarray, q: int, tail: float) -> int:
+def _n_directions(left: np.ndarray, q: int, tail: float, first: int) -> int:
     """Directions that training is to see, by the variance left after each."""
     if q == 0:
         return 1
     fine, coarse = (
         int(np.searchsorted(-left, -share * left[q - 1])) + 1 for share in (FINE_TAIL, tail)
     )
-    return max(2 * q, min(fine, _FIRST_DIRECTIONS), coarse)
+    return max(2 * q, min(fine, first), coarse)
 
 
 def _noise(mean_rest: float, variance: float) -> float:

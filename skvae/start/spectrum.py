@@ -6,24 +6,30 @@ columns are decomposed directly, more of them through their covariance, many by 
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from threading import Lock, Timer, current_thread
+from threading import Lock
 from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
 from scipy import linalg, sparse
 
-from skvae.data.batches import Values, batches, refuse_overflow
+from skvae.data.batches import BATCH_CELLS, Values, batches, refuse_overflow
 
-# Up to this cost the singular values come from the rows themselves, not from their squares.
-_DIRECT_COST = 1e8
-# Up to this size a covariance or Gram matrix is decomposed exactly; beyond, by subspace iteration.
-_EXACT_SIZE = 2048
-_N_ITERATIONS = 3  # in single precision, before those in double
-# Spectra that are remembered may take this much memory together, and for so long after the last
-# was asked for: where a fit takes longer than that, its spectrum is a small part of it.
-_SHARED_BYTES = 2**27
-_SHARED_SECONDS = 60.0
+_SHARED_BYTES = 2**27  # that remembered spectra may take together
+
+
+class Routes(NamedTuple):
+    """Up to what sizes rows are decomposed how, and how many are held at once."""
+
+    # Up to this cost the singular values come from the rows themselves, not from their squares.
+    direct_cost: float = 1e8
+    # Up to this size a covariance or Gram matrix is decomposed exactly; beyond, by iteration.
+    exact_size: int = 2048
+    n_iterations: int = 3  # in single precision, before those in double
+    batch_cells: int = BATCH_CELLS  # of rows that are held densely
+
+
+ROUTES = Routes()
 
 
 class Spectrum(NamedTuple):
@@ -42,16 +48,12 @@ class Spectrum(NamedTuple):
 
 
 class Spectra:
-    """Spectra of the rows seen last: a search fits the same rows for every candidate.
+    """Spectra of the rows seen last: a search fits the same rows for every candidate."""
 
-    Nobody says when a search has ended, so they are forgotten when none was asked for in a while.
-    """
-
-    def __init__(self, most_bytes: int = _SHARED_BYTES, seconds: float = _SHARED_SECONDS) -> None:
-        self.most_bytes, self.seconds = most_bytes, seconds
+    def __init__(self, most_bytes: int = _SHARED_BYTES) -> None:
+        self.most_bytes = most_bytes
         self._known: OrderedDict[str, Spectrum] = OrderedDict()
-        self._lock = Lock()
-        self._end: Timer | None = None
+        self._lock = Lock()  # candidates may be fitted in threads
 
     def of(
         self, X: Values, sample_weight: np.ndarray | None, limit: int, rng: np.random.RandomState
@@ -67,30 +69,19 @@ class Spectra:
             self._known[key] = spectrum
             while sum(known.n_bytes for known in self._known.values()) > self.most_bytes:
                 self._known.popitem(last=False)
-            self._forget_later()
         return spectrum
-
-    def _forget_later(self) -> None:
-        """Forget everything after so many seconds, counted from now."""
-        if self._end is not None:
-            self._end.cancel()
-        self._end = Timer(self.seconds, self._forget)
-        self._end.daemon = True
-        self._end.start()
-
-    def _forget(self) -> None:
-        with self._lock:
-            if self._end is current_thread():  # and nobody has asked in between
-                self._known.clear()
-                self._end = None
 
 
 def find_spectrum(
-    X: Values, sample_weight: np.ndarray | None, limit: int, rng: np.random.RandomState
+    X: Values,
+    sample_weight: np.ndarray | None,
+    limit: int,
+    rng: np.random.RandomState,
+    routes: Routes = ROUTES,
 ) -> Spectrum:
     """The leading directions of dense or sparse rows, limit at most."""
-    rows = _Rows(X, sample_weight)
-    variances, components = _decompose(rows, limit, rng)
+    rows = _Rows(X, sample_weight, routes.batch_cells)
+    variances, components = _decompose(rows, limit, rng, routes)
     return Spectrum(
         rows.mean, rows.scale, rows.total_variance, variances, components, rng.get_state()
     )
@@ -130,7 +121,10 @@ def is_rounding(variance: float, mean: np.ndarray, exponent: int) -> bool:
 class _Rows:
     """Training rows centred, scaled, and weighted so that their squares sum to the covariance."""
 
-    def __init__(self, X: Values, sample_weight: np.ndarray | None) -> None:
+    def __init__(
+        self, X: Values, sample_weight: np.ndarray | None, batch_cells: int = BATCH_CELLS
+    ) -> None:
+        self.batch_cells = batch_cells
         self.n_rows, self.n_features = X.shape
         self.X = X
         w = np.ones(self.n_rows) if sample_weight is None else sample_weight
@@ -139,7 +133,7 @@ class _Rows:
         # A power of two first: squares of columns at 1e200 would overflow.
         total: float = 0.0
         shift = np.zeros(self.n_features)
-        for rows in batches(*X.shape):
+        for rows in batches(*X.shape, batch_cells):
             x = np.ldexp(self._batch(rows) - self.mean, -exponent)
             shift += share[rows] @ x
             total += float(share[rows] @ np.einsum("ij,ij->i", x, x))
@@ -154,7 +148,7 @@ class _Rows:
 
     def _locate(self, share: np.ndarray) -> tuple[np.ndarray, int]:
         mean, largest = np.zeros(self.n_features), 0.0
-        for rows in batches(*self.X.shape):
+        for rows in batches(*self.X.shape, self.batch_cells):
             x = self._batch(rows)
             mean += share[rows] @ x
             largest = max(largest, float(np.abs(x).max()))
@@ -166,7 +160,7 @@ class _Rows:
         return np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64, order="C")
 
     def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
-        for rows in batches(*self.X.shape):
+        for rows in batches(*self.X.shape, self.batch_cells):
             x = self._batch(rows) - self.mean
             x /= self.scale  # whose inverse is no number where it is the smallest there are
             x *= self.root_weight[rows, None]
@@ -190,7 +184,7 @@ class _Rows:
     def gram(self) -> np.ndarray:
         columns = self.X.tocsc() if sparse.issparse(self.X) else self.X
         gram = np.zeros((self.n_rows, self.n_rows))
-        for cols in batches(self.n_features, self.n_rows):
+        for cols in batches(self.n_features, self.n_rows, self.batch_cells):
             x = columns[:, cols]
             x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64)
             x = (x - self.mean[cols]) / self.scale * self.root_weight[:, None]
@@ -199,30 +193,30 @@ class _Rows:
 
 
 def _decompose(
-    rows: _Rows, limit: int, rng: np.random.RandomState
+    rows: _Rows, limit: int, rng: np.random.RandomState, routes: Routes
 ) -> tuple[np.ndarray, np.ndarray]:
     """Leading variances and directions (limit, d) of the rows, largest first."""
     n, d = rows.n_rows, rows.n_features
     if rows.is_constant:
         return np.zeros(limit), np.eye(limit, d)
-    if n * d * min(n, d) <= _DIRECT_COST:
+    if n * d * min(n, d) <= routes.direct_cost:
         x = np.concatenate([x for _, x in rows])
         singular, components = np.linalg.svd(x, full_matrices=False)[1:]
-    elif d <= min(n, _EXACT_SIZE):
+    elif d <= min(n, routes.exact_size):
         variances, vectors = np.linalg.eigh(rows.covariance())
         singular, components = np.sqrt(np.maximum(variances[::-1], 0)), vectors[:, ::-1].T
-    elif n <= _EXACT_SIZE:
+    elif n <= routes.exact_size:
         basis = np.linalg.eigh(rows.gram())[1][:, : -limit - 1 : -1]
         singular, components = _within(rows.transposed_times(basis))
     else:
-        singular, components = _subspace_iteration(rows, limit, rng)
+        singular, components = _subspace_iteration(rows, limit, rng, routes.n_iterations)
     return np.square(singular[:limit]), _with_signs(components[:limit])
 
 
-def leading(root: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+def leading(root: np.ndarray, limit: int, routes: Routes = ROUTES) -> tuple[np.ndarray, np.ndarray]:
     """Singular values and directions (limit, d) of a root of a covariance, largest first."""
     k, d = root.shape
-    if k * d * min(k, d) <= _DIRECT_COST:
+    if k * d * min(k, d) <= routes.direct_cost:
         singular, components = np.linalg.svd(root, full_matrices=False)[1:]
     else:
         basis = linalg.eigh(root @ root.T, subset_by_index=(k - limit, k - 1))[1]
@@ -237,7 +231,7 @@ def _within(B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _subspace_iteration(
-    rows: _Rows, limit: int, rng: np.random.RandomState
+    rows: _Rows, limit: int, rng: np.random.RandomState, n_iterations: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Randomised subspace iteration (Halko, Martinsson & Tropp, 2011).
 
@@ -245,7 +239,7 @@ def _subspace_iteration(
     """
     width = min(limit + 10, rows.n_rows, rows.n_features)
     Q = rng.standard_normal((rows.n_features, width))
-    for _ in range(_N_ITERATIONS):  # between them any basis will do, and LU's is the quickest
+    for _ in range(n_iterations):  # between them any basis will do, and LU's is the quickest
         Q = rows.covariance_times(linalg.lu(Q.astype(np.float32), permute_l=True)[0])
     Q = linalg.qr(Q.astype(np.float64), mode="economic")[0]
     # Where B = rows @ Q, of which no row is kept, B (B' B)^(-1/2) is an orthonormal basis.

@@ -1,4 +1,4 @@
-"""Linear starts of rows that come batch by new.
+"""Linear starts of rows that come batch by batch.
 
 Of a matrix the start is that of all rows, by merged moments; of a table it is fitted again to a
 sample of the rows, where that makes them likelier.
@@ -35,7 +35,7 @@ class NewRows(NamedTuple):
 
 
 class Followed(NamedTuple):
-    """The start after a new."""
+    """The start after new rows."""
 
     stream: "StartStream"
     start: LinearStart

@@ -36,7 +36,7 @@ class Part(NamedTuple):
     shape: tuple[int, ...] | None  # of the one matrix or kernel that it is, None if it is more
 
 
-class Optimizer(BaseEstimator, ABC):
+class Optimizer(ABC, BaseEstimator):
     """Options that all optimisers have; how they move a part is their own."""
 
     n_moments: ClassVar[int] = 2

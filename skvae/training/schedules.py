@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator
 
 
-class Schedule(BaseEstimator, ABC):
+class Schedule(ABC, BaseEstimator):
     """A factor that changes with the share of the budget that is used up."""
 
     waits: ClassVar[bool] = False  # for the held-out bound to settle

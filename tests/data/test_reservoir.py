@@ -1,20 +1,13 @@
 """An even sample of a stream, and lots that a row's cells alone decide."""
 
 import numpy as np
-import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
-from skvae.data import reservoir
-from skvae.data.reservoir import Reservoir, lots
+from skvae.data.reservoir import Reservoir, SampleSize, lots
 
-
-@pytest.fixture
-def small(monkeypatch):
-    """A sample of 100 rows at most, of 20 where rows are wide."""
-    monkeypatch.setattr(reservoir, "_MOST_ROWS", 100)
-    monkeypatch.setattr(reservoir, "_FEWEST_ROWS", 20)
-    monkeypatch.setattr(reservoir, "_MOST_CELLS", 1000)
+# 100 rows at most, 20 where rows are wide.
+SMALL = SampleSize(most_rows=100, most_cells=1000, fewest_rows=20)
 
 
 def stream(n_batches, n_columns=2, weight=None, seed=0):
@@ -22,18 +15,18 @@ def stream(n_batches, n_columns=2, weight=None, seed=0):
     rng, sample = np.random.RandomState(seed), Reservoir.empty(n_columns)
     for k in range(n_batches):
         rows = np.repeat(np.arange(50.0 * k, 50.0 * k + 50)[:, None], n_columns, axis=1)
-        sample = sample.with_rows(rows, None if weight is None else weight(rows[:, 0]), rng)
+        sample = sample.with_rows(rows, None if weight is None else weight(rows[:, 0]), rng, SMALL)
     return sample
 
 
-def test_few_rows_are_all_kept_in_their_order(small):
+def test_few_rows_are_all_kept_in_their_order():
     sample = stream(2)
     assert sample.n_rows == 100
     assert_array_equal(sample.values[:, 0], np.arange(100.0))
     assert sample.weight_of(slice(None)) is None
 
 
-def test_every_row_is_as_likely_to_be_kept(small):
+def test_every_row_is_as_likely_to_be_kept():
     sample = stream(20)
     assert sample.n_rows == 1000
     assert sample.values.shape == (100, 2)
@@ -42,7 +35,7 @@ def test_every_row_is_as_likely_to_be_kept(small):
     assert_allclose(shares, 0.2, atol=0.02)  # five standard deviations of 10000 draws
 
 
-def test_keys_are_the_least_and_weights_those_of_the_rows(small):
+def test_keys_are_the_least_and_weights_those_of_the_rows():
     sample = stream(20, weight=lambda number: number + 1.0)
     assert_array_equal(sample.weight, sample.values[:, 0] + 1.0)
     assert_array_equal(sample.weight_of(sample.weight > 500), sample.weight[sample.weight > 500])
@@ -51,7 +44,7 @@ def test_keys_are_the_least_and_weights_those_of_the_rows(small):
     assert_array_equal(sample.keys, drawn[sample.values[:, 0].astype(int)])
 
 
-def test_wide_rows_are_fewer_but_not_too_few(small):
+def test_wide_rows_are_fewer_but_not_too_few():
     assert len(stream(3, n_columns=25).values) == 40
     assert len(stream(3, n_columns=500).values) == 20
 

@@ -2,23 +2,22 @@
 
 import dataclasses
 import math
+import pickle
 import tracemalloc
 
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import sparse
 from sklearn.decomposition import PCA
 
-from skvae import VAETransformer
-from skvae.data import batches as batches_module
-from skvae.fitted import model as model_module
-from skvae.fitted.model import N_DRAWS, Stream
+from skvae.fitting import fit_model
+from skvae.limits import Limits
+from skvae.model.bounds import N_DRAWS
+from skvae.model.networks import MLP
 from skvae.model.priors import Mixture
-from skvae.start.ppca import fit_linear
-from skvae.training import loop as training
-from tests.samples import SMALL, curve, fitted, gaussian, projected
+from skvae.start.tables import Matrix
+from tests.samples import SMALL, curve, fitted, gaussian, options, projected
 
 MODELS = {
     "linear start": {"max_iter": 0},
@@ -72,13 +71,13 @@ def test_the_trained_models_are_trained():
 def exact_log_prob(model, X):
     """The mixture's log-density with the integral over its one latent unit done on a grid."""
     scores, residual = model.start.project(X)
-    vae = model.vae(torch.float64)
+    vae = model.module(torch.float64)
     z = torch.linspace(-7, 7, 1401, dtype=torch.float64)[:, None]
     likelihood = vae.log_likelihood(projected(model.start, X), vae.decode(z)[:, None])
     joint = likelihood - 0.5 * (z.square() + math.log(2 * math.pi))
     ours = (torch.logsumexp(joint, 0) + math.log(14 / 1400)).numpy()
     weight = model.start_weight
-    theirs = model.start.log_prob(scores, residual)
+    theirs = model.start.log_density(scores, residual)
     mixed = np.logaddexp(ours + np.log1p(-weight), theirs + np.log(weight))
     return mixed + model.start.log_jacobian
 
@@ -92,10 +91,9 @@ def plane(clipped):
     return np.stack(np.meshgrid(*axes), -1).reshape(-1, 2), area
 
 
-def test_the_reported_density_integrates_to_one(clipped, plane, monkeypatch):
-    monkeypatch.setattr(model_module, "N_DRAWS", 500)
+def test_the_reported_density_integrates_to_one(clipped, plane):
     cells, area = plane
-    assert_allclose(np.exp(clipped[1].log_prob(cells)).sum() * area, 1.0, atol=0.03)
+    assert_allclose(np.exp(clipped[1].log_prob(cells, 500)).sum() * area, 1.0, atol=0.03)
 
 
 def test_score_is_near_the_exact_log_density_and_not_above(clipped):
@@ -212,7 +210,7 @@ def far_rows(X):
 
 def test_no_row_loses_more_than_the_weight_of_the_start(model, X):
     rows = far_rows(X)
-    start = model.start.log_prob(*model.start.project(rows)) + model.start.log_jacobian
+    start = model.start.log_density(*model.start.project(rows)) + model.start.log_jacobian
     bound = start + np.log(model.start_weight)
     rounding = 1e-6 + 4 * np.finfo(float).eps * np.abs(bound)
     found = model.log_prob(rows)
@@ -237,12 +235,10 @@ def test_the_weight_of_the_start_has_a_floor(model):
 # Rows and units.
 
 
-def test_more_draws_raise_the_score(clipped, monkeypatch):
+def test_more_draws_raise_the_score(clipped):
     X, model = clipped
-    means = []
-    for n_draws in (1, N_DRAWS, 500):
-        monkeypatch.setattr(model_module, "N_DRAWS", n_draws)
-        means.append(model.log_prob(X).mean())
+    means = [model.log_prob(X, n_draws).mean() for n_draws in (1, N_DRAWS, 500)]
+    assert means[1] == model.log_prob(X).mean()
     assert means == sorted(means)
     assert means[2] - means[1] < 0.1
 
@@ -254,11 +250,10 @@ def test_every_row_on_its_own(model, X):
     assert_allclose(model.posterior(X[some])[1], model.posterior(X)[1][some], rtol=1e-9)
 
 
-def test_batches_change_nothing(model, X, monkeypatch):
+def test_batches_change_nothing(model, X):
     codes, log_prob = model.codes(X, False), model.log_prob(X)
     rows = model.decode(codes)
-    slices = lambda n, _: (slice(i, min(i + 7, n)) for i in range(0, n, 7))  # noqa: E731
-    monkeypatch.setattr(model_module, "batches", slices)
+    model = dataclasses.replace(model, batch_cells=7 * model.representation.row_cost)
     assert_allclose(model.codes(X, False), codes, rtol=1e-9, atol=1e-9)
     assert_allclose(model.log_prob(X), log_prob, rtol=1e-9)
     assert_allclose(model.decode(codes), rows, rtol=1e-9, atol=1e-9)
@@ -321,7 +316,7 @@ def test_posterior_and_decode_share_the_order_of_the_codes(model, X):
     mean, std = model.posterior(X)
     assert (std > 0).all()
     n_units = model.start.latent_dim
-    scale = model.weights["code_scale"][model.order]
+    scale = model.weights["scale.code_scale"][model.order]
     mean[:, :n_units] *= scale
     assert_allclose(
         model.decode(mean),
@@ -343,12 +338,69 @@ def test_units_of_the_data_change_only_the_units():
 def test_the_module_is_rebuilt_without_touching_the_model(clipped):
     _, model = clipped
     before = {name: array.copy() for name, array in model.weights.items()}
-    vae = model.vae(torch.float64)
+    vae = model.new_module(torch.float64)
     assert not any(p.requires_grad for p in vae.parameters())
     for tensor in vae.state_dict().values():
         tensor.zero_()
     assert all(np.array_equal(model.weights[name], before[name]) for name in before)
     assert model.architecture == SMALL or model.architecture is SMALL
+
+
+def test_the_module_of_questions_is_built_once_for_a_dtype(clipped):
+    X, model = clipped
+    model = dataclasses.replace(model)
+    single, double = (model.module(dtype) for dtype in (torch.float32, torch.float64))
+    model.codes(X, False)
+    model.codes(X.astype(np.float32), False)
+    model.log_prob(X)
+    assert model.module(torch.float32) is single
+    assert model.module(torch.float64) is double
+    assert {p.dtype for p in single.parameters()} == {torch.float32}
+    assert {p.dtype for p in double.parameters()} == {torch.float64}
+    for vae in (single, double, model.of_cells().module(torch.float64)):
+        assert not any(part.training for part in vae.modules())
+        assert not any(p.requires_grad for p in vae.parameters())
+
+
+def test_a_pickle_holds_no_module(clipped):
+    X, model = clipped
+    model.codes(X, False)
+    model.log_prob(X)
+    again = pickle.loads(pickle.dumps(model))
+    assert b"skvae.model.vae" not in pickle.dumps(model)
+    assert again.module(torch.float64) is not model.module(torch.float64)
+    assert_array_equal(again.codes(X, False), model.codes(X, False))
+    assert_array_equal(again.log_prob(X), model.log_prob(X))
+
+
+def test_a_model_with_something_replaced_has_a_module_of_its_own(clipped):
+    X, model = clipped
+    before = model.codes(X, False)
+    code_scale = {"scale.code_scale": 2 * model.weights["scale.code_scale"]}
+    doubled = dataclasses.replace(model, weights=model.weights | code_scale)
+    assert doubled.module(torch.float64) is not model.module(torch.float64)
+    assert_allclose(doubled.codes(X, False), 2 * before)
+    assert_array_equal(model.codes(X, False), before)
+
+
+def test_training_that_goes_on_leaves_the_module_of_questions_alone():
+    """Warm start after questions: the model that answered them stays what it was."""
+    X = curve(300, 5)
+    model = fitted(X, max_iter=10)
+    assert model.kept > 0
+    before = {
+        dtype: {name: value.clone() for name, value in model.module(dtype).state_dict().items()}
+        for dtype in (torch.float32, torch.float64)
+    }
+    answers = model.codes(X, False), model.log_prob(X)
+    after = fitted(X, previous=model, max_iter=10)
+    assert not np.array_equal(after.codes(X, False), answers[0])
+    for dtype, state in before.items():
+        vae = model.module(dtype)
+        assert not any(p.requires_grad for p in vae.parameters())
+        assert all(torch.equal(value, state[name]) for name, value in vae.state_dict().items())
+    assert_array_equal(model.codes(X, False), answers[0])
+    assert_array_equal(model.log_prob(X), answers[1])
 
 
 # What the codes do.
@@ -409,60 +461,36 @@ def test_codes_that_say_nothing_are_told(clipped):
     assert one_too_many.collapsed.tolist() == []
 
 
-@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_streamed_rows_are_those_that_would_be_held(container, weighted, monkeypatch):
-    X = curve(300, 6).astype(np.float32)
-    weight = np.linspace(0.5, 1.5, 300) if weighted else None
-    start = fit_linear(X, 2)
-    held = Model.rows(start, X, weight, np.float32, torch.device("cpu"))
-    monkeypatch.setattr(model_module, "HELD_BYTES", 0)
-    streamed = Model.rows(start, container(X), weight, np.float32, torch.device("cpu"))
-    assert isinstance(streamed, Stream)
-    assert (streamed.n_rows, streamed.n_inputs) == (held.n_rows, held.n_inputs)
-    index = torch.tensor([7, 3, 250, 0])
-    expected = held.take(index)
-    here, order = streamed.load(index)
-    (batch,) = streamed.batches(index, 10, None)
-    for rows in (streamed.take(index), batch, here.take(order)):
-        assert_allclose(rows.scores, expected.scores, atol=1e-5)
-        assert_allclose(rows.residual, expected.residual, atol=1e-5)
-        assert (rows.weight is None) == (weight is None)
-        if weighted:
-            assert_allclose(rows.weight, expected.weight)
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_mapped_file_is_fitted_as_its_rows_are(tmp_path, monkeypatch):
+def test_a_mapped_file_is_fitted_as_its_rows_are(tmp_path):
     X = curve(600, 6).astype(np.float32)
     np.save(tmp_path / "rows.npy", X)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
-    held = VAETransformer(2, random_state=0, max_iter=30).fit(X)
-    monkeypatch.setattr(model_module, "HELD_BYTES", 0)
-    monkeypatch.setattr(training, "PASS_ROWS", 256)
-    streamed = VAETransformer(2, random_state=0, max_iter=90).fit(mapped)
-    assert held.kept_ > 0
-    assert streamed.kept_ > 0
+    recipe = {"latent_dim": 2, "architecture": MLP(), "batch_size": None}
+    held = fit_model(Matrix(X), None, options(**recipe, max_iter=30))[0]
+    few = Limits(pass_rows=256, held_bytes=0)
+    streamed = fit_model(Matrix(mapped), None, options(**recipe, max_iter=90, limits=few))[0]
+    assert held.kept > 0
+    assert streamed.kept > 0
     start = PCA(2).fit(X).score(X)
-    assert streamed.score(X) > start + 0.5 * (held.score(X) - start)
+    ours, theirs = (model.log_prob(X).mean() for model in (streamed, held))
+    assert ours > start + 0.5 * (theirs - start)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kept", [True, False])
-def test_draws_take_little_more_memory_than_they_are(kept, dtype, monkeypatch):
-    monkeypatch.setattr(batches_module, "_BATCH_CELLS", 100_000)
+def test_draws_take_little_more_memory_than_they_are(kept, dtype):
     model = fitted(curve(300, 40), max_iter=20 if kept else 0)
     assert (model.architecture is not None) == kept
     tracemalloc.start()
-    drawn = model.sample(20_000, np.random.RandomState(0), np.dtype(dtype))
+    drawn = model.sample(100_000, np.random.RandomState(0), np.dtype(dtype))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert drawn.dtype == dtype
     assert peak < 1.5 * drawn.nbytes
 
 
-def test_draws_do_not_depend_on_the_batches_that_make_them(model, monkeypatch):
+def test_draws_do_not_depend_on_what_is_held_at_once(model):
     at_once = model.sample(50, np.random.RandomState(0), np.dtype(np.float64))
-    monkeypatch.setattr(batches_module, "_BATCH_CELLS", 20_000)
-    in_batches = model.sample(50, np.random.RandomState(0), np.dtype(np.float64))
+    few = dataclasses.replace(model, batch_cells=20_000)
+    in_batches = few.sample(50, np.random.RandomState(0), np.dtype(np.float64))
     assert_allclose(in_batches, at_once, rtol=1e-9, atol=1e-9)

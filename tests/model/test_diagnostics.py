@@ -1,5 +1,6 @@
 """What the codes hold: known in closed form at the linear start."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -10,8 +11,11 @@ from sklearn.decomposition import PCA
 
 from skvae.model.diagnostics import code_use, diagnose, linear_r2
 from skvae.model.first_weights import build
-from skvae.model.posterior import Posterior
+from skvae.model.inference import CLIP_AT, ScoreInference
+from skvae.model.latent_scale import LatentScale
 from skvae.model.rows import ScoreRows
+from skvae.model.score_observation import ScoreObservation
+from skvae.model.vae import VAE
 from skvae.start.ppca import fit_linear
 from tests.samples import SMALL, gaussian, projected, with_networks
 
@@ -49,10 +53,10 @@ def test_every_unit_is_measured_wherever_it_stands(start, X):
     vae, turned = start.module(), start.module()
     swap = [2, 0, 1]
     with torch.no_grad():
-        turned.encoder_path.copy_(vae.inference.encoder_path[swap])
-        turned.decoder_path.copy_(vae.observation.decoder_path[:, swap])
-        for name in ("log_variance", "code_scale"):
-            getattr(turned, name).copy_(getattr(vae, name)[swap])
+        turned.inference.encoder_path.copy_(vae.inference.encoder_path[swap])
+        turned.observation.decoder_path.copy_(vae.observation.decoder_path[:, swap])
+        turned.inference.log_variance.copy_(vae.inference.log_variance[swap])
+        turned.scale.code_scale.copy_(vae.scale.code_scale[swap])
     expected, use = code_use(vae, projected(start, X)), code_use(turned, projected(start, X))
     assert use.order.tolist() == [1, 2, 0]
     for name in ("spread", "explained_variance_ratio", "kl", "is_active"):
@@ -62,7 +66,8 @@ def test_every_unit_is_measured_wherever_it_stands(start, X):
 def test_ratios_sum_to_what_is_explained(start, X, nonlinear):
     rows = projected(start, X)
     use = code_use(nonlinear, rows)
-    error = nonlinear.squared_error(rows, nonlinear.decode(nonlinear.codes(rows))).sum().item()
+    decoded = nonlinear.decode(nonlinear.codes(rows))
+    error = nonlinear.observation.squared_error(rows, decoded).sum().item()
     total = (rows.scores.square().sum() + rows.residual.sum()).item()
     assert_allclose(use.explained_variance_ratio.sum(), 1 - error / total)
     assert sorted(use.order) == [0, 1, 2]
@@ -102,7 +107,7 @@ def test_at_the_start_the_bounds_are_the_log_likelihood(start, X):
     """The posterior is exact: every draw has the weight p(x)."""
     rows = projected(start, X)
     found = diagnose(start.module(), rows, draws_of(8))
-    exact = start.log_prob(rows.scores.numpy(), rows.residual.numpy()).mean()
+    exact = start.log_density(rows.scores.numpy(), rows.residual.numpy()).mean()
     assert found.bound == pytest.approx(exact)
     assert found.log_likelihood == pytest.approx(exact)
     assert_allclose(found.kl, start.unit_kl, rtol=5 / N_ROWS)
@@ -138,13 +143,13 @@ def test_units_that_say_nothing_are_inactive(start, X):
 def test_weights_are_repetitions_of_rows(start, X, nonlinear):
     times = torch.arange(N_ROWS) % 3 + 1
     rows = projected(start, X)
-    repeated = ScoreRows(*(part.repeat_interleave(times, 0) for part in rows[:2]))
+    repeated = ScoreRows(*(part.repeat_interleave(times, 0) for part in rows.tensors))
     ours, theirs, scaled = (
         code_use(nonlinear, each)
         for each in (
-            rows._replace(weight=times.double()),
+            dataclasses.replace(rows, weight=times.double()),
             repeated,
-            rows._replace(weight=1e-3 * times.double()),
+            dataclasses.replace(rows, weight=1e-3 * times.double()),
         )
     )
     for name in ours._fields:
@@ -175,35 +180,19 @@ def test_densities_go_to_the_users_units(start, X):
     assert told.mutual_information == found.mutual_information
 
 
-class Plain:
-    """Rows that are their own codes."""
-
-    latent_dim = 2
-
-    def __init__(self, codes):
-        self._codes = codes
-
-    def codes(self, rows):
-        return self._codes
-
-    def encode(self, rows):
-        return Posterior(self._codes, torch.zeros_like(self._codes))
-
-    def reconstruct(self, z):
-        return z
-
-    def energy(self, rows):
-        return self._codes.square().sum(-1)
-
-    def squared_error(self, rows, mean):
-        return (mean - self._codes).square().sum(-1)
+def plain(q):
+    """A model whose codes are its rows, which it decodes to themselves."""
+    path, zeros = torch.eye(q).double(), torch.zeros(q).double()
+    inference = ScoreInference(path, zeros, zeros + CLIP_AT)
+    observation = ScoreObservation(path.clone(), torch.tensor(1.0).double(), q)
+    return VAE(inference, observation, LatentScale(torch.ones(q).double()))
 
 
 def test_a_unit_is_worth_what_is_lost_at_its_mean_in_the_prior():
     codes = torch.stack([torch.full((100,), 0.9), 0.5 * torch.randn(100, generator=seeded())], 1)
     codes = codes.double()
     rows = ScoreRows(codes, codes.new_zeros(len(codes)))
-    assert code_use(Plain(codes), rows).order.tolist() == [0, 1]
+    assert code_use(plain(2), rows).order.tolist() == [0, 1]
 
 
 def test_agreement_counts_targets_by_their_weight_and_not_by_chance():

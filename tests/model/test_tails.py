@@ -5,7 +5,6 @@ import torch
 from numpy.testing import assert_allclose
 from scipy import optimize, stats
 
-from skvae.model import tails
 from skvae.model.tails import precision, tail_weights
 from tests.samples import noise_of
 
@@ -40,10 +39,9 @@ def test_normal_noise_weighs_1_and_what_is_missing_0():
     assert (weights[:, 0] > 0).all()
 
 
-def test_the_first_weights_are_those_of_rows_of_which_nothing_is_known(monkeypatch):
-    monkeypatch.setattr(tails, "_ROUNDS", 1)
+def test_the_first_weights_are_those_of_rows_of_which_nothing_is_known():
     x = rows()
-    weights = tail_weights(x, everything(x), LOADINGS, NOISE, DF, TAILED)
+    weights = tail_weights(x, everything(x), LOADINGS, NOISE, DF, TAILED, n_rounds=1)
     variance = NOISE + LOADINGS.square().sum(1)
     expected = (DF + 1.0) / (DF + x.square() / variance)
     torch.testing.assert_close(weights[:, :4], expected[:, :4])
@@ -84,13 +82,13 @@ def test_a_row_has_its_weights_whatever_is_beside_it():
 
 
 @pytest.mark.parametrize("n_cells", [1, 2 * Q**2, 10**6])
-def test_a_precision_is_the_prior_and_what_each_feature_adds(n_cells, monkeypatch):
-    monkeypatch.setattr(tails, "_PART_CELLS", n_cells)
+def test_a_precision_is_the_prior_and_what_each_feature_adds(n_cells):
     weights = noise_of(3, D).square()
     expected = torch.eye(Q, dtype=torch.float64) + torch.einsum(
         "nd,di,dj->nij", weights / NOISE, LOADINGS, LOADINGS
     )
-    torch.testing.assert_close(precision(weights, LOADINGS, NOISE), expected)
+    found = precision(weights, LOADINGS, NOISE, part_cells=n_cells)
+    torch.testing.assert_close(found, expected)
 
 
 def test_single_precision_survives_the_farthest_cells():

@@ -8,10 +8,9 @@ from numpy.testing import assert_allclose
 from skvae.model.first_weights import build
 from skvae.model.networks import MLP
 from skvae.model.priors import Vamp
-from skvae.model.vae import VAE
 from skvae.start.coordinates import Change, carried
 from skvae.start.ppca import fit_linear
-from tests.samples import gaussian, projected
+from tests.samples import gaussian, projected, with_networks
 
 BODY = MLP(hidden_layer_sizes=(8,))
 
@@ -34,14 +33,14 @@ def new(X):
 
 def made(start, seed=0, prior=None):
     """A model whose every weight says something."""
-    sizes = start.network_sizes(SMALL)
+    sizes = start.network_sizes(BODY)
     module = prior.module(2, sizes[0][0]) if prior else None
-    vae = VAE(start, *build(BODY, sizes, seed=seed), prior=module).double()
+    vae = with_networks(start, *build(BODY, sizes, seed=seed), module).double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in vae.parameters():
             parameter.normal_(generator=generator)
-        vae.bend.fill_(1e9)  # which bends differ between directions
+        vae.inference.clip_limit.fill_(1e9)  # where clipping differs between directions
     return vae
 
 
@@ -51,7 +50,7 @@ def state_of(vae):
 
 def taken(vae, state):
     vae.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
-    vae.bend.fill_(1e9)
+    vae.inference.clip_limit.fill_(1e9)
     return vae
 
 
@@ -86,7 +85,8 @@ def test_noise_and_pseudo_inputs_are_in_the_new_units(X, old, new):
     expected = projected(new, X).scores[:5]
     torch.testing.assert_close(moved.prior.pseudo_inputs.detach(), expected, rtol=0, atol=1e-6)
     noise = [
-        float(each.noise_variance) * start.scale**2 for start, each in ((old, vae), (new, moved))
+        float(each.observation.shared_noise) * start.scale**2
+        for start, each in ((old, vae), (new, moved))
     ]
     assert noise[0] == pytest.approx(noise[1])
 

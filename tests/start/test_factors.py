@@ -9,13 +9,18 @@ from numpy.testing import assert_allclose
 from scipy import optimize
 from sklearn.decomposition import PCA
 
-from skvae.data.columns import Columns
 from skvae.fitting import fit_model
 from skvae.model.rows import CellRows
-from skvae.start import factors
-from skvae.start.factors import FactorModel, NoiseRule, Observations, fit_factors
-from skvae.start.glm import fit_factor_start
+from skvae.start.factors import (
+    EMConfig,
+    FactorModel,
+    NoiseRule,
+    Observations,
+    em_step,
+    fit_factors,
+)
 from tests.samples import fitted, gaussian, options
+from tests.tables import started, table
 
 N, D, Q = 200, 5, 2
 
@@ -39,7 +44,7 @@ def starting_from(d, q, seed=0):
 def log_prob(model, rows):
     """Of the observed cells, NaN elsewhere, by the normal density of each row."""
     covariance = model.loadings @ model.loadings.T + np.diag(model.noise)
-    return normal_log_prob(model.scale.center, covariance, rows)
+    return normal_log_prob(model.center, covariance, rows)
 
 
 def normal_log_prob(mean, covariance, rows):
@@ -63,18 +68,14 @@ def rule(d, shared, floor=1e-9):
     return NoiseRule(np.full(d, shared), np.full(d, floor))
 
 
-@pytest.fixture
-def no_prior(monkeypatch):
-    """Without the weight of a loading of zero EM climbs the likelihood itself, here to its top."""
-    monkeypatch.setattr(factors, "_TOLERANCE", 1e-7)
-    monkeypatch.setattr(factors, "_MAX_ITERATIONS", 500)
-    monkeypatch.setattr(factors, "_PRIOR_ROWS", 0.0)
+# Without the weight of a loading of zero EM climbs the likelihood itself, here to its top.
+NO_PRIOR = EMConfig(tolerance=1e-7, max_iterations=500, prior_rows=0.0)
 
 
 @pytest.mark.parametrize("latent_dim", [1, 3])
-def test_with_nothing_missing_and_one_noise_it_is_probabilistic_pca(no_prior, latent_dim):
+def test_with_nothing_missing_and_one_noise_it_is_probabilistic_pca(latent_dim):
     X = gaussian(N, D)
-    model = fit_factors(observations(X), starting_from(D, latent_dim), rule(D, True))
+    model = fit_factors(observations(X), starting_from(D, latent_dim), rule(D, True), NO_PRIOR)
     pca = PCA(latent_dim).fit(X)
     score = log_prob(model, X).mean()
     # scikit-learn divides by n - 1, the maximum of the likelihood by n.
@@ -86,12 +87,12 @@ def test_with_nothing_missing_and_one_noise_it_is_probabilistic_pca(no_prior, la
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6])
-def test_the_likelihood_of_the_observed_cells_never_falls(monkeypatch, no_prior, shared, share):
+def test_the_likelihood_of_the_observed_cells_never_falls(shared, share):
     X = with_gaps(gaussian(80, D), share)
     before = -np.inf
     for n in range(1, 25):
-        monkeypatch.setattr(factors, "_MAX_ITERATIONS", n)
-        model = fit_factors(observations(X), starting_from(D, Q), rule(D, shared))
+        config = replace(NO_PRIOR, max_iterations=n)
+        model = fit_factors(observations(X), starting_from(D, Q), rule(D, shared), config)
         after = log_prob(model, X).sum()
         assert after >= before - 1e-8
         before = after
@@ -100,13 +101,13 @@ def test_the_likelihood_of_the_observed_cells_never_falls(monkeypatch, no_prior,
 def test_a_step_tells_the_likelihood_that_it_begins_with():
     X, weight = with_gaps(gaussian(N, D)), np.random.RandomState(1).uniform(0.5, 2, N)
     model = replace(starting_from(D, Q), center=X[0], noise=np.linspace(0.1, 2, D))
-    found = factors._em_step(observations(X, weight), model, rule(D, False))[1]
+    found = em_step(observations(X, weight), model, rule(D, False))[1]
     cells = weight @ (~np.isnan(X)).sum(1)
     assert_allclose(found, weight @ log_prob(model, X) / cells, rtol=1e-10)
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_it_ends_no_lower_than_a_general_optimiser(no_prior, shared):
+def test_it_ends_no_lower_than_a_general_optimiser(shared):
     n, d = 60, 4
     X = with_gaps(gaussian(n, d, seed=3), 0.25)
 
@@ -119,7 +120,7 @@ def test_it_ends_no_lower_than_a_general_optimiser(no_prior, shared):
 
     start = np.r_[np.nanmean(X, 0), np.ones(d), np.zeros(1 if shared else d)]
     best = optimize.minimize(loss, start, options={"maxiter": 60}).fun
-    found = fit_factors(observations(X), starting_from(d, 1), rule(d, shared, 1e-3))
+    found = fit_factors(observations(X), starting_from(d, 1), rule(d, shared, 1e-3), NO_PRIOR)
     assert -log_prob(found, X).sum() <= best + 5e-3 * n
 
 
@@ -145,17 +146,17 @@ def test_weights_are_repetitions_of_rows():
         assert_allclose(ours, theirs, rtol=1e-8, atol=1e-8)
 
 
-def test_what_many_rows_say_is_found_by_some_and_then_by_all(monkeypatch):
+def test_what_many_rows_say_is_found_by_some_and_then_by_all():
     X = with_gaps(gaussian(N, D))
     whole = fit_factors(observations(X), starting_from(D, Q), rule(D, False))
-    monkeypatch.setattr(factors, "_EM_ROWS", 100)
-    found = fit_factors(observations(X), starting_from(D, Q), rule(D, False))
+    few = EMConfig(first_rows=100)
+    found = fit_factors(observations(X), starting_from(D, Q), rule(D, False), few)
     assert log_prob(found, X).mean() > log_prob(whole, X).mean() - 0.05
 
 
-def test_noise_is_not_below_its_floor(no_prior):
+def test_noise_is_not_below_its_floor():
     X = with_gaps(gaussian(N, 2)[:, [0, 0, 1]], 0.1)
-    model = fit_factors(observations(X), starting_from(3, 2), rule(3, False, 0.01))
+    model = fit_factors(observations(X), starting_from(3, 2), rule(3, False, 0.01), NO_PRIOR)
     assert (model.noise >= 0.01).all()
     assert model.noise.min() == 0.01
 
@@ -164,21 +165,11 @@ def test_a_column_seldom_observed_stays_finite():
     X = gaussian(N, D)
     X[3:, 0] = np.nan
     model = fit_factors(observations(X), starting_from(D, 2), rule(D, False))
-    assert all(
-        np.isfinite(each).all() for each in (model.center, model.loadings, model.noise)
-    )
+    assert all(np.isfinite(each).all() for each in (model.center, model.loadings, model.noise))
     assert np.abs(model.loadings[0]).max() < 10
 
 
 # As the start of a table
-
-
-def table(X, likelihood):
-    return Columns.of(X, likelihood).table(X)
-
-
-def started(X, likelihood, latent_dim=Q, weight=None):
-    return fit_factor_start(table(X, likelihood), latent_dim, weight, np.random.RandomState(0))
 
 
 def normal_of(start):
@@ -249,7 +240,7 @@ def test_the_bound_is_the_density_of_the_observed_cells(name):
     exact = normal_log_prob(mean, loadings @ loadings.T + np.diag(noise), X)
     assert_allclose(model.log_prob(X), exact, rtol=0, atol=1e-8)
     assert exact[5] == 0
-    assert_allclose(model.start_score(model.start, table(X, GAUSSIAN[name]), None), exact.mean())
+    assert_allclose(model.start.score(X), exact.mean())
 
 
 def fitted_table(X, likelihood, weight=None, latent_dim=Q):

@@ -1,4 +1,4 @@
-"""Heads of the linear start are generalised linear models; scikit-learn and gradients judge."""
+"""The linear start of a table: features, factors, and shares of levels under the prior."""
 
 import numpy as np
 import pytest
@@ -6,17 +6,14 @@ import torch
 from numpy.testing import assert_allclose
 from scipy import sparse
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 
 from skvae import VAETransformer
 from skvae.data.columns import Columns
+from skvae.data.input import Input
 from skvae.likelihoods import Block
-from skvae.model.mixed import Cells, MixedVAE
-from skvae.start import glm as heads
-from skvae.start.glm import features_of, fit_mixed
-
-N = 300
-PRIOR_VARIANCE = 10.0
+from skvae.model.rows import CellRows
+from skvae.start.glm import DEFAULT_LIMITS, StartLimits, features_of, fit_factor_start
+from tests.start.cases import KINDS, N, table_of
 
 
 @pytest.fixture(scope="module")
@@ -25,43 +22,15 @@ def latent():
     return np.random.RandomState(0).standard_normal((N, 2))
 
 
-def table_of(kind, z, seed=0):
-    """A column of a kind among normal ones that tell z."""
-    rng = np.random.RandomState(seed)
-    one = z @ [1.5, -1.0]
-    columns = {
-        "bernoulli": (one + rng.logistic(size=N) > 0) * 1.0,
-        "categorical": np.digitize(one + rng.logistic(size=N), [-2, 0, 1]) * 1.0,
-        "ordinal": np.digitize(one + rng.logistic(size=N), [-2, -1, 0, 1, 3]) * 1.0,
-        "poisson": rng.poisson(np.exp(0.5 * one + 1)) * 1.0,
-        "negative_binomial": rng.poisson(np.exp(0.5 * one) * rng.gamma(3, 1, N)) * 1.0,
-        "continuous_bernoulli": 1 / (1 + np.exp(-one - rng.logistic(size=N))),
-        "lognormal": np.exp(one + rng.standard_normal(N)),
-        "student_t": one + rng.standard_t(3, N),
-    }
-    normal = z @ rng.standard_normal((2, 4)) + 0.5 * rng.standard_normal((N, 4))
-    return np.column_stack([columns[kind], normal])
-
-
-KINDS = [
-    "bernoulli",
-    "categorical",
-    "ordinal",
-    "poisson",
-    "negative_binomial",
-    "continuous_bernoulli",
-    "lognormal",
-    "student_t",
-]
-
-
 def table(X, likelihood):
-    columns = Columns.of(X, likelihood)
-    return columns.table(columns.encode(X, "", 1) if columns.has_codes else X)
+    """Values and the likelihoods of their columns."""
+    columns = Columns.of(Input.of(X), likelihood)
+    return columns.encode(Input.of(X), "", 1) if columns.has_codes else X, columns.likelihoods
 
 
-def started(X, likelihood, weight=None, seed=0):
-    return fit_mixed(table(X, likelihood), 2, weight, np.random.RandomState(seed))
+def started(X, likelihood, latent_dim=2, weight=None, limits=DEFAULT_LIMITS):
+    rng = np.random.RandomState(0)
+    return fit_factor_start(*table(X, likelihood), latent_dim, weight, rng, limits)
 
 
 def part_of(start, column):
@@ -74,70 +43,6 @@ def part_of(start, column):
         if part.columns.tolist() == [column]:
             return start.loadings[own], start.bias[own], block
     raise AssertionError(f"no block of column {column} alone")
-
-
-@pytest.fixture
-def draws(monkeypatch):
-    """The points in the prior's coordinates that each head was fitted to, and is left at."""
-    seen = []
-    original = heads._fit_head
-
-    def recorded(block, values, z, *args):
-        seen.append(z)
-        return original(block, values, z, *args)
-
-    monkeypatch.setattr(heads, "_fit_head", recorded)
-    monkeypatch.setattr(heads, "calibrated", lambda block, loadings, free, x, w: free)
-    return seen
-
-
-def test_a_bernoulli_head_is_a_logistic_regression(latent, draws):
-    X = table_of("bernoulli", latent)
-    weights, bias, _ = part_of(started(X, {0: "bernoulli"}), 0)
-    model = LogisticRegression(C=PRIOR_VARIANCE, tol=1e-10, max_iter=1000)
-    model.fit(draws[-1].numpy(), X[:, 0])
-    assert_allclose(weights, model.coef_, atol=2e-3)
-    assert_allclose(bias, model.intercept_, atol=2e-3)
-
-
-def test_a_table_of_one_column_has_one_head(draws):
-    X = (np.random.RandomState(0).uniform(size=(N, 1)) < 0.3) * 1.0
-    start = fit_mixed(table(X, "bernoulli"), 1, None, np.random.RandomState(0))
-    model = LogisticRegression(C=PRIOR_VARIANCE, tol=1e-10).fit(draws[-1].numpy(), X[:, 0])
-    assert_allclose(start.loadings, model.coef_, atol=2e-3)
-    assert_allclose(start.bias, model.intercept_, atol=2e-3)
-
-
-def test_weights_are_those_of_a_logistic_regression(latent, draws):
-    X, w = table_of("bernoulli", latent), np.random.RandomState(1).uniform(0.2, 3, N)
-    weights, bias, _ = part_of(started(X, {0: "bernoulli"}, w), 0)
-    model = LogisticRegression(C=PRIOR_VARIANCE, tol=1e-10, max_iter=1000)
-    model.fit(draws[-1].numpy(), X[:, 0], sample_weight=w / w.mean())
-    assert_allclose(weights, model.coef_, atol=2e-3)
-    assert_allclose(bias, model.intercept_, atol=2e-3)
-
-
-def penalised(block, weights, bias, x, z):
-    """What a head makes as small as can be, per row."""
-    log_prob = block.log_prob(x, z @ weights.T + bias).masked_fill(x.isnan(), 0.0)
-    return (0.5 * weights.square().sum() / PRIOR_VARIANCE - log_prob.sum()) / len(x)
-
-
-@pytest.mark.parametrize("missing", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
-def test_heads_are_at_the_top_of_their_likelihood(latent, draws, kind, missing):
-    X = table_of(kind, latent)
-    if missing:
-        X[np.random.RandomState(2).uniform(size=X.shape) < 0.2] = np.nan
-    start = started(X, {0: kind})
-    weights, bias, block = part_of(start, 0)
-    x = torch.from_numpy(start.units.cells(table(X, {0: kind}).values)[:, :1])
-    parameters = [torch.from_numpy(each).requires_grad_(True) for each in (weights, bias)]
-    penalised(block, *parameters, x, draws[-1]).backward()
-    for each in (*parameters, *block.parameters()):
-        if each.numel():
-            assert torch.isfinite(each.grad).all()
-            assert each.grad.abs().max() < 5e-4
 
 
 def counts_of(seed, dispersion):
@@ -184,15 +89,15 @@ def test_heads_know_what_their_columns_follow(latent, kind):
     X = table_of(kind, latent)
     start = started(X, {0: kind})
     weights, bias, block = part_of(start, 0)
-    values = table(X, {0: kind}).values
+    values = table(X, {0: kind})[0]
     cells = start.units.cells(values)
     hidden = cells.copy()
     hidden[:, 0] = np.nan
     with torch.no_grad():
-        z = MixedVAE(start).encode(Cells(torch.from_numpy(hidden))).mean
+        z = start.module().encode(CellRows(torch.from_numpy(hidden))).mean
         x = torch.from_numpy(cells[:, :1])
         told = block.log_prob(x, z @ torch.from_numpy(weights).T + torch.from_numpy(bias))
-        constants = block.likelihood.fit(values[:, :1], None, table(X, {0: kind}).n_levels[:1])
+        constants = block.likelihood.fit(values[:, :1])
         alone = Block(block.likelihood, np.arange(1), constants)
         untold = alone.log_prob(x, torch.from_numpy(constants["bias"]).expand(N, -1))
     assert told.mean() > untold.mean() + 0.02
@@ -217,7 +122,7 @@ def test_the_unit_of_a_column_changes_nothing(latent, kind):
 
 
 def test_features_have_mean_zero_and_variance_one(latent):
-    features = features_of(table(table_of("bernoulli", latent), {0: "bernoulli"}))
+    features = features_of(*table(table_of("bernoulli", latent), {0: "bernoulli"}))
     assert_allclose(features.mean(0), 0, atol=1e-2)
     assert_allclose(features.std(0), 1, rtol=1e-2)
 
@@ -226,15 +131,34 @@ def test_features_of_missing_cells_are_zero(latent):
     X = table_of("bernoulli", latent)
     X[:, 1] += 100
     X[3, 1] = np.nan
-    assert features_of(table(X, {0: "bernoulli"}))[3, 1] == 0
+    assert features_of(*table(X, {0: "bernoulli"}))[3, 1] == 0
+
+
+def test_wide_tables_are_seen_by_their_principal_directions(latent):
+    X = table_of("student_t", latent)
+    narrow, wide = (started(X, "gaussian_diag", limits=StartLimits(widest=n)) for n in (5, 4))
+    assert narrow.basis is None
+    assert_allclose(wide.basis @ wide.basis.T, np.eye(len(wide.basis)), atol=1e-9)
 
 
 def test_factors_of_complete_counts_are_pca_of_their_features(latent):
     rates = np.exp(0.3 * latent[:30] @ [[1, 0, 1, 1], [0, 1, 1, -1]])
     X = np.random.RandomState(1).poisson(rates) * 1.0
-    features, factors = features_of(table(X, "poisson")), started(X, "poisson").factors
+    features, factors = features_of(*table(X, "poisson")), started(X, "poisson").factors
     found = factors.loadings @ factors.loadings.T + np.diag(factors.noise)
     assert_allclose(found, PCA(2).fit(features).get_covariance(), rtol=1e-6, atol=1e-9)
+
+
+def test_missing_cells_take_nothing_from_what_columns_share(latent):
+    """Also where all columns share their noise."""
+    rng = np.random.RandomState(1)
+    complete = latent @ rng.standard_normal((2, 6)) + 0.3 * rng.standard_normal((N, 6))
+    X = np.where(rng.uniform(size=complete.shape) < 0.3, np.nan, complete)
+    start = started(X, "gaussian")
+    loadings = start.units.scale * start.factors.loadings
+    found, expected = loadings @ loadings.T, np.cov(complete.T)
+    apart = ~np.eye(6, dtype=bool)
+    assert_allclose(found[apart], expected[apart], atol=0.15 * expected.max())
 
 
 def test_columns_are_flagged_where_cells_are_missing(latent):
@@ -244,13 +168,13 @@ def test_columns_are_flagged_where_cells_are_missing(latent):
 
 
 def test_levels_that_were_never_seen_are_missing(latent):
-    complete = table(table_of("categorical", latent), {0: "categorical"})
+    values, likelihoods = table(table_of("categorical", latent), {0: "categorical"})
     starts = []
     for nothing in (-1.0, np.nan):
-        values = complete.values.copy()
-        values[:20, 0] = nothing
-        part = complete._replace(values=values)
-        starts.append(fit_mixed(part, 2, None, np.random.RandomState(0)))
+        with_nothing = values.copy()
+        with_nothing[:20, 0] = nothing
+        rng = np.random.RandomState(0)
+        starts.append(fit_factor_start(with_nothing, likelihoods, 2, None, rng))
     assert starts[0].masked.tolist() == starts[1].masked.tolist() == [True] + 4 * [False]
     assert_allclose(starts[0].factors.loadings, starts[1].factors.loadings)
     assert_allclose(starts[0].loadings, starts[1].loadings, atol=1e-6)
@@ -273,7 +197,7 @@ def test_a_start_is_finite_where_nothing_can_be_learnt(kind):
     X = table_of(kind, np.zeros((N, 2)))
     assert np.isfinite(started(X, {0: kind}).loadings).all()
     few = table_of(kind, np.random.RandomState(0).standard_normal((N, 2)))[:4]
-    start = fit_mixed(table(few, {0: kind}), 1, None, np.random.RandomState(0))
+    start = started(few, {0: kind}, 1)
     assert np.isfinite(start.loadings).all()
     assert np.isfinite(start.bias).all()
 
@@ -320,7 +244,7 @@ def test_a_level_is_as_likely_under_the_prior_as_it_is_frequent(likelihood, late
     chosen = dict.fromkeys((2, 3), likelihood) | {
         4: "categorical" if likelihood == "bernoulli" else likelihood
     }
-    start = fit_mixed(table(X, chosen), latent_dim, None, np.random.RandomState(0))
+    start = started(X, chosen, latent_dim)
     for column in (2, 3, 4):
         for level, expected in zip(*np.unique(X[:, column], return_counts=True), strict=True):
             found, error = frequency(start, column, level)
@@ -331,17 +255,16 @@ def test_a_level_is_as_likely_under_the_prior_as_it_is_frequent(likelihood, late
 def test_shares_are_those_of_the_weighted_rows():
     X = rare_rows(0.05)
     w = np.where(X[:, 2] == 1, 0.2, 1.0)
-    start = fit_mixed(table(X, {2: "bernoulli"}), 2, w, np.random.RandomState(0))
+    start = started(X, {2: "bernoulli"}, weight=w)
     found, error = frequency(start, 2, 1)
     assert_allclose(found, np.average(X[:, 2], weights=w), atol=5 * error + 1e-4)
 
 
-def test_of_many_rows_a_sample_says_what_heads_are(monkeypatch):
+def test_of_many_rows_a_sample_says_what_heads_are():
     """In whatever order they come."""
-    monkeypatch.setattr(heads, "_HEAD_ROWS", 200)
     X = rare_rows(0.5)
     X = X[np.argsort(X[:, 2])]
-    start = fit_mixed(table(X, {2: "bernoulli"}), 2, None, np.random.RandomState(0))
+    start = started(X, {2: "bernoulli"}, limits=StartLimits(head_rows=200))
     found, _ = frequency(start, 2, 1)
     assert_allclose(found, 0.5, atol=0.15)
 
@@ -349,7 +272,7 @@ def test_of_many_rows_a_sample_says_what_heads_are(monkeypatch):
 def test_posteriors_of_rare_levels_are_where_the_prior_reaches():
     """An indicator of one row in a hundred is ten standard deviations away; its code is not."""
     X = rare_rows(0.01)
-    start = fit_mixed(table(X, {2: "bernoulli"}), 3, None, np.random.RandomState(0))
+    start = started(X, {2: "bernoulli"}, 3)
     with torch.no_grad():
-        codes = MixedVAE(start).encode(Cells(torch.from_numpy(X))).mean
+        codes = start.module().encode(CellRows(torch.from_numpy(X))).mean
     assert codes[X[:, 2] == 1].abs().max() < 7

@@ -8,7 +8,9 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 
 from skvae import VAETransformer
-from skvae.start.latent_dim import latent_dim_of
+from skvae.start.latent_dim import choose_latent_dim, latent_dim_of
+from skvae.start.tables import Matrix
+from tests.samples import factors, gaussian
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -55,9 +57,9 @@ def test_rows_of_little_weight_have_little_say(spread, choice):
     noise = 100 * np.random.default_rng(1).normal(size=(200, 8))
     X = np.concatenate([spread, noise])
     weight = np.where(first, 1.0, 1e-9)
-    alone = latent_dim_of(choice, spread, None, 0)
-    assert latent_dim_of(choice, X, weight, 0) == alone
-    assert latent_dim_of(choice, X, None, 0) != alone
+    alone = latent_dim_of(choice, Matrix(spread), None, 0)
+    assert latent_dim_of(choice, Matrix(X), weight, 0) == alone
+    assert latent_dim_of(choice, Matrix(X), None, 0) != alone
 
 
 def test_a_share_of_a_table_is_that_of_its_features():
@@ -86,3 +88,29 @@ def test_a_share_that_takes_more_directions_than_are_looked_for_first():
 @pytest.mark.parametrize("latent_dim", [0.5, None, "auto"])
 def test_constant_rows_have_a_number_of_codes(latent_dim):
     assert quick(latent_dim).fit(np.ones((40, 3))).latent_dim_ >= 1
+
+
+@pytest.mark.parametrize("rank", [1, 3, 6])
+def test_choose_latent_dim_finds_the_true_rank(rank):
+    X = factors(400, 15, rank, seed=rank)
+    assert choose_latent_dim(X, None, np.random.RandomState(0)) == rank
+
+
+def test_choose_latent_dim_of_few_rows_and_columns():
+    for shape in ((5, 3), (4, 1), (3, 50)):
+        chosen = choose_latent_dim(gaussian(*shape), None, np.random.RandomState(0))
+        assert 1 <= chosen <= min(shape)
+
+
+def test_choosing_units_counts_rows_by_what_they_say():
+    """Equal weights choose as none do; where few rows weigh, fewer units are told apart."""
+    X = factors(400, 8, 4, noise=1.5)
+
+    def chosen(weight):
+        return choose_latent_dim(X, weight, np.random.RandomState(0))
+
+    assert chosen(np.full(400, 3.0)) == chosen(None)
+    w = np.random.RandomState(0).lognormal(0, 1, 400)
+    assert chosen(1e-3 * w) == chosen(w)
+    heavy = np.where(np.arange(400) % 20 == 0, 1.0, 1e-6)
+    assert chosen(heavy) < chosen(None)

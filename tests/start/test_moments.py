@@ -8,22 +8,22 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import sparse
 
-from skvae.start import moments, spectrum
 from skvae.start.moments import Moments, no_moments
 from skvae.start.ppca import FINE_TAIL, fit_linear, linear_start, most_directions
+from skvae.start.spectrum import ROUTES, Routes
 from tests.samples import gaussian
 
 
-def merged(batches, weights=None, latent_dim=2):
+def merged(batches, weights=None, latent_dim=2, **kept):
     """Moments of batches, one after the other."""
     found = no_moments(batches[0])
     for i, batch in enumerate(batches):
-        found = found.merged(batch, None if weights is None else weights[i], 2 * latent_dim)
+        found = found.merged(batch, None if weights is None else weights[i], 2 * latent_dim, **kept)
     return found
 
 
-def start_of(found, latent_dim=2):
-    spectrum = found.spectrum(most_directions(latent_dim))
+def start_of(found, latent_dim=2, routes=ROUTES):
+    spectrum = found.spectrum(most_directions(latent_dim), routes)
     return linear_start(spectrum, found.n_rows, latent_dim, FINE_TAIL)
 
 
@@ -115,28 +115,28 @@ def test_one_row_and_rows_that_are_alike():
     assert_same_start(start_of(merged(np.split(varied, 35))), fit_linear(varied, 2))
 
 
-def test_of_many_columns_the_leading_directions_are_kept(monkeypatch):
+def test_of_many_columns_the_leading_directions_are_kept():
     """What is left out counts as variance all the same."""
-    monkeypatch.setattr(moments, "_KEPT_CELLS", 40 * 12)
+    kept = 40 * 12
     rng = np.random.default_rng(0)
     X = 5 * rng.standard_normal((400, 3)) @ rng.standard_normal((3, 40))
     X += 0.1 * rng.standard_normal(X.shape)
-    found = merged(np.array_split(X, 8))
+    found = merged(np.array_split(X, 8), kept_cells=kept)
     assert found.root.shape == (12, 40)
     start, expected = start_of(found, 3), fit_linear(X, 3)
     assert_allclose(start.scale, expected.scale, rtol=1e-9)
     assert_allclose(start.noise_variance, expected.noise_variance, rtol=1e-3)
     assert_allclose(start.variances[:3], expected.variances[:3], rtol=1e-6)
     assert_allclose(start.components[:3], expected.components[:3], atol=1e-3)
-    few = merged(np.array_split(X, 8), latent_dim=10)
+    few = merged(np.array_split(X, 8), latent_dim=10, kept_cells=kept)
     assert len(few.root) == 20, "as many directions as twice the codes"
 
 
-def test_every_route_to_the_directions(monkeypatch):
+def test_every_route_to_the_directions():
     X = gaussian(60, 12)
     expected = start_of(merged(np.array_split(X, 3)))
-    monkeypatch.setattr(spectrum, "_DIRECT_COST", 0)
-    assert_same_start(start_of(merged(np.array_split(X, 3))), expected, 1e-8)
+    found = start_of(merged(np.array_split(X, 3)), routes=Routes(direct_cost=0))
+    assert_same_start(found, expected, 1e-8)
 
 
 def test_they_go_on_from_a_start():

@@ -1,98 +1,28 @@
 """Probabilistic PCA in closed form, judged by scikit-learn's PCA and by its own definition."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
-from scipy import sparse
+from numpy.testing import assert_allclose
 from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA
 
-from skvae.data import batches as batches_module
-from skvae.data.batches import batches
-from skvae.start import ppca as linear
-from skvae.start import spectrum
-from skvae.start.latent_dim import choose_latent_dim
-from skvae.start.ppca import fit_linear
-from skvae.start.spectrum import Spectra, farthest_cell
+from skvae.start.ppca import FINE_TAIL, fit_linear, linear_start
+from skvae.start.spectrum import find_spectrum
 from tests.samples import factors, gaussian
-
-# route of the decomposition -> (rows, columns) and the constants that lead there
-ROUTES = {
-    "direct": ((60, 8), {}),
-    "direct, wide": ((8, 60), {}),
-    "covariance": ((60, 8), {"_DIRECT_COST": 0}),
-    "gram": ((20, 60), {"_DIRECT_COST": 0}),
-    "subspace": ((60, 40), {"_DIRECT_COST": 0, "_EXACT_SIZE": 0}),
-    "subspace, wide": ((30, 60), {"_DIRECT_COST": 0, "_EXACT_SIZE": 0}),
-}
+from tests.start.linear import (
+    assert_close,
+    assert_is_pca,
+    codes,
+    log_prob,
+    normal_of,
+    reconstruction,
+)
 
 
-@pytest.fixture(params=ROUTES)
-def rows_of_route(request, monkeypatch):
-    shape, constants = ROUTES[request.param]
-    for name, value in constants.items():
-        monkeypatch.setattr(linear, name, value)
-    return gaussian(*shape)
-
-
-def codes(start, X):
-    return start.project(X)[0][:, : start.latent_dim] * start.scale
-
-
-def reconstruction(start, X):
-    scores = start.project(X)[0]
-    scores[:, start.latent_dim :] = 0
-    return start.restore(scores)
-
-
-def log_prob(start, X):
-    return start.log_prob(*start.project(X)) + start.log_jacobian
-
-
-def maximum_likelihood_log_prob(start, X):
-    """The density with the noise of maximum likelihood alone, in closed form."""
-    return normal_of(start, start.noise_variance).logpdf(X)
-
-
-def normal_of(start, noise_variance):
-    """The normal of a noise variance: its spread along the units is the same with any noise."""
-    directions = start.components[: start.latent_dim]
-    along = (start.variances[: start.latent_dim] - noise_variance)[:, None]
-    covariance = directions.T @ (along * directions) + noise_variance * np.eye(start.n_features)
-    return multivariate_normal(start.mean, covariance * start.scale**2)
-
-
-def assert_close(actual, expected, tolerance=1e-9):
-    """Relative to the largest value of what is expected."""
-    assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
-
-
-def assert_is_pca(start, X, tolerance=1e-9):
-    pca = PCA(start.latent_dim, svd_solver="full").fit(X)
-    assert_close(codes(start, X), pca.transform(X), tolerance)
-    assert_close(reconstruction(start, X), pca.inverse_transform(pca.transform(X)), tolerance)
-    if X.shape[0] > X.shape[1]:
-        assert_close(log_prob(start, X), pca.score_samples(X), tolerance)
-    else:  # one half of the density is scikit-learn's, the other is that of least noise
-        assert log_prob(start, X).mean() >= pca.score(X)
-        parts = [pca.score_samples(X), maximum_likelihood_log_prob(start, X)]
-        assert_close(log_prob(start, X), np.logaddexp(*parts) - np.log(2), tolerance)
-
-
-@pytest.mark.parametrize("latent_dim", [1, 3, 6])
-def test_every_route_gives_pca(rows_of_route, latent_dim):
-    assert_is_pca(fit_linear(rows_of_route, latent_dim), rows_of_route)
-
-
-def test_every_route_takes_sparse_rows(rows_of_route):
-    X = np.where(np.abs(rows_of_route) > 1, rows_of_route, 0.0)
-    dense = fit_linear(X, 3)
-    for matrix in (sparse.csr_matrix(X), sparse.csc_matrix(X)):
-        start = fit_linear(matrix, 3)
-        assert_close(codes(start, matrix), codes(dense, X))
-        assert_close(log_prob(start, matrix), log_prob(dense, X))
+def start_of(X, latent_dim, tail=FINE_TAIL, limit=512, **directions):
+    """The start by the leading directions, limit at most."""
+    spectrum = find_spectrum(X, None, min(limit, *X.shape), np.random.RandomState(0))
+    return linear_start(spectrum, X.shape[0], latent_dim, tail, **directions)
 
 
 def test_log_prob_is_the_normal_density():
@@ -110,11 +40,11 @@ def test_with_few_rows_the_density_is_a_mixture_of_two_noises(shape, latent_dim)
     """On rows seen, rows like them and rows far out; the components are normal densities."""
     X = gaussian(*shape)
     start, pca = fit_linear(X, latent_dim), PCA(latent_dim, svd_solver="full").fit(X)
-    shown, theirs = start.noise_variances
+    shown, theirs = start.noises
     assert shown == start.noise_variance
     assert_allclose(theirs * start.scale**2, pca.noise_variance_, rtol=1e-9)
     rows = np.concatenate([X, gaussian(50, shape[1], seed=1), 10 * gaussian(50, shape[1], seed=2)])
-    parts = [normal_of(start, noise).logpdf(rows) for noise in start.noise_variances]
+    parts = [normal_of(start, noise).logpdf(rows) for noise in start.noises]
     found = log_prob(start, rows)
     assert_allclose(found, np.logaddexp(*parts) - np.log(2), rtol=1e-9)
     for part in parts:
@@ -126,7 +56,7 @@ def test_with_few_rows_the_density_is_a_mixture_of_two_noises(shape, latent_dim)
 def test_one_noise_where_scikit_learns_is_the_same():
     for X, latent_dim in ((gaussian(60, 8), 3), (gaussian(8, 60), 7), (gaussian(9, 8), 3)):
         start = fit_linear(X, latent_dim)
-        assert start.noise_variances == (start.noise_variance,)
+        assert start.noises == (start.noise_variance,)
 
 
 def test_the_mean_variance_of_a_scaled_column_is_one():
@@ -134,14 +64,6 @@ def test_the_mean_variance_of_a_scaled_column_is_one():
     start = fit_linear(X, 2)
     assert start.total_variance == 5
     assert_allclose(X.var(axis=0, ddof=1).mean(), start.scale**2)
-
-
-def test_truncated_subspace_iteration_finds_the_leading_directions(monkeypatch):
-    monkeypatch.setattr(spectrum, "_DIRECT_COST", 0)
-    monkeypatch.setattr(spectrum, "_EXACT_SIZE", 0)
-    monkeypatch.setattr(linear, "_MAX_DIRECTIONS", 6)
-    X = factors(300, 120, rank=4)
-    assert_is_pca(fit_linear(X, 3), X, tolerance=1e-5)
 
 
 @pytest.mark.parametrize("latent_dim", [2, 3, 5])
@@ -201,16 +123,6 @@ def test_scale_is_only_a_unit(scale):
     assert_allclose(log_prob(scaled, scale * X), expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])
-def test_values_whose_squares_are_no_numbers_are_refused(container):
-    X = gaussian(60, 5)
-    X /= np.abs(X).max()
-    fit_linear(container(batches_module.LARGEST * X), 2)
-    message = r"value of size 2e\+153; .*beyond 1e\+153.*StandardScaler"
-    with pytest.raises(ValueError, match=message):
-        fit_linear(container(2 * batches_module.LARGEST * X), 2)
-
-
 def test_weights_are_repetitions_of_rows():
     X = gaussian(40, 5)
     times = np.random.RandomState(1).randint(1, 4, len(X))
@@ -240,7 +152,7 @@ def test_with_latent_dim_is_a_fresh_fit(shape):
         assert fewer.latent_dim == fresh.latent_dim
         assert_allclose(log_prob(fewer, X), log_prob(fresh, X), rtol=1e-9)
         assert_allclose(fewer.weights, fresh.weights)
-        assert_allclose(fewer.noise_variances, fresh.noise_variances)
+        assert_allclose(fewer.noises, fresh.noises)
         assert_allclose(fewer.mean_log_prob(X), fresh.mean_log_prob(X), rtol=1e-9)
 
 
@@ -250,38 +162,24 @@ def test_mean_log_prob_is_the_mean_over_the_rows(shape, weighted):
     X = gaussian(*shape)
     weight = np.random.RandomState(0).uniform(0.5, 2, len(X)) if weighted else None
     start = fit_linear(X, 3, weight)
-    mean = np.average(start.log_prob(*start.project(X)), weights=weight)
+    mean = np.average(start.log_density(*start.project(X)), weights=weight)
     assert_allclose(start.mean_log_prob(X, weight), mean, rtol=1e-9)
 
 
 @pytest.mark.parametrize("tail", [0.02, 0.2])
-def test_what_is_left_out_is_a_small_share_of_what_the_units_leave(tail, monkeypatch):
-    monkeypatch.setattr(linear, "_FIRST_DIRECTIONS", 20)
+def test_what_is_left_out_is_a_small_share_of_what_the_units_leave(tail):
     X = gaussian(300, 100) + np.random.default_rng(0).normal(size=(300, 100))
-    start = fit_linear(X, 2, tail=tail)
+    start = start_of(X, 2, tail=tail, first=20)
     left = start.total_variance - np.cumsum(PCA().fit(X / start.scale).explained_variance_)
     assert start.n_directions > 20
     k = start.n_directions
     assert left[k - 1] <= tail * left[1] < left[k - 2]
 
 
-def test_the_first_directions_are_seen_whatever_they_hold(monkeypatch):
+def test_the_first_directions_are_seen_whatever_they_hold():
     rows = factors(300, 60, rank=10, noise=0.3)
     n_directions = fit_linear(rows, 2, tail=0.5).n_directions
-    monkeypatch.setattr(linear, "_FIRST_DIRECTIONS", 1)
-    assert fit_linear(rows, 2, tail=0.5).n_directions < n_directions
-
-
-@pytest.mark.parametrize("rank", [1, 3, 6])
-def test_choose_latent_dim_finds_the_true_rank(rank):
-    X = factors(400, 15, rank, seed=rank)
-    assert choose_latent_dim(X, None, np.random.RandomState(0)) == rank
-
-
-def test_choose_latent_dim_of_few_rows_and_columns():
-    for shape in ((5, 3), (4, 1), (3, 50)):
-        chosen = choose_latent_dim(gaussian(*shape), None, np.random.RandomState(0))
-        assert 1 <= chosen <= min(shape)
+    assert start_of(rows, 2, tail=0.5, first=1).n_directions < n_directions
 
 
 def test_project_is_float64_whatever_it_returns():
@@ -294,117 +192,13 @@ def test_project_is_float64_whatever_it_returns():
     assert_allclose(residual, exact[1], rtol=1e-5, atol=1e-6)
 
 
-def test_scores_and_residual_hold_the_squared_length(monkeypatch):
-    monkeypatch.setattr(linear, "_MAX_DIRECTIONS", 4)
+def test_scores_and_residual_hold_the_squared_length():
     X = factors(80, 30, rank=2, noise=1.0)
-    start = fit_linear(X, 2)
+    start = start_of(X, 2, limit=4)
     scores, residual = start.project(X)
     assert scores.shape[1] < 30
     squared_length = np.square((X - start.mean) / start.scale).sum(1)
     assert_allclose(np.square(scores).sum(1) + residual, squared_length)
-
-
-def test_batches_cover_the_rows_and_stay_small():
-    for n_rows, n_columns in ((0, 3), (1, 1), (10_000, 5), (9, 3_000_000), (5, 9_000_000)):
-        slices = list(batches(n_rows, n_columns))
-        assert [i for s in slices for i in range(n_rows)[s]] == list(range(n_rows))
-        assert all((s.stop - s.start) * n_columns <= max(4_194_304, n_columns) for s in slices)
-
-
-def test_wide_sparse_rows_are_never_dense(monkeypatch):
-    # Constants that make the test quick; the memory is that of a batch and of the directions.
-    monkeypatch.setattr(linear, "_MAX_DIRECTIONS", 8)
-    monkeypatch.setattr(spectrum, "_EXACT_SIZE", 100)
-    monkeypatch.setattr(spectrum, "_N_ITERATIONS", 1)
-    monkeypatch.setattr(batches_module, "_BATCH_CELLS", 1_000_000)
-    X = sparse.random(800, 30_000, density=1e-3, format="csr", random_state=0)
-    dense = X.shape[0] * X.shape[1] * 8
-    tracemalloc.start()
-    start = fit_linear(X, 4)
-    start.project(X)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < dense / 4
-
-
-def test_farthest_cell_names_column_and_distance():
-    X = gaussian(100, 4)
-    X[17, 2] = 1e6
-    deviations = (X[17, 2] - X[:, 2].mean()) / X[:, 2].std(ddof=1)
-    assert "column 2" in farthest_cell(X)
-    assert "column 'price'" in farthest_cell(X, ["a", "b", "price", "c"])
-    assert f"{deviations:.3g} standard deviations" in farthest_cell(X)
-
-
-def test_a_spectrum_is_found_once_and_the_generator_goes_on_alike(monkeypatch):
-    found = []
-    find = spectrum.find_spectrum
-
-    def draw_and_find(X, sample_weight, limit, rng):
-        found.append(rng.random_sample())
-        return find(X, sample_weight, limit, rng)
-
-    monkeypatch.setattr(spectrum, "find_spectrum", draw_and_find)
-    X, spectra = gaussian(100, 6), Spectra()
-    ends = []
-    for known in (None, spectra, spectra):
-        rng = np.random.RandomState(3)
-        start = fit_linear(X, 2, None, rng, known)
-        assert_array_equal(start.components, fit_linear(X, 2).components)
-        ends.append(rng.random_sample())
-    assert len(set(ends)) == 1
-    fit_linear(X, 4, None, np.random.RandomState(3), spectra)
-    found.clear()
-    fit_linear(X, 5, None, np.random.RandomState(3), spectra)
-    assert not found
-    fit_linear(X + 1.0, 5, None, np.random.RandomState(3), spectra)
-    fit_linear(X, 5, np.linspace(1, 2, 100), np.random.RandomState(3), spectra)
-    fit_linear(sparse.csr_matrix(X), 5, None, np.random.RandomState(3), spectra)
-    assert len(found) == 3
-
-
-def test_spectra_forget_what_takes_too_much_memory():
-    spectra = Spectra(most_bytes=2500)
-    for seed in range(4):
-        fit_linear(gaussian(50, 10, seed=seed), 2, None, np.random.RandomState(0), spectra)
-    assert sum(known.n_bytes for known in spectra._known.values()) <= 2500
-    assert len(spectra._known) == 2
-
-
-def test_spectra_are_forgotten_when_none_was_asked_for_in_a_while():
-    spectra = Spectra(seconds=0.2)
-    fit_linear(gaussian(50, 10), 2, None, np.random.RandomState(0), spectra)
-    assert len(spectra._known) == 1
-    end = spectra._end
-    fit_linear(gaussian(50, 10, seed=1), 2, None, np.random.RandomState(0), spectra)
-    assert end.finished.is_set()  # counted anew from the last
-    assert len(spectra._known) == 2
-    end = spectra._end
-    end.join(10)
-    assert not spectra._known
-    assert spectra._end is None
-
-
-def test_spectra_outlast_a_clock_that_has_been_put_off():
-    spectra = Spectra()
-    fit_linear(gaussian(50, 10), 2, None, np.random.RandomState(0), spectra)
-    spectra._forget()  # as of a clock that ran down just before it was put off
-    assert len(spectra._known) == 1
-    spectra._end.cancel()
-
-
-def test_choosing_units_counts_rows_by_what_they_say():
-    """Equal weights choose as none do; where few rows weigh, fewer units are told apart."""
-    X = factors(400, 8, 4, noise=1.5)
-
-    def chosen(weight):
-        return choose_latent_dim(X, weight, np.random.RandomState(0))
-
-    assert chosen(np.full(400, 3.0)) == chosen(None)
-    w = np.random.RandomState(0).lognormal(0, 1, 400)
-    assert chosen(1e-3 * w) == chosen(w)
-    heavy = np.where(np.arange(400) % 20 == 0, 1.0, 1e-6)
-    assert chosen(heavy) < chosen(None)
 
 
 def test_all_directions_alike_leave_something_to_every_unit():

@@ -13,7 +13,7 @@ from skvae.model.networks.layers import ACTIVATIONS, NORMALIZATIONS, Dropout
 Architecture = Callable[[int, int], nn.Module]
 
 
-class HiddenLayers(BaseEstimator, ABC):
+class HiddenLayers(ABC, BaseEstimator):
     """Hidden layers and the options that they share."""
 
     of_columns = False

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from skvae.model.posterior import Posterior
 
 
-class Prior(BaseEstimator, ABC):
+class Prior(ABC, BaseEstimator):
     """Where codes come from."""
 
     is_trained: ClassVar[bool] = False  # its parameters move with the model's

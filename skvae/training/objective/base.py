@@ -25,7 +25,7 @@ class Terms(NamedTuple):
     log_likelihood: Tensor  # of rows given draws from their posteriors
 
 
-class Objective(BaseEstimator, ABC):
+class Objective(ABC, BaseEstimator):
     """What a step of the training makes small."""
 
     is_deterministic: ClassVar[bool] = False  # no noise and no KL: codes are posterior means

@@ -1,0 +1,55 @@
+"""Trials: methods on data sets, held to PCA."""
+
+import pandas as pd
+import pytest
+
+from benchmarks import runner
+from benchmarks.metrics import METRICS
+from benchmarks.suites import trials_table
+
+COMMAND = ["--datasets", "iris", "--latent-dims", "2", "--seeds", "0", "--max-train-rows", "60"]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics(name):
+    assert callable(METRICS[name])
+    assert METRICS[name].__doc__
+
+
+def test_a_trial_is_held_to_pca(command):
+    lines = command("trials", *COMMAND, "--methods", "pca", "skvae")
+    found = {line["task"]["method"]: line["figures"] for line in lines}
+    for figures in found.values():
+        assert set(METRICS) <= set(figures)
+        assert (figures["n_train"], figures["n_features"]) == (60, 4)
+    assert found["pca"]["mse_ratio"] == pytest.approx(1)
+    assert found["pca"]["log_likelihood_gain"] == pytest.approx(0, abs=1e-9)
+    assert found["skvae"]["row_guarantee"] is True
+    assert set(lines[1]["facts"]) == set(runner.FACTS)
+    assert len(command("trials", *COMMAND, "--methods", "pca", "skvae")) == 2
+
+
+def frame(**columns):
+    given = {
+        "dataset": "a", "method": "skvae", "latent_dim": 2, "seed": [0, 1], "max_train_rows": None,
+        "mse_ratio": [0.25, 1.0], "log_likelihood_gain": [1.0, 3.0], "fit_seconds": 1.0,
+        "knn1": 0.5, "linear_probe": 0.5, "failure": None, "row_guarantee": [True, None],
+        "n_train": 100, "n_features": 7, "scaling": "as given",
+    }  # fmt: skip
+    return pd.DataFrame(given | columns)
+
+
+def test_the_table_of_methods():
+    row = trials_table.methods_table(frame()).iloc[0]
+    assert row["MSE / PCA's"] == "0.500"
+    assert row["worst"] == "1.000"
+    assert row["nats per row over PCA: median"] == "2.00"
+
+
+def test_the_table_of_data_sets_and_the_verdict():
+    row = trials_table.datasets_table(frame(), "skvae").iloc[0]
+    assert (row["training rows x columns"], row["2"], row["worst"]) == ("100 x 7", "0.500", "1.00")
+    text = trials_table.verdict(frame(failure=[None, "ValueError: no"]))
+    assert "2 trials on 1 data sets with 2 seeds; 1 failed" in text
+    assert "worst 1.0000 (a, latent_dim 2, seed 1); 0 trials above 1.005" in text
+    assert "held in 1 of 1 trials" in text
