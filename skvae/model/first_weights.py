@@ -5,6 +5,9 @@ generator, which every thread shares. While an architecture is called, in its th
 draws is handed a generator of the fit's own instead; nobody's stream is read or moved.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -47,7 +50,13 @@ class DrawnFrom(TorchFunctionMode):
         super().__init__()
         self.generator = generator
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         name, kwargs = getattr(func, "__name__", ""), dict(kwargs or {})
         if name in _DRAW_ALIKE:
             empty = torch.empty_like(*args, **kwargs)

@@ -104,7 +104,7 @@ class Captured:
 
     def __init__(self, graphs: Mapping[str, GraphType]) -> None:
         self.graphs = dict(graphs)
-        self.fixed: tuple = ()
+        self.fixed: tuple[object, ...] = ()
         self.n_plain = 0
         self.graph: Callable[..., tuple[Tensor, ...]] | None = None
 
@@ -112,7 +112,7 @@ class Captured:
         self,
         function: Callable[..., tuple[Tensor, ...]],
         inputs: tuple[Tensor, ...],
-        fixed: tuple,
+        fixed: tuple[object, ...],
         generator: torch.Generator,
     ) -> tuple[Tensor, ...]:
         """The function's outputs; where what is fixed in a graph changes, it takes another.

@@ -46,12 +46,12 @@ class Optimizer(ABC, BaseEstimator):
     def __init__(
         self,
         *,
-        learning_rate=4e-3,
-        schedule="settle",
-        weight_decay="auto",
-        clip_norm=1.0,
-        averaging=0.99,
-    ):
+        learning_rate: float = 4e-3,
+        schedule: str | Schedule = "settle",
+        weight_decay: float | str = "auto",
+        clip_norm: float | None = 1.0,
+        averaging: float = 0.99,
+    ) -> None:
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.weight_decay = weight_decay
@@ -171,12 +171,12 @@ class Adam(Optimizer):
     def __init__(
         self,
         *,
-        learning_rate=4e-3,
-        schedule="settle",
-        weight_decay=0.0,
-        clip_norm=1.0,
-        averaging=0.99,
-    ):
+        learning_rate: float = 4e-3,
+        schedule: str | Schedule = "settle",
+        weight_decay: float | str = 0.0,
+        clip_norm: float | None = 1.0,
+        averaging: float = 0.99,
+    ) -> None:
         super().__init__(
             learning_rate=learning_rate,
             schedule=schedule,
@@ -207,13 +207,13 @@ class SGD(Optimizer):
     def __init__(
         self,
         *,
-        learning_rate=0.1,
-        schedule="settle",
-        weight_decay="auto",
-        clip_norm=1.0,
-        averaging=0.99,
-        momentum=0.9,
-    ):
+        learning_rate: float = 0.1,
+        schedule: str | Schedule = "settle",
+        weight_decay: float | str = "auto",
+        clip_norm: float | None = 1.0,
+        averaging: float = 0.99,
+        momentum: float = 0.9,
+    ) -> None:
         super().__init__(
             learning_rate=learning_rate,
             schedule=schedule,
@@ -259,12 +259,12 @@ class RMSprop(Optimizer):
     def __init__(
         self,
         *,
-        learning_rate=1e-3,
-        schedule="settle",
-        weight_decay="auto",
-        clip_norm=1.0,
-        averaging=0.99,
-    ):
+        learning_rate: float = 1e-3,
+        schedule: str | Schedule = "settle",
+        weight_decay: float | str = "auto",
+        clip_norm: float | None = 1.0,
+        averaging: float = 0.99,
+    ) -> None:
         super().__init__(
             learning_rate=learning_rate,
             schedule=schedule,

@@ -8,7 +8,7 @@ fixed course: they wait until the bound of the held-out rows settles.
 import math
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sklearn.base import BaseEstimator
 
@@ -64,7 +64,7 @@ class LinearWarmUp(Schedule):
         Share of the budget that it takes.
     """
 
-    def __init__(self, *, warm_up=0.2):
+    def __init__(self, *, warm_up: float = 0.2) -> None:
         self.warm_up = warm_up
 
     def factor(self, share: float) -> float:
@@ -89,7 +89,7 @@ class Sigmoid(Schedule):
         Of the curve: its slope in the middle is a quarter of this per `warm_up`.
     """
 
-    def __init__(self, *, warm_up=0.2, steepness=10.0):
+    def __init__(self, *, warm_up: float = 0.2, steepness: float = 10.0) -> None:
         self.warm_up = warm_up
         self.steepness = steepness
 
@@ -122,7 +122,7 @@ class Cyclical(Schedule):
         Share of a cycle on the line; the factor is 1 in the rest.
     """
 
-    def __init__(self, *, n_cycles=4, ramp=0.5):
+    def __init__(self, *, n_cycles: int = 4, ramp: float = 0.5) -> None:
         self.n_cycles = n_cycles
         self.ramp = ramp
 
@@ -149,7 +149,7 @@ class OneCycle(Schedule):
         Share of the budget until the peak.
     """
 
-    def __init__(self, *, warm_up=0.15):
+    def __init__(self, *, warm_up: float = 0.15) -> None:
         self.warm_up = warm_up
 
     def factor(self, share: float) -> float:
@@ -198,7 +198,7 @@ class Plateau(Schedule):
 
     waits: ClassVar[bool] = True
 
-    def __init__(self, *, drop=0.3, n_drops=3):
+    def __init__(self, *, drop: float = 0.3, n_drops: int = 3) -> None:
         self.drop = drop
         self.n_drops = n_drops
 
@@ -214,12 +214,12 @@ def _fall(share: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * min(max(share, 0.0), 1.0)))
 
 
-def _check_share(name: str, value) -> None:
+def _check_share(name: str, value: Any) -> None:
     if not (isinstance(value, Real) and 0.0 < float(value) < 1.0):
         raise ValueError(f"{name}={value!r} must lie between 0 and 1.")
 
 
-def check_count(name: str, value) -> None:
+def check_count(name: str, value: Any) -> None:
     """Raise a ValueError where a value is no number of things."""
     if not (isinstance(value, Integral) and int(value) >= 1):
         raise ValueError(f"{name}={value!r} must be a whole number from 1 up.")

@@ -94,10 +94,12 @@ class CapturedStep(Step):
     def __call__(self, state: TrainingState, batch: Rows, parameters: StepParameters) -> Terms:
         """The step as a function of tensors, none of which comes from the host by a copy."""
 
-        def step(rate: Tensor, kl_weight: Tensor, followed: Tensor, *batch: Tensor):
+        def step(
+            rate: Tensor, kl_weight: Tensor, followed: Tensor, *batch: Tensor
+        ) -> tuple[Tensor, ...]:
             rows, parameters = ScoreRows(*batch), StepParameters(rate, kl_weight, followed)
             terms = train_step(state, rows, parameters)
-            return (*(term.detach() for term in terms), state.gradient_norm)
+            return (*(term.detach() for term in terms), torch.as_tensor(state.gradient_norm))
 
         value = state.weights.values[0]
         # Adam wants the rate in single precision.

@@ -34,7 +34,7 @@ class Weights:
                     self._add(slice(first, first + size), share, decays, shape)
                 first += size
 
-    def _add(self, where: slice, share: float, decays: bool, shape: tuple | None) -> None:
+    def _add(self, where: slice, share: float, decays: bool, shape: tuple[int, ...] | None) -> None:
         values, gradient, *moments = (
             tensor[where] for tensor in (self.values, self.gradient, *self.moments)
         )

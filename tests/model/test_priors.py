@@ -14,13 +14,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import nn
 
-from skvae.model import priors
 from skvae.model.posterior import Posterior
 from skvae.model.priors import PRIORS, ExPost, Mixture, Prior, Vamp
 
 N_INPUTS = 3
 TRAINED = sorted(name for name, prior in PRIORS.items() if prior.is_trained)
-WITH_MODULE = sorted(name for name in PRIORS if name != "normal")
+LEARNING = sorted(name for name in PRIORS if name != "normal")
+COUNTED = sorted(name for name in PRIORS if "n_components" in PRIORS[name]().get_params())
 
 
 def seeded(seed=0):
@@ -65,8 +65,14 @@ def away_from_start(name, q):
     return module
 
 
-@pytest.fixture(params=WITH_MODULE)
+@pytest.fixture(params=LEARNING)
 def name(request):
+    """Of a prior with something to learn."""
+    return request.param
+
+
+@pytest.fixture(params=sorted(PRIORS))
+def any_name(request):
     return request.param
 
 
@@ -76,15 +82,15 @@ def grid(limit=12.0, step=0.06):
 
 
 @torch.no_grad()
-def test_densities_integrate_to_one(name):
+def test_densities_integrate_to_one(any_name):
     z, cell = grid()
-    density = away_from_start(name, 2).log_prob(z, Encoder(2)).exp()
+    density = away_from_start(any_name, 2).log_prob(z, Encoder(2)).exp()
     assert density.sum().item() * cell == pytest.approx(1.0, abs=1e-6)
 
 
 @torch.no_grad()
-def test_draws_follow_the_density(name):
-    module, vae, n = away_from_start(name, 2), Encoder(2), 40_000
+def test_draws_follow_the_density(any_name):
+    module, vae, n = away_from_start(any_name, 2), Encoder(2), 40_000
     z, cell = grid()
     log_density = module.log_prob(z, vae)
     drawn = module.sample(n, vae, seeded())
@@ -100,11 +106,36 @@ def test_draws_follow_the_density(name):
 
 
 @torch.no_grad()
-def test_draws_come_in_no_order(name):
-    drawn = away_from_start(name, 2).sample(2000, Encoder(2), seeded())
+def test_draws_come_in_no_order(any_name):
+    drawn = away_from_start(any_name, 2).sample(2000, Encoder(2), seeded())
     halves = drawn[:1000], drawn[1000:]
     error = drawn.std(0) * math.sqrt(2 / 1000)
     assert (abs(halves[0].mean(0) - halves[1].mean(0)) < 4 * error).all()
+
+
+@torch.no_grad()
+def test_the_divergence_is_the_mean_over_draws(any_name):
+    """Of a posterior for every draw, all alike: one by one they are right on average."""
+    module, vae, n = away_from_start(any_name, 2), Encoder(2), 40_000
+    q = Posterior(torch.full((n, 2), 0.3).double(), torch.full((n, 2), -0.7).double())
+    noise = normal(n, 2)
+    z = q.sample(noise)
+    kl = module.kl(q, z, noise, vae)
+    points, cell = grid()
+    one = Posterior(q.mean[:1], q.log_variance[:1])
+    log_q = one.log_prob(points)
+    expected = (log_q.exp() * (log_q - module.log_prob(points, vae))).sum() * cell
+    assert kl.shape == (n,)
+    error = 4.5 * kl.std().item() / math.sqrt(n)
+    assert kl.mean().item() == pytest.approx(expected.item(), abs=error + 1e-6)
+    assert (kl.std() < 1e-12) == (any_name == "normal")  # in closed form
+
+
+def test_units_follow_the_codes_where_the_density_cannot():
+    moves = {name: away_from_start(name, 2).units_follow_codes for name in PRIORS}
+    assert [name for name, follows in moves.items() if follows] == ["normal"]
+    assert not list(PRIORS["normal"]().module(2, N_INPUTS).parameters())
+    assert not PRIORS["normal"]().module(2, N_INPUTS).state_dict()
 
 
 @pytest.mark.parametrize("q", [1, 2, 7])
@@ -133,12 +164,12 @@ def test_gradients_of_draws_reach_the_components(name):
 
 
 @torch.no_grad()
-def test_a_point_does_not_depend_on_those_beside_it(name, monkeypatch):
-    module, vae, z = away_from_start(name, 3), Encoder(3), normal(50, 3)
+def test_a_point_does_not_depend_on_those_beside_it(any_name):
+    module, vae, z = away_from_start(any_name, 3), Encoder(3), normal(50, 3)
     log_prob = module.log_prob(z, vae)
     assert log_prob.shape == (50,)
     torch.testing.assert_close(module.log_prob(z[7:9], vae), log_prob[7:9])
-    monkeypatch.setattr(priors, "_LARGEST_ARRAY", 1)
+    module.largest_array = 1
     torch.testing.assert_close(module.log_prob(z, vae), log_prob)
 
 
@@ -293,10 +324,6 @@ def test_no_warning_of_em_escapes(monkeypatch):
         ExPost().fit(codes, random_state=0)
 
 
-def test_normal_has_no_module():
-    assert PRIORS["normal"]().module(2, N_INPUTS) is None
-
-
 @pytest.mark.parametrize("prior", PRIORS.values())
 def test_components_are_estimators(prior):
     component = prior()
@@ -307,6 +334,7 @@ def test_components_are_estimators(prior):
     assert not (prior.is_trained and prior.is_fitted_after)
 
 
+@pytest.mark.parametrize("name", COUNTED)
 @pytest.mark.parametrize("n", [0, -1, 2.5, 10.0, "10", None])
 def test_a_wrong_number_of_components_is_refused(name, n):
     prior = PRIORS[name](n_components=n)
@@ -321,6 +349,7 @@ def test_ex_post_refuses_a_wrong_number_of_components():
         ExPost(n_components=0).fit(clusters(50, 2), random_state=0)
 
 
+@pytest.mark.parametrize("name", COUNTED)
 @pytest.mark.parametrize("n", [1, np.int64(4)])
 def test_whole_numbers_of_every_kind_are_taken(name, n):
     PRIORS[name](n_components=n).module(2, N_INPUTS)

@@ -1,21 +1,22 @@
-"""Networks of the nonlinear branches: architectures, and the table of their names."""
+"""Networks that stand beside the linear path of encoder and decoder, and the table of their names.
 
-from skvae.model.networks.bodies import (
-    ACTIVATIONS,
-    ARCHITECTURES,
-    AUTO_SIZES,
-    MLP,
-    NORMALIZATIONS,
-    Architecture,
-    Conv,
-    Dropout,
-    Linear,
-    Residual,
-    auto_sizes,
-    counted_products,
-    draw_with,
-    evaluating,
-)
+An architecture is a component, or any callable, called with (n_in, n_out): it returns a module
+that maps (batch, n_in) to (batch, n_out) and, in evaluation mode, treats every row on its own. Its
+last layer must be linear, because a network starts at zero. A module whose class says
+`is_capturable` does the same at every call, by tensors alone, so that a graph can hold it. Where
+an architecture's attribute `of_columns` is true, it sees and makes columns, such as pixels;
+otherwise their principal scores. To add one: a file with a component, and its row in
+ARCHITECTURES.
+"""
+
+from sklearn.base import BaseEstimator
+
+from skvae.model.networks.base import Architecture
+from skvae.model.networks.conv import Conv
+from skvae.model.networks.counting import counted_products, evaluating
+from skvae.model.networks.layers import ACTIVATIONS, NORMALIZATIONS, Dropout, Residual, draw_with
+from skvae.model.networks.linear import Linear
+from skvae.model.networks.mlp import AUTO_SIZES, MLP, auto_sizes
 
 __all__ = [
     "ACTIVATIONS",
@@ -33,3 +34,5 @@ __all__ = [
     "draw_with",
     "evaluating",
 ]
+
+ARCHITECTURES: dict[str, type[BaseEstimator]] = {"mlp": MLP, "conv": Conv, "linear": Linear}

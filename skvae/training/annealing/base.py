@@ -13,7 +13,7 @@ from skvae.training.evaluation import Evaluator
 from skvae.training.state import Perturbation, TrainingState
 
 
-class Annealing(BaseEstimator, ABC):
+class Annealing(ABC, BaseEstimator):
     """What chance does, during training, after it or instead of it."""
 
     follows_training: ClassVar[bool] = True  # by gradients

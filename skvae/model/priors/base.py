@@ -1,0 +1,87 @@
+"""What a prior is: a component that a person chooses, and the density that a model holds."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Protocol
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from skvae.model.posterior import Posterior
+
+
+class Prior(ABC, BaseEstimator):
+    """Where codes come from."""
+
+    is_trained: ClassVar[bool] = False  # its parameters move with the model's
+    is_fitted_after: ClassVar[bool] = False  # to the codes, once training has ended
+
+    @abstractmethod
+    def module(self, latent_dim: int, n_inputs: int) -> "PriorModule":
+        """Build the module, which `start`, `fit` or a state fills.
+
+        Parameters
+        ----------
+        latent_dim : int
+            Units of a code.
+        n_inputs : int
+            Columns that the encoder takes.
+
+        Returns
+        -------
+        module : PriorModule
+            The density.
+
+        Raises
+        ------
+        ValueError
+            If an option cannot be.
+        """
+
+    def start(self, module: "PriorModule", inputs: Tensor, generator: torch.Generator) -> None:
+        """Fill the module in place before training.
+
+        Parameters
+        ----------
+        module : PriorModule
+            From `module`.
+        inputs : torch.Tensor of shape (n, n_inputs)
+            Encoder inputs of training rows.
+        generator : torch.Generator
+            On the module's device.
+        """
+
+    def check(self) -> None:
+        """Refuse options that make no sense.
+
+        Raises
+        ------
+        ValueError
+            If an option is out of range.
+        """
+
+
+class Encoder(Protocol):
+    """What a density may ask of the model that holds it."""
+
+    def encode_inputs(self, inputs: Tensor) -> Posterior:
+        """The posterior of encoder inputs, shape (n, n_inputs)."""
+
+
+class PriorModule(nn.Module, ABC):
+    """A density of latent points z, of which q are the units."""
+
+    # Whether the model moves its units as the codes move, for the density cannot.
+    units_follow_codes: ClassVar[bool] = False
+
+    @abstractmethod
+    def log_prob(self, z: Tensor, vae: Encoder) -> Tensor:
+        """Log-density of points (n, q), nats, shape (n,)."""
+
+    @abstractmethod
+    def sample(self, n: int, vae: Encoder, generator: torch.Generator) -> Tensor:
+        """Draws, shape (n, q)."""
+
+    def kl(self, q: Posterior, z: Tensor, noise: Tensor, vae: Encoder) -> Tensor:
+        """KL(q(z|x) || p(z)) per row, nats, shape (n,): by the one draw z = q.sample(noise)."""
+        return q.log_density(noise) - self.log_prob(z, vae)
