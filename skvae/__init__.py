@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from skvae.data.doubts import ColumnWarning
-from skvae.estimator import VERSION, CollapseWarning, VAETransformer
+from skvae.estimator import VERSION, VAETransformer
+from skvae.fitted.doubts import CollapseWarning
 from skvae.likelihoods import (
     Bernoulli,
     Categorical,

@@ -1,10 +1,8 @@
 """What scikit-learn keeps private or changed between versions, behind public names."""
 
-import sys
 from collections.abc import Callable
 from functools import wraps
 from numbers import Integral, Real
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,6 @@ __all__ = [
     "check_same_namespace",
     "float_dtypes",
     "in_dtype",
-    "inside_search",
     "like",
     "output_container",
     "to_numpy",
@@ -91,16 +88,6 @@ def in_dtype(values, dtype) -> np.ndarray:
 def output_container(estimator) -> str:
     """What set_output asks of an estimator: "default", "pandas" or "polars"."""
     return _get_output_config("transform", estimator)["dense"]
-
-
-def inside_search() -> bool:
-    """Whether a cross-validation or a search of scikit-learn is on the call stack."""
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith("sklearn.model_selection"):
-            return True
-        frame = frame.f_back
-    return False
 
 
 def with_our_names(**ours: str) -> Callable[[Callable], Callable]:

@@ -9,57 +9,52 @@ import numpy as np
 import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import (
-    _check_feature_names_in,
-    _check_sample_weight,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skvae._sklearn import (
     Interval,
     RealNotInt,
     StrOptions,
     check_same_namespace,
-    float_dtypes,
     in_dtype,
-    inside_search,
     like,
     output_container,
     to_numpy,
     with_our_names,
 )
 from skvae.ambient import asking, learning
-from skvae.components import component, is_same, plain, unless_auto
-from skvae.data.columns import Columns, has_missing, refuse_empty, takes_levels, takes_sparse
-from skvae.data.containers import container_of, is_frame, is_single, refuse_foreign
-from skvae.data.refusals import first_bad_cell, refuse_non_numeric, with_nan
-from skvae.data.schema import Schema, matrix_of
+from skvae.choices import architecture_of, fixed_of, options_of, refuse_changes
+from skvae.components import component
+from skvae.data.columns import has_missing, takes_levels, takes_sparse
+from skvae.data.containers import index_of
+from skvae.data.input import Input
+from skvae.data.output import filled, restored
+from skvae.data.reading import names_of, read, read_codes
+from skvae.data.schema import Schema
+from skvae.data.weights import weighted
 from skvae.devices import PRECISIONS, is_available, resolve_device
+from skvae.fitted.attributes import constants, course
+from skvae.fitted.doubts import warn_of_fit
 from skvae.fitting import fit_model
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.limits import Limits
 from skvae.model.bounds import N_DRAWS
-from skvae.model.diagnostics import COLLAPSED
-from skvae.model.networks import ARCHITECTURES, Conv
+from skvae.model.networks import ARCHITECTURES
 from skvae.model.priors import PRIORS, Normal, Prior
 from skvae.online import check_online, fit_online
-from skvae.options import Options
 from skvae.pickles import opened, signed
 from skvae.start.latent_dim import latent_dim_of
-from skvae.start.spectrum import farthest_cell
+from skvae.start.spectrum import Spectra, farthest_cell
 from skvae.start.tables import Matrix, Table
 from skvae.training.annealing import ANNEALING, Annealing
-from skvae.training.config import TrainingConfig
 from skvae.training.evaluation import DivergenceError
-from skvae.training.history import evaluations_of, history_of
+from skvae.training.history import evaluations_of
 from skvae.training.objective import OBJECTIVES, Objective
 from skvae.training.optimizers import OPTIMIZERS, Optimizer
 from skvae.training.progress import progress_bar
-from skvae.training.schedules import KL_SCHEDULES
+from skvae.training.schedules import KL_SCHEDULES, check_count
 
 VERSION = "0.1.0"
 _LEARNED = (
@@ -69,17 +64,7 @@ _LEARNED = (
     "n_active_", "device_",
 )  # fmt: skip
 _PRIVATE = ("_model", "_online", "_seed", "_left", "_dtype", "_columns", "_began")
-# What stays while a training goes on, with the tables of its names.
-_FIXED: dict[str, dict] = {
-    "latent_dim": {},
-    "likelihood": LIKELIHOODS,
-    "architecture": ARCHITECTURES,
-}
 _N_LOADINGS = 1000  # rows that derivatives and diagnostics are averaged over
-
-
-class CollapseWarning(UserWarning):
-    """Codes have ended up saying nothing that the linear start's codes said."""
 
 
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -251,6 +236,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     _columns: Any
     _left: Any
+    _began: Any
     limits: ClassVar[Limits] = Limits()  # of computing, read by fit
     _parameter_constraints = {
         "latent_dim": [
@@ -359,31 +345,38 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             If X or a parameter cannot be used; the message names the column or the parameter.
         DivergenceError
             If the loss is not finite; the message names the column with the farthest value.
+        KeyboardInterrupt
+            If Ctrl-C comes before the first pass has been judged, or this is a clone that has not
+            been fitted before, such as searches make. Else the best model so far is kept, with a
+            warning.
         """
         self._validate_params()
+        spectra = self.__dict__.pop("_spectra", None)  # of a clone, which a search may have made
         previous = self._model if self.warm_start and self.__sklearn_is_fitted__() else None
         curves = ([], [], []) if previous is None else self._curves()
         left = None if previous is None else self._left
         if previous is None:
             self._forget()
-        X_in, X, weight = self._validate(X, sample_weight, reset=previous is None)
+        reading, X, weight = self._validate(Input.of(X), sample_weight, reset=previous is None)
         options = self._options(X, weight, previous)
         if options.config.objective.is_deterministic and self.prior == "normal":
             # Nothing has made its codes normal.
             options = replace(options, prior=PRIORS["ex_post"]())
         with progress_bar(self.verbose) as report:
             try:
-                model, record = fit_model(X, weight, options, previous, report, left)
+                model, record = fit_model(
+                    X, weight, options, previous, report, left, spectra=spectra
+                )
             except DivergenceError as error:
                 raise DivergenceError(f"{error}; {self._farthest(X)}") from error
-        if record.interrupted and inside_search():
-            raise KeyboardInterrupt
+        if record.interrupted and spectra is not None:
+            raise KeyboardInterrupt  # which ends the search
         # It may take long, and be interrupted.
         pca_score = model.start.score(X.values, weight, is_own=previous is None)
-        self._publish(X_in, model, record, pca_score, curves, X.shape[0])
+        self._publish(reading, model, record, pca_score, curves, X.shape[0])
         self._online, self._seed = None, options.seed
         self._left = record.left if self.warm_start else None
-        self._warn(model, record)
+        warn_of_fit(model, record, self.latent_dim)
         return self
 
     def _can_learn_in_batches(self):
@@ -445,10 +438,11 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         first = not self.__sklearn_is_fitted__()
         self._validate_params()
         curves = ([], [], []) if first else self._curves()
+        given = Input.of(X)
         before = (None, None, 0) if first else (self._model, self._online, self.n_samples_)
         if not first and self._online is not None and self._online.is_of_stream:
-            self._columns = self._columns.grown(X)
-        X_in, X, weight = self._validate(X, sample_weight, reset=first, in_stream=True)
+            self._columns = self._columns.grown(given)
+        reading, X, weight = self._validate(given, sample_weight, reset=first, in_stream=True)
         options = self._options(X, weight, None if first else self._model)
         try:
             model, record, online = fit_online(X, weight, options, *before)
@@ -456,7 +450,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             raise DivergenceError(f"{error}; {self._farthest(X)}") from error
         sample, weight = online.sampled(X)
         pca_score = model.start.score(sample.values, weight)
-        self._publish(X_in, model, record, pca_score, curves, online.n_rows)
+        self._publish(reading, model, record, pca_score, curves, online.n_rows)
         self._online, self._seed, self._left = online, options.seed, None
         return self
 
@@ -474,9 +468,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         codes : ndarray of shape (n_samples, latent_dim_)
             On the scale of PCA scores unless `whiten`, in order of explained variance.
         """
-        X_in, X = self._check_rows(X, "transform")
-        (codes,) = self._ask(X, lambda model, rows: (model.codes(rows, self.whiten),))
-        return like(X_in, codes)
+        reading = self._check_rows(X, "transform")
+        (codes,) = self._ask(reading.values, lambda model, rows: (model.codes(rows, self.whiten),))
+        return like(reading.checked, codes)
 
     @asking
     def inverse_transform(self, X):
@@ -512,9 +506,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Of the normal posterior q(z|x). Over the rows of the training its draws have mean 0
             and standard deviation 1, unless the prior is a trained one.
         """
-        X_in, X = self._check_rows(X, "encode")
-        mean, std = self._ask(X, lambda model, rows: model.posterior(rows))
-        return like(X_in, mean), like(X_in, std)
+        reading = self._check_rows(X, "encode")
+        mean, std = self._ask(reading.values, lambda model, rows: model.posterior(rows))
+        return like(reading.checked, mean), like(reading.checked, std)
 
     @asking
     def decode(self, Z):
@@ -560,8 +554,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             If `given` names a column or a level that is not there, or has no support.
         """
         check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"n_samples={n_samples!r} must be a whole number from 1 up.")
+        check_count("n_samples", n_samples)
         rng = check_random_state(random_state)
         if given is None:
             rows = self._model.sample(int(n_samples), rng, self._dtype)
@@ -601,16 +594,18 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         .. [1] Mattei, P.-A. and Frellsen, J. (2019). MIWAE: Deep generative modelling and
            imputation of incomplete data sets. ICML.
         """
-        X_in, values = self._check_rows(X, "impute")
+        reading = self._check_rows(X, "impute")
         if n_draws is not None and (not isinstance(n_draws, Integral) or n_draws < 1):
             raise ValueError(f"n_draws={n_draws!r} must be a whole number from 1 up, or None.")
-        if sparse.issparse(X_in):  # in which no cell is missing
-            return X_in.copy() if n_draws is None else [X_in.copy() for _ in range(n_draws)]
-        model = self._model
+        checked, values = reading.checked, reading.values
+        if sparse.issparse(checked):  # in which no cell is missing
+            return checked.copy() if n_draws is None else [checked.copy() for _ in range(n_draws)]
+        schema, asked = self._schema(), output_container(self)
         if n_draws is None:
-            return self._filled(X, X_in, values, model.impute(values))
-        drawn = model.draw_missing(values, int(n_draws), check_random_state(random_state))
-        return [self._filled(X, X_in, values, rows) for rows in drawn]
+            return filled(schema, self._model.impute(values), asked, reading)
+        rng = check_random_state(random_state)
+        drawn = self._model.draw_missing(values, int(n_draws), rng)
+        return [filled(schema, rows, asked, reading) for rows in drawn]
 
     @asking
     def score_samples(self, X, *, n_draws=32):
@@ -634,10 +629,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Nats, for densities in the units of the data; comparable with
             `sklearn.decomposition.PCA.score_samples`.
         """
-        if not isinstance(n_draws, Integral) or n_draws < 1:
-            raise ValueError(f"n_draws={n_draws!r} must be a whole number from 1 up.")
-        X_in, X = self._check_rows(X, "score_samples")
-        return like(X_in, self._log_prob(X, int(n_draws)))
+        check_count("n_draws", n_draws)
+        reading = self._check_rows(X, "score_samples")
+        return like(reading.checked, self._log_prob(reading.values, int(n_draws)))
 
     @asking
     def score(self, X, y=None):
@@ -655,8 +649,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         score : float
             Nats per row; greater is better.
         """
-        X = self._check_rows(X, "score")[1]
-        return float(self._log_prob(X).mean(dtype=np.float64))
+        values = self._check_rows(X, "score").values
+        return float(self._log_prob(values).mean(dtype=np.float64))
 
     @asking
     def loadings(self, X=None):
@@ -686,12 +680,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if X is None:
             codes = self._model.prior_codes(_N_LOADINGS, np.random.RandomState(0), self.whiten)
         else:
-            values = self._check_rows(X, "loadings")[1][:_N_LOADINGS]
+            values = self._check_rows(X, "loadings").values[:_N_LOADINGS]
             (codes,) = self._ask(values, lambda model, rows: (model.codes(rows, self.whiten),))
-        cells = []
-        for j, (name, n) in enumerate(zip(self._labels(), self._columns.n_levels, strict=True)):
-            levels = self._columns.schema.columns[j].levels if n else ()
-            cells += [f"{name}={level}" for level in levels] or [name]
+        cells = self._columns.cell_names(self._labels())
         values = self._model.loadings(codes, self.whiten, self._columns.n_levels)
         import pandas as pd  # where it is needed: it takes longer to import than all of skvae
 
@@ -725,9 +716,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         ValueError
             If X cannot be used.
         """
-        if not isinstance(n_draws, Integral) or n_draws < 1:
-            raise ValueError(f"n_draws={n_draws!r} must be a whole number from 1 up.")
-        values = self._check_rows(X, "diagnostics")[1][:_N_LOADINGS]
+        check_count("n_draws", n_draws)
+        values = self._check_rows(X, "diagnostics").values[:_N_LOADINGS]
         if values.shape[0] < 2:
             raise ValueError("X has 1 row; whether codes vary shows from 2 rows up.")
         model = self._model.of_cells() if has_missing(values) else self._model
@@ -745,73 +735,22 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             "restart_agreement": float(agreement.min(initial=1.0)),
         }
 
-    def _validate(self, X, sample_weight, reset, in_stream=False):
-        """X as it came, the matrix or table to fit, weights; rows of weight 0 left out.
+    def _validate(self, given, sample_weight, reset, in_stream=False):
+        """X as it was read, the matrix or table to fit, weights; rows of weight 0 left out.
 
         In a stream one row is enough, and weights are compared with those of other batches.
         """
         if not reset:
-            check_same_namespace(X, self, attribute="mean_", method="a fit that goes on")
+            method = "a fit that goes on"
+            check_same_namespace(given.native, self, attribute="mean_", method=method)
         fewest = 2 if reset and not in_stream else 1
-        X_in, X = self._read(X, reset, ensure_min_samples=fewest)
-        weight = None if sample_weight is None else _weights(sample_weight, X_in)
-        if weight is not None and not in_stream:
-            weight /= weight.max()  # their sum must be a number
-        if weight is not None and (weight == 0).any():
-            X, weight = X[weight > 0], weight[weight > 0]
-            if X.shape[0] < fewest:
-                raise ValueError("only 1 sample has a weight above zero; fit needs 2 or more.")
-            refuse_empty(X, self._labels())
-        if weight is not None and not in_stream and (weight == weight[0]).all():
-            weight = None  # equal weights are no weights
-        return X_in, self._to_fit(X, reset), weight
-
-    def _read(self, X, reset, ensure_min_samples=1):
-        """X as scikit-learn checks it, and its cells: NaN where missing, levels as codes."""
-        refuse_foreign(X)
-        columns: Any = None if reset else self._columns
-        if is_frame(X):
-            columns = columns or Columns.of(X, self.likelihood)
-        name = type(self).__name__
-        if is_frame(X) and columns.has_codes:
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            dtype = np.float32 if is_single(X) else np.float64
-            X_in = values = columns.encode(X, name, ensure_min_samples).astype(dtype, copy=False)
-        else:
-            refuse_non_numeric(X)
-            X = with_nan(X)
-            X_in = self._checked(X, reset=reset, ensure_min_samples=ensure_min_samples)
-            values = to_numpy(X_in)
-            if min(values.strides if isinstance(values, np.ndarray) else (0,)) < 0:
-                values = values.copy()  # torch has no steps back
-            columns = columns or Columns.of(values, self.likelihood)
-            if columns.has_codes:
-                values = columns.encode(values, name, ensure_min_samples).astype(values.dtype)
-        columns.check(values, self._labels(columns))
+        reading = read(self, given, None if reset else self._columns, self.likelihood, fewest)
         if reset:
-            self._columns = columns.of_rows(values, self.likelihood)
-        return X_in, values
-
-    def _checked(self, X, reset, ensure_min_samples):
-        rules = {
-            "accept_sparse": "csr",
-            "dtype": [np.float32] if is_single(X) else float_dtypes(X),
-            "ensure_all_finite": True if sparse.issparse(X) else "allow-nan",
-            "ensure_min_samples": ensure_min_samples,
-        }
-        try:
-            if is_frame(X):
-                validate_data(self, X, reset=reset, skip_check_array=True)
-                return check_array(matrix_of(X), estimator=self, input_name="X", **rules)
-            return validate_data(self, X, reset=reset, **rules)
-        except (ValueError, TypeError) as error:
-            if sparse.issparse(X) and "contains NaN" in str(error):
-                raise ValueError(
-                    f"sparse rows cannot have missing cells. {first_bad_cell(X)}"
-                ) from error
-            if any(cause in str(error) for cause in ("contains NaN", "contains inf", "NAType")):
-                raise ValueError(f"{error}\n{first_bad_cell(X)}") from error
-            raise
+            self._columns = reading.columns.of_rows(reading.values, self.likelihood)
+        X, weight = reading.values, None
+        if sample_weight is not None:
+            X, weight = weighted(reading, sample_weight, self._labels(), fewest, in_stream)
+        return reading, self._to_fit(X, reset), weight
 
     def _to_fit(self, X, reset):
         """The matrix or table that a model is fitted to."""
@@ -832,7 +771,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _check_rows(self, X, method):
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="mean_", method=method)
-        return self._read(X, reset=False)
+        return read(self, Input.of(X), self._columns)
 
     def _ask(self, X, question):
         """Arrays that the model answers of rows; it needs help where fit had no missing cells."""
@@ -854,151 +793,62 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _log_prob(self, X, n_draws=N_DRAWS):
         return self._ask(X, lambda model, rows: (model.log_prob(rows, n_draws),))[0]
 
-    def _restored(self, array_in, rows, given=None):
+    def _restored(self, array_in, rows, codes=None):
         """Rows as fit had them: a frame if that had more than numbers, or if one is asked for."""
         asked, schema = output_container(self), self._columns.schema
-        if schema is not None and (asked != "default" or not schema.is_numeric):
-            container = schema.container if asked == "default" else asked
-            index = given.index if container == container_of(given) == "pandas" else None
-            restored = schema.decode(rows, index=index, container=container)
-            return like(array_in, restored) if container == "numpy" else restored
-        if asked != "default":
+        if schema is None and asked != "default":
             return self._schema().framed(rows, asked)
-        return like(array_in, rows)
-
-    def _filled(self, X, X_in, values, rows):
-        """Rows in the container of X, with its observed cells; of arrays in that asked for."""
-        schema, missing = self._schema(), np.isnan(values)
-        if is_frame(X):
-            return schema.fill(X, missing, rows)
-        asked = output_container(self)
-        if asked != "default":
-            return schema.framed(schema.fill(to_numpy(X_in), missing, rows), asked)
-        given = X if isinstance(X, np.ndarray) else to_numpy(X_in)
-        return like(X_in, schema.fill(given, missing, rows))
+        return restored(schema, rows, asked, array_in, index_of(codes))
 
     def _schema(self):
         """What the columns hold: numbers where fit has not told them apart."""
         return self._columns.schema or Schema.of_numbers(_check_feature_names_in(self))
 
-    def _labels(self, columns=None):
+    def _labels(self):
         """Names of the columns, or their positions."""
-        columns = columns or self._columns
-        if columns.schema is not None:
-            return columns.schema.names
-        return getattr(self, "feature_names_in_", range(self.n_features_in_))
+        return names_of(self, self._columns)
 
     def _farthest(self, X):
-        return farthest_cell(X.values, self._names())
+        return farthest_cell(X.values, getattr(self, "feature_names_in_", None))
 
     def _check_codes(self, X, method):
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="mean_", method=method)
-        codes = check_array(X, dtype=float_dtypes(X))
-        if codes.shape[1] != self.latent_dim_:
-            raise ValueError(
-                f"X has {codes.shape[1]} codes per row, but this {type(self).__name__} was "
-                f"fitted with latent_dim={self.latent_dim_}."
-            )
+        codes = read_codes(self, X, self.latent_dim_)
         return codes, to_numpy(codes)
 
     def _options(self, X, weight, previous):
         device = resolve_device(self.device)
         if previous is not None:
-            self._refuse_changes(previous)
-            latent_dim, seed = (
-                previous.latent_dim,
-                self._seed,
-            )  # of the same rows the same are held out
+            refuse_changes(self, self._began, previous)
+            # Of the same rows the same are held out.
+            latent_dim, seed = previous.latent_dim, self._seed
         else:
             seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
             latent_dim = latent_dim_of(self.latent_dim, X, weight, seed)
-            self._began = {name: plain(getattr(self, name)) for name in _FIXED}
-        architecture = component(self.architecture, ARCHITECTURES)
-        if previous is not None and previous.architecture is not None:
-            architecture = previous.architecture
-        if isinstance(architecture, Conv):
-            architecture = architecture.of_rows(X.shape[1])
-        config = TrainingConfig(
-            component(self.objective, OBJECTIVES),
-            component(self.optimizer, OPTIMIZERS),
-            component(self.kl_schedule, KL_SCHEDULES),
-            float(self.beta),
-            self.limits,
-        )
-        options = Options(
-            latent_dim=latent_dim,
-            architecture=architecture,
-            prior=component(self.prior, PRIORS),
-            config=config,
-            annealing=component(self.annealing, ANNEALING),
-            n_init=int(self.n_init),
-            init=self.init,
-            batch_size=unless_auto(self.batch_size),
-            max_iter=unless_auto(self.max_iter),
-            early_stopping=bool(self.early_stopping),
-            validation_fraction=unless_auto(self.validation_fraction),
-            device=device,
-            precision=self.precision,
-            seed=seed,
-            in_search=inside_search(),
-        )
-        options.check()
-        return options
-
-    def _refuse_changes(self, previous):
-        """Raise a ValueError where training cannot go on with what was changed since it began."""
-        fits = {name: [began] for name, began in self._began.items()}
-        fits["latent_dim"] += ["auto", previous.latent_dim]
-        if previous.architecture is None:  # the linear start, beside which any network can be
-            del fits["architecture"]
-        for name, known in fits.items():
-            chosen = getattr(self, name)
-            if not any(is_same(chosen, each, _FIXED[name]) for each in known):
-                raise ValueError(
-                    f"{name}={chosen!r:.80}, but training goes on with a model of "
-                    f"{name}={known[-1]!r:.80}. Give that, or begin anew: fit with "
-                    "warm_start=False."
-                )
+            self._began = fixed_of(self)
+        architecture = architecture_of(self, X.shape[1], previous)
+        return options_of(self, latent_dim, seed, device, architecture)
 
     def _forget(self):
         learned = [name for name in vars(self) if name.endswith("_") and name[0] != "_"]
         for name in (*learned, *_PRIVATE):
             self.__dict__.pop(name, None)
 
-    def _publish(self, X_in, model, record, pca_score, curves, n_samples):
+    def _publish(self, reading, model, record, pca_score, curves, n_samples):
         """Set what fit learned, all at once, in the units of the data."""
-        start, use = model.start, model.use
-        of_training, of_held_out = record.log_jacobians
-        padding = np.zeros(model.latent_dim - start.latent_dim)
-        self._dtype = np.dtype(to_numpy(X_in).dtype)
+        self._dtype = np.dtype(to_numpy(reading.checked).dtype)
+        for name, values in constants(model).items():
+            own = in_dtype(values, self._dtype)
+            setattr(self, name, like(reading.checked, own) if own.ndim else own[()])
+        self.__dict__.update(course(record, curves, model.start.code_unit))
         self.latent_dim_ = model.latent_dim
         self.n_samples_ = n_samples
-        self.loss_curve_ = curves[0] + [float(loss) - of_training for loss in record.losses]
-        self.validation_scores_ = curves[1] + [bound + of_held_out for bound in record.bounds]
-        self.history_ = history_of(curves, record.history, of_held_out, start.code_unit)
-        bounds, agreement = zip(*record.restarts, strict=True) if record.restarts else ([], [])
-        self.restarts_ = {
-            "bound": np.array(bounds, dtype=float) + of_held_out,
-            "agreement": np.array(agreement, dtype=float),
-        }
-        self.n_iter_ = len(self.loss_curve_)
         self.kept_ = model.kept
         self.start_weight_ = model.reported_start_weight
-        self.converged_ = record.converged
         self.pca_score_ = pca_score
-        ratio = np.concatenate([use.explained_variance_ratio, padding])
-        for name, values in (
-            ("mean_", model.mean),
-            ("scale_", model.scale),
-            ("noise_variance_", model.noise_variances),
-            ("explained_variance_ratio_", ratio),
-            ("kl_per_dim_", np.concatenate([use.kl, padding])),
-        ):
-            own = in_dtype(values, self._dtype)
-            setattr(self, name, like(X_in, own) if own.ndim else own[()])
         self.prior_ = Normal() if model.prior is None else model.prior
-        self.n_active_ = int(use.is_active.sum())
+        self.n_active_ = int(model.use.is_active.sum())
         self.device_ = model.device
         self._model = model
 
@@ -1006,71 +856,26 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """What a fit that goes on adds to."""
         return self.loss_curve_, self.validation_scores_, evaluations_of(self.history_)
 
-    def _warn(self, model, record):
-        rank = model.start.latent_dim
-        if model.start.rank == 0:
-            warnings.warn(
-                f"latent_dim={model.latent_dim}, but no column of X varies: there is nothing to "
-                "reduce, and all codes are always 0.",
-                UserWarning,
-                stacklevel=4,
-            )
-        elif rank < model.latent_dim and self.latent_dim is not None:
-            warnings.warn(
-                f"latent_dim={model.latent_dim} is above the rank of the data, {rank}: the last "
-                f"{model.latent_dim - rank} codes are always 0. Use latent_dim={rank} or less.",
-                UserWarning,
-                stacklevel=4,
-            )
-        collapsed = model.collapsed
-        if len(collapsed):
-            warnings.warn(
-                f"codes {collapsed.tolist()} hold next to nothing (KL below {COLLAPSED} nats), "
-                f"though the linear start had a use for {model.n_used_by_start} codes: posterior "
-                "collapse. Begin at PCA (init='pca'), lower beta, raise the KL slowly "
-                "(kl_schedule='linear'), or use latent_dim="
-                f"{max(1, model.latent_dim - len(collapsed))}.",
-                CollapseWarning,
-                stacklevel=4,
-            )
-        if record.interrupted:
-            warnings.warn(
-                f"fit was interrupted after pass {len(record.losses)}; the best model so far is "
-                "kept. Set max_iter for a shorter fit.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        elif not record.converged:
-            warnings.warn(
-                f"training ended with its budget, after {len(record.losses)} passes, before the "
-                "held-out bound had settled; raise max_iter for a better model.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-
-    def _names(self):
-        return getattr(self, "feature_names_in_", None)
-
     @property
     def _n_features_out(self):
         return self.latent_dim_
 
+    def __sklearn_clone__(self):
+        # A search clones the estimator that it was given, and fits clones of this clone: they
+        # share what was found of the same rows, and it is forgotten with the last of them.
+        twin = super().__sklearn_clone__()
+        twin._spectra = vars(self).get("_spectra") or Spectra()
+        return twin
+
     def __getstate__(self):
-        return signed(super().__getstate__(), VERSION)
+        state = super().__getstate__()
+        return signed({name: state[name] for name in state if name != "_spectra"}, VERSION)
 
     def __setstate__(self, state):
         needed = list(self._parameter_constraints)
         if isinstance(state, dict) and "_model" in state:
             needed += [*_LEARNED, *_PRIVATE]
-        state, made_by = opened(state, type(self).__name__, needed, VERSION)
-        super().__setstate__(state)
-        if made_by != VERSION:
-            warnings.warn(
-                f"this {type(self).__name__} was pickled by skvae {made_by:.80} and is loaded by "
-                f"{VERSION}; results may differ. Fit it again to be safe.",
-                UserWarning,
-                stacklevel=2,
-            )
+        super().__setstate__(opened(state, type(self).__name__, needed, VERSION))
         model = getattr(self, "_model", None)
         if model is not None and not is_available(torch.device(model.device)):
             warnings.warn(
@@ -1091,18 +896,3 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         tags.input_tags.allow_nan = True
         tags.array_api_support = True
         return tags
-
-
-def _weights(sample_weight, X):
-    """One number per row, float64, none negative and not all zero."""
-    try:
-        weight = _check_sample_weight(sample_weight, X, dtype=float_dtypes(X)[0])
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"sample_weight is not a number per row: {error}") from error
-    weight = to_numpy(weight).astype(np.float64)
-    if (weight < 0).any() or not weight.any():
-        raise ValueError(
-            f"sample_weight must hold no negative weight and at least one that is not "
-            f"zero; its smallest is {weight.min()} and its largest {weight.max()}."
-        )
-    return weight

@@ -26,8 +26,6 @@ from skvae.training.loop import train
 from skvae.training.record import Progress, Record
 from skvae.training.step import choose_step
 
-_SPECTRA = Spectra()  # of the rows that searches in this process have seen last
-
 
 class Trial(NamedTuple):
     """One training from one set of first weights."""
@@ -46,14 +44,17 @@ def fit_model(
     previous: FittedModel | None = None,
     report: Callable[[Progress], None] | None = None,
     left: State | None = None,
+    *,
+    spectra: Spectra | None = None,
 ) -> tuple[FittedModel, Record]:
     """Fit on a matrix or a table.
 
     The training goes on from the weights of a previous model; where that is the linear start, from
-    those that the training before has left, if they fit.
+    those that the training before has left, if they fit. In a search the start comes from what
+    other candidates have found of the same rows.
     """
     rng = np.random.RandomState(options.seed)
-    start = previous.start if previous else new_start(X, weight, options, rng)
+    start = previous.start if previous else new_start(X, weight, options, rng, spectra)
     if not is_trainable(start, X.n_rows, options):
         if previous is not None:  # what was learnt before stays
             return previous, Record(converged=True)
@@ -105,10 +106,13 @@ def evaluator_of(
 
 
 def new_start(
-    X: TrainingTable, weight: np.ndarray | None, options: Options, rng: np.random.RandomState
+    X: TrainingTable,
+    weight: np.ndarray | None,
+    options: Options,
+    rng: np.random.RandomState,
+    spectra: Spectra | None = None,
 ) -> LinearStart:
-    """The linear start; in a search, from what other candidates have found of the same rows."""
-    spectra = _SPECTRA if options.in_search else None
+    """The linear start, from what is known of the same rows."""
     return X.fit_start(options.latent_dim, weight, rng, spectra, options.tail)
 
 

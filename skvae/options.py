@@ -34,7 +34,6 @@ class Options:
     device: torch.device
     precision: str
     seed: int
-    in_search: bool = False  # other candidates may be fitted to the same rows
     steps: tuple[Callable[[], Step], ...] = STEPS  # ways to take a step, the quickest first
 
     @property

@@ -4,6 +4,7 @@ A pickle of another version may lack what was added since. It is refused when it
 name of what is not there, and not by an AttributeError at some later call.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -18,8 +19,8 @@ def signed(state: dict[str, Any], version: str) -> dict[str, Any]:
     return state | {_VERSION: version}
 
 
-def opened(state: Any, owner: str, needed: Iterable[str], version: str) -> tuple[dict, str]:
-    """The state, and the version that made it; a ValueError where something is not there."""
+def opened(state: Any, owner: str, needed: Iterable[str], version: str) -> dict[str, Any]:
+    """The state; a ValueError where something is not there, a warning of another version."""
     if not isinstance(state, Mapping):
         raise ValueError(
             f"the state of a {owner} is a dict of its attributes, not {state!r:.80}: "
@@ -33,7 +34,14 @@ def opened(state: Any, owner: str, needed: Iterable[str], version: str) -> tuple
             f"this {owner} was pickled by skvae {made_by:.80} and has no {lost}, which skvae "
             f"{version} needs: load it with the version that made it, or fit it again."
         )
-    return own, made_by
+    if made_by != version:
+        warnings.warn(
+            f"this {owner} was pickled by skvae {made_by:.80} and is loaded by {version}; results "
+            "may differ. Fit it again to be safe.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return own
 
 
 def _lost(value: Any) -> str | None:

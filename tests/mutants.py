@@ -2,7 +2,8 @@
 
     python -m tests.mutants [--workers N] [MODULE ...]
 
-tests/mutations/ has a file per module. An entry is a name, the text, and what takes its place:
+tests/mutations/ has a file per module, in the folder of its package; MODULE is its path there, as
+"model/vae". An entry is a name, the text, and what takes its place:
 
     # the generator ignores the seed
     - .manual_seed(options.seed)
@@ -87,9 +88,16 @@ class LikeliestFirst:
         return -len(self.words & found)
 
 
+def modules() -> list[str]:
+    """Modules that have entries, by their paths in the package."""
+    folder = ROOT / "tests" / "mutations"
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.txt"))
+
+
 def read(module: str) -> list[Mutant]:
     """Entries of a module's file."""
-    tests: tuple[str, ...] = (f"tests/test_{module.removeprefix('_')}.py",)
+    path = Path("tests", module)
+    tests: tuple[str, ...] = (f"{path.parent}/test_{path.name.removeprefix('_')}.py",)
     mutants: list[Mutant] = []
     for line in (ROOT / "tests" / "mutations" / f"{module}.txt").read_text().splitlines():
         kind, text = line[:1], line[2:]
@@ -109,7 +117,8 @@ def stale(mutants: list[Mutant]) -> list[str]:
     """What is said of the entries that fit their module no longer."""
     found = []
     for mutant in mutants:
-        text = (ROOT / "skvae" / f"{mutant.module}.py").read_text()
+        path = ROOT / "skvae" / f"{mutant.module}.py"
+        text = path.read_text() if path.exists() else ""
         n = text.count(mutant.original) if mutant.original else 0
         if n != 1 or mutant.original == mutant.mutated:
             found.append(f"{mutant.module}: {mutant.name}: its text is there {n} times")
@@ -179,8 +188,12 @@ def main() -> int:
     parser.add_argument("--logs", type=Path, default=Path(tempfile.gettempdir()) / "mutants")
     parser.add_argument("--unchecked", action="store_true", help="tests are known to pass")
     chosen = parser.parse_args()
-    modules = chosen.modules or sorted(p.stem for p in (ROOT / "tests/mutations").glob("*.txt"))
-    mutants = [m for module in modules for m in read(module) if chosen.only in m.name]
+    mutants = [
+        mutant
+        for module in chosen.modules or modules()
+        for mutant in read(module)
+        if chosen.only in mutant.name
+    ]
     if old := stale(mutants):
         print("\n".join(old))
         return 2

@@ -6,6 +6,7 @@ from scipy import sparse
 from torch.distributions import MultivariateNormal
 
 from skvae.data.columns import Columns
+from skvae.data.input import Input
 from skvae.data.units import Units
 from skvae.likelihoods import LIKELIHOODS
 from skvae.model.first_weights import build, start_at_zero
@@ -47,8 +48,8 @@ def rows_of(likelihood, n=N, share=0.0, seed=0):
 
 def table(X, likelihood):
     """What fit gets of rows in the user's units."""
-    columns = Columns.of(X, likelihood)
-    return table_of(columns, columns.encode(X, "", 1) if columns.has_codes else X)
+    columns = Columns.of(Input.of(X), likelihood)
+    return table_of(columns, columns.encode(Input.of(X), "", 1) if columns.has_codes else X)
 
 
 def table_of(columns, values):

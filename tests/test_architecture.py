@@ -26,7 +26,7 @@ FLOORS = (
     ("options",),
     ("budget",),
     ("beginning",),
-    ("fitting",),
+    ("choices", "fitting"),
     ("online",),
     ("estimator",),
     ("displays",),
@@ -41,7 +41,7 @@ PACKAGES = {
     "model": {"numpy", "scipy", "sklearn", "torch"},
     "start": {"joblib", "numpy", "scipy", "torch"},
     "training": {"numpy", "sklearn", "torch", "tqdm"},
-    "fitted": {"numpy", "torch"},
+    "fitted": {"numpy", "sklearn", "torch"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
 }
 THIRD_PARTY = {

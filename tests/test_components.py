@@ -800,7 +800,7 @@ def density(request):
 def exact(vae, X):
     """Log-density of rows, summed over a fine grid of the one code."""
     z = np.linspace(-6, 6, 601)[:, None]
-    inside = vae._model.vae(torch.float64)
+    inside = vae._model.module(torch.float64)
     with torch.no_grad():
         log_prior = inside.log_prior(torch.from_numpy(z)).numpy()
     points, variance = vae.decode(z), vae.noise_variance_

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import sklearn
 import torch
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning
@@ -23,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skvae import MLP, DivergenceError, VAETransformer
+from skvae.start import spectrum
 from tests.samples import HTML_HAS_PARAMETERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -152,6 +154,29 @@ def test_a_search_prefers_what_fits():
     X = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 8)) + 0.1 * rng.normal(size=(200, 8))
     search = GridSearchCV(quick(max_iter=0), {"latent_dim": [1, 3, 7]}, cv=3).fit(X)
     assert search.best_params_ == {"latent_dim": 3}
+
+
+def test_candidates_of_a_search_find_the_directions_of_their_rows_once(curve, monkeypatch):
+    found, find = [], spectrum.find_spectrum
+
+    def counted(*args):
+        found.append(args[0].shape)
+        return find(*args)
+
+    monkeypatch.setattr(spectrum, "find_spectrum", counted)
+    vae = quick(max_iter=0)
+    for estimator, grid in (
+        (vae, {"latent_dim": [1, 2, 3]}),
+        (Pipeline([("vae", vae)]), {"vae__latent_dim": [1, 2, 3]}),
+    ):
+        found.clear()
+        search = GridSearchCV(estimator, grid, cv=2).fit(curve)
+        assert sorted(found) == [(100, 6), (100, 6), (200, 6)]
+        best = search.best_estimator_
+        for each in (vae, best["vae"] if estimator is not vae else best):
+            assert "_spectra" not in vars(each)  # which would hold them beyond the search
+    twin = pickle.loads(pickle.dumps(clone(vae)))
+    assert "_spectra" not in vars(twin)
 
 
 # checklist 48, 49

@@ -9,6 +9,7 @@ import torch
 from skvae import devices
 from skvae.beginning import initial_prior, new_vae
 from skvae.data.columns import Columns
+from skvae.data.input import Input
 from skvae.devices import (
     PRECISIONS,
     has_bfloat16,
@@ -167,7 +168,7 @@ def table(missing):
     X[:, 1], X[:, 2] = rng.integers(0, 2, 200), rng.poisson(3, 200)
     X[rng.uniform(size=X.shape) < missing] = np.nan
     names = ("gaussian", "bernoulli", "poisson", "student_t", "gaussian_diag")
-    columns = Columns.of(X, dict(enumerate(names)))
+    columns = Columns.of(Input.of(X), dict(enumerate(names)))
     return Table(X, columns.likelihoods, columns.n_levels)
 
 

@@ -4,6 +4,7 @@ Numbers after "checklist" count the lines of the project's checklist of the cont
 """
 
 import copy
+import dataclasses
 import itertools
 import os
 import pickle
@@ -29,6 +30,7 @@ from torch import nn
 import skvae
 from skvae import MLP, VAETransformer
 from skvae.components import component
+from skvae.data.batches import BATCH_CELLS
 from skvae.model.priors import PRIORS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -217,10 +219,10 @@ def test_rows_do_not_see_each_other(curve, trained):
 
 # checklist 25
 @pytest.mark.parametrize("cells", [1, 20_000])
-def test_batches_change_nothing(curve, trained, monkeypatch, cells):
-    expected = answers(trained, curve)
-    monkeypatch.setattr("skvae.data.batches._BATCH_CELLS", cells)
-    for name, answer in answers(trained, curve).items():
+def test_batches_change_nothing(curve, trained, cells):
+    expected, few = answers(trained, curve), copy.copy(trained)
+    few._model = dataclasses.replace(trained._model, batch_cells=cells)
+    for name, answer in answers(few, curve).items():
         np.testing.assert_allclose(answer, expected[name], rtol=1e-12, atol=1e-12, err_msg=name)
 
 
@@ -1051,14 +1053,14 @@ def test_a_batch_that_fails_leaves_the_estimator_as_it_was(curve):
 
 
 def test_every_partial_fit_has_an_order_and_noise_of_its_own(curve, monkeypatch):
-    seen, draw = [], skvae.model.vae.Rows.draw_noise
+    seen, draw = [], skvae.model.rows.ScoreRows.draw_noise
 
     def noted(rows, *args):
         noise = draw(rows, *args)
         seen.append((rows.scores, noise))
         return noise
 
-    monkeypatch.setattr(skvae.model.vae.Rows, "draw_noise", noted)
+    monkeypatch.setattr(skvae.model.rows.ScoreRows, "draw_noise", noted)
     vae = quick()
     for _ in range(3):
         vae.partial_fit(curve)
@@ -1261,9 +1263,9 @@ def test_sparse_indices_of_64_bits(curve, trained, container):
 
 # checklist 16
 def test_sparse_rows_are_never_dense_beyond_a_batch(monkeypatch):
-    X = sparse.csr_array(sparse.random(300, 3000, density=0.01, random_state=0))
-    cells, sizes = 100_000, []
-    monkeypatch.setattr("skvae.data.batches._BATCH_CELLS", cells)
+    X = sparse.csr_array(sparse.random(700, 8000, density=0.01, random_state=0))
+    assert X.shape[0] * X.shape[1] > BATCH_CELLS
+    sizes = []
     for kind in (sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.csc_matrix):
 
         def toarray(self, *args, original=kind.toarray, **kwargs):
@@ -1275,7 +1277,7 @@ def test_sparse_rows_are_never_dense_beyond_a_batch(monkeypatch):
     vae.transform(X)
     vae.score(X)
     assert sizes
-    assert max(sizes) <= cells
+    assert max(sizes) <= BATCH_CELLS
 
 
 # Array API
@@ -1355,9 +1357,9 @@ def test_only_the_proportions_of_weights_count(curve, dtype):
 
 @pytest.mark.parametrize("latent_dim", [2, 40])
 def test_convolutions_know_the_image_from_the_columns(latent_dim, monkeypatch):
-    built, build = [], skvae.fitting.build
+    built, build = [], skvae.beginning.build
     monkeypatch.setattr(
-        skvae.fitting, "build", lambda body, *args: built.append(body) or build(body, *args)
+        skvae.beginning, "build", lambda body, *args: built.append(body) or build(body, *args)
     )
     X = np.random.default_rng(0).uniform(size=(80, 64))
     X[np.arange(36), np.arange(36) + 10] = np.nan  # 36 flags beside 64 pixels are a square too

@@ -16,20 +16,23 @@ from skvae.fitting import (
     compare,
     fit_model,
     fit_prior,
-    fresh_generator,
     split,
     start_vae,
     training_rows,
+    with_hidden_layers,
 )
+from skvae.limits import Limits
 from skvae.model.networks import MLP, Conv, Linear
 from skvae.model.posterior import Posterior
 from skvae.model.priors import ExPost, Mixture, Vamp
 from skvae.start.ppca import fit_linear
+from skvae.start.tables import Matrix
 from skvae.training.annealing import Langevin, Metropolis, RandomWalk
 from skvae.training.evaluation import Acceptance, DivergenceError, Evaluator
 from skvae.training.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
 from skvae.training.optimizers import SGD, AdamW
 from skvae.training.schedules import Cyclical, LinearWarmUp, OneCycle
+from tests import tables
 from tests.samples import curve, fitted, gaussian, options, started
 
 CPU = torch.device("cpu")
@@ -114,7 +117,7 @@ def test_passes_are_shared_with_annealing(annealing, max_iter, of_training):
     [(1000, None, 128), (20_000, None, 512), (20_000, 8, 512), (20_000, 4, 256), (20_000, 1, 128)],
 )
 def test_few_passes_have_small_batches(n_rows, max_passes, size):
-    assert auto_batch_size(n_rows, max_passes) == size
+    assert auto_batch_size(n_rows, max_passes, Limits()) == size
 
 
 def test_it_starts_at_pca():
@@ -122,7 +125,7 @@ def test_it_starts_at_pca():
     start = fit_linear(X, 2)
     chosen = options(latent_dim=2, precision="float64")
     vae, linear = started(start, chosen, X), start.module()
-    x = training_rows(start, X, None, chosen)
+    x = training_rows(start, Matrix(X), None, chosen)
     for ours, theirs in zip(vae.encode(x)[:2], linear.encode(x)[:2], strict=True):
         assert torch.equal(ours, theirs)
     assert vae.encode(x).root is linear.encode(x).root is None
@@ -144,9 +147,9 @@ def test_a_random_start_knows_nothing_of_pca():
 def test_rows_have_the_trainings_its_own_precision(precision):
     X = gaussian(100, 8)
     chosen = options(precision=precision)
-    rows = training_rows(fit_linear(X, 2), X, np.full(100, 3.0), chosen)
+    rows = training_rows(fit_linear(X, 2), Matrix(X), np.full(100, 3.0), chosen)
     expected = torch.float64 if precision == "float64" else torch.float32
-    assert {part.dtype for part in rows} == {expected}
+    assert {part.dtype for part in rows.tensors} == {expected}
     assert_allclose(rows.weight, 1.0)
 
 
@@ -174,7 +177,7 @@ def test_a_bent_line_is_learnt(X, model):
     ids=["no passes", "nothing left to reconstruct", "above the rank"],
 )
 def test_nothing_is_trained_where_nothing_can_be_gained(X, changes):
-    model, record = fit_model(X, None, options(**changes))
+    model, record = fit_model(Matrix(X), None, options(**changes))
     assert model.architecture is None
     assert (model.kept, model.start_weight) == (0.0, 1.0)
     # The closed form has seen all the rows: it is one pass, and its likelihood the loss.
@@ -292,7 +295,7 @@ def test_choices_that_go_together(changes):
 
 def test_the_generator_of_a_fit_follows_seed_and_steps():
     def draw(seed, n_steps=0):
-        generator = fresh_generator(options(seed=seed), n_steps)
+        generator = options(seed=seed).generator(n_steps)
         return torch.empty(3, dtype=torch.float32).normal_(generator=generator)
 
     assert torch.equal(draw(3), draw(3))
@@ -302,7 +305,7 @@ def test_the_generator_of_a_fit_follows_seed_and_steps():
 
 def test_every_restart_begins_with_networks_and_a_prior_of_its_own(X):
     chosen, start = options(prior=Vamp(n_components=4)), fit_linear(X, 1)
-    rows = training_rows(start, X, None, chosen)
+    rows = training_rows(start, Matrix(X), None, chosen)
     one, again, other = (
         initial_vae(start, rows, chosen, number=number).state_dict() for number in (0, 0, 1)
     )
@@ -315,10 +318,10 @@ def test_every_restart_begins_with_networks_and_a_prior_of_its_own(X):
 def test_a_training_that_goes_on_has_its_prior_unless_another_is_asked_for(
     X, monkeypatch, n_components
 ):
-    monkeypatch.setattr(Evaluator, "keep", lambda *given: Acceptance(1.0, 0.01))
+    monkeypatch.setattr(Evaluator, "select", lambda *given: Acceptance(1.0, 0.01))
     model = fitted(X, max_iter=1, prior=Mixture(n_components=4))
     chosen = options(prior=Mixture(n_components=n_components))
-    rows = training_rows(model.start, X, None, chosen)
+    rows = training_rows(model.start, Matrix(X), None, chosen)
     vae = initial_vae(model.start, rows, chosen, previous=model)
     assert len(vae.prior.means) == n_components
     if n_components == 4:
@@ -363,8 +366,8 @@ def test_a_prior_that_is_fitted_afterwards_knows_the_weights(X, monkeypatch):
 
 
 def test_the_best_restart_is_kept(X):
-    alone = fit_model(X, None, options(init="random"))[1]
-    model, record = fit_model(X, None, options(n_init=3, init="random"))
+    alone = fit_model(Matrix(X), None, options(init="random"))[1]
+    model, record = fit_model(Matrix(X), None, options(n_init=3, init="random"))
     bounds, agreement = zip(*record.restarts, strict=True)
     assert len(bounds) == 3
     assert len(set(bounds)) == 3
@@ -378,7 +381,7 @@ def test_the_best_restart_is_kept(X):
 def starts_of(X, latent_dim):
     """The linear start of rows, and the rows."""
     start = fit_linear(X, latent_dim)
-    return start, training_rows(start, X, None, options())
+    return start, training_rows(start, Matrix(X), None, options())
 
 
 def test_restarts_begin_at_other_weights(X):
@@ -395,7 +398,7 @@ def test_restarts_begin_at_other_weights(X):
 
 def test_the_generator_of_a_fit_is_that_of_its_seed():
     draws = [
-        torch.rand(3, generator=fresh_generator(options(seed=seed), n_steps)).tolist()
+        torch.rand(3, generator=options(seed=seed).generator(n_steps)).tolist()
         for seed, n_steps in ((0, 0), (0, 0), (1, 0), (0, 1))
     ]
     assert draws[0] == draws[1]
@@ -407,10 +410,10 @@ def test_codes_agree_by_the_nats_that_they_carry(X):
     start, rows = starts_of(X, 2)
     best, other = (start.module().to(rows.scores) for _ in range(2))
     with torch.no_grad():
-        best.encoder_path[1] *= 1e-3
-        best.log_variance[1] = 0.0
-        other.encoder_path[1] = torch.randn(5, generator=torch.Generator().manual_seed(0))
-        other.encoder_path[1, 1] = 0.0
+        best.inference.encoder_path[1] *= 1e-3
+        best.inference.log_variance[1] = 0.0
+        other.inference.encoder_path[1] = torch.randn(5, generator=torch.Generator().manual_seed(0))
+        other.inference.encoder_path[1, 1] = 0.0
     kl = best.encode(rows).kl().mean(0)
     assert kl[1] < 1e-3 * kl[0]
     assert compare([best, other], best, rows) == pytest.approx([1.0, 1.0], abs=1e-2)
@@ -435,9 +438,11 @@ def test_a_prior_is_fitted_to_codes_by_the_weights_of_their_rows(X):
             return seen[-1][1]
 
     chosen = replace(chosen, prior=Watched(n_components=2))
-    rows = training_rows(start, far, weight, chosen)
+    rows = training_rows(start, Matrix(far), weight, chosen)
     everything = torch.arange(len(far))
-    evaluator = Evaluator.of(rows, rows, start_vae(start, chosen), fresh_generator(chosen))
+    evaluator = Evaluator.of(
+        rows, rows, start_vae(start, chosen), chosen.generator(), chosen.config
+    )
     fit_prior(vae, rows, everything, evaluator, Acceptance(1.0, 0.01), chosen)
     ((codes, module),) = seen
     low, high = codes[is_heavy].min(), codes[is_heavy].max()
@@ -456,14 +461,14 @@ def test_a_restart_that_diverges_costs_no_others(X, monkeypatch):
         return trial(*args)
 
     monkeypatch.setattr(fitting, "run_trial", sometimes)
-    assert len(fit_model(X, None, options(n_init=3))[1].restarts) == 1
+    assert len(fit_model(Matrix(X), None, options(n_init=3))[1].restarts) == 1
     diverging += [True, True]
     with pytest.raises(DivergenceError):
-        fit_model(X, None, options(n_init=2))
+        fit_model(Matrix(X), None, options(n_init=2))
 
 
 def test_one_training_is_one_restart(X):
-    record = fit_model(X, None, options())[1]
+    record = fit_model(Matrix(X), None, options())[1]
     ((bound, agreement),) = record.restarts
     assert bound == max(record.bounds[1:])
     assert agreement == pytest.approx(1.0, abs=1e-4)
@@ -471,7 +476,7 @@ def test_one_training_is_one_restart(X):
 
 @pytest.mark.parametrize("component", [Metropolis(n_proposals=3, n_steps=20), Langevin()])
 def test_annealing_goes_with_the_training(X, component):
-    model, record = fit_model(X, None, options(annealing=component))
+    model, record = fit_model(Matrix(X), None, options(annealing=component))
     assert model.kept > 0
     found = [row.get("temperature", np.nan) for row in record.history]
     assert np.isfinite(found).any()
@@ -481,7 +486,7 @@ def test_annealing_goes_with_the_training(X, component):
 def test_a_random_walk_goes_without_it(X):
     tiny = MLP(hidden_layer_sizes=(4,))
     component = RandomWalk(n_proposals=80)
-    record = fit_model(X, None, options(annealing=component, architecture=tiny))[1]
+    record = fit_model(Matrix(X), None, options(annealing=component, architecture=tiny))[1]
     assert record.n_passes == len(record.losses) == 30
     assert 20 <= len(record.bounds) <= 41
 
@@ -532,7 +537,8 @@ def test_hidden_layers_follow_rows_scores_and_codes(shape, latent_dim, sizes):
 
 
 def test_hidden_layers_of_tables():
-    chosen = with_hidden_layers(options(architecture=MLP()), table_start(), 100)
+    start = tables.started(gaussian(50, 4), "gaussian_diag")
+    chosen = with_hidden_layers(options(architecture=MLP()), start, 100)
     assert chosen.architecture.hidden_layer_sizes == (256, 256)
 
 
@@ -548,9 +554,9 @@ def test_what_training_left_is_for_the_same_networks_alone():
     start = fit_linear(X, 2)
     same = options(latent_dim=2, architecture=MLP(hidden_layer_sizes=(8,)), max_iter=5)
     others = options(latent_dim=2, architecture=MLP(hidden_layer_sizes=(8, 8)), max_iter=5)
-    record = fit_model(X, None, same)[1]
+    record = fit_model(Matrix(X), None, same)[1]
     assert record.left is not None
-    seen = training_rows(start, X, None, same)
+    seen = training_rows(start, Matrix(X), None, same)
     again = initial_vae(start, seen, same, left=record.left)
     for name, value in again.state_dict().items():
         assert_array_equal(value, record.left[name])
@@ -560,10 +566,9 @@ def test_what_training_left_is_for_the_same_networks_alone():
         assert_array_equal(value, fresh.state_dict()[name])
 
 
-def test_networks_that_see_columns_see_a_finer_tail(monkeypatch):
-    monkeypatch.setattr("skvae.start.ppca._FIRST_DIRECTIONS", 10)
-    X = gaussian(400, 144) + np.random.default_rng(0).normal(size=(400, 144))
+def test_networks_that_see_columns_see_a_finer_tail():
+    X = gaussian(400, 196) + np.random.default_rng(0).normal(size=(400, 196))
     of_scores = options(max_iter=1)
     of_columns = options(max_iter=1, architecture=Conv(channels=(2,)))
-    few = fit_model(X, None, of_scores)[0].start.n_directions
-    assert fit_model(X, None, of_columns)[0].start.n_directions > few
+    few = fit_model(Matrix(X), None, of_scores)[0].start.n_directions
+    assert fit_model(Matrix(X), None, of_columns)[0].start.n_directions > few

@@ -738,7 +738,7 @@ def interrupt(monkeypatch):
 def test_ctrl_c_before_anything_is_judged_propagates(X, interrupt, monkeypatch, params):
     """Of few rows the first look comes after many passes."""
     interrupt(3)
-    monkeypatch.setattr(skvae.training.annealing._Best, "look", raise_interrupt)
+    monkeypatch.setattr(skvae.training.annealing.best.Best, "evaluate", raise_interrupt)
     body = MLP(hidden_layer_sizes=(4,))
     vae = VAETransformer(2, architecture=body, random_state=0, **params)
     with pytest.raises(KeyboardInterrupt):
@@ -748,7 +748,7 @@ def test_ctrl_c_before_anything_is_judged_propagates(X, interrupt, monkeypatch, 
 
 
 def test_ctrl_c_while_the_start_is_scored_leaves_no_model(X, monkeypatch):
-    monkeypatch.setattr(skvae.fitted.model.Model, "start_score", raise_interrupt)
+    monkeypatch.setattr(skvae.start.ppca.ProbabilisticPCA, "score", raise_interrupt)
     vae = quick()
     with pytest.raises(KeyboardInterrupt):
         vae.fit(X)
@@ -785,6 +785,14 @@ def test_ctrl_c_inside_a_search_propagates(curve, interrupt, k):
     interrupt(k)
     with pytest.raises(KeyboardInterrupt):
         cross_validate(vae, curve, cv=2)
+
+
+def test_ctrl_c_keeps_the_best_of_what_a_search_chose(curve, interrupt):
+    """The search has ended: its model is a person's own."""
+    search = GridSearchCV(VAETransformer(max_iter=0), {"latent_dim": [1, 2]}, cv=2).fit(curve)
+    interrupt(3)
+    with pytest.warns(ConvergenceWarning, match="interrupted after pass 2; the best"):
+        search.best_estimator_.set_params(max_iter=5, batch_size=8).fit(curve)
 
 
 @pytest.mark.parametrize("container", ["pandas", "polars", "pyarrow", "Float32", "float[pyarrow]"])

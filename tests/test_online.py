@@ -9,17 +9,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.decomposition import IncrementalPCA
 
 from skvae import VAETransformer
-from skvae.data.columns import Columns
-from skvae.fitted.model import FittedModel
-from skvae.fitting import arrays, fit_model, fresh_generator
+from skvae.fitting import arrays, fit_model
+from skvae.limits import Limits
 from skvae.model.networks import MLP
 from skvae.model.priors import ExPost, Vamp
-from skvae.online import Networks, Online, _resume, check_online, fit_online
+from skvae.online import Networks, _resume, check_online, fit_online
+from skvae.options import Options
 from skvae.start.ppca import fit_linear
-from skvae.training import loop as training
+from skvae.start.tables import Matrix
 from skvae.training.annealing import Langevin
 from skvae.training.optimizers import Adam, AdamW
 from skvae.training.schedules import Constant, LinearWarmUp
+from tests import tables
 from tests.samples import N_ROWS, SMALL, Setting, curve, fitted, gaussian, options, projected
 
 
@@ -33,21 +34,23 @@ def learnt():
     """What a stream of a bent line leaves."""
     state, looks = None, []
     for part in np.array_split(curve(1600, 5, seed=3), 8):
-        *state, record = _turned(fit_online(part, None, options(), state))
+        model, record, online = learn(part, options(), state)
+        state = (model, online)
         looks += record.bounds
     return (*state, looks)
 
 
-def _turned(found):
-    model, record, online = found
-    return model, online, record
+def learn(X, chosen, state=None, n_before=0):
+    """Model, record and state after a batch; the state before is a model with what it left."""
+    model, online = state or (None, None)
+    return fit_online(Matrix(X), None, chosen, model, online, n_before)
 
 
 def streamed(X, batches, chosen):
     """FittedModel and state after batches, given by the rows at which they begin."""
     state = None
     for part in np.split(X, batches):
-        model, _, online = fit_online(part, None, chosen, state)
+        model, _, online = learn(part, chosen, state)
         state = (model, online)
     return state
 
@@ -92,7 +95,7 @@ def test_a_first_batch_of_low_rank_ends_nothing():
 
 
 def test_nothing_to_gain(X):
-    model, record, online = fit_online(X, None, options(latent_dim=5), None)
+    model, record, online = learn(X, options(latent_dim=5))
     assert model.architecture is None
     assert online.networks is None
     assert record.n_passes == 1
@@ -112,7 +115,7 @@ def test_batches_come_to_beat_the_start(learnt):
 def test_what_was_learnt_before_is_left_as_it_was(learnt):
     model, online, _ = learnt
     before = pickle.dumps((model.weights, online.networks.weights, online.sample.values))
-    fit_online(curve(200, 5, seed=5), None, options(), (model, online))
+    learn(curve(200, 5, seed=5), options(), (model, online))
     assert pickle.dumps((model.weights, online.networks.weights, online.sample.values)) == before
 
 
@@ -121,7 +124,7 @@ def test_networks_go_along_with_a_start_that_moves(learnt):
     model, online, _ = learnt
     X = curve(300, 5, seed=7)
     far = np.full((1, 5), 30.0)
-    moved, _, _ = fit_online(far, None, options(), (model, online))
+    moved, _, _ = learn(far, options(), (model, online))
     assert moved.start.scale > 1.1 * model.start.scale
     assert moved.kept == model.kept == 1.0
     assert_allclose(moved.reconstruct(moved.codes(X, False), False),
@@ -131,7 +134,7 @@ def test_networks_go_along_with_a_start_that_moves(learnt):
 
 def test_few_rows_change_the_start_alone(learnt):
     model, online, _ = learnt
-    after, record, state = fit_online(curve(1, 5), None, options(), (model, online))
+    after, record, state = learn(curve(1, 5), options(), (model, online))
     assert record.losses == record.bounds == []
     assert state.networks is online.networks
     assert after.start.n_rows == model.start.n_rows + 1
@@ -145,15 +148,14 @@ def test_a_model_that_the_start_beats_clearly_begins_anew(learnt):
         name: w + 3 if name.startswith("decoder.") else w for name, w in networks.averaged.items()
     }
     wrong = replace(online, networks=replace(networks, weights=corrupted, averaged=corrupted))
-    _, _, after = fit_online(curve(300, 5), None, options(), (model, wrong))
+    _, _, after = learn(curve(300, 5), options(), (model, wrong))
     assert after.networks.step < networks.step
 
 
 def test_it_goes_on_from_a_fit(X):
     model = fitted(X, max_iter=40)
     assert model.kept == 1.0
-    online = Online.after(model, len(X))
-    after, _, _ = fit_online(X[:1], None, options(), (model, online))
+    after, _, _ = learn(X[:1], options(), (model, None), len(X))
     assert after.kept == 1.0
     assert after.start.n_rows == len(X) + 1
     assert error(after, X) < 1.2 * error(model, X)
@@ -163,44 +165,40 @@ def test_it_goes_on_from_a_fit(X):
 def test_after_a_fit_that_stayed_linear_too():
     X = gaussian(300, 5)
     model = fitted(X, latent_dim=3, max_iter=0)
-    after, _, _ = fit_online(
-        X[:7] + 1, None, options(latent_dim=3, max_iter=0), (model, Online.after(model, 300))
-    )
+    after, _, _ = learn(X[:7] + 1, options(latent_dim=3, max_iter=0), (model, None), 300)
     assert_allclose(
         after.start.variances, fit_linear(np.concatenate([X, X[:7] + 1]), 3).variances, rtol=1e-8
     )
 
 
-def test_batches_of_many_rows_are_seen_whole(X, monkeypatch):
-    monkeypatch.setattr(training, "PASS_ROWS", len(X) // 4)
-    _, record, _ = fit_online(X, None, options(), None)
+def test_batches_of_many_rows_are_seen_whole(X):
+    _, record, _ = learn(X, options(limits=Limits(pass_rows=len(X) // 4)))
     assert len(record.losses) == 4
 
 
-def test_networks_that_see_scores_see_a_coarser_tail(monkeypatch):
-    monkeypatch.setattr("skvae.start.ppca._FIRST_DIRECTIONS", 10)
-    X = gaussian(400, 144) + np.random.default_rng(0).normal(size=(400, 144))
+def test_networks_that_see_scores_see_a_coarser_tail():
+    X = gaussian(400, 196) + np.random.default_rng(0).normal(size=(400, 196))
     chosen = options(max_iter=1)
-    few = fit_model(X, None, chosen)[0].start.n_directions
-    assert fit_online(X, None, chosen, None)[0].start.n_directions == few
+    few = fit_model(Matrix(X), None, chosen)[0].start.n_directions
+    assert learn(X, chosen)[0].start.n_directions == few < fit_linear(X, 1).n_directions
 
 
 def test_what_is_kept_is_bounded(learnt):
     _, online, _ = learnt
-    more = fit_online(np.repeat(curve(1000, 5), 9, 0), None, options(max_iter=0), None)[2]
+    more = learn(np.repeat(curve(1000, 5), 9, 0), options(max_iter=0))[2]
     assert len(more.sample.values) == 4096
     assert more.sample.n_rows == more.n_rows == 9000
-    assert online.moments.root.shape == (5, 5)
+    assert online.stream.moments.root.shape == (5, 5)
 
 
 def test_every_batch_has_noise_of_its_own(X, monkeypatch):
-    begun = []
+    begun, plain = [], Options.generator
 
     def noted(chosen, n_rows):
         begun.append(n_rows)
-        return fresh_generator(chosen, n_rows)
+        return plain(chosen, n_rows)
 
-    monkeypatch.setattr("skvae.online.fresh_generator", noted)
+    monkeypatch.setattr(Options, "generator", noted)
     streamed(X, [200], options())
     assert begun == [200, 400]
 
@@ -213,38 +211,39 @@ def stood():
     """Networks after a few steps, and the start whose scores they see."""
     setting = Setting(max_iter=3)
     setting.train()
-    learner, start = setting.learner, fit_linear(curve(N_ROWS + 100, 5), 1)
-    networks = Networks.of(learner, start)
+    start = fit_linear(curve(N_ROWS + 100, 5), 1)
+    networks = Networks.of(setting.state, start)
     averaged = {name: np.float32(1.25) * w for name, w in networks.averaged.items()}
     return replace(networks, averaged=averaged), start
 
 
 def resumed(networks, start, **changes):
-    learner = Setting(seed=1, **changes).learner
-    assert _resume(learner, networks, FittedModel, start)
-    return learner
+    state = Setting(seed=1, **changes).state
+    assert _resume(state, networks, start)
+    return state
 
 
 def test_networks_go_on_with_all_that_they_were(stood):
     networks, start = stood
-    learner = resumed(networks, start)
-    for vae, state in ((learner.vae, networks.weights), (learner.averaged, networks.averaged)):
+    state = resumed(networks, start)
+    for vae, kept in ((state.vae, networks.weights), (state.averaged, networks.averaged)):
         for name, array in arrays(vae).items():
-            assert_array_equal(array, state[name])
-    for moment, array in zip(learner.weights.moments, networks.moments, strict=True):
+            assert_array_equal(array, kept[name])
+    for moment, array in zip(state.weights.moments, networks.moments, strict=True):
         assert_array_equal(moment.numpy(), array)
         assert array.any()
-    assert learner.step == networks.step > 0
-    assert {part.step.item() for part in learner.weights.parts} == {networks.step}
+    assert state.step == networks.step > 0
+    assert {part.step.item() for part in state.weights.parts} == {networks.step}
 
 
 def test_another_optimiser_begins_with_a_memory_of_its_own(stood):
     networks, start = stood
-    learner = resumed(networks, start, optimizer=Adam())
-    assert [m.shape for m in learner.weights.moments] == [m.shape for m in networks.moments]
-    assert not any(moment.any() for moment in learner.weights.moments)
-    assert learner.step == 0
-    assert_array_equal(learner.vae.state_dict()["encoder_path"], networks.weights["encoder_path"])
+    state = resumed(networks, start, optimizer=Adam())
+    assert [m.shape for m in state.weights.moments] == [m.shape for m in networks.moments]
+    assert not any(moment.any() for moment in state.weights.moments)
+    assert state.step == 0
+    path = "inference.encoder_path"
+    assert_array_equal(state.vae.state_dict()[path], networks.weights[path])
 
 
 def test_networks_go_on_in_the_coordinates_of_another_start(stood):
@@ -254,12 +253,12 @@ def test_networks_go_on_in_the_coordinates_of_another_start(stood):
     X = start.restore(scores)  # nothing outside of the directions
     other = fit_linear(X, 1)
     assert other.n_directions == k
-    learner, same = resumed(networks, other), resumed(networks, start)
+    state, same = resumed(networks, other), resumed(networks, start)
     for averaged in (False, True):
         rebuilt = []
-        for each, coordinates in ((learner, other), (same, start)):
+        for each, coordinates in ((state, other), (same, start)):
             vae = (each.averaged if averaged else each.vae).eval().double()
-            vae.bend.fill_(1e9)  # which bends differ between directions
+            vae.inference.clip_limit.fill_(1e9)  # where clipping differs between directions
             rows = projected(coordinates, X)
             rebuilt.append(coordinates.restore(vae.decode(vae.codes(rows)).numpy(force=True)))
         assert_allclose(*rebuilt, atol=1e-4)
@@ -267,16 +266,13 @@ def test_networks_go_on_in_the_coordinates_of_another_start(stood):
 
 def test_the_start_of_a_table_stays_unless_another_is_clearly_likelier():
     X = gaussian(200, 4)
-
-    def table(X):
-        return Columns.of(X, "gaussian_diag").table(X)
-
+    same, wide = (tables.table(rows, "gaussian_diag") for rows in (X, 5.0 * X))
     chosen = options(max_iter=0)
-    model, _, online = fit_online(table(X), None, chosen, None)
-    as_before, _, after = fit_online(table(X), None, chosen, (model, online))
+    model, _, online = fit_online(same, None, chosen, None, None, 0)
+    as_before, _, after = fit_online(same, None, chosen, model, online, 0)
     assert as_before.start is model.start
-    assert (online.n_started, after.n_started) == (200, 400)
-    wider, _, _ = fit_online(table(5.0 * X), None, chosen, (model, online))
+    assert (online.stream.n_started, after.stream.n_started) == (200, 400)
+    wider, _, _ = fit_online(wide, None, chosen, model, online, 0)
     assert wider.start is not model.start
     everything = np.concatenate([X, 5.0 * X])
     assert wider.log_prob(everything).mean() > model.log_prob(everything).mean() + 0.04

@@ -14,6 +14,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 
+from skvae.data.input import Input
 from skvae.data.schema import Schema
 from tests.generated import (
     FITTED,
@@ -258,20 +259,20 @@ def test_other_threads_change_nothing(table, vae):
 @given(tables())
 def test_tables_come_back_from_their_values(table):
     for frame in (table, to_polars(table), to_pyarrow(table)):
-        schema = Schema.of(frame)
-        values, unseen = schema.encode(frame)
+        schema = Schema.of(Input.of(frame))
+        values, unseen = schema.encode(Input.of(frame))
         assert not unseen
         assert schema.decode(values).equals(frame)
-        assert_array_equal(schema.encode(schema.decode(values))[0], values)
+        assert_array_equal(schema.encode(Input.of(schema.decode(values)))[0], values)
 
 
 @WITHOUT_A_FIT
 @given(tables(), seeds)
 def test_rows_of_a_table_come_back_in_any_number(table, seed):
-    schema = Schema.of(table)
+    schema = Schema.of(Input.of(table))
     rows = np.random.RandomState(seed).randint(0, len(table), seed % 4)
     part = table.iloc[rows]
-    values, _ = schema.encode(part)
+    values, _ = schema.encode(Input.of(part))
     pd.testing.assert_frame_equal(schema.decode(values, index=part.index), part)
 
 

@@ -408,8 +408,7 @@ def test_rows_of_nothing_but_unseen_levels_have_codes(fitted, container):
 # Conditional draws
 
 
-def test_given_values_are_in_every_draw(fitted, container, monkeypatch):
-    monkeypatch.setattr("skvae.fitted.mixed_model.N_CONDITIONAL_DRAWS", 300)
+def test_given_values_are_in_every_draw(fitted, container):
     X, vae = fitted
     given = {"city": "Rome", "member": True, "age": 45}
     drawn = vae.sample(20, 0, given=given)
@@ -420,8 +419,7 @@ def test_given_values_are_in_every_draw(fitted, container, monkeypatch):
     assert len(set(drawn["income"])) == 20
 
 
-def test_given_values_of_arrays_go_by_position(monkeypatch):
-    monkeypatch.setattr("skvae.fitted.mixed_model.N_CONDITIONAL_DRAWS", 300)
+def test_given_values_of_arrays_go_by_position():
     X = gaussian(300, 3)
     vae = vae_of(1).fit(X)
     value = X[:, 0].mean() + X[:, 0].std()

@@ -90,9 +90,9 @@ class Column:
         return replace(self, levels=(*self.levels, *sorted(new, key=_by_type))) if new else self
 
     @property
-    def is_integer(self) -> bool:
-        """Whether it is a number column of an integer dtype."""
-        return self.kind == "number" and np.issubdtype(self.numpy_dtype, np.integer)
+    def is_number(self) -> bool:
+        """Whether its values are its cells: numbers, and booleans as 0 and 1."""
+        return self.kind in ("number", "boolean")
 
     @property
     def where(self) -> str:
@@ -103,7 +103,10 @@ class Column:
         """Return the values of a column, shape (n,)."""
         if self.kind in ("category", "ordered"):
             return self._codes(series)
-        values = numbers_of(series, self.where)
+        return self.checked(numbers_of(series, self.where))
+
+    def checked(self, values: np.ndarray) -> np.ndarray:
+        """Return numbers; a ValueError where they are to be booleans and are none."""
         if self.kind == "boolean":
             strange = ~np.isnan(values) & (values != 0) & (values != 1)
             if strange.any():
@@ -213,14 +216,14 @@ def _missing(series: nw.Series, where: str) -> np.ndarray:
     if kind_of(series) in ("number", "boolean"):
         return np.isnan(numbers_of(series, where))
     if series.dtype == nw.Object:
-        return _absent(as_pandas(series), where)
+        return _absent(as_pandas(series).array, where)
     return series.is_null().to_numpy().astype(bool)
 
 
 def _absent(cells: Any, where: str) -> np.ndarray:
-    """Return which cells of a column in pandas are missing."""
+    """Return which cells of an array of pandas are missing."""
     try:
-        return cells.isna().to_numpy()
+        return np.asarray(cells.isna())
     except decimal.InvalidOperation:  # it compares cells, and signaling NaN refuse to be
         refuse_numbers(cells, where)
         raise
@@ -235,7 +238,7 @@ def as_pandas(series: nw.Series) -> Any:
 
 def _factorize(series: nw.Series, where: str) -> tuple[np.ndarray, list]:
     """Return the position of every cell among the different values, or -1, and these."""
-    cells = as_pandas(series)
+    cells = as_pandas(series).array
     # Older pandas does not know all that is missing, and takes large integers for floats.
     there = ~_absent(cells, where)
     positions, cells = np.full(len(there), -1), cells[there]

@@ -10,9 +10,9 @@ from scipy import sparse
 from skvae._sklearn import check_options
 from skvae.components import plain
 from skvae.data.batches import LARGEST
-from skvae.data.containers import is_frame
 from skvae.data.doubts import warn_of
 from skvae.data.excerpts import excerpt, excerpts, label
+from skvae.data.input import Input
 from skvae.data.schema import Schema
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 
@@ -48,20 +48,21 @@ class Columns:
     is_plain: bool  # whether these are numbers as PCA takes them
 
     @classmethod
-    def of(cls, X, likelihood) -> "Columns":
+    def of(cls, given: Input, likelihood) -> "Columns":
         """The columns of a frame, an array or sparse rows."""
-        schema: Schema | None = None
+        X, schema = given.native, None
         if X.shape[1] == 0:
             raise ValueError(
                 f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required."
             )
-        if is_frame(X):
-            schema = Schema.of(X)
+        if given.frame is not None:
+            schema = Schema.of(given)
             if coded := coded_columns(likelihood, schema.names):
-                schema = Schema.of(X, coded)
-            warn_of(X, schema.columns, stacklevel=6)
+                schema = Schema.of(given, coded)
+            warn_of(given.frame, schema.columns, stacklevel=6)
         elif coded := coded_columns(likelihood, range(X.shape[1])):
-            schema = Schema.of(_dense(X), coded)
+            _refuse_sparse(X)
+            schema = Schema.of(given, coded)
         else:
             refuse_empty(X, range(X.shape[1]))
         names: Sequence = range(X.shape[1])
@@ -73,12 +74,12 @@ class Columns:
         plain = is_plain(likelihood, kinds)
         return cls(schema, blocks(likelihood, names, kinds), n_levels, plain)
 
-    def grown(self, X) -> "Columns":
+    def grown(self, given: Input) -> "Columns":
         """With the levels of text that a later frame has."""
-        if not (self.has_codes and is_frame(X)):
+        if not (self.has_codes and given.is_frame):
             return self
         assert self.schema is not None
-        schema = self.schema.grown(X)
+        schema = self.schema.grown(given)
         n_levels = np.array([len(column.levels) for column in schema.columns])
         return replace(self, schema=schema, n_levels=n_levels)
 
@@ -94,15 +95,23 @@ class Columns:
         kinds = ["number"] * values.shape[1]
         return replace(self, likelihoods=blocks(likelihood, names, kinds, has_gaps=True))
 
+    def cell_names(self, names: Sequence) -> list:
+        """Names of the columns; a column with levels has one for each level."""
+        cells: list = []
+        for j, (name, n) in enumerate(zip(names, self.n_levels, strict=True)):
+            levels = self.schema.columns[j].levels if self.schema and n else ()
+            cells += [f"{name}={level}" for level in levels] or [name]
+        return cells
+
     @property
     def has_codes(self) -> bool:
         """Whether cells are told by the schema; otherwise they are numbers as they stand."""
         return self.schema is not None and not self.is_plain
 
-    def encode(self, X, owner: str, fewest: int) -> np.ndarray:
+    def encode(self, given: Input, owner: str, fewest: int) -> np.ndarray:
         """Cells of a table, float64; a warning counts levels that fit has not seen."""
         assert self.schema is not None
-        values, unseen = self.schema.encode(X)
+        values, unseen = self.schema.encode(given)
         if len(values) < fewest:
             raise ValueError(
                 f"Found array with {len(values)} sample(s) (shape={values.shape}) while a minimum "
@@ -300,10 +309,9 @@ def blocks(likelihood, names: Sequence, kinds: Sequence[str], has_gaps: bool = F
     return tuple((_sized(each, len(grouped), where), where) for each, where in grouped)
 
 
-def _dense(X):
+def _refuse_sparse(X) -> None:
     if sparse.issparse(X):
         raise ValueError("levels of sparse rows cannot be told; make X dense (X.toarray()).")
-    return X
 
 
 def _chosen(likelihood, names: Sequence) -> dict:

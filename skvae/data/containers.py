@@ -1,8 +1,7 @@
 """Containers of tables: which library a frame is of, and what is no table that is at hand.
 
-"pandas", "polars" and "pyarrow" are frames, as narwhals finds them; "numpy" stands for all else,
-which scikit-learn reads. What comes as one column, or is not in memory yet, is refused with the
-call that makes a table of it.
+"pandas", "polars" and "pyarrow" are frames, as narwhals finds them. What comes as one column, or
+is not in memory yet, is refused with the call that makes a table of it.
 """
 
 from typing import Any
@@ -21,30 +20,15 @@ _CALLS = {
 }
 
 
-def container_of(X) -> str:
-    """Return the library of a frame that is in memory, and "numpy" for all else."""
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
-    if not isinstance(frame, nw.DataFrame):
-        return "numpy"
+def name_of(frame: nw.DataFrame) -> str:
+    """Return the library of a frame: those that are like pandas go by its name."""
     made_by = frame.implementation
     return str(made_by) if made_by.is_polars() or made_by.is_pyarrow() else "pandas"
 
 
-def is_frame(X) -> bool:
-    """Whether X is a frame of a library that narwhals knows."""
-    return container_of(X) != "numpy"
-
-
-_HELD_BY_SINGLE = {nw.Float32, nw.Int8, nw.Int16, nw.UInt8, nw.UInt16}
-
-
-def is_single(X) -> bool:
-    """Whether X is a frame whose numbers are in single precision, or whole and no longer."""
-    if not is_frame(X):
-        return False
-    dtypes = set(nw.from_native(X, eager_only=True).schema.values())
-    numbers = {dtype for dtype in dtypes if dtype.is_numeric()}
-    return nw.Float32 in numbers and numbers <= _HELD_BY_SINGLE and nw.Object not in dtypes
+def index_of(X: Any) -> Any:
+    """Return the index of a frame of pandas, None for all else."""
+    return X.index if nw.dependencies.is_pandas_like_dataframe(X) else None
 
 
 def library(name: str) -> Any:
@@ -52,10 +36,8 @@ def library(name: str) -> Any:
     return nw.Implementation.from_string(name).to_native_namespace()
 
 
-def refuse_foreign(X) -> None:
-    """Raise a ValueError where X is no table at hand, or has a name twice."""
-    _refuse_duplicates(X)
-    known = nw.from_native(X, allow_series=True, pass_through=True)
+def refuse_foreign(X: Any, known: Any) -> None:
+    """Raise a ValueError where X, known to narwhals as this, is no table at hand."""
     is_dask = hasattr(X, "__dask_graph__") and not hasattr(X, "chunks")  # which arrays have
     if is_dask or isinstance(known, nw.LazyFrame):
         made_by = "dask" if is_dask else str(known.implementation)
@@ -92,7 +74,8 @@ def _refuse_one_column(X) -> None:
     )
 
 
-def _refuse_duplicates(X) -> None:
+def refuse_duplicates(X: Any) -> None:
+    """Raise a ValueError where several columns of pandas have one name."""
     if nw.dependencies.is_pandas_like_dataframe(X) and not X.columns.is_unique:
         names = excerpts(sorted(set(X.columns[X.columns.duplicated()]), key=str))
         raise ValueError(f"X has several columns named {names}; rename or drop all but one.")

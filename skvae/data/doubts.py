@@ -55,9 +55,8 @@ class ColumnWarning(UserWarning):
     """A column may not be what it is taken for: its text looks like identifiers or numbers."""
 
 
-def warn_of(X, columns: Iterable[Column], stacklevel: int) -> None:
+def warn_of(frame: nw.DataFrame, columns: Iterable[Column], stacklevel: int) -> None:
     """Give one warning that names the columns of a frame in doubt, and what to do about each."""
-    frame = nw.from_native(X, eager_only=True)
     found = [
         f"{column.where} {doubt}"
         for column, series in zip(columns, frame.iter_columns(), strict=True)

@@ -15,24 +15,24 @@ import narwhals as nw
 import numpy as np
 
 from skvae.data.column import Column, dtype_of, in_dtype, kind_of, numpy_dtype_of, objects
-from skvae.data.containers import container_of, library
+from skvae.data.containers import library
+from skvae.data.input import Input
 from skvae.data.writers import WRITERS
 
 
 def fill(
-    X, columns: Sequence[Column], missing: np.ndarray, values: np.ndarray, native: bool
+    given: Input, columns: Sequence[Column], missing: np.ndarray, values: np.ndarray, native: bool
 ) -> Any:
     """Return a frame or an array with its `missing` cells from values; both have shape (n, d).
 
     `native` says that a frame is of the library of fit.
     """
-    container = container_of(X)
-    if container == "numpy":
+    X, frame, container = given.native, given.frame, given.container
+    if frame is None:
         return _filled_array(X, columns, missing, values)
     if container == "pandas" and _is_matrix(X) and not any(column.levels for column in columns):
         cells = _filled_array(X.to_numpy(), columns, missing, values)
         return _as_came(X, library("pandas").DataFrame(cells))
-    frame = nw.from_native(X, eager_only=True)
     fill_column, join = _FILLERS[container]
     filled = {}
     for n in np.flatnonzero(missing.any(0)).tolist():

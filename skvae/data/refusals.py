@@ -14,8 +14,9 @@ import narwhals as nw
 import numpy as np
 from scipy import sparse
 
-from skvae.data.containers import library, refuse_foreign
+from skvae.data.containers import library
 from skvae.data.excerpts import excerpt, label
+from skvae.data.input import Input
 
 _REMEDIES = {
     "text": "encode it (OneHotEncoder, OrdinalEncoder), pass it in a DataFrame, or drop it",
@@ -42,8 +43,9 @@ _KINDS_OF_CELL: dict[str, tuple[type, ...]] = {
 }
 
 
-def refuse_non_numeric(X) -> None:
+def refuse_non_numeric(given: Input) -> None:
     """Raise a ValueError that names the first column which is text, a category or a date."""
+    X = given.native
     if sparse.issparse(X):
         return
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
@@ -51,18 +53,22 @@ def refuse_non_numeric(X) -> None:
             "X is a masked array with masked cells, which would be read as numbers; "
             "fill them (X.filled(np.nan) makes them missing cells)."
         )
-    refuse_foreign(X)
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
-    if isinstance(frame, nw.DataFrame):
-        for name, dtype in frame.schema.items():
-            where = f"column {label(name)!r}"
-            refuse(_kind_of_column(dtype), where, f"dtype {label(str(dtype))}")
-            if dtype == nw.Object:
-                _refuse_cells(frame[name].to_list(), where)
+    if given.frame is not None:
+        _refuse_columns(given, given.frame)
     elif isinstance(X, np.ndarray) and X.dtype != object:
         refuse(_KINDS_OF_ARRAY.get(X.dtype.kind), "X", f"dtype {X.dtype}")
     elif isinstance(X, (np.ndarray, list, tuple)):
         _refuse_objects(X)
+
+
+def _refuse_columns(given: Input, frame: nw.DataFrame) -> None:
+    if given.is_plain:
+        return
+    for name, dtype in given.dtypes.items():
+        where = f"column {label(name)!r}"
+        refuse(_kind_of_column(dtype), where, f"dtype {label(str(dtype))}")
+        if dtype == nw.Object:
+            _refuse_cells(frame[name].to_list(), where)
 
 
 def refuse(kind: str | None, where: str, what: str, takes: str = "numbers") -> None:

@@ -13,10 +13,10 @@ import narwhals as nw
 import numpy as np
 
 from skvae.data.column import UNSEEN, Column
-from skvae.data.containers import container_of, library, refuse_foreign
 from skvae.data.dtypes import labels_from, plain_labels
 from skvae.data.excerpts import label
 from skvae.data.gaps import fill
+from skvae.data.input import Input
 from skvae.data.refusals import refuse_non_numeric
 from skvae.data.writers import WRITERS, to_array
 
@@ -38,9 +38,9 @@ class Schema:
         self.__dict__.update(state | {"labels": labels_from(state["labels"])})
 
     @classmethod
-    def of(cls, X, coded: Iterable[int] = frozenset()) -> "Schema":
+    def of(cls, given: Input, coded: Iterable[int] = frozenset()) -> "Schema":
         """Return the schema of a table; the numbers of the `coded` positions are levels."""
-        frame, container = _read(X)
+        frame, container = _table(given), given.container
         coded = frozenset(coded)
         columns = tuple(
             Column.of(series, container, coded=n in coded)
@@ -56,10 +56,10 @@ class Schema:
         columns = (Column(name, "number", dtype=dtype, numpy_dtype=dtype) for name in names)
         return cls(tuple(columns), "numpy")
 
-    def grown(self, X) -> "Schema":
+    def grown(self, given: Input) -> "Schema":
         """Return the schema with levels of text that a later table has."""
-        frame, container = _read(X)
-        self._check(frame.columns, container)
+        frame = _table(given)
+        self._check(given)
         pairs = zip(self.columns, frame.iter_columns(), strict=True)
         return replace(self, columns=tuple(column.grown(series) for column, series in pairs))
 
@@ -73,22 +73,30 @@ class Schema:
         """The names of the columns."""
         return [column.name for column in self.columns]
 
-    def encode(self, X) -> tuple[np.ndarray, dict]:
+    def encode(self, given: Input) -> tuple[np.ndarray, dict]:
         """Return values, shape (n, d), and the number of unseen levels of the columns with any."""
-        frame, container = _read(X)
-        self._check(frame.columns, container)
-        if self.is_numeric and _is_plain(frame):
+        frame = _table(given)
+        self._check(given)
+        if self.is_numeric and given.is_plain:
             return frame.to_native().to_numpy(dtype=np.float64, copy=True), {}
         values = np.empty((len(frame), len(self.columns)))
+        are_numbers = given.are_numpy_numbers & [column.is_number for column in self.columns]
+        together = np.flatnonzero(are_numbers)
+        if len(together):
+            cells = frame.to_native().take(together, axis=1).to_numpy(dtype=np.float64)
+            for n, own in zip(together.tolist(), cells.T, strict=True):
+                values[:, n] = self.columns[n].checked(own)
         unseen = {}
-        for n, (column, series) in enumerate(zip(self.columns, frame.iter_columns(), strict=True)):
-            values[:, n] = column.encode(series)
+        for n in np.flatnonzero(~are_numbers).tolist():
+            column = self.columns[n]
+            values[:, n] = column.encode(frame[:, n])
             if column.levels and (count := np.count_nonzero(values[:, n] == UNSEEN)):
                 unseen[column.name] = int(count)
         return values, unseen
 
-    def _check(self, names: list, container: str) -> None:
+    def _check(self, given: Input) -> None:
         """Raise a ValueError where the columns are not those of fit."""
+        names, container = given.names, given.container
         if "numpy" not in (container, self.container):
             _check_names(self.names, names)
             return
@@ -129,36 +137,24 @@ class Schema:
             frame.columns = self.names if self.labels is None else self.labels.copy()
         return frame
 
-    def fill(self, X, missing: np.ndarray, values: np.ndarray):
-        """Return X, a frame or an array, with its missing cells from values, both shape (n, d)."""
-        return fill(X, self.columns, missing, values, container_of(X) == self.container)
+    def fill(self, given: Input, missing: np.ndarray, values: np.ndarray):
+        """Return a frame or an array with its missing cells from values, both shape (n, d)."""
+        return fill(given, self.columns, missing, values, given.container == self.container)
 
 
-def _read(X) -> tuple[nw.DataFrame, str]:
-    """Return a table as a frame, and what it came as."""
-    refuse_foreign(X)
-    container = container_of(X)
-    if container != "numpy":
-        return nw.from_native(X, eager_only=True), container
-    refuse_non_numeric(X)
-    cells = np.asarray(X)
-    if cells.ndim != 2:
-        raise ValueError(f"X has the shape {cells.shape}; pass a table of rows and columns.")
-    return nw.from_native(library("pandas").DataFrame(cells), eager_only=True), "numpy"
+def _table(given: Input) -> nw.DataFrame:
+    """Return a table as a frame; arrays hold numbers alone."""
+    if given.frame is None:
+        refuse_non_numeric(given)
+    return given.table
 
 
-def matrix_of(X) -> Any:
-    """Return a frame of numbers as scikit-learn can read it, without a copy where it is one."""
-    frame = nw.from_native(X, eager_only=True)
-    return X if _is_plain(frame) else Schema.of_numbers(frame.columns).encode(X)[0]
-
-
-def _is_plain(frame: nw.DataFrame) -> bool:
-    """Whether pandas can give all columns at once, which matters where they are thousands."""
-    native = frame.to_native()
-    return frame.implementation.is_pandas_like() and all(
-        isinstance(dtype, np.dtype) and dtype.kind in "iufb" for dtype in native.dtypes
-    )
+def matrix_of(given: Input) -> np.ndarray:
+    """Return the numbers of a frame, of one dtype; without a copy where pandas holds them so."""
+    if given.is_plain:
+        dtype = np.float32 if given.is_single else np.float64
+        return given.table.to_native().to_numpy(dtype=dtype)
+    return Schema.of_numbers(given.names).encode(given)[0]
 
 
 def _check_names(known: list, names: list) -> None:

@@ -253,7 +253,8 @@ class FittedModel:
         chosen = rng.choice(len(self.density), n_samples, p=[share for _, share in self.density])
         for number, (vae, _) in enumerate(self.density):
             own = np.flatnonzero(chosen == number)
-            for part in batches(len(own), representation.drawn_cost, self.batch_cells):
+            # Which draws a seed gives depends on these slices: they are those of the width alone.
+            for part in batches(len(own), representation.drawn_cost):
                 decoded = vae.decode(vae.sample_prior(len(own[part]), generator))
                 x[own[part]] = representation.drawn(vae.observation, decoded, generator)
         return x

@@ -73,7 +73,7 @@ class Likelihood(BaseEstimator, ABC):
         """Whether a column that never varies says something of the others."""
         return False
 
-    def check(self, values: Values, names: Sequence) -> None:
+    def check(self, values: Values, names: Sequence[Any]) -> None:
         """Raise a ValueError that names the first value which cannot be."""
 
     @abstractmethod

@@ -1,6 +1,7 @@
 """Yes or no."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ class Bernoulli(Likelihood):
     level_link = "logit"
     takes_sparse = True
 
-    def __init__(self, *, stochastic=False):
+    def __init__(self, *, stochastic: bool = False) -> None:
         self.stochastic = stochastic
 
     @property
@@ -44,7 +45,7 @@ class Bernoulli(Likelihood):
     def keeps_constants(self) -> bool:
         return self.stochastic
 
-    def check(self, values: Values, names: Sequence) -> None:
+    def check(self, values: Values, names: Sequence[Any]) -> None:
         if self.stochastic and not sparse.issparse(values):
             wrong = (values < 0) | (values > 1)
             what = "'bernoulli' needs probabilities from 0 to 1"

@@ -32,7 +32,7 @@ class Categorical(Levels):
     level_link = "softmax"
     outside = ("levels",)
 
-    def __init__(self, *, max_levels=64):
+    def __init__(self, *, max_levels: int = 64) -> None:
         self.max_levels = max_levels
 
     def fit(

@@ -1,12 +1,15 @@
 """Errors that name the first value which a likelihood cannot have."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 
-def refuse(where: np.ndarray, values: np.ndarray, names: Sequence, what: str, remedy: str) -> None:
+def refuse(
+    where: np.ndarray, values: np.ndarray, names: Sequence[Any], what: str, remedy: str
+) -> None:
     """Raise a ValueError with the first value of a dense matrix for which where holds."""
     if where.any():
         row, column = np.argwhere(where)[0]
@@ -17,7 +20,7 @@ def refuse(where: np.ndarray, values: np.ndarray, names: Sequence, what: str, re
 
 
 def refuse_cell(
-    cells: sparse.coo_array, where: np.ndarray, names: Sequence, what: str, remedy: str
+    cells: sparse.coo_array, where: np.ndarray, names: Sequence[Any], what: str, remedy: str
 ) -> None:
     """Raise a ValueError with the first stored value of a sparse matrix for which where holds."""
     if where.any():

@@ -1,6 +1,7 @@
 """Intensities and shares: numbers from 0 to 1."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from skvae.likelihoods.statistics import moments, or_one
 class ContinuousBernoulli(Likelihood):
     """Values in [0, 1]: intensities and shares (Loaiza-Ganem & Cunningham, 2019)."""
 
-    def check(self, values: np.ndarray, names: Sequence) -> None:
+    def check(self, values: np.ndarray, names: Sequence[Any]) -> None:
         wrong = (values < 0) | (values > 1)
         what = "'continuous_bernoulli' needs values in [0, 1]"
         refuse(wrong, values, names, what, "divide the column by its largest value")

@@ -1,6 +1,7 @@
 """Counts, by themselves or as shares of their row's total."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,14 +29,14 @@ class Counts(Likelihood):
     takes_missing = True
     takes_sparse = True
 
-    def __init__(self, *, size_factor="auto"):
+    def __init__(self, *, size_factor: bool | str = "auto") -> None:
         self.size_factor = size_factor
 
     @property
     def keeps_constants(self) -> bool:
         return self.size_factor is True  # of whose total they are a part
 
-    def check(self, values: Values, names: Sequence) -> None:
+    def check(self, values: Values, names: Sequence[Any]) -> None:
         what, remedy = "counts are whole numbers from 0 up", "use 'lognormal' or 'gaussian'"
         if sparse.issparse(values):
             cells = sparse.coo_array(values)
@@ -77,8 +78,8 @@ class Counts(Likelihood):
         weight = np.ones(values.shape[0]) if weight is None else weight
         params = {name: torch.from_numpy(np.asarray(v, float)) for name, v in constants.items()}
         for start in range(0, values.shape[0], 512):
-            x = values[start : start + 512]
-            x = x.toarray() if sparse.issparse(x) else x
+            rows = values[start : start + 512]
+            x = rows if isinstance(rows, np.ndarray) else rows.toarray()
             y = self._stabilised(params, torch.from_numpy(np.asarray(x, float))).numpy()
             w, there = weight[start : start + 512], ~np.isnan(y)
             y = np.where(there, y, 0.0)

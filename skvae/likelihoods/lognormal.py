@@ -1,6 +1,7 @@
 """Positive numbers whose logarithm is normal."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -22,7 +23,7 @@ class LogNormal(NormalNumbers):
 
     outside = ("center", "shift")
 
-    def check(self, values: np.ndarray, names: Sequence) -> None:
+    def check(self, values: np.ndarray, names: Sequence[Any]) -> None:
         remedy = "use 'gaussian' or 'student_t' for it"
         refuse(values < 0, values, names, "'lognormal' needs values that are not negative", remedy)
 

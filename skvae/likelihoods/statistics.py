@@ -75,14 +75,16 @@ def counts(values: Values, weight: np.ndarray | None = None) -> np.ndarray:
     return np.square(w @ there) / np.maximum(np.square(w) @ there, np.finfo(float).tiny)
 
 
-def quantiles(values: np.ndarray, shares, weight: np.ndarray | None) -> np.ndarray:
+def quantiles(
+    values: np.ndarray, shares: float | list[float] | np.ndarray, weight: np.ndarray | None
+) -> np.ndarray:
     """Quantiles of some numbers; between two they are interpolated, with weights as without."""
     if weight is None:
-        return np.quantile(values, shares)
+        return np.quantile(values, np.asarray(shares))
     order = values.argsort(kind="stable")
     middle = weight[order].cumsum() - 0.5 * weight[order]
     place = (middle - middle[0]) / max(middle[-1] - middle[0], np.finfo(float).tiny)
-    return np.interp(shares, place, values[order])
+    return np.interp(np.asarray(shares), place, values[order])
 
 
 def median_and_scale(

@@ -28,7 +28,7 @@ class StudentT(Numbers):
         "df": [Interval(Real, 2, None, closed="neither"), StrOptions({"auto"})]
     }
 
-    def __init__(self, *, df="auto"):
+    def __init__(self, *, df: float | str = "auto") -> None:
         self.df = df
 
     @property
@@ -52,20 +52,22 @@ class StudentT(Numbers):
             "dispersion": np.concatenate([np.zeros(len(robust)), raw_df]),
         }
 
-    def _variance_and_df(self, params: Params) -> tuple[Tensor, Tensor]:
-        log_scale, raw_df = params["dispersion"].chunk(2)
-        df = 2.0 + F.softplus(raw_df) if self.df == "auto" else torch.full_like(raw_df, self.df)
-        return floored(log_scale, params), df
+    def degrees_of_freedom(self, params: Params) -> Tensor:
+        """Of each column, shape (c,)."""
+        raw_df = params["dispersion"].chunk(2)[1]
+        if self.df == "auto":
+            return 2.0 + F.softplus(raw_df)
+        return torch.full_like(raw_df, float(self.df))
 
     def log_prob(self, params: Params, x: Tensor, eta: Tensor) -> Tensor:
-        variance, df = self._variance_and_df(params)
+        variance, df = _variance(params), self.degrees_of_freedom(params)
         square = (x - eta).square() / variance
         constant = torch.lgamma(0.5 * (df + 1)) - torch.lgamma(0.5 * df)
         constant = constant - 0.5 * (df * variance * math.pi).log()
         return constant - 0.5 * (df + 1) * torch.log1p(square / df)
 
     def sample(self, params: Params, eta: Tensor, generator: torch.Generator) -> Tensor:
-        variance, df = self._variance_and_df(params)
+        variance, df = _variance(params), self.degrees_of_freedom(params)
         rng = numpy_generator(generator)
         t = torch.as_tensor(rng.standard_t(df.detach().numpy(force=True), tuple(eta.shape)))
         return eta + variance.sqrt() * t.to(eta)
@@ -75,3 +77,8 @@ class StudentT(Numbers):
     ) -> Head:
         raw_df = constants["dispersion"][len(noise) :]
         return Head(loadings, center, np.concatenate([0.5 * np.log(noise), raw_df]))
+
+
+def _variance(params: Params) -> Tensor:
+    """Square of the scale of each column, shape (c,)."""
+    return floored(params["dispersion"].chunk(2)[0], params)

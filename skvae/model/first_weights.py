@@ -7,8 +7,7 @@ draws is handed a generator of the fit's own instead; nobody's stream is read or
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
+from torch.overrides import TorchFunctionMode
 
 from skvae.ambient import SinglePrecision
 from skvae.model.networks import Architecture, evaluating
@@ -24,9 +23,18 @@ _DRAW = frozenset(
 )  # fmt: skip
 # Those that take none: what fills an empty tensor in their place.
 _DRAW_ALIKE = {"rand_like": "uniform_", "randn_like": "normal_"}
+# torch's own layers that draw from the global generator, and those that end no network linearly.
+_DROPOUTS = (
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
+    *(nn.AlphaDropout, nn.FeatureAlphaDropout),
+)
+_BATCH_NORMS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.LazyBatchNorm1d, nn.LazyBatchNorm2d, nn.LazyBatchNorm3d),
+)
 
 
-class DrawnFrom(SinglePrecision):
+class DrawnFrom(TorchFunctionMode):
     """While it lasts, in its thread, torch's functions draw from a generator of the CPU.
 
     Parameters
@@ -46,7 +54,7 @@ class DrawnFrom(SinglePrecision):
             return getattr(empty, _DRAW_ALIKE[name])(generator=self.generator)
         if name in _DRAW and kwargs.get("generator") is None:
             kwargs["generator"] = self.generator
-        return super().__torch_function__(func, types, args, kwargs)
+        return func(*args, **kwargs)
 
 
 def build(architecture: Architecture, sizes: list[tuple[int, int]], seed: int) -> list[nn.Module]:
@@ -56,7 +64,7 @@ def build(architecture: Architecture, sizes: list[tuple[int, int]], seed: int) -
     seed. What modules draw by other means than torch's functions, such as numpy's, is their own.
     """
     generator = torch.Generator("cpu").manual_seed(seed)
-    with DrawnFrom(generator):
+    with SinglePrecision(), DrawnFrom(generator):
         modules = [architecture(n_in, n_out) for n_in, n_out in sizes]
         for module, (n_in, n_out) in zip(modules, sizes, strict=True):
             _check(module, n_in, n_out)
@@ -67,7 +75,7 @@ def _check(module: nn.Module, n_in: int, n_out: int) -> None:
     """Refuse what cannot be a branch; layers that wait for their first rows get some."""
     if not isinstance(module, nn.Module):
         raise TypeError(f"architecture must return a torch.nn.Module, got {type(module)!r}.")
-    unfit = [m for m in module.modules() if isinstance(m, _DropoutNd)]
+    unfit = [m for m in module.modules() if isinstance(m, _DROPOUTS)]
     if unfit:
         raise ValueError(
             f"the architecture's module holds {unfit[0]}, which draws from torch's global "
@@ -90,8 +98,8 @@ def _check(module: nn.Module, n_in: int, n_out: int) -> None:
 
 def start_at_zero(module: nn.Module, n_in: int) -> None:
     """Zero the last layer, so that the branch adds nothing before the first step."""
-    layers = [m for m in module.modules() if _has_weight(m) or isinstance(m, _BatchNorm)]
-    is_linear = not (layers and isinstance(layers[-1], _BatchNorm))
+    layers = [m for m in module.modules() if _has_weight(m) or isinstance(m, _BATCH_NORMS)]
+    is_linear = not (layers and isinstance(layers[-1], _BATCH_NORMS))
     last = list(layers[-1].parameters(recurse=False)) if layers else []
     x, outputs = torch.ones(2, n_in, dtype=torch.float32), []
     with torch.no_grad():
@@ -111,7 +119,8 @@ def start_at_zero(module: nn.Module, n_in: int) -> None:
 def _left_out(module: nn.Module) -> list[str]:
     """Names of tensors that a module holds, but not as state."""
     plain = [name for name, value in vars(module).items() if isinstance(value, Tensor)]
-    return plain + sorted(module._non_persistent_buffers_set)
+    buffers = {name for name, _ in module.named_buffers(recurse=False)}
+    return plain + sorted(buffers - module.state_dict().keys())
 
 
 def _has_weight(module: nn.Module) -> bool:

@@ -45,7 +45,7 @@ class GapView(View):
         pca = self.pca
         complete = cast(ScoreObservation, vae.observation)
         of_cells = _as_table(pca, float(complete.shared_noise)).module().to(complete.shared_noise)
-        components = torch.as_tensor(pca.components).to(complete.shared_noise)
+        components = torch.tensor(pca.components).to(complete.shared_noise)
         log_variance = np.log(pca.noise_variance / pca.variances[: pca.latent_dim])
         inference = GapInference(
             cast(ScoreInference, vae.inference),

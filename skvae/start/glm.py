@@ -6,7 +6,7 @@ what that says; every other one gets the maximum of its own likelihood on draws 
 posteriors: convex for all but Student's t (docs/theory.md).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from scipy import sparse
 from torch import Tensor
 
 from skvae.data.units import Part, Units
-from skvae.likelihoods import Block, Head, Likelihood
+from skvae.likelihoods import Block, Head, Likelihood, Values
 from skvae.model.bounds import Proposals, places
 from skvae.model.rows import CellRows
 from skvae.model.vae import VAE
@@ -47,7 +47,7 @@ DEFAULT_LIMITS = StartLimits()
 
 
 def fit_factor_start(
-    values,
+    values: Values,
     likelihoods: Blocks,
     latent_dim: int,
     weight: np.ndarray | None,
@@ -96,14 +96,16 @@ def fit_factor_start(
     return _with_heads(start, rows, w, rng)
 
 
-def features_of(values, likelihoods: Blocks, weight=None) -> np.ndarray:
+def features_of(
+    values: Values, likelihoods: Blocks, weight: np.ndarray | None = None
+) -> np.ndarray:
     """Features of dense cells, 0 where missing, in the order of the parts."""
     units = Units.of(values, likelihoods, weight)
     cells, blocks = units.cells(values), [Block(*part) for part in units.parts]
     return _without_gaps(_features(cells, blocks), _observed(cells, units.parts), _owner(blocks))
 
 
-def _without_gaps(features, observed: np.ndarray | None, owner: np.ndarray):
+def _without_gaps(features: Values, observed: np.ndarray | None, owner: np.ndarray) -> Values:
     """Features with 0 where nothing was observed; one that is 0 where there are none."""
     if not len(owner):
         return np.zeros((features.shape[0], 1))
@@ -125,7 +127,7 @@ def _owner(blocks: list[Block]) -> np.ndarray:
     return _joined([block.columns[block.owners] for block in blocks], int)
 
 
-def _observed(values, parts) -> np.ndarray | None:
+def _observed(values: Values, parts: Sequence[Part]) -> np.ndarray | None:
     """Which cells say something, None where all do: missing ones and unseen levels do not."""
     if sparse.issparse(values):
         return None
@@ -136,7 +138,7 @@ def _observed(values, parts) -> np.ndarray | None:
     return ~silent if silent.any() else None
 
 
-def _features(values, blocks):
+def _features(values: Values, blocks: list[Block]) -> Values:
     """All features, (n, width): float64, 0 where missing; CSR for CSR counts, not centred."""
     if sparse.issparse(values):
         return blocks[0].sparse_features(values)
@@ -173,7 +175,9 @@ def _noise_floor(block: Block, part: Part) -> np.ndarray:
     return np.maximum(np.square(part.constants["floor"]), least)
 
 
-def _with_heads(start: FactorStart, rows, w, rng) -> FactorStart:
+def _with_heads(
+    start: FactorStart, rows: Values, w: np.ndarray | None, rng: np.random.RandomState
+) -> FactorStart:
     """Loadings, bias and dispersions of every block.
 
     Rare levels lie beside the point in the factor model, whose posteriors take their features for
@@ -193,7 +197,12 @@ def _with_heads(start: FactorStart, rows, w, rng) -> FactorStart:
 
 
 def _fitted(
-    start: FactorStart, values, z: Tensor, weight, rng, is_chosen: Callable[[Likelihood], bool]
+    start: FactorStart,
+    values: Values,
+    z: Tensor,
+    weight: np.ndarray | None,
+    rng: np.random.RandomState,
+    is_chosen: Callable[[Likelihood], bool],
 ) -> FactorStart:
     """The start with heads fitted to points z, of the blocks whose likelihood is chosen."""
     blocks = [Block(*part) for part in start.parts]
@@ -208,7 +217,7 @@ def _fitted(
     return _having(start, heads)
 
 
-def _calibrated(start: FactorStart, values, weight) -> FactorStart:
+def _calibrated(start: FactorStart, values: Values, weight: np.ndarray | None) -> FactorStart:
     """The start with every level as likely as it is frequent."""
     w = torch.ones(values.shape[0], dtype=torch.float64)
     w = w if weight is None else torch.from_numpy(weight)
@@ -223,14 +232,16 @@ def _calibrated(start: FactorStart, values, weight) -> FactorStart:
     return _having(start, heads)
 
 
-def _with_features(start: FactorStart, values, z: Tensor, weight) -> tuple[FactorStart, np.ndarray]:
+def _with_features(
+    start: FactorStart, values: Values, z: Tensor, weight: np.ndarray | None
+) -> tuple[FactorStart, np.ndarray]:
     """The start whose features of levels follow points z, in new axes; the turn to these."""
     blocks = [Block(*part) for part in start.parts]
     of_levels = np.concatenate(
         [np.full(block.n_features, has_levels(block.likelihood)) for block in blocks]
     )
     observed, features = _observed(values, start.parts), _features(values, blocks)
-    if sparse.issparse(features):  # which are not centred
+    if not isinstance(features, np.ndarray):  # sparse ones are not centred
         features = features.toarray() - _sparse_center(start.parts[0])
     rows = Observations(features, observed, weight)
     factors = regressed(start.factors, rows, z.numpy(), of_levels, _LEAST_NOISE)
@@ -268,7 +279,9 @@ def _initial_head(part: Part, factors: FactorModel, own: slice) -> Head:
     return part.likelihood.initial_head(part.constants, *of_factors)
 
 
-def _some_rows(values, weight, rng, most: int):
+def _some_rows(
+    values: Values, weight: np.ndarray | None, rng: np.random.RandomState, most: int
+) -> tuple[Values, np.ndarray | None]:
     n = values.shape[0]
     if n <= most:
         return values, weight
@@ -276,7 +289,7 @@ def _some_rows(values, weight, rng, most: int):
     return values[chosen], None if weight is None else weight[chosen]
 
 
-def _posterior_draws(vae: VAE, values, rng) -> Tensor:
+def _posterior_draws(vae: VAE, values: Values, rng: np.random.RandomState) -> Tensor:
     """One draw from the posterior of every row, shape (n, q)."""
     draws = []
     for rows in batches_of_cells(values):
@@ -286,7 +299,7 @@ def _posterior_draws(vae: VAE, values, rng) -> Tensor:
     return torch.cat(draws)
 
 
-def _resampled_draws(vae: VAE, values, rng) -> Tensor:
+def _resampled_draws(vae: VAE, values: Values, rng: np.random.RandomState) -> Tensor:
     """One of a few proposals for every row, chosen by the posterior under its heads."""
     chosen = []
     for rows in batches_of_cells(values):

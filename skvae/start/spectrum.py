@@ -6,7 +6,7 @@ columns are decomposed directly, more of them through their covariance, many by 
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from threading import Lock, Timer, current_thread
+from threading import Lock
 from typing import Any, NamedTuple
 
 import joblib
@@ -15,10 +15,7 @@ from scipy import linalg, sparse
 
 from skvae.data.batches import BATCH_CELLS, Values, batches, refuse_overflow
 
-# Spectra that are remembered may take this much memory together, and for so long after the last
-# was asked for: where a fit takes longer than that, its spectrum is a small part of it.
-_SHARED_BYTES = 2**27
-_SHARED_SECONDS = 60.0
+_SHARED_BYTES = 2**27  # that remembered spectra may take together
 
 
 class Routes(NamedTuple):
@@ -51,16 +48,12 @@ class Spectrum(NamedTuple):
 
 
 class Spectra:
-    """Spectra of the rows seen last: a search fits the same rows for every candidate.
+    """Spectra of the rows seen last: a search fits the same rows for every candidate."""
 
-    Nobody says when a search has ended, so they are forgotten when none was asked for in a while.
-    """
-
-    def __init__(self, most_bytes: int = _SHARED_BYTES, seconds: float = _SHARED_SECONDS) -> None:
-        self.most_bytes, self.seconds = most_bytes, seconds
+    def __init__(self, most_bytes: int = _SHARED_BYTES) -> None:
+        self.most_bytes = most_bytes
         self._known: OrderedDict[str, Spectrum] = OrderedDict()
-        self._lock = Lock()
-        self._end: Timer | None = None
+        self._lock = Lock()  # candidates may be fitted in threads
 
     def of(
         self, X: Values, sample_weight: np.ndarray | None, limit: int, rng: np.random.RandomState
@@ -76,22 +69,7 @@ class Spectra:
             self._known[key] = spectrum
             while sum(known.n_bytes for known in self._known.values()) > self.most_bytes:
                 self._known.popitem(last=False)
-            self._forget_later()
         return spectrum
-
-    def _forget_later(self) -> None:
-        """Forget everything after so many seconds, counted from now."""
-        if self._end is not None:
-            self._end.cancel()
-        self._end = Timer(self.seconds, self._forget)
-        self._end.daemon = True
-        self._end.start()
-
-    def _forget(self) -> None:
-        with self._lock:
-            if self._end is current_thread():  # and nobody has asked in between
-                self._known.clear()
-                self._end = None
 
 
 def find_spectrum(

@@ -6,6 +6,7 @@ part. torch's functional forms do the work, because its classes take a second to
 """
 
 import math
+from abc import ABC, abstractmethod
 from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
@@ -35,7 +36,7 @@ class Part(NamedTuple):
     shape: tuple[int, ...] | None  # of the one matrix or kernel that it is, None if it is more
 
 
-class Optimizer(BaseEstimator):
+class Optimizer(ABC, BaseEstimator):
     """Options that all optimisers have; how they move a part is their own."""
 
     n_moments: ClassVar[int] = 2
@@ -57,6 +58,7 @@ class Optimizer(BaseEstimator):
         self.clip_norm = clip_norm
         self.averaging = averaging
 
+    @abstractmethod
     def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
         """Move the weights of a part against their gradient, in place.
 
@@ -69,7 +71,6 @@ class Optimizer(BaseEstimator):
         weight_decay : float
             Share of a weight, per unit of rate, that a step takes off.
         """
-        raise NotImplementedError
 
     def decay_levels(self, auto: tuple[float, ...]) -> tuple[float, ...]:
         """The levels of weight decay, to be taken one after another.

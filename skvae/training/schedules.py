@@ -6,17 +6,19 @@ fixed course: they wait until the bound of the held-out rows settles.
 """
 
 import math
+from abc import ABC, abstractmethod
 from numbers import Integral, Real
 from typing import ClassVar
 
 from sklearn.base import BaseEstimator
 
 
-class Schedule(BaseEstimator):
+class Schedule(ABC, BaseEstimator):
     """A factor that changes with the share of the budget that is used up."""
 
     waits: ClassVar[bool] = False  # for the held-out bound to settle
 
+    @abstractmethod
     def factor(self, share: float) -> float:
         """The factor.
 
@@ -30,7 +32,6 @@ class Schedule(BaseEstimator):
         factor : float
             From 0 to 1.
         """
-        return 1.0
 
     @property
     def end(self) -> float:
@@ -49,6 +50,9 @@ class Schedule(BaseEstimator):
 
 class Constant(Schedule):
     """The same all the time."""
+
+    def factor(self, share: float) -> float:
+        return 1.0
 
 
 class LinearWarmUp(Schedule):
@@ -177,6 +181,9 @@ class Settle(Schedule):
 
     waits: ClassVar[bool] = True
 
+    def factor(self, share: float) -> float:
+        return 1.0
+
 
 class Plateau(Schedule):
     """Lower by a factor each time the held-out bound settles, and end after the last time.
@@ -194,6 +201,9 @@ class Plateau(Schedule):
     def __init__(self, *, drop=0.3, n_drops=3):
         self.drop = drop
         self.n_drops = n_drops
+
+    def factor(self, share: float) -> float:
+        return 1.0
 
     def check(self) -> None:
         _check_share("drop", self.drop)

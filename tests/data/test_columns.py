@@ -8,6 +8,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from skvae.data.columns import Columns, blocks, coded_columns, has_missing, is_plain
+from skvae.data.input import Input
 from skvae.likelihoods import LIKELIHOODS, Categorical, Gaussian, GaussianDiag, Poisson, StudentT
 
 KINDS = ["number", "boolean", "category", "ordered"]
@@ -148,9 +149,9 @@ def test_unknown_likelihoods_are_named(likelihood):
 def test_numbers_become_levels_where_a_person_asks(frame):
     assert coded_columns({"visits": "categorical"}, list(frame.columns)) == {4}
     assert coded_columns("auto", list(frame.columns)) == set()
-    columns = Columns.of(frame, {"visits": "categorical"})
+    columns = Columns.of(Input.of(frame), {"visits": "categorical"})
     assert_array_equal(columns.n_levels, [0, 0, 2, 3, 4])
-    assert_array_equal(columns.encode(frame, "", 1)[:, 4], [0, 1, 2, 3])
+    assert_array_equal(columns.encode(Input.of(frame), "", 1)[:, 4], [0, 1, 2, 3])
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
@@ -163,14 +164,14 @@ def test_a_frame_becomes_cells(frame, kind):
             },
             schema_overrides={"grade": pl.Enum(["low", "mid", "high"])},
         )
-    columns = Columns.of(frame, "auto")
+    columns = Columns.of(Input.of(frame), "auto")
     expected = [
         [1.0, 1, 1, 0, 0],
         [2.5, 0, 0, 1, 1],
         [4.0, 1, np.nan, 1, 2],
         [8.0, 1, 1, 2, 5],
     ]
-    assert_array_equal(columns.encode(frame, "", 1), expected)
+    assert_array_equal(columns.encode(Input.of(frame), "", 1), expected)
     assert columns.has_codes
     assert not columns.is_plain
 
@@ -178,14 +179,14 @@ def test_a_frame_becomes_cells(frame, kind):
 def test_numbers_stay_as_they_are():
     cells = np.ones((3, 2))
     for X in (cells, pd.DataFrame(cells, columns=list("ab")), sparse.csr_array(cells)):
-        columns = Columns.of(X, "auto")
+        columns = Columns.of(Input.of(X), "auto")
         assert columns.is_plain
         assert not columns.has_codes
 
 
 def test_levels_of_sparse_rows_are_refused():
     with pytest.raises(ValueError, match="levels of sparse rows"):
-        Columns.of(sparse.csr_array(np.eye(3)), "categorical")
+        Columns.of(Input.of(sparse.csr_array(np.eye(3))), "categorical")
 
 
 @pytest.mark.parametrize(
@@ -199,19 +200,19 @@ def test_levels_of_sparse_rows_are_refused():
 def test_sparse_rows_of_other_likelihoods_are_refused(likelihood):
     X = sparse.csr_array(np.eye(3))
     with pytest.raises(ValueError, match="sparse rows cannot have"):
-        Columns.of(X, likelihood).check(X, range(3))
+        Columns.of(Input.of(X), likelihood).check(X, range(3))
 
 
 def test_a_column_never_observed_is_named(frame):
     with pytest.raises(ValueError, match="column 'age' has no observed cell"):
-        Columns.of(frame.assign(age=np.nan), "auto")
+        Columns.of(Input.of(frame.assign(age=np.nan)), "auto")
     with pytest.raises(ValueError, match="column 1 has no observed cell"):
-        Columns.of(np.array([[1.0, np.nan], [2.0, np.nan]]), "auto")
+        Columns.of(Input.of(np.array([[1.0, np.nan], [2.0, np.nan]])), "auto")
 
 
 def test_bad_values_are_named_with_their_column(frame):
-    columns = Columns.of(frame, {"age": "lognormal", "visits": "poisson"})
-    values = columns.encode(frame, "", 1)
+    columns = Columns.of(Input.of(frame), {"age": "lognormal", "visits": "poisson"})
+    values = columns.encode(Input.of(frame), "", 1)
     columns.check(values, list(frame.columns))
     for j, value, name in ((0, -1.0, "age"), (4, 1.5, "visits"), (0, np.inf, "age")):
         wrong = values.copy()
@@ -221,24 +222,24 @@ def test_bad_values_are_named_with_their_column(frame):
 
 
 def test_unseen_levels_are_counted_once_for_every_column(frame):
-    columns = Columns.of(frame, "auto")
+    columns = Columns.of(Input.of(frame), "auto")
     new = frame.assign(city=["Rome", "Bern", "Bonn", None])
     with pytest.warns(UserWarning, match="2 in column 'city'") as record:
-        values = columns.encode(new, "", 1)
+        values = columns.encode(Input.of(new), "", 1)
     assert len(record) == 1
     assert_array_equal(values[:, 2], [1, -1, -1, np.nan])
 
 
 def test_too_few_rows_are_refused(frame):
     with pytest.raises(ValueError, match="minimum of 5 is required by Me"):
-        Columns.of(frame, "auto").encode(frame, "Me", 5)
+        Columns.of(Input.of(frame), "auto").encode(Input.of(frame), "Me", 5)
 
 
 # The row of a condition
 
 
 def test_a_row_has_the_given_values_and_nothing_else(frame):
-    columns = Columns.of(frame, "auto")
+    columns = Columns.of(Input.of(frame), "auto")
     row = columns.row(
         {"city": "Oslo", "age": 3, "member": True, "grade": "mid"}, list(frame.columns)
     )
@@ -259,7 +260,7 @@ GIVEN_WRONG = {
 @pytest.mark.parametrize("case", GIVEN_WRONG)
 def test_a_condition_that_cannot_be_names_what_is_wrong(frame, case):
     given, message = GIVEN_WRONG[case]
-    columns = Columns.of(frame, {"visits": "poisson"})
+    columns = Columns.of(Input.of(frame), {"visits": "poisson"})
     with pytest.raises(ValueError, match=message):
         columns.row(given, list(frame.columns))
 
@@ -296,7 +297,7 @@ def test_the_likelihood_of_pca_is_that_of_all_columns_or_of_none():
 )
 def test_what_cannot_be_given_is_refused_with_its_column(value, words):
     frame = pd.DataFrame({"i": [1, 2, 3], "k": ["a", "b", "a"], "b": [True, False, True]})
-    columns = Columns.of(frame, "auto")
+    columns = Columns.of(Input.of(frame), "auto")
     with pytest.raises(ValueError, match=f"'i'.*{words}"):
         columns.row({"i": value}, ["i", "k", "b"])
     if "missing" in words or "one value" in words:
@@ -309,5 +310,5 @@ def test_what_cannot_be_given_is_refused_with_its_column(value, words):
 def test_scalars_of_numpy_can_be_given(given):
     frame = pd.DataFrame({"i": [1, 2, 3], "k": ["a", "b", "a"], "b": [True, False, True]})
     names = ["i", "k", "b"]
-    row = Columns.of(frame, "auto").row(dict(zip(names, given, strict=True)), names)
+    row = Columns.of(Input.of(frame), "auto").row(dict(zip(names, given, strict=True)), names)
     assert row.tolist() == [2.0, 1.0, 1.0]

@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 
 from skvae import VAETransformer
-from skvae.data.containers import container_of, is_frame, is_single, refuse_foreign
+from skvae.data.input import Input
 
 FRAME = pd.DataFrame({"a": [1.5, 2.5], "k": ["x", "y"]})
 
@@ -52,7 +52,7 @@ FOREIGN = {
 @pytest.mark.parametrize("case", FOREIGN)
 def test_the_call_that_makes_a_table_is_named(case):
     X, message = FOREIGN[case]
-    for ask in (refuse_foreign, VAETransformer(1, max_iter=0).fit):
+    for ask in (Input.of, VAETransformer(1, max_iter=0).fit):
         with pytest.raises(ValueError, match=message):
             ask(X)
 
@@ -71,36 +71,11 @@ def test_the_call_that_makes_a_table_is_named(case):
     ids=lambda X: type(X).__name__,
 )
 def test_tables_at_hand_are_not(X):
-    refuse_foreign(X)
+    assert Input.of(X).native is X
 
 
 def test_a_lazy_frame_is_not_made_to_work():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(ValueError, match="lazy frame"):
-            refuse_foreign(FOREIGN["lazy frame"][0])
-
-
-def test_frames_in_single_precision():
-    single = pd.DataFrame({"a": np.ones(2, "float32")})
-    assert is_single(single)
-    assert is_single(pl.from_pandas(single))
-    assert not is_single(single.assign(b=1.0))
-    assert not is_single(np.ones((2, 2), "float32"))
-
-
-@pytest.mark.parametrize(
-    ("X", "container"),
-    [
-        (FRAME, "pandas"),
-        (pl.from_pandas(FRAME), "polars"),
-        (pa.table(FRAME), "pyarrow"),
-        (FRAME["a"], "numpy"),
-        (None, "numpy"),
-        (np.eye(2), "numpy"),
-        (sparse.eye(2), "numpy"),
-    ],
-)
-def test_containers(X, container):
-    assert container_of(X) == container
-    assert is_frame(X) == (container != "numpy")
+            Input.of(FOREIGN["lazy frame"][0])

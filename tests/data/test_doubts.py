@@ -10,6 +10,7 @@ import pytest
 
 from skvae import ColumnWarning, VAETransformer
 from skvae.data.doubts import warn_of
+from skvae.data.input import Input
 from skvae.data.schema import Schema
 
 N = 200
@@ -77,7 +78,8 @@ MAKES = {
 def warned(X):
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        warn_of(X, Schema.of(X).columns, stacklevel=1)
+        given = Input.of(X)
+        warn_of(given.table, Schema.of(given).columns, stacklevel=1)
     assert all(each.category is ColumnWarning for each in seen)
     return [str(each.message) for each in seen]
 

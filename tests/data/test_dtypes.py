@@ -19,6 +19,7 @@ from skvae.data.dtypes import (
     plain_labels,
     plain_missing,
 )
+from skvae.data.input import Input
 from skvae.data.schema import Schema
 
 ARROW = [
@@ -96,4 +97,4 @@ def test_skops_keeps_a_model_by_types_of_skvae_numpy_and_polars_alone(container)
     again = skops.io.loads(dumped, trusted=types)
     np.testing.assert_array_equal(again.transform(X), vae.transform(X))
     drawn, same = again.sample(5, random_state=0), vae.sample(5, random_state=0)
-    assert Schema.of(drawn) == Schema.of(same)
+    assert Schema.of(Input.of(drawn)) == Schema.of(Input.of(same))

@@ -12,8 +12,8 @@ from numpy.testing import assert_array_equal
 
 from skvae import MLP, VAETransformer
 from skvae.data.batches import batches
+from skvae.data.input import Input
 from skvae.data.schema import Schema
-from skvae.fitted.model import HIDDEN_CELLS
 from tests.samples import gaussian
 
 N = 60
@@ -323,78 +323,84 @@ def test_columns_that_were_never_observed_are_filled(vae, library, case):
 )
 def test_levels_enter_an_order_behind_those_below_them(came, grown):
     fitted = pd.DataFrame({"g": pd.Categorical(GRADES, GRADES, True), "n": [1.0, 2.0, 3.0]})
-    schema = Schema.of(fitted)
+    schema = Schema.of(Input.of(fitted))
     values = np.array([[0.0, 1], [1, 2], [2, 3]])
     X = pd.DataFrame({"g": pd.Categorical([None] * 3, came, True), "n": [1.0, 2.0, 3.0]})
     missing = np.array([[True, False]] * 3)
-    filled = schema.fill(X, missing, values)
+    filled = schema.fill(Input.of(X), missing, values)
     assert filled["g"].tolist() == GRADES
     assert filled["g"].cat.categories.tolist() == grown
     assert filled["g"].cat.ordered
     X = pl.DataFrame({"g": pl.Series([None] * 3, dtype=pl.Enum(came)), "n": [1.0, 2.0, 3.0]})
-    filled = schema.fill(X, missing, values)
+    filled = schema.fill(Input.of(X), missing, values)
     assert filled.schema["g"] == pl.Enum(grown)
     assert filled["g"].to_list() == GRADES
 
 
 def test_levels_are_added_behind_the_categories_without_an_order():
-    schema = Schema.of(pd.DataFrame({"k": ["a", "b", "c"]}))
+    schema = Schema.of(Input.of(pd.DataFrame({"k": ["a", "b", "c"]})))
     X = pd.DataFrame({"k": pd.Categorical(["z", None, None, "b"], ["z", "never", "b"])})
     missing = X.isna().to_numpy()
-    filled = schema.fill(X, missing, np.array([[-1.0], [0], [2], [1]]))
+    filled = schema.fill(Input.of(X), missing, np.array([[-1.0], [0], [2], [1]]))
     assert filled["k"].tolist() == ["z", "a", "c", "b"]
     assert filled["k"].cat.categories.tolist() == ["z", "never", "b", "a", "c"]
     X = pa.table({"k": pa.array(["z", None, None, "b"]).dictionary_encode()})
-    filled = schema.fill(X, missing, np.array([[-1.0], [0], [2], [1]]))
+    filled = schema.fill(Input.of(X), missing, np.array([[-1.0], [0], [2], [1]]))
     assert filled["k"].to_pylist() == ["z", "a", "c", "b"]
     assert filled["k"].combine_chunks().dictionary.to_pylist() == ["z", "b", "a", "c"]
     assert filled.schema == X.schema
 
 
 def test_a_dictionary_too_small_for_a_level_gets_a_larger_index():
-    schema = Schema.of(pd.DataFrame({"k": ["a", "b"]}))
+    schema = Schema.of(Input.of(pd.DataFrame({"k": ["a", "b"]})))
     indices = pa.array([*range(127), 127, None], pa.uint8()).cast("int8", safe=False)
     X = pa.table({"k": pa.DictionaryArray.from_arrays(indices, [f"{i}" for i in range(128)])})
     missing = np.arange(129)[:, None] == 128
-    filled = schema.fill(X, missing, np.where(missing, 0.0, -1.0))
+    filled = schema.fill(Input.of(X), missing, np.where(missing, 0.0, -1.0))
     assert filled["k"].to_pylist() == [*map(str, range(128)), "a"]
     assert filled.schema.field("k").type.index_type == pa.int32()
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_numbers_beside_a_level_of_text_become_what_holds_both(library):
-    schema = Schema.of(pd.DataFrame({"k": ["a", "b"]}))
+    schema = Schema.of(Input.of(pd.DataFrame({"k": ["a", "b"]})))
     X = LIBRARIES[library]({"k": [1.5, None]})
-    filled = schema.fill(X, np.array([[False], [True]]), np.array([[-1.0], [1.0]]))
+    filled = schema.fill(Input.of(X), np.array([[False], [True]]), np.array([[-1.0], [1.0]]))
     assert column_of(filled, "k") == [1.5 if library == "pandas" else "1.5", "b"]
 
 
 def test_levels_of_numbers_are_filled_to_the_last_digit():
     big = 2**60 + 1
     for dtype in (object, "int64", "category"):
-        schema = Schema.of(pd.DataFrame({"k": pd.Series([big, 7], dtype=dtype)}), coded={0})
-        values = schema.encode(pd.DataFrame({"k": [big]}))[0]
+        schema = Schema.of(
+            Input.of(pd.DataFrame({"k": pd.Series([big, 7], dtype=dtype)})), coded={0}
+        )
+        values = schema.encode(Input.of(pd.DataFrame({"k": [big]})))[0]
         for make in (series("Int64"), series(object), arrow_dtype(pa.int64())):
             X = pd.DataFrame({"k": make([7, None])})
-            filled = schema.fill(X, X.isna().to_numpy(), np.vstack([values, values]))
+            filled = schema.fill(Input.of(X), X.isna().to_numpy(), np.vstack([values, values]))
             assert filled["k"].tolist() == [7, big]
 
 
 @pytest.mark.parametrize(("dtype", "held"), [("Int8", [-128, 127]), ("UInt8", [0, 255])])
 def test_levels_beyond_the_range_of_integers_are_the_last_in_it(dtype, held):
-    schema = Schema.of(pd.DataFrame({"k": pd.Series([-300, 300, 7], dtype=object)}), coded={0})
+    schema = Schema.of(
+        Input.of(pd.DataFrame({"k": pd.Series([-300, 300, 7], dtype=object)})), coded={0}
+    )
     X = pd.DataFrame({"k": pd.Series([7, None, None], dtype=dtype)})
-    values = schema.encode(pd.DataFrame({"k": pd.Series([7, -300, 300], dtype=object)}))[0]
-    filled = schema.fill(X, X.isna().to_numpy(), values)
+    values = schema.encode(Input.of(pd.DataFrame({"k": pd.Series([7, -300, 300], dtype=object)})))[
+        0
+    ]
+    filled = schema.fill(Input.of(X), X.isna().to_numpy(), values)
     assert filled["k"].tolist() == [7, *held]
     assert filled["k"].dtype == dtype
 
 
 def test_intervals_are_added_to_others():
     cut = pd.cut(pd.Series([1.0, 5.0, 9.0]), [0, 4, 8, 12])
-    schema = Schema.of(pd.DataFrame({"k": cut}))
+    schema = Schema.of(Input.of(pd.DataFrame({"k": cut})))
     X = pd.DataFrame({"k": pd.cut(pd.Series([1.0, np.nan]), [0, 2])})
-    filled = schema.fill(X, X.isna().to_numpy(), np.array([[-1.0], [1.0]]))
+    filled = schema.fill(Input.of(X), X.isna().to_numpy(), np.array([[-1.0], [1.0]]))
     assert filled["k"].tolist() == [pd.Interval(0, 2), pd.Interval(4, 8)]
 
 
@@ -417,10 +423,10 @@ def test_intervals_are_added_to_others():
 )
 def test_a_value_beyond_the_range_is_the_last_in_it(column, largest):
     make = {pd.Series: pd.DataFrame, pl.Series: pl.DataFrame}.get(type(column), pa.table)
-    schema = Schema.of(pd.DataFrame({"x": [1.0, 2.0]}))
+    schema = Schema.of(Input.of(pd.DataFrame({"x": [1.0, 2.0]})))
     missing = np.array([[False], [True]])
     for value, expected in ((1e300, largest), (2.4, None)):
-        filled = schema.fill(make({"x": column}), missing, np.array([[1.0], [value]]))
+        filled = schema.fill(Input.of(make({"x": column})), missing, np.array([[1.0], [value]]))
         found = column_of(filled, "x")
         assert found[0] == 1
         assert found[1] == expected if expected else abs(float(found[1]) - 2.4) <= 0.4 + 1e-6
@@ -540,7 +546,8 @@ def test_rows_of_every_batch_are_filled(likelihood):
     X = np.resize(gaussian(500, 2), (9000, 2))
     X[:, 1] += np.arange(9000) / 9000
     vae = quick(1, likelihood=likelihood).fit(X[:500])
-    assert sum(1 for _ in batches(len(X), HIDDEN_CELLS)) > 2
+    row_cost = vae._model.of_cells().representation.row_cost
+    assert sum(1 for _ in batches(len(X), row_cost)) > 2
     X[:, 0] = np.nan
     for filled in (vae.impute(X), *vae.impute(X, n_draws=1, random_state=0)):
         assert np.isfinite(filled).all()

@@ -465,10 +465,10 @@ def test_a_mapped_file_is_fitted_as_its_rows_are(tmp_path):
     X = curve(600, 6).astype(np.float32)
     np.save(tmp_path / "rows.npy", X)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
-    shared = {"latent_dim": 2, "architecture": MLP(), "batch_size": None}
-    held = fit_model(Matrix(X), None, options(**shared))[0]
-    limits = Limits(held_bytes=0, pass_rows=256)
-    streamed = fit_model(Matrix(mapped), None, options(**shared, max_iter=90, limits=limits))[0]
+    recipe = {"latent_dim": 2, "architecture": MLP(), "batch_size": None}
+    held = fit_model(Matrix(X), None, options(**recipe, max_iter=30))[0]
+    few = Limits(pass_rows=256, held_bytes=0)
+    streamed = fit_model(Matrix(mapped), None, options(**recipe, max_iter=90, limits=few))[0]
     assert held.kept > 0
     assert streamed.kept > 0
     start = PCA(2).fit(X).score(X)
@@ -480,25 +480,17 @@ def test_a_mapped_file_is_fitted_as_its_rows_are(tmp_path):
 @pytest.mark.parametrize("kept", [True, False])
 def test_draws_take_little_more_memory_than_they_are(kept, dtype):
     model = fitted(curve(300, 40), max_iter=20 if kept else 0)
-    model = dataclasses.replace(model, batch_cells=100_000)
     assert (model.architecture is not None) == kept
     tracemalloc.start()
-    drawn = model.sample(20_000, np.random.RandomState(0), np.dtype(dtype))
+    drawn = model.sample(100_000, np.random.RandomState(0), np.dtype(dtype))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert drawn.dtype == dtype
     assert peak < 1.5 * drawn.nbytes
 
 
-def test_draws_in_batches_follow_the_seed_and_the_density(model, X):
-    """Which draws they are is up to what is held at once; how many and of what is not."""
+def test_draws_do_not_depend_on_what_is_held_at_once(model):
+    at_once = model.sample(50, np.random.RandomState(0), np.dtype(np.float64))
     few = dataclasses.replace(model, batch_cells=20_000)
-    once, again = (
-        few.sample(2000, np.random.RandomState(0), np.dtype(np.float64)) for _ in range(2)
-    )
-    assert_array_equal(once, again)
-    assert np.isfinite(once).all()
-    assert len(np.unique(once, axis=0)) == 2000
-    at_once = model.sample(2000, np.random.RandomState(0), np.dtype(np.float64))
-    assert_allclose(once.mean(0), at_once.mean(0), atol=0.1 * X.std(0).max())
-    assert_allclose(once.var(0).sum(), at_once.var(0).sum(), rtol=0.15)
+    in_batches = few.sample(50, np.random.RandomState(0), np.dtype(np.float64))
+    assert_allclose(in_batches, at_once, rtol=1e-9, atol=1e-9)

@@ -156,7 +156,7 @@ def test_a_far_cell_costs_its_logarithm_and_moves_codes_little(name, latent_dim)
     assert np.abs(codes - codes[0]).max() < 5
     slope = np.diff(scores[-9:]) / np.diff(np.log(far[-9:]))
     block = next(b for b in model.module(torch.float64).observation.blocks if 0 in b.columns)
-    df = float(block.likelihood._parts(block)[1][0])
+    df = float(block.likelihood.degrees_of_freedom(block.params())[0])
     assert_allclose(slope, -(df + 1), rtol=0.05)
 
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from scipy import stats
+from scipy import sparse, stats
 
 from skvae.likelihoods import (
     LIKELIHOODS,
     Bernoulli,
+    Block,
     Categorical,
     ContinuousBernoulli,
     Gaussian,
@@ -37,6 +38,17 @@ def block(case):
 def test_every_likelihood_has_a_case():
     assert set(LIKELIHOODS) == {name.split(",")[0] for name in CASES}
     assert {type(case.likelihood) for case in CASES.values()} == set(LIKELIHOODS.values())
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_those_that_take_sparse_rows_have_their_features(name):
+    likelihood, rows = LIKELIHOODS[name](), sparse.csr_array(np.eye(3))
+    block = Block(likelihood, np.arange(3), likelihood.fit(np.eye(3)))
+    if likelihood.takes_sparse:
+        assert block.sparse_features(rows).nnz == 3
+    else:
+        with pytest.raises(NotImplementedError, match=type(likelihood).__name__):
+            block.sparse_features(rows)
 
 
 # The distribution

@@ -151,7 +151,7 @@ def test_spoilt_cells_keep_what_they_were():
         if not block.likelihood.takes_noise:
             assert not away[left].any()
             continue
-        away = (away / block.likelihood.spread(block))[left]
+        away = (away / block.spread())[left]
         assert away.std().item() == pytest.approx(0.5, rel=0.3)
     terms = Denoising()(vae, rows, torch.Generator().manual_seed(0))
     assert terms.elbo < Elbo()(vae, rows, torch.Generator().manual_seed(0)).elbo

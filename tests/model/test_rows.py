@@ -148,9 +148,11 @@ def test_a_table_that_is_streamed_has_the_same_fit():
     X = rows_of(MIXED, share=0.1)
     held, streamed = (
         fit_model(
-            table(X, MIXED), None, options(latent_dim=2, max_iter=3, limits=Limits(held_bytes=n))
+            table(X, MIXED),
+            None,
+            options(latent_dim=2, max_iter=3, limits=Limits(held_bytes=n_bytes)),
         )[1].left
-        for n in (2**20, 0)
+        for n_bytes in (2**20, 0)
     )
     assert held.keys() == streamed.keys()
     for name, weights in held.items():

@@ -11,9 +11,9 @@ N = 400
 KINDS = ["bernoulli", "categorical", "ordinal"]
 
 
-def block_of(kind, codes, n_levels):
+def block_of(kind, codes):
     likelihood = LIKELIHOODS[kind]()
-    return Block(likelihood, np.arange(1), likelihood.fit(codes, None, np.array([n_levels])))
+    return Block(likelihood, np.arange(1), likelihood.fit(codes))
 
 
 def shares(block, loadings, free, n_levels):
@@ -34,7 +34,7 @@ def test_levels_are_as_likely_as_they_are_frequent(kind, slope):
     n_levels = 2 if kind == "bernoulli" else 4
     count = np.array([396, 4]) if n_levels == 2 else np.array([100, 4, 276, 20])
     codes = np.repeat(np.arange(n_levels), count)[:, None] * 1.0
-    block = block_of(kind, codes, n_levels)
+    block = block_of(kind, codes)
     tilt = torch.arange(block.width, dtype=torch.float64)[:, None] + 1.0
     free = Free(block.bias.clone() + 1.0, block.dispersion.detach().clone())
     x = torch.from_numpy(codes)
@@ -49,7 +49,7 @@ def test_levels_are_as_likely_as_they_are_frequent(kind, slope):
 def calibrated_shares(kind, codes, weight=None):
     """Shares of two levels under heads that were calibrated by codes, shape (n,)."""
     codes = codes[:, None]
-    block = block_of(kind, codes, 2)
+    block = block_of(kind, codes)
     free = Free(block.bias.clone(), block.dispersion.detach().clone())
     loadings = torch.ones(block.width, 1, dtype=torch.float64).cumsum(0)
     w = torch.from_numpy(np.ones(len(codes)) if weight is None else weight)
@@ -75,7 +75,7 @@ def test_every_column_of_levels_has_its_own_shares():
     counts = [300, 80, 20], [40, 260, 100]
     codes = np.stack([np.repeat([0.0, 1.0, 2.0], each) for each in counts], 1)
     likelihood = LIKELIHOODS["categorical"]()
-    block = Block(likelihood, np.arange(2), likelihood.fit(codes, None, np.array([3, 3])))
+    block = Block(likelihood, np.arange(2), likelihood.fit(codes))
     free = Free(torch.zeros_like(block.bias), block.dispersion.detach().clone())
     loadings = torch.zeros(block.width, 1, dtype=torch.float64)
     w = torch.ones(N, dtype=torch.float64)
@@ -103,3 +103,10 @@ def test_a_level_that_was_never_seen_may_be(kind):
 def test_the_shares_of_booleans_and_levels_can_be_held():
     held = {name for name, each in LIKELIHOODS.items() if has_levels(each())}
     assert held == {"bernoulli", "categorical", "ordinal"}
+
+
+def test_shares_of_numbers_cannot_be_held():
+    block = block_of("gaussian", np.zeros((3, 1)))
+    free, one = Free(block.bias, block.dispersion), torch.ones(1, 1, dtype=torch.float64)
+    with pytest.raises(ValueError, match="Gaussian has no levels"):
+        calibrated(block, one, free, one, one[0])

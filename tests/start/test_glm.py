@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 
 from skvae import VAETransformer
 from skvae.data.columns import Columns
+from skvae.data.input import Input
 from skvae.likelihoods import Block
 from skvae.model.rows import CellRows
 from skvae.start.glm import DEFAULT_LIMITS, StartLimits, features_of, fit_factor_start
@@ -23,8 +24,8 @@ def latent():
 
 def table(X, likelihood):
     """Values and the likelihoods of their columns."""
-    columns = Columns.of(X, likelihood)
-    return columns.encode(X, "", 1) if columns.has_codes else X, columns.likelihoods
+    columns = Columns.of(Input.of(X), likelihood)
+    return columns.encode(Input.of(X), "", 1) if columns.has_codes else X, columns.likelihoods
 
 
 def started(X, likelihood, latent_dim=2, weight=None, limits=DEFAULT_LIMITS):

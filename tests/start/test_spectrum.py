@@ -123,25 +123,3 @@ def test_spectra_forget_what_takes_too_much_memory():
         fit_linear(gaussian(50, 10, seed=seed), 2, None, np.random.RandomState(0), spectra)
     assert sum(known.n_bytes for known in spectra._known.values()) <= 2500
     assert len(spectra._known) == 2
-
-
-def test_spectra_are_forgotten_when_none_was_asked_for_in_a_while():
-    spectra = Spectra(seconds=0.2)
-    fit_linear(gaussian(50, 10), 2, None, np.random.RandomState(0), spectra)
-    assert len(spectra._known) == 1
-    end = spectra._end
-    fit_linear(gaussian(50, 10, seed=1), 2, None, np.random.RandomState(0), spectra)
-    assert end.finished.is_set()  # counted anew from the last
-    assert len(spectra._known) == 2
-    end = spectra._end
-    end.join(10)
-    assert not spectra._known
-    assert spectra._end is None
-
-
-def test_spectra_outlast_a_clock_that_has_been_put_off():
-    spectra = Spectra()
-    fit_linear(gaussian(50, 10), 2, None, np.random.RandomState(0), spectra)
-    spectra._forget()  # as of a clock that ran down just before it was put off
-    assert len(spectra._known) == 1
-    spectra._end.cancel()

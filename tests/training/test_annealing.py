@@ -11,9 +11,19 @@ import torch
 from sklearn.base import clone
 
 from skvae import VAETransformer
-from skvae.model.networks.bodies import MLP
-from skvae.training import annealing
-from skvae.training.annealing import ANNEALING, Langevin, Metropolis, RandomWalk
+from skvae.model.networks import MLP
+from skvae.training.annealing import (
+    ANNEALING,
+    Langevin,
+    Metropolis,
+    RandomWalk,
+    metropolis,
+    random_walk,
+)
+from skvae.training.annealing.acceptance import accept, geometric
+from skvae.training.annealing.metropolis import jump
+from skvae.training.annealing.random_walk import Walk, usual_sizes
+from skvae.training.annealing.row_losses import RowLosses
 from skvae.training.objective import Autoencoder
 from skvae.training.optimizers import OPTIMIZERS
 from tests.samples import Setting, curve, fit_quietly, plan_of
@@ -41,7 +51,7 @@ def trained(n_passes=8, **changes):
 
 def shares(change, temperature, n=8000, **how):
     generator = seeded()
-    accepted = [annealing._accept(change, temperature, generator, **how) for _ in range(n)]
+    accepted = [accept(change, temperature, generator, **how) for _ in range(n)]
     return sum(accepted) / n
 
 
@@ -75,15 +85,15 @@ def test_with_the_penalty_noise_leaves_detailed_balance():
         seen = sign * rise + error * torch.randn(n, generator=seeded(sign + 1))
         for mean in seen:
             change = mean + torch.tensor([-error, error])
-            accepted[sign] += annealing._accept(change, temperature, generator)
+            accepted[sign] += accept(change, temperature, generator)
     ratio = accepted[1] / accepted[-1]
     assert ratio == pytest.approx(math.exp(-rise / temperature), rel=0.1)
 
 
 def test_a_geometric_row():
-    row = [annealing._geometric((8.0, 0.5), k, 5) for k in range(5)]
+    row = [geometric((8.0, 0.5), k, 5) for k in range(5)]
     assert row == pytest.approx([8.0, 4.0, 2.0, 1.0, 0.5])
-    assert annealing._geometric((8.0, 0.5), 0, 1) == 8.0
+    assert geometric((8.0, 0.5), 0, 1) == 8.0
 
 
 # Metropolis.
@@ -106,14 +116,13 @@ def alike(a, b):
 def test_a_rejection_brings_back_weights_and_moments(monkeypatch, name):
     setting, record = trained(3, optimizer=OPTIMIZERS[name]())
     before, seen = memory(setting), []
-    jump = annealing._jump
 
     def remember(state, size):
         seen.append(memory(setting))
         jump(state, size)
 
-    monkeypatch.setattr(annealing, "_jump", remember)
-    monkeypatch.setattr(annealing, "_accept", lambda *args: False)
+    monkeypatch.setattr(metropolis, "jump", remember)
+    monkeypatch.setattr(metropolis, "accept", lambda *args: False)
     setting.refine(SHORT)
     assert len(seen) == SHORT.n_proposals
     assert all(alike(found, before) for found in seen)
@@ -123,14 +132,13 @@ def test_a_rejection_brings_back_weights_and_moments(monkeypatch, name):
 def test_a_proposal_that_is_accepted_is_where_the_next_begins(monkeypatch):
     setting, _ = trained(3)
     before, seen = memory(setting), []
-    jump = annealing._jump
 
     def remember(state, size):
         seen.append(memory(setting))
         jump(state, size)
 
-    monkeypatch.setattr(annealing, "_jump", remember)
-    monkeypatch.setattr(annealing, "_accept", lambda *args: True)
+    monkeypatch.setattr(metropolis, "jump", remember)
+    monkeypatch.setattr(metropolis, "accept", lambda *args: True)
     setting.refine(SHORT)
     assert alike(seen[0], before)
     for earlier, later in itertools.pairwise(seen):
@@ -141,23 +149,23 @@ def test_a_proposal_that_is_accepted_is_where_the_next_begins(monkeypatch):
 def test_a_proposal_is_compared_with_the_last_that_was_accepted(monkeypatch):
     setting, _ = trained(3)
     losses, rises = iter(np.array([9.0, 7.0, 4.0, 0.0, -5.0, -11.0])), []
-    monkeypatch.setattr(annealing._RowLosses, "losses", lambda *args: next(losses))
-    monkeypatch.setattr(annealing.Metropolis, "_first_temperature", lambda *args: 1.0)
-    monkeypatch.setattr(annealing, "_accept", lambda rise, *args: rises.append(rise) or True)
+    monkeypatch.setattr(RowLosses, "losses", lambda *args: next(losses))
+    monkeypatch.setattr(Metropolis, "_first_temperature", lambda *args: 1.0)
+    monkeypatch.setattr(metropolis, "accept", lambda rise, *args: rises.append(rise) or True)
     setting.refine(SHORT)
     assert rises == [-2.0, -3.0, -4.0, -5.0]
 
 
 def test_who_has_had_enough_keeps_the_best(monkeypatch):
     setting, record = trained(3)
-    jumps, jump = iter(range(2)), annealing._jump
+    jumps = iter(range(2))
 
     def interrupted(state, size):
         if next(jumps, None) is None:
             raise KeyboardInterrupt
         jump(state, size)
 
-    monkeypatch.setattr(annealing, "_jump", interrupted)
+    monkeypatch.setattr(metropolis, "jump", interrupted)
     assert not record.interrupted
     setting.refine(SHORT)
     assert record.interrupted
@@ -168,7 +176,7 @@ def test_the_best_state_is_kept(monkeypatch):
     """Jumps that ruin the model, all of them accepted: what training had is what is left."""
     setting, record = trained()
     before, bound = setting.weights(), setting.bound()
-    monkeypatch.setattr(annealing, "_accept", lambda *args: True)
+    monkeypatch.setattr(metropolis, "accept", lambda *args: True)
     setting.refine(Metropolis(n_proposals=3, n_steps=1, jump=(9.0, 9.0)))
     assert max(record.bounds[-3:]) < bound
     assert same(setting.weights(), before)
@@ -213,7 +221,7 @@ def test_jumps_move_the_branches_alone():
         setting.vae.observation.decoder_path.clone(),
     ]
     before = {name: value.clone() for name, value in setting.vae.named_parameters()}
-    annealing._jump(setting.state, 0.1)
+    jump(setting.state, 0.1)
     assert torch.equal(setting.vae.inference.encoder_path, linear[0])
     assert torch.equal(setting.vae.observation.decoder_path, linear[1])
     for name, value in setting.vae.named_parameters():
@@ -330,16 +338,14 @@ def test_a_random_walk_of_many_weights_goes_along_random_directions():
 
 
 def walk_of(setting, n_dimensions):
-    judge = annealing._RowLosses.of(
-        setting.state, setting.rows, setting.training, setting.evaluator
-    )
-    return annealing._Walk(setting.state, judge, n_dimensions, lambda loss: None)
+    criterion = RowLosses.of(setting.state, setting.rows, setting.training, setting.evaluator)
+    return Walk(setting.state, criterion, n_dimensions, lambda loss: None)
 
 
 def test_moves_lie_in_so_many_directions_in_which_every_weight_has_a_part():
     setting = Setting(architecture=TINY, init="random")
     walk, weights = walk_of(setting, 7), setting.state.weights.values
-    begin, sizes = weights.clone(), annealing._usual_sizes(setting.state)
+    begin, sizes = weights.clone(), usual_sizes(setting.state)
     moves = []
     for _ in range(12):
         walk._move(0.1)
@@ -350,7 +356,7 @@ def test_moves_lie_in_so_many_directions_in_which_every_weight_has_a_part():
     signs = torch.sign(torch.stack(moves))  # weights of one coordinate go both ways
     first = walk.owner == walk.owner[0]
     assert set((signs[0, first] * signs[0, 0]).tolist()) == {-1.0, 1.0}
-    walk.stand()
+    walk.go_back()
     assert torch.equal(weights, begin)
 
 
@@ -366,16 +372,16 @@ def test_a_move_that_is_rejected_leaves_the_state_and_its_loss(monkeypatch):
     setting = Setting(architecture=TINY, init="random")
     walk, weights = walk_of(setting, 7), setting.state.weights.values
     begin, loss = weights.clone(), walk.loss
-    monkeypatch.setattr(annealing, "_accept", lambda *args, **kwargs: False)
+    monkeypatch.setattr(random_walk, "accept", lambda *args, **kwargs: False)
     assert not walk.step(0.1, 1.0)
-    walk.stand()
+    walk.go_back()
     assert torch.equal(weights, begin)
     assert walk.loss is loss
-    monkeypatch.setattr(annealing, "_accept", lambda *args, **kwargs: True)
+    monkeypatch.setattr(random_walk, "accept", lambda *args, **kwargs: True)
     assert walk.step(0.1, 1.0)
-    walk.stand()
+    walk.go_back()
     assert not torch.equal(weights, begin)
-    torch.testing.assert_close(walk.judge.losses(setting.state), walk.loss)
+    torch.testing.assert_close(walk.criterion.losses(setting.state), walk.loss)
 
 
 # How long.
@@ -396,20 +402,20 @@ def bounded(total, n_passes=2):
 def test_passes_are_counted_and_bounded(monkeypatch, component, total):
     setting, record, controller = bounded(total)
     n_rows, seen = len(setting.training), []
-    step, look = annealing.take_step, annealing._RowLosses.look
+    step, terms = metropolis.take_step, RowLosses.terms
 
     def counted_step(state, batch):
         controller = state.controller
         seen.append(batch.n_rows / (controller.pass_steps * controller.batch_size))
         return step(state, batch)
 
-    def counted_look(judge, state):
+    def counted_terms(criterion, state):
         if isinstance(component, RandomWalk):
-            seen.append(judge.rows.n_rows / n_rows)
-        return look(judge, state)
+            seen.append(criterion.rows.n_rows / n_rows)
+        return terms(criterion, state)
 
-    monkeypatch.setattr(annealing, "take_step", counted_step)
-    monkeypatch.setattr(annealing._RowLosses, "look", counted_look)
+    monkeypatch.setattr(metropolis, "take_step", counted_step)
+    monkeypatch.setattr(RowLosses, "terms", counted_terms)
     before = setting.bound()
     setting.refine(component, controller)
     assert record.n_passes == len(record.losses) <= total
@@ -453,26 +459,24 @@ def test_a_random_walk_with_the_default_network(init):
     assert vae.score(curve(120, 5, seed=1)) > -20
 
 
-def test_states_are_judged_with_the_same_noise():
+def test_states_are_criteriond_with_the_same_noise():
     setting = Setting()
-    judge = annealing._RowLosses.of(
-        setting.state, setting.rows, setting.training, setting.evaluator
-    )
-    losses = judge.losses(setting.state)
+    criterion = RowLosses.of(setting.state, setting.rows, setting.training, setting.evaluator)
+    losses = criterion.losses(setting.state)
     assert losses.shape == (len(setting.training),)
-    assert torch.equal(judge.losses(setting.state), losses)
+    assert torch.equal(criterion.losses(setting.state), losses)
     weight = torch.arange(1.0, len(losses) + 1)
-    weighed = judge._replace(rows=replace(judge.rows, weight=weight)).losses(setting.state)
+    weighed = criterion._replace(rows=replace(criterion.rows, weight=weight)).losses(setting.state)
     torch.testing.assert_close(weighed.mean(), (weight * losses).sum() / weight.sum())
     with torch.no_grad():
-        q = setting.vae.encode(judge.rows)
+        q = setting.vae.encode(criterion.rows)
         likelihood = setting.vae.log_likelihood(
-            judge.rows, setting.vae.decode(q.sample(judge.noise))
+            criterion.rows, setting.vae.decode(q.sample(criterion.noise))
         )
         weighed = copy.copy(setting.state)
         weighed.config = weighed.config._replace(beta=0.5)
         expected = 0.5 * q.kl().sum(-1) - likelihood
-    torch.testing.assert_close(judge.losses(weighed), expected)
+    torch.testing.assert_close(criterion.losses(weighed), expected)
 
 
 # Options.

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from skvae.data.columns import Columns
+from skvae.data.input import Input
 from skvae.fitting import fit_model
 from skvae.model.networks import MLP, Conv
 from skvae.model.priors import PRIORS, Mixture, Vamp
@@ -267,7 +268,7 @@ def test_tables_are_not_captured():
     X[::3, 0] = np.nan
     fits = []
     for ways in (STEPS, by(Tape)):
-        columns = Columns.of(X, {})
+        columns = Columns.of(Input.of(X), {})
         table = Table(X, columns.likelihoods, columns.n_levels)
         fits.append(fit_model(table, None, options(max_iter=5, steps=ways))[1].bounds)
     assert_allclose(*fits, rtol=0, atol=0)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from skvae.data.columns import Columns
+from skvae.data.input import Input
 from skvae.limits import Limits
 from skvae.model.networks import MLP, Dropout
 from skvae.model.score_observation import NOISE_FLOOR
@@ -119,7 +120,7 @@ def table():
     X[:, 1], X[:, 2] = X[:, 1] > 0, np.abs(X[:, 2]).round()
     X[np.random.default_rng(0).uniform(size=X.shape) < 0.2] = np.nan
     names = ("gaussian", "bernoulli", "poisson", "student_t", "gaussian_diag")
-    columns = Columns.of(X, dict(enumerate(names)))
+    columns = Columns.of(Input.of(X), dict(enumerate(names)))
     return Table(X, columns.likelihoods, columns.n_levels)
 
 

@@ -1,0 +1,45 @@
+"""Weights of rows, as a person gives them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight
+
+from skvae._sklearn import float_dtypes, to_numpy
+from skvae.data.columns import refuse_empty
+from skvae.data.reading import Reading
+
+
+def weighted(
+    reading: Reading, sample_weight: Any, names: Sequence, fewest: int, in_stream: bool
+) -> tuple[Any, np.ndarray | None]:
+    """The rows that have a weight, and these weights; None where they are equal.
+
+    In a stream they are compared with those of other batches, and stay as they are.
+    """
+    X, weight = reading.values, _checked(sample_weight, reading.checked)
+    if not in_stream:
+        weight /= weight.max()  # their sum must be a number
+    if (weight == 0).any():
+        X, weight = X[weight > 0], weight[weight > 0]
+        if X.shape[0] < fewest:
+            raise ValueError("only 1 sample has a weight above zero; fit needs 2 or more.")
+        refuse_empty(X, names)
+    is_equal = not in_stream and bool((weight == weight[0]).all())
+    return X, None if is_equal else weight
+
+
+def _checked(sample_weight: Any, X: Any) -> np.ndarray:
+    """One number per row, float64, none negative and not all zero."""
+    try:
+        weight = _check_sample_weight(sample_weight, X, dtype=float_dtypes(X)[0])
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"sample_weight is not a number per row: {error}") from error
+    weight = to_numpy(weight).astype(np.float64)
+    if (weight < 0).any() or not weight.any():
+        raise ValueError(
+            f"sample_weight must hold no negative weight and at least one that is not "
+            f"zero; its smallest is {weight.min()} and its largest {weight.max()}."
+        )
+    return weight

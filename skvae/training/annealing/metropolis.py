@@ -1,0 +1,188 @@
+"""Jumps from where training ended, each followed by some training, accepted or taken back."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from numbers import Real
+from typing import NamedTuple
+
+import torch
+from sklearn.base import clone
+from torch import Tensor
+
+from skvae.model.rows import Rows
+from skvae.model.vae import network_parameters
+from skvae.training.annealing.acceptance import accept, geometric
+from skvae.training.annealing.base import Annealing, check_sizes
+from skvae.training.annealing.best import Best
+from skvae.training.annealing.passes import Passes
+from skvae.training.annealing.row_losses import RowLosses
+from skvae.training.config import Budget
+from skvae.training.controller import Controller
+from skvae.training.evaluation import Evaluator
+from skvae.training.record import Record
+from skvae.training.schedules import Constant, Cosine, check_count
+from skvae.training.state import TrainingState
+from skvae.training.step import take_step
+
+_N_PROBES = 3  # trainings without a jump by which the temperature is set
+
+
+class Metropolis(Annealing):
+    """Jump, train a little, keep or go back (Metropolis et al., 1953; Kirkpatrick et al., 1983).
+
+    A proposal moves the weights of the branches by normal noise, relative to their size, and
+    trains them for some steps whose rate falls along a cosine. It is accepted with probability
+    min(1, exp(-dL / T - e^2 / 2 T^2)), where dL is the change of the loss in nats per row on fixed
+    rows with fixed noise, and e its standard error (Ceperley & Dewing, 1999). T begins at the
+    median abs(dL) of such training without a jump and falls by a factor at each proposal. After a
+    rejection weights and the optimiser's memory are what they were.
+
+    Parameters
+    ----------
+    n_proposals : int, default=12
+        How many jumps.
+    n_steps : int, default=100
+        Steps of training after each.
+    jump : tuple of float, default=(0.05, 0.005)
+        Size of the first and of the last jump, relative to the weights' root mean square.
+    cooling : float, default=0.7
+        Factor of the temperature from a proposal to the next.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_proposals: int = 12,
+        n_steps: int = 100,
+        jump: tuple[float, float] = (0.05, 0.005),
+        cooling: float = 0.7,
+    ) -> None:
+        self.n_proposals = n_proposals
+        self.n_steps = n_steps
+        self.jump = jump
+        self.cooling = cooling
+
+    def n_steps_after(self) -> int:
+        return (self.n_proposals + _N_PROBES) * self.n_steps
+
+    def refine(
+        self, state: TrainingState, rows: Rows, training: Tensor, evaluator: Evaluator
+    ) -> None:
+        record = state.record
+        n_proposals, n_steps = self._affordable(state.controller, record)
+        if n_proposals < self.n_proposals:
+            record.converged = False
+        if n_proposals < 1:
+            return
+        criterion = RowLosses.of(state, rows, training, evaluator)
+        passes = Passes(record, state.controller.pass_steps)
+        with passes, Best(state, evaluator) as best:
+            here = Snapshot.of(state)
+            loss = criterion.losses(state)
+            some_training = partial(self._train, state, rows, training, n_steps, passes)
+            temperature = self._first_temperature(state, criterion, some_training, here, loss)
+            for k in range(n_proposals):
+                jump(state, geometric(self.jump, k, n_proposals))
+                some_training()
+                proposed = criterion.losses(state)
+                accepted = accept(proposed - loss, temperature, state.generator)
+                best.evaluate(temperature, 1, float(accepted))
+                if accepted:
+                    here, loss = Snapshot.of(state), proposed
+                else:
+                    here.restore(state)
+                temperature *= self.cooling
+
+    def _affordable(self, controller: Controller, record: Record) -> tuple[int, int]:
+        """Proposals, and steps of each, for which passes are left: one short one at the least."""
+        wanted = self.n_proposals + _N_PROBES
+        left = (controller.total_passes - record.n_passes) * controller.pass_steps
+        if left >= wanted * self.n_steps:
+            return self.n_proposals, self.n_steps
+        n_steps = min(self.n_steps, int(left) // (_N_PROBES + 1))
+        return (int(left) // n_steps - _N_PROBES, n_steps) if n_steps > 0 else (0, 0)
+
+    def _first_temperature(
+        self,
+        state: TrainingState,
+        criterion: RowLosses,
+        some_training: Callable[[], None],
+        here: "Snapshot",
+        loss: Tensor,
+    ) -> float:
+        changes = []
+        for _ in range(_N_PROBES):
+            some_training()
+            changes.append((criterion.losses(state) - loss).mean().abs())
+            here.restore(state)
+        return float(torch.stack(changes).median().clamp(min=1e-12))
+
+    def _train(
+        self,
+        state: TrainingState,
+        rows: Rows,
+        training: Tensor,
+        n_steps: int,
+        passes: Passes,
+    ) -> None:
+        """Some steps at half the rate, which falls along a cosine."""
+        optimizer = clone(state.config.optimizer)
+        optimizer.set_params(schedule=Cosine(), learning_rate=0.5 * optimizer.learning_rate)
+        config = state.config._replace(optimizer=optimizer, kl_schedule=Constant())
+        controller = state.controller
+        batch_size = controller.batch_size
+        budget = Budget(batch_size, False, 1, False)
+        short = Controller(budget, config, controller.n_rows, controller.n_inputs)
+        short.decay_level = controller.decay_level
+        short.max_passes = n_steps / short.pass_steps
+        state.vae.train()
+        chosen = torch.randint(
+            len(training),
+            (n_steps * batch_size,),
+            generator=state.generator,
+            device=training.device,
+        )
+        with state.led_by(short):
+            for batch in rows.batches(training[chosen], batch_size, state.generator):
+                passes.add(-take_step(state, batch).elbo, 1)
+
+    def check(self) -> None:
+        for name in ("n_proposals", "n_steps"):
+            check_count(name, getattr(self, name))
+        check_sizes("jump", self.jump)
+        if not (isinstance(self.cooling, Real) and 0.0 < float(self.cooling) <= 1.0):
+            raise ValueError(f"cooling={self.cooling!r} must be above 0 and at most 1.")
+
+
+class Snapshot(NamedTuple):
+    """All that a rejection has to bring back."""
+
+    model: dict[str, Tensor]
+    moments: list[Tensor]
+    steps: list[Tensor]
+
+    @classmethod
+    def of(cls, state: TrainingState) -> "Snapshot":
+        weights = state.weights
+        return cls(
+            copy.deepcopy(state.vae.state_dict()),
+            [moment.clone() for moment in weights.moments],
+            [part.step.clone() for part in weights.parts],
+        )
+
+    def restore(self, state: TrainingState) -> None:
+        state.vae.load_state_dict(self.model)
+        weights = state.weights
+        for moment, value in zip(weights.moments, self.moments, strict=True):
+            moment.copy_(value)
+        for part, step in zip(weights.parts, self.steps, strict=True):
+            part.step.copy_(step)
+
+
+@torch.no_grad()
+def jump(state: TrainingState, size: float) -> None:
+    """Move the branches' weights by noise of this size, relative to each tensor's own."""
+    for parameter in network_parameters(state.vae):
+        noise = torch.empty_like(parameter).normal_(generator=state.generator)
+        parameter.add_(noise * (size * parameter.square().mean().sqrt()))

@@ -1,0 +1,184 @@
+"""Annealing on the weights themselves, without gradients."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from skvae.model.rows import Rows
+from skvae.training.annealing.acceptance import accept, geometric
+from skvae.training.annealing.base import Annealing, check_above_zero, check_sizes
+from skvae.training.annealing.best import Best
+from skvae.training.annealing.passes import Passes
+from skvae.training.annealing.row_losses import RowLosses
+from skvae.training.evaluation import Evaluator
+from skvae.training.schedules import check_count
+from skvae.training.state import TrainingState
+
+_N_PROBES = 20  # moves by which the temperature is set
+# Directions of a random walk: of up to so many weights all, of more the second number.
+_DIMENSIONS = (1000, 300)
+_N_EVALUATIONS = 40  # of the held-out rows
+
+
+class RandomWalk(Annealing):
+    """Simulated annealing on the weights themselves, without gradients (Kirkpatrick et al., 1983).
+
+    A proposal moves all weights and is accepted with probability min(1, exp(-dL / T)).
+    Neighbourhood and temperature shrink geometrically. A move that helps takes a number of
+    proposals that grows with that of independent directions (Roberts, Gelman & Gilks, 1997), but
+    good weights lie in most random subspaces of a few hundred (Li et al., 2018). So the weights of
+    a large network fall at random to a number of coordinates, with random signs: what moves a
+    coordinate moves all of its weights.
+
+    Parameters
+    ----------
+    n_proposals : int, default=4000
+        How many moves are tried, where `max_iter` leaves room for them.
+    neighbourhood : tuple of float, default=(0.1, 0.005)
+        Size of the first and of the last move, relative to a layer's usual weights.
+    final_temperature : float, default=0.001
+        Of the last proposal, relative to the first, which is the median abs(dL) of some moves.
+    n_dimensions : int or "auto", default="auto"
+        Coordinates of the search; "auto" takes one for each weight, and 300 where there are more
+        than 1000 weights.
+    """
+
+    follows_training: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        n_proposals: int = 4000,
+        neighbourhood: tuple[float, float] = (0.1, 0.005),
+        final_temperature: float = 1e-3,
+        n_dimensions: int | str = "auto",
+    ) -> None:
+        self.n_proposals = n_proposals
+        self.neighbourhood = neighbourhood
+        self.final_temperature = final_temperature
+        self.n_dimensions = n_dimensions
+
+    def refine(
+        self, state: TrainingState, rows: Rows, training: Tensor, evaluator: Evaluator
+    ) -> None:
+        criterion, record = RowLosses.of(state, rows, training, evaluator), state.record
+        n_compared, n_rows = criterion.rows.n_rows, len(training)
+        n_passes = state.controller.total_passes - record.n_passes
+        n_probes, n_proposals = self._affordable(n_passes * n_rows / n_compared)
+        record.converged = n_proposals == self.n_proposals
+        if n_proposals < 1:
+            Best(state, evaluator).evaluate(math.nan, 0, math.nan)
+            return
+        with Passes(record, n_rows) as passes, Best(state, evaluator) as best:
+            walk = Walk(
+                state, criterion, self._coordinates(state), partial(passes.add, n=n_compared)
+            )
+            first = walk.typical_change(self.neighbourhood[0], n_probes)
+            every = max(1, n_proposals // _N_EVALUATIONS)
+            n_accepted = 0
+            for k in range(n_proposals):
+                temperature = geometric((first, first * self.final_temperature), k, n_proposals)
+                n_accepted += walk.step(geometric(self.neighbourhood, k, n_proposals), temperature)
+                state.step += 1
+                if (k + 1) % every == 0:
+                    walk.go_back()
+                    best.evaluate(temperature, every, n_accepted / every)
+                    n_accepted = 0
+
+    def _affordable(self, n_evaluations: float) -> tuple[int, int]:
+        """Probes and proposals for so many evaluations, one of which is that of the beginning."""
+        if n_evaluations >= 1 + _N_PROBES + self.n_proposals:
+            return _N_PROBES, self.n_proposals
+        n = int(n_evaluations) - 1
+        n_probes = min(_N_PROBES, max(1, n // 10))
+        return n_probes, min(self.n_proposals, n - n_probes)
+
+    def _coordinates(self, state: TrainingState) -> int:
+        """Number of coordinates; as many as weights are all of them."""
+        n_weights, (most, few) = state.weights.values.numel(), _DIMENSIONS
+        if isinstance(self.n_dimensions, str):
+            return n_weights if n_weights <= most else few
+        return min(n_weights, self.n_dimensions)
+
+    def check(self) -> None:
+        check_count("n_proposals", self.n_proposals)
+        check_sizes("neighbourhood", self.neighbourhood)
+        check_above_zero("final_temperature", self.final_temperature)
+        if not (isinstance(self.n_dimensions, str) and self.n_dimensions == "auto"):
+            check_count("n_dimensions", self.n_dimensions)
+
+
+class Walk:
+    """A state that moves along random directions of the weights, criteriond after each move.
+
+    Every weight falls to a coordinate, which moves it by its usual size, up or down.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        criterion: RowLosses,
+        n_dimensions: int,
+        evaluated: Callable[[Tensor], None],
+    ) -> None:
+        self.state, self.criterion, self.n_dimensions = state, criterion, n_dimensions
+        self.evaluated = evaluated  # is told of every loss
+        self.scale, self.owner = usual_sizes(state), None
+        n_weights = len(self.scale)
+        if n_dimensions < n_weights:
+            draw = partial(torch.randint, generator=state.generator, device=self.scale.device)
+            self.owner = draw(n_dimensions, (n_weights,))
+            self.scale = self.scale * (2 * draw(2, (n_weights,)) - 1)
+        self.here = state.weights.values.detach().clone()
+        self.loss = self._criteriond()[0]
+
+    def typical_change(self, size: float, n_moves: int) -> float:
+        """Median change of the loss by so many moves from here."""
+        changes = []
+        for _ in range(n_moves):
+            self._move(size)
+            changes.append((self._criteriond()[0] - self.loss).mean().abs())
+        self.go_back()
+        return float(torch.stack(changes).median().clamp(min=1e-12))
+
+    def step(self, size: float, temperature: float) -> bool:
+        """Try a move; whether it was accepted."""
+        self._move(size)
+        loss, decoded, kl = self._criteriond()
+        accepted = accept(loss - self.loss, temperature, self.state.generator, with_error=False)
+        if accepted:
+            self.here = self.state.weights.values.detach().clone()
+            self.loss = self.criterion.update_noise(self.state, decoded, kl)
+        return accepted
+
+    @torch.no_grad()
+    def go_back(self) -> None:
+        """Let the weights be those of the last move that was accepted."""
+        self.state.weights.values.copy_(self.here)
+
+    @torch.no_grad()
+    def _move(self, size: float) -> None:
+        noise = self.here.new_empty(self.n_dimensions).normal_(generator=self.state.generator)
+        if self.owner is not None:
+            noise = noise[self.owner]
+        self.state.weights.values.copy_(self.here + size * self.scale * noise)
+
+    def _criteriond(self) -> tuple[Tensor, Tensor, Tensor]:
+        loss, decoded, kl = self.criterion.terms(self.state)
+        self.evaluated(loss.mean())
+        return loss, decoded, kl
+
+
+def usual_sizes(state: TrainingState) -> Tensor:
+    """What a weight of its layer is worth: its root mean square, or that of a fresh layer."""
+    sizes = []
+    for parameters, share, _ in state.vae.rates:
+        for parameter in parameters:
+            fresh = 1.0 / math.sqrt(parameter.shape[-1]) if parameter.ndim > 1 else 0.1
+            size = parameter.detach().square().mean().sqrt().clamp(min=fresh) * share
+            sizes.append(size.expand(parameter.numel()))
+    return torch.cat(sizes)
