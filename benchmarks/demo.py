@@ -23,6 +23,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
+from benchmarks.costs import fit_seconds
 from benchmarks.datasets import fitting_dims
 from benchmarks.figures import save
 from benchmarks.metrics import pca_log_densities, squared_error
@@ -202,9 +203,7 @@ def print_searches(data: Data, searches) -> None:
 
 
 def _result(model, data):
-    start = perf_counter()
-    model.fit(data.X_train)
-    seconds = perf_counter() - start
+    seconds = fit_seconds(model, data.X_train)
     is_pca = isinstance(model, PCA)
     densities = pca_log_densities(model, data.X_test) if is_pca else None
     score = np.mean(densities) if is_pca else model.score(data.X_test)

@@ -39,18 +39,13 @@ class Method:
         return not self.nonnegative or X.min() >= 0
 
 
-def prepared(name: str, X, latent_dim: int, seed: int):
-    """Return a method that is to be fitted, and the rows: at most its ``max_train_rows``."""
+def fit(name: str, X, latent_dim: int, seed: int) -> tuple[Any, float]:
+    """Return a method fitted on (at most ``max_train_rows`` of) the rows, and its seconds."""
     method = METHODS[name]
     if method.max_train_rows is not None and X.shape[0] > method.max_train_rows:
         X = X[np.random.default_rng(seed).permutation(X.shape[0])[: method.max_train_rows]]
-    return method.build(X, latent_dim, seed), X
-
-
-def fit(name: str, X, latent_dim: int, seed: int) -> tuple[Any, float]:
-    """Return a fitted method and the seconds of the fit."""
-    model, rows = prepared(name, X, latent_dim, seed)
-    return model, fit_seconds(model, rows)
+    model = method.build(X, latent_dim, seed)
+    return model, fit_seconds(model, X)
 
 
 class InvertibleFactorAnalysis(FactorAnalysis):

@@ -14,9 +14,10 @@ import importlib
 import io
 import logging
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -139,18 +140,25 @@ class PythaeVAE:
         return self.scale.undo(model.decoder(codes).reconstruction.numpy())
 
 
-class PyodVAE:
-    """The VAE of pyod with its defaults (docstring of ``pyod.models.vae.VAE``).
+class PyodDetector(ABC):
+    """A detector of pyod with its defaults; ``fit`` ends with the outlier scores of the rows.
 
-    Hidden layers of 128, 64 and 32 units, dropout 0.2, batches of 32, 30 passes, columns
-    standardised inside. By default ``capacity`` is 0, which takes the KL divergence out of its
-    loss. ``fit`` ends with the outlier scores of the training rows: that is what it is for.
+    That is what it is for. Columns are standardised inside.
     """
 
-    module, name = "pyod.models.vae", "VAE"
+    module: ClassVar[str]
+    name: ClassVar[str]
 
     def __init__(self, latent_dim, seed):
         self.latent_dim, self.seed = latent_dim, seed
+
+    @abstractmethod
+    def sizes(self) -> dict[str, Any]:
+        """Return the arguments that set the number of codes."""
+
+    @abstractmethod
+    def through(self, network, x) -> torch.Tensor:
+        """Return standardised rows after their way through the network."""
 
     def fit(self, X):
         detector = getattr(_imported(self.module), self.name)
@@ -158,10 +166,6 @@ class PyodVAE:
             self.model = detector(verbose=0, random_state=self.seed, device="cpu", **self.sizes())
             self.model.fit(X)
         return self
-
-    def sizes(self):
-        """Return the arguments that set the number of codes."""
-        return {"latent_dim": self.latent_dim}
 
     @torch.no_grad()
     def reconstruct(self, X):
@@ -172,16 +176,26 @@ class PyodVAE:
         x = torch.from_numpy(scale.apply(X))
         return scale.undo(self.through(self.model.model.eval(), x).numpy())
 
+
+class PyodVAE(PyodDetector):
+    """Hidden layers of 128, 64 and 32 units, dropout 0.2, batches of 32, 30 passes.
+
+    By default ``capacity`` is 0, which takes the KL divergence out of its loss.
+    """
+
+    module, name = "pyod.models.vae", "VAE"
+
+    def sizes(self):
+        return {"latent_dim": self.latent_dim}
+
     def through(self, network, x):
-        """Return standardised rows after their way through the network."""
         return network.decode(network.encode(x)[0])
 
 
-class PyodAutoEncoder(PyodVAE):
-    """The AutoEncoder of pyod with its defaults (``pyod.models.auto_encoder.AutoEncoder``).
+class PyodAutoEncoder(PyodDetector):
+    """Hidden layers of 64 and 32 units, to which one of ``latent_dim`` is added.
 
-    Hidden layers of 64 and 32 units, to which one of ``latent_dim`` is added; batch
-    normalisation and dropout 0.2, in that layer too; batches of 32, 10 passes.
+    Batch normalisation and dropout 0.2, in that layer too; batches of 32, 10 passes.
     """
 
     module, name = "pyod.models.auto_encoder", "AutoEncoder"

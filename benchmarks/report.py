@@ -13,28 +13,44 @@ import pandas as pd
 
 from benchmarks import figures
 from benchmarks.markdown import environment
-from benchmarks.runner import Line, Suite, Tables, read
+from benchmarks.runner import Line, Tables, read
 from benchmarks.suites import SUITES
 
 TABLES = Path("benchmarks") / "tables"
 ENVIRONMENTS = "environments"  # the table of versions and threads that rows of others point to
 
 
-def write(paths: list[Path], root: Path, suites: dict[str, Suite] = SUITES) -> list[Path]:
-    """Add lines to the tables below root, fill its pages, draw; return what was written."""
-    folder = root / TABLES
-    tables = load(folder)
-    lines = read(paths)
-    if lines:
-        save(merged(tables, lines, suites), folder)
-        tables = load(folder)  # as everybody reads them
-    fragments = {name: part for suite in suites.values() for name, part in suite.fragments.items()}
+def write(paths: list[Path], root: Path) -> list[Path]:
+    """Take lines into the tables below root, fill its pages, draw; return what was written."""
+    take_in(paths, root)
+    return [*fill_pages(root), *draw(root)]
+
+
+def take_in(paths: list[Path], root: Path) -> None:
+    """Put what the lines of files come to into the tables, in place of rows of the same key."""
+    if lines := read(paths):
+        save(merged(load(root / TABLES), lines), root / TABLES)
+
+
+def fill_pages(root: Path) -> list[Path]:
+    """Write what the tables say between the markers of the pages."""
+    tables = load(root / TABLES)
+    fragments = {name: text for suite in SUITES.values() for name, text in suite.fragments.items()}
     for page, markers in PAGES.items():
         text = (root / page).read_text()
         for marker in markers:
             text = fill(text, marker, fragments[marker].of(tables))
         (root / page).write_text(text)
-    return [*(root / page for page in PAGES), *_draw(tables, root / "docs" / "images", suites)]
+    return [root / page for page in PAGES]
+
+
+def draw(root: Path) -> list[Path]:
+    """Draw what the tables show."""
+    tables, folder = load(root / TABLES), root / "docs" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = {name: shown for suite in SUITES.values() for name, shown in suite.pictures.items()}
+    drawn = {name: shown.of(tables) for name, shown in pictures.items()}
+    return [figures.save(drawn[name], folder / name) for name in drawn if drawn[name] is not None]
 
 
 def load(folder: Path) -> Tables:
@@ -49,7 +65,7 @@ def save(tables: Tables, folder: Path) -> None:
         table.to_csv(folder / f"{name}.csv", index=False)
 
 
-def merged(tables: Tables, lines: list[Line], suites: dict[str, Suite]) -> Tables:
+def merged(tables: Tables, lines: list[Line]) -> Tables:
     """Return the tables with the rows that lines come to, in place of those of the same key."""
     known = list(tables[ENVIRONMENTS]["text"]) if ENVIRONMENTS in tables else []
     for line in lines:
@@ -57,7 +73,7 @@ def merged(tables: Tables, lines: list[Line], suites: dict[str, Suite]) -> Table
             known.append(text)
         line["environment"] = known.index(text)
     found = dict(tables)
-    for suite in suites.values():
+    for suite in SUITES.values():
         for name, table in suite.tables.items():
             rows = table.collect(lines)
             if len(rows):
@@ -83,16 +99,6 @@ def _replaced(table, rows, key):
     places = both.groupby(key, sort=False, dropna=False).ngroup()
     last = both.drop_duplicates(key, keep="last")
     return last.loc[places[last.index].sort_values().index].reset_index(drop=True)
-
-
-def _draw(tables, folder, suites):
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = {
-        name: shown.of(tables)
-        for suite in suites.values()
-        for name, shown in suite.pictures.items()
-    }
-    return [figures.save(drawn[name], folder / name) for name in drawn if drawn[name] is not None]
 
 
 PAGES: dict[str, tuple[str, ...]] = {

@@ -55,7 +55,7 @@ class Task(ABC):
 
 
 Line = dict[str, Any]
-Plan = Iterable[Task] | Generator[Task, Line, None]
+Plan = Iterable[Task] | Generator[Task, Line | None, None]
 Tables = dict[str, pd.DataFrame]  # of figures, by the names of their files
 
 
@@ -104,7 +104,8 @@ def run(plan: Plan, path: Path) -> list[Line]:
     known = {_identity(line): line for line in read([path]) if "error" not in line}
     total = len(plan) if isinstance(plan, list) else None
     tasks = plan if isinstance(plan, Generator) else (task for task in plan)
-    lines, left_out, answer = [], set(), None
+    lines: list[Line] = []
+    left_out, answer = set(), None
     with path.open("a") as file, tqdm(total=total, unit="task") as progress:
         while True:
             try:
