@@ -1,7 +1,6 @@
 """Where training begins: at the linear start, at random, or where another training has ended."""
 
 import torch
-from torch import nn
 
 from skvae.budget import count_products
 from skvae.components import is_same
@@ -9,6 +8,7 @@ from skvae.devices import resolve_precision
 from skvae.fitted.model import FittedModel
 from skvae.model.columns import of_columns
 from skvae.model.first_weights import build, start_at_zero
+from skvae.model.priors import Normal, Prior, PriorModule
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE, Networks
 from skvae.options import Options
@@ -36,10 +36,9 @@ def initial_vae(
         if options.config.objective.is_deterministic:
             vae.unshrink_posterior_mean()
         load(vae, left or {})
-    if not options.prior.is_trained:
-        vae.prior = None
-    elif previous is None or not is_same(previous.prior, options.prior, {}):
-        vae.prior = initial_prior(vae, seen, options, number)
+    prior = Normal() if options.prior.is_fitted_after else options.prior
+    if previous is None or not is_same(previous.prior, prior, {}):
+        vae.prior = initial_prior(prior, vae, seen, options, number)
     return vae
 
 
@@ -60,14 +59,12 @@ def new_vae(start: LinearStart, options: Options, number: int) -> VAE:
 
 
 @torch.no_grad()
-def initial_prior(vae: VAE, seen: Rows, options: Options, number: int) -> nn.Module | None:
+def initial_prior(prior: Prior, vae: VAE, seen: Rows, options: Options, number: int) -> PriorModule:
     """The prior before the first step."""
     inputs = vae.inputs(seen)
-    module = options.prior.module(vae.latent_dim, vae.n_inputs)
-    if module is not None:
-        module.to(inputs)
-        generator = torch.Generator(options.device).manual_seed(options.seed + number)
-        options.prior.start(module, inputs, generator)
+    module = prior.module(vae.latent_dim, vae.n_inputs).to(inputs)
+    generator = torch.Generator(options.device).manual_seed(options.seed + number)
+    prior.start(module, inputs, generator)
     return module
 
 

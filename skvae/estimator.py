@@ -42,7 +42,7 @@ from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.limits import Limits
 from skvae.model.bounds import N_DRAWS
 from skvae.model.networks import ARCHITECTURES
-from skvae.model.priors import PRIORS, Normal, Prior
+from skvae.model.priors import PRIORS, Prior
 from skvae.online import check_online, fit_online
 from skvae.pickles import opened, signed
 from skvae.start.latent_dim import latent_dim_of
@@ -847,7 +847,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.kept_ = model.kept
         self.start_weight_ = model.reported_start_weight
         self.pca_score_ = pca_score
-        self.prior_ = Normal() if model.prior is None else model.prior
+        self.prior_ = model.prior
         self.n_active_ = int(model.use.is_active.sum())
         self.device_ = model.device
         self._model = model

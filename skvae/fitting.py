@@ -14,6 +14,7 @@ from skvae.fitted.model import FittedModel
 from skvae.limits import Limits
 from skvae.model.diagnostics import CodeUse, code_use, linear_r2
 from skvae.model.networks import MLP
+from skvae.model.priors import Normal, Prior
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
 from skvae.options import Options
@@ -85,8 +86,9 @@ def fit_model(
         if previous is not None and previous.kept == 0.0:  # which more rows know better
             return previous, record
         return linear_model(start, X, options, weight), record
-    kept = fit_prior(vae, rows, training, evaluator, kept, options)
-    return trained_model(vae, start, kept, use_of(vae, seen, options.limits), options), record
+    kept, prior = fit_prior(vae, rows, training, evaluator, kept, options)
+    use = use_of(vae, seen, options.limits)
+    return trained_model(vae, start, kept, prior, use, options), record
 
 
 def evaluator_of(
@@ -196,10 +198,10 @@ def fit_prior(
     evaluator: Evaluator,
     kept: Acceptance,
     options: Options,
-) -> Acceptance:
-    """Fit a prior to the codes, where one is to be fitted afterwards; keep it if it helps."""
+) -> tuple[Acceptance, Prior]:
+    """The prior of the model: where one is to be fitted to the codes afterwards, it has to help."""
     if not options.prior.is_fitted_after:
-        return kept
+        return kept, options.prior
     # Draws that do not depend on how long training took.
     some = rows.take(training[: options.limits.prior_rows]).drawn(options.generator())
     with torch.no_grad():
@@ -209,8 +211,9 @@ def fit_prior(
     module = options.prior.fit(draws.numpy(force=True).astype(np.float64), options.seed, weight)
     start_weight = evaluator.prefer(vae, module.to(draws))
     if start_weight is None:
-        return kept
-    return kept._replace(start_weight=max(start_weight.item(), options.limits.start_weight_min))
+        return kept, Normal()
+    weight_in_density = max(start_weight.item(), options.limits.start_weight_min)
+    return kept._replace(start_weight=weight_in_density), options.prior
 
 
 def is_trainable(start: LinearStart, n_rows: int, options: Options) -> bool:
@@ -265,7 +268,7 @@ def linear_model(
     """The linear start as it stands."""
     weights, use = arrays(start.module()), start.code_use(X.values, weight)
     device = str(options.device)
-    return FittedModel(start, options.latent_dim, None, None, weights, use, 1.0, 0.0, device)
+    return FittedModel(start, options.latent_dim, None, Normal(), weights, use, 1.0, 0.0, device)
 
 
 def linear_record(
@@ -280,14 +283,19 @@ def linear_record(
 
 
 def trained_model(
-    vae: VAE, start: LinearStart, kept: Acceptance, use: CodeUse, options: Options
+    vae: VAE,
+    start: LinearStart,
+    kept: Acceptance,
+    prior: Prior,
+    use: CodeUse,
+    options: Options,
 ) -> FittedModel:
     """The model that fit leaves where training was kept."""
     return FittedModel(
         start,
         options.latent_dim,
         options.architecture,
-        None if vae.prior is None else options.prior,
+        prior,
         arrays(vae),
         use,
         kept.start_weight,

@@ -243,7 +243,7 @@ def _trained(
         and parts.seen.n_rows < options.limits.min_evaluation_rows
     )
     use = model.use if model and is_told else use_of(state.averaged, parts.seen, options.limits)
-    found = trained_model(state.averaged, start, kept, use, options)
+    found = trained_model(state.averaged, start, kept, options.prior, use, options)
     return found, record, online
 
 

@@ -41,7 +41,7 @@ class FittedModel:
     start: LinearStart
     latent_dim: int  # as asked for, inactive units included
     architecture: Architecture | None  # None: the linear start was kept
-    prior: Prior | None  # None: standard normal
+    prior: Prior
     weights: State
     use: CodeUse
     start_weight: float
@@ -170,9 +170,9 @@ class FittedModel:
     def prior_codes(self, n: int, rng: np.random.RandomState, whiten: bool) -> np.ndarray:
         """Codes drawn from the prior, shape (n, latent_dim)."""
         z = rng.standard_normal((n, self.latent_dim))[:, : self.start.latent_dim]
-        if self.prior is not None:
-            draws = self.module(torch.float64).sample_prior(n, seeded(rng, self.device))
-            z = draws.numpy(force=True)[:, self.order]
+        vae = self.module(torch.float64)
+        if not vae.prior.is_standard:
+            z = vae.sample_prior(n, seeded(rng, self.device)).numpy(force=True)[:, self.order]
         return self._padded(z * self._unit(whiten))
 
     def loadings(self, codes: np.ndarray, whiten: bool, n_levels: np.ndarray) -> np.ndarray:

@@ -5,10 +5,9 @@ of a linear start, and with networks that add nothing the model is that start, e
 principal scores of a matrix or cells of a table: the model is the same.
 """
 
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +18,9 @@ from skvae.model.latent_scale import LatentScale
 from skvae.model.networks import counted_products, evaluating
 from skvae.model.observation import Observation
 from skvae.model.posterior import Posterior
+from skvae.model.priors import PriorModule, StandardNormal
 from skvae.model.rows import Rows
 
-_LOG_2PI = math.log(2 * math.pi)
 LINEAR_RATE = 0.1  # share of the learning rate that the linear path gets
 DISPERSION_RATE = 1.0  # and dispersions
 # Where draws for rows come from in turn, from 0, a standard normal, to 1, the posterior:
@@ -52,7 +51,7 @@ class VAE(nn.Module):
         Where the prior's coordinates lie.
     networks : Networks or None
         What they add.
-    prior : nn.Module or None
+    prior : PriorModule or None
         Of z; None is the standard normal.
     is_exact : bool
         Whether posteriors are those of the model: then one draw tells a row's density.
@@ -66,7 +65,7 @@ class VAE(nn.Module):
         observation: Observation,
         scale: LatentScale,
         networks: Networks | None = None,
-        prior: nn.Module | None = None,
+        prior: PriorModule | None = None,
         is_exact: bool = False,
     ) -> None:
         super().__init__()
@@ -74,7 +73,7 @@ class VAE(nn.Module):
         self.encoder = networks.encoder if networks else None
         self.decoder = networks.decoder if networks else None
         self.columns = networks.columns if networks else None
-        self.prior: Any = prior
+        self.prior = prior or StandardNormal(self.latent_dim)
         self.is_exact = is_exact
         self.in_bfloat16 = False  # the products of the networks, while they are trained
 
@@ -134,21 +133,15 @@ class VAE(nn.Module):
 
     def log_prior(self, z: Tensor) -> Tensor:
         """Log p(z) of points, shape (n,)."""
-        if self.prior is not None:
-            return self.prior.log_prob(z, self)
-        return -0.5 * (z.square() + _LOG_2PI).sum(-1)
+        return self.prior.log_prob(z, self)
 
     def sample_prior(self, n: int, generator: torch.Generator) -> Tensor:
         """Draws of z, shape (n, q)."""
-        if self.prior is not None:
-            return self.prior.sample(n, self, generator)
-        return self.scale.center.new_empty(n, self.latent_dim).normal_(generator=generator)
+        return self.prior.sample(n, self, generator)
 
     def kl(self, q: Posterior, z: Tensor, noise: Tensor) -> Tensor:
         """KL(q(z|x) || p(z)) per row, in nats; by the one draw z where it has no closed form."""
-        if self.prior is None:
-            return q.kl().sum(-1)
-        return q.log_density(noise) - self.log_prior(z)
+        return self.prior.kl(q, z, noise, self)
 
     @property
     def proposals(self) -> tuple[float, ...]:
@@ -182,7 +175,7 @@ class VAE(nn.Module):
         greatest bound (Tomczak & Welling, 2018); here the prior stays and the units change. A
         trained prior goes where the codes are by itself.
         """
-        if self.prior is not None:
+        if not self.prior.is_standard:
             return
         center, spread = aggregate(self.encode(rows), rows)
         self.scale.center += self.scale.spread * center

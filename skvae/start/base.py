@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skvae.data.batches import Values
 from skvae.model.columns import ColumnMap, of_columns
 from skvae.model.diagnostics import CodeUse
 from skvae.model.networks import Architecture
-from skvae.model.priors import Prior
+from skvae.model.priors import Prior, PriorModule
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE, Networks
 from skvae.start.representation import Representation
@@ -107,20 +107,20 @@ class LinearStart(View):
     def module(
         self,
         networks: Networks | None = None,
-        prior: nn.Module | None = None,
+        prior: PriorModule | None = None,
         knows_columns: bool = False,
     ) -> VAE:
         """The model that it is, with networks; knows_columns: for objectives that hide columns."""
 
     def module_of(
-        self, architecture: Architecture | None, prior: Prior | None, knows_columns: bool = False
+        self, architecture: Architecture | None, prior: Prior, knows_columns: bool = False
     ) -> VAE:
         """The model with networks of an architecture, whose weights are still to be loaded."""
         if architecture is None:
             return self.module(knows_columns=knows_columns)
         with torch.device("meta"):
             encoder, decoder = (architecture(*size) for size in self.network_sizes(architecture))
-            module = prior.module(self.latent_dim, self.n_inputs) if prior else None
+        module = prior.module(self.latent_dim, self.n_inputs)
         columns, is_of_columns = self.columns(architecture), of_columns(architecture)
         networks = Networks(encoder, decoder, columns, is_of_columns)
         return self.module(networks, module, knows_columns)

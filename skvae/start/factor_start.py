@@ -10,7 +10,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skvae.data.batches import Values, batches
 from skvae.data.units import Part, Units
@@ -22,6 +22,7 @@ from skvae.model.diagnostics import CodeUse, code_use
 from skvae.model.inference import FactorInference, Factors
 from skvae.model.latent_scale import LatentScale
 from skvae.model.networks import AUTO_SIZES, Architecture
+from skvae.model.priors import PriorModule
 from skvae.model.rows import CellRows
 from skvae.model.vae import VAE, Networks
 from skvae.start.base import LinearStart, Scorer, State, View
@@ -110,7 +111,7 @@ class FactorStart(LinearStart):
     def module(
         self,
         networks: Networks | None = None,
-        prior: nn.Module | None = None,
+        prior: PriorModule | None = None,
         knows_columns: bool = False,
     ) -> VAE:
         factors = self.factors

@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 import numpy as np
 import torch
 from scipy import sparse
-from torch import Tensor, nn
+from torch import Tensor
 
 from skvae.data.batches import BATCH_CELLS, Values, batches
 from skvae.model.columns import ColumnMap, ScoreColumns, of_columns
@@ -20,6 +20,7 @@ from skvae.model.diagnostics import CodeUse
 from skvae.model.inference import CLIP_AT, ScoreInference
 from skvae.model.latent_scale import LatentScale
 from skvae.model.networks import Architecture, auto_sizes
+from skvae.model.priors import PriorModule
 from skvae.model.rows import Rows, ScoreRows
 from skvae.model.score_observation import ScoreObservation
 from skvae.model.vae import VAE, Networks
@@ -133,7 +134,7 @@ class ProbabilisticPCA(LinearStart):
     def module(
         self,
         networks: Networks | None = None,
-        prior: nn.Module | None = None,
+        prior: PriorModule | None = None,
         knows_columns: bool = False,
     ) -> VAE:
         q, k = self.latent_dim, len(self.variances)

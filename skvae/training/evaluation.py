@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skvae.limits import Limits
 from skvae.model.bounds import importance_bound, log_weight, mixture
 from skvae.model.posterior import Posterior
+from skvae.model.priors import PriorModule
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
 from skvae.training.config import TrainingConfig
@@ -227,16 +228,16 @@ class Evaluator:
         vae.scale.width += width
 
     @torch.no_grad()
-    def prefer(self, vae: VAE, prior: nn.Module) -> Tensor | None:
+    def prefer(self, vae: VAE, prior: PriorModule) -> Tensor | None:
         """Give the model another prior where held-out rows are likelier under it.
 
         Returns the start's weight in the mixture with the new density, or None.
         """
         before = importance_bound(vae, self.rows, self.draws)
-        vae.prior = prior
+        own, vae.prior = vae.prior, prior
         after = importance_bound(vae, self.rows, self.draws)
         if not self.rows.mean(after - before) > self._standard_error(after - before):
-            vae.prior = None
+            vae.prior = own
             return None
         return self.start_weight(after)
 

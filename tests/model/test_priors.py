@@ -132,7 +132,7 @@ def test_the_divergence_is_the_mean_over_draws(any_name):
 
 
 def test_units_follow_the_codes_where_the_density_cannot():
-    moves = {name: away_from_start(name, 2).units_follow_codes for name in PRIORS}
+    moves = {name: away_from_start(name, 2).is_standard for name in PRIORS}
     assert [name for name, follows in moves.items() if follows] == ["normal"]
     assert not list(PRIORS["normal"]().module(2, N_INPUTS).parameters())
     assert not PRIORS["normal"]().module(2, N_INPUTS).state_dict()

@@ -71,8 +71,8 @@ class Encoder(Protocol):
 class PriorModule(nn.Module, ABC):
     """A density of latent points z, of which q are the units."""
 
-    # Whether the model moves its units as the codes move, for the density cannot.
-    units_follow_codes: ClassVar[bool] = False
+    # Whether it is the standard normal, to which the units of the codes are moved and stretched.
+    is_standard: ClassVar[bool] = False
 
     @abstractmethod
     def log_prob(self, z: Tensor, vae: Encoder) -> Tensor:

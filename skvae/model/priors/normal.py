@@ -29,7 +29,7 @@ class StandardNormal(PriorModule):
     """
 
     is_capturable: ClassVar[bool] = True
-    units_follow_codes: ClassVar[bool] = True
+    is_standard: ClassVar[bool] = True
 
     mean: Tensor
 
