@@ -37,13 +37,13 @@ from skvae.data.weights import weighted
 from skvae.devices import PRECISIONS, is_available, resolve_device
 from skvae.fitted.attributes import constants, course
 from skvae.fitted.doubts import warn_of_fit
-from skvae.fitting import fit_model
+from skvae.fitting.fit import fit_model
+from skvae.fitting.online import check_online, fit_online
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.limits import Limits
 from skvae.model.bounds import N_DRAWS
 from skvae.model.networks import ARCHITECTURES
 from skvae.model.priors import PRIORS, Prior
-from skvae.online import check_online, fit_online
 from skvae.pickles import opened, signed
 from skvae.start.latent_dim import latent_dim_of
 from skvae.start.spectrum import Spectra, farthest_cell

@@ -23,11 +23,8 @@ FLOORS = (
     ("model",),
     ("start", "training"),
     ("fitted",),
-    ("options",),
-    ("budget",),
-    ("beginning",),
-    ("choices", "fitting"),
-    ("online",),
+    ("fitting",),
+    ("choices",),
     ("estimator",),
     ("displays",),
     ("__init__",),
@@ -42,6 +39,7 @@ PACKAGES = {
     "start": {"joblib", "numpy", "scipy", "torch"},
     "training": {"numpy", "sklearn", "torch", "tqdm"},
     "fitted": {"numpy", "sklearn", "torch"},
+    "fitting": {"numpy", "torch"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
 }
 THIRD_PARTY = {
