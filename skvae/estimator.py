@@ -56,7 +56,7 @@ from skvae.training.optimizers import OPTIMIZERS, Optimizer
 from skvae.training.progress import progress_bar
 from skvae.training.schedules import KL_SCHEDULES, check_count
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 _LEARNED = (
     "latent_dim_", "n_features_in_", "n_samples_", "n_iter_", "loss_curve_", "validation_scores_",
     "history_", "restarts_", "kept_", "start_weight_", "converged_", "pca_score_", "mean_",
