@@ -76,6 +76,6 @@ def of_older_version(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
     raise ValueError(
-        f"this was pickled by skvae 0.1 (it asks for {name!r:.80}), whose classes were elsewhere: load "
-        "it with that version, or fit the estimator again."
+        f"this was pickled by skvae 0.1 (it asks for {name!r:.80}), whose classes were elsewhere: "
+        "load it with that version, or fit the estimator again."
     )
