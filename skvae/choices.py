@@ -7,10 +7,10 @@ from sklearn.base import BaseEstimator
 
 from skvae.components import component, is_same, plain, unless_auto
 from skvae.fitted.model import FittedModel
+from skvae.fitting.options import Options
 from skvae.likelihoods import LIKELIHOODS
 from skvae.model.networks import ARCHITECTURES, Architecture, Conv
 from skvae.model.priors import PRIORS
-from skvae.options import Options
 from skvae.training.annealing import ANNEALING
 from skvae.training.config import TrainingConfig
 from skvae.training.objective import OBJECTIVES

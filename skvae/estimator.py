@@ -37,13 +37,13 @@ from skvae.data.weights import weighted
 from skvae.devices import PRECISIONS, is_available, resolve_device
 from skvae.fitted.attributes import constants, course
 from skvae.fitted.doubts import warn_of_fit
-from skvae.fitting import fit_model
+from skvae.fitting.fit import fit_model
+from skvae.fitting.online import check_online, fit_online
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.limits import Limits
 from skvae.model.bounds import N_DRAWS
 from skvae.model.networks import ARCHITECTURES
 from skvae.model.priors import PRIORS, Prior
-from skvae.online import check_online, fit_online
 from skvae.pickles import opened, signed
 from skvae.start.latent_dim import latent_dim_of
 from skvae.start.spectrum import Spectra, farthest_cell
@@ -56,7 +56,7 @@ from skvae.training.optimizers import OPTIMIZERS, Optimizer
 from skvae.training.progress import progress_bar
 from skvae.training.schedules import KL_SCHEDULES, check_count
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 _LEARNED = (
     "latent_dim_", "n_features_in_", "n_samples_", "n_iter_", "loss_curve_", "validation_scores_",
     "history_", "restarts_", "kept_", "start_weight_", "converged_", "pca_score_", "mean_",

@@ -63,3 +63,19 @@ def _lost(value: Any) -> str | None:
     elif isinstance(value, tuple | list):
         parts = value
     return next((lost for part in parts if (lost := _lost(part)) is not None), None)
+
+
+def of_older_version(name: str) -> Any:
+    """What modules that were moved answer for a name that a pickle of skvae 0.1 asks for.
+
+    Raises
+    ------
+    ValueError
+        For any name but those that Python asks for by itself.
+    """
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise ValueError(
+        f"this was pickled by skvae 0.1 (it asks for {name!r:.80}), whose classes were elsewhere: "
+        "load it with that version, or fit the estimator again."
+    )

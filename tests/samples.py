@@ -8,13 +8,13 @@ import sklearn
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skvae.beginning import initial_vae, training_state
-from skvae.fitting import fit_model, start_vae, training_rows
+from skvae.fitting.beginning import initial_vae, training_state
+from skvae.fitting.fit import fit_model, start_vae, training_rows
+from skvae.fitting.options import Options
 from skvae.model.networks import MLP
 from skvae.model.priors import Normal
 from skvae.model.rows import ScoreRows
 from skvae.model.vae import Networks
-from skvae.options import Options
 from skvae.start.ppca import fit_linear
 from skvae.start.tables import Matrix
 from skvae.training.config import Budget, TrainingConfig

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from skvae import devices
-from skvae.beginning import initial_prior, new_vae
 from skvae.data.columns import Columns
 from skvae.data.input import Input
 from skvae.devices import (
@@ -19,7 +18,8 @@ from skvae.devices import (
     room_for_rows,
     send,
 )
-from skvae.fitting import new_start, training_rows
+from skvae.fitting.beginning import initial_prior, new_vae
+from skvae.fitting.fit import new_start, training_rows
 from skvae.limits import Limits
 from skvae.model.priors import PRIORS
 from skvae.start.tables import Matrix, Table

@@ -10,7 +10,8 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
-from skvae import MLP, AdamW, CollapseWarning, Langevin, Metropolis, VAETransformer, fitting
+from skvae import MLP, AdamW, CollapseWarning, Langevin, Metropolis, VAETransformer
+from skvae.fitting import fit as fitting
 from skvae.model.diagnostics import linear_r2
 from skvae.training.evaluation import Acceptance, Evaluator
 from tests.samples import factors, fit_quietly

@@ -1079,13 +1079,13 @@ def test_one_row_is_learnt_from_with_batch_normalisation(curve):
 def test_warm_start_keeps_out_the_same_rows(curve, monkeypatch):
     """What judged the first fit was not learnt from in the second, whatever random_state."""
     found = []
-    split = skvae.fitting.split
+    split = skvae.fitting.fit.split
 
     def noted(*args):
         found.append(split(*args))
         return found[-1]
 
-    monkeypatch.setattr(skvae.fitting, "split", noted)
+    monkeypatch.setattr(skvae.fitting.fit, "split", noted)
     vae = quick(warm_start=True, random_state=None).fit(curve).fit(curve)
     assert torch.equal(found[0][0], found[1][0])
     vae.set_params(warm_start=False).fit(curve)
@@ -1357,9 +1357,11 @@ def test_only_the_proportions_of_weights_count(curve, dtype):
 
 @pytest.mark.parametrize("latent_dim", [2, 40])
 def test_convolutions_know_the_image_from_the_columns(latent_dim, monkeypatch):
-    built, build = [], skvae.beginning.build
+    built, build = [], skvae.fitting.beginning.build
     monkeypatch.setattr(
-        skvae.beginning, "build", lambda body, *args: built.append(body) or build(body, *args)
+        skvae.fitting.beginning,
+        "build",
+        lambda body, *args: built.append(body) or build(body, *args),
     )
     X = np.random.default_rng(0).uniform(size=(80, 64))
     X[np.arange(36), np.arange(36) + 10] = np.nan  # 36 flags beside 64 pixels are a square too

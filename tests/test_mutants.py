@@ -19,7 +19,7 @@ def test_every_text_is_found_once_in_its_module(module):
 
 
 def test_modules_of_packages_are_found_by_their_paths():
-    assert {"fitting", "model/vae", "start/ppca"} <= set(modules())
+    assert {"fitting/fit", "model/vae", "start/ppca"} <= set(modules())
     assert read("model/vae")[0].tests == ("tests/model/test_vae.py",)
     assert read("model/vae")[0].words() >= {"update_units"}
 

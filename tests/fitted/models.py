@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skvae.fitting import fit_model
+from skvae.fitting.fit import fit_model
 from tests.samples import options
 from tests.tables import table
 

@@ -11,7 +11,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.decomposition import PCA
 
-from skvae.fitting import fit_model
+from skvae.fitting.fit import fit_model
 from skvae.limits import Limits
 from skvae.model.bounds import N_DRAWS
 from skvae.model.networks import MLP

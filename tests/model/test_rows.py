@@ -8,7 +8,7 @@ import torch
 from numpy.testing import assert_allclose
 from scipy import sparse
 
-from skvae.fitting import fit_model
+from skvae.fitting.fit import fit_model
 from skvae.limits import Limits
 from skvae.model.rows import CellRows, CellStream, ScoreRows, ScoreStream
 from skvae.start.ppca import fit_linear

@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 from sklearn.decomposition import PCA
 
-from skvae.fitting import fit_model
+from skvae.fitting.fit import fit_model
 from skvae.model.bounds import importance_bound
 from skvae.model.diagnostics import diagnose
 from tests.samples import SMALL, gaussian, options

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from scipy import optimize
 from sklearn.decomposition import PCA
 
-from skvae.fitting import fit_model
+from skvae.fitting.fit import fit_model
 from skvae.model.rows import CellRows
 from skvae.start.factors import (
     EMConfig,

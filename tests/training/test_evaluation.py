@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skvae.fitting import start_vae, training_rows
+from skvae.fitting.fit import start_vae, training_rows
 from skvae.limits import Limits
 from skvae.model.bounds import mixture
 from skvae.model.priors import ExPost

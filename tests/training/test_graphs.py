@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_flatten
 
 from skvae.data.columns import Columns
 from skvae.data.input import Input
-from skvae.fitting import fit_model
+from skvae.fitting.fit import fit_model
 from skvae.model.networks import MLP, Conv
 from skvae.model.priors import PRIORS, Mixture, Vamp
 from skvae.start.tables import Table

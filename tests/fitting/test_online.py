@@ -9,12 +9,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.decomposition import IncrementalPCA
 
 from skvae import VAETransformer
-from skvae.fitting import arrays, fit_model
+from skvae.fitting.fit import arrays, fit_model
+from skvae.fitting.online import Networks, _resume, check_online, fit_online
+from skvae.fitting.options import Options
 from skvae.limits import Limits
 from skvae.model.networks import MLP
 from skvae.model.priors import ExPost, Vamp
-from skvae.online import Networks, _resume, check_online, fit_online
-from skvae.options import Options
 from skvae.start.ppca import fit_linear
 from skvae.start.tables import Matrix
 from skvae.training.annealing import Langevin

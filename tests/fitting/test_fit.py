@@ -8,11 +8,11 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skvae import fitting
-from skvae.beginning import initial_vae
-from skvae.budget import auto_batch_size, make_budget
 from skvae.devices import PRECISIONS
-from skvae.fitting import (
+from skvae.fitting import fit as fitting
+from skvae.fitting.beginning import initial_vae
+from skvae.fitting.budget import auto_batch_size, make_budget
+from skvae.fitting.fit import (
     compare,
     fit_model,
     fit_prior,

@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from skvae.beginning import initial_vae, load, training_state
-from skvae.budget import auto_batch_size, make_budget
 from skvae.data.batches import Values
 from skvae.data.reservoir import Reservoir, lots
 from skvae.fitted.model import FittedModel
-from skvae.fitting import (
+from skvae.fitting.beginning import initial_vae, load, training_state
+from skvae.fitting.budget import auto_batch_size, make_budget
+from skvae.fitting.fit import (
     arrays,
     is_trainable,
     linear_model,
@@ -30,10 +30,10 @@ from skvae.fitting import (
     use_of,
     with_hidden_layers,
 )
+from skvae.fitting.options import Options
 from skvae.model.priors import Prior
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
-from skvae.options import Options
 from skvae.start.base import LinearStart, State
 from skvae.start.streams import NewRows, StartStream, has_grown
 from skvae.start.tables import TrainingTable

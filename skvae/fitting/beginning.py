@@ -2,16 +2,16 @@
 
 import torch
 
-from skvae.budget import count_products
 from skvae.components import is_same
 from skvae.devices import resolve_precision
 from skvae.fitted.model import FittedModel
+from skvae.fitting.budget import count_products
+from skvae.fitting.options import Options
 from skvae.model.columns import of_columns
 from skvae.model.first_weights import build, start_at_zero
 from skvae.model.priors import Normal, Prior, PriorModule
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE, Networks
-from skvae.options import Options
 from skvae.start.base import LinearStart, State
 from skvae.training.controller import Controller
 from skvae.training.state import TrainingState

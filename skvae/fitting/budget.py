@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
+from skvae.fitting.options import Options
 from skvae.limits import Limits
 from skvae.model.vae import VAE
-from skvae.options import Options
 from skvae.training.config import Budget
 from skvae.training.sampler import steps_of_pass
 

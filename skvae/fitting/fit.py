@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae.beginning import initial_vae, training_state
-from skvae.budget import make_budget
 from skvae.fitted.model import FittedModel
+from skvae.fitting.beginning import initial_vae, training_state
+from skvae.fitting.budget import make_budget
+from skvae.fitting.options import Options
 from skvae.limits import Limits
 from skvae.model.diagnostics import CodeUse, code_use, linear_r2
 from skvae.model.networks import MLP
 from skvae.model.priors import Normal, Prior
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
-from skvae.options import Options
 from skvae.start.base import LinearStart, State
 from skvae.start.spectrum import Spectra
 from skvae.start.tables import TrainingTable
