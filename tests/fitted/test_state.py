@@ -41,7 +41,7 @@ def test_what_comes_back_answers_the_same(setting):
     vae, X = fitted(setting)
     model = vae._model
     found = FittedModel.from_state(written_and_read(model.to_state()))
-    rows = vae._read(X, reset=False)[1]
+    rows = vae._check_rows(X, "transform").values
     for whiten in (False, True):
         assert_array_equal(found.codes(rows, whiten), model.codes(rows, whiten))
     assert_array_equal(found.log_prob(rows[:50]), model.log_prob(rows[:50]))

@@ -5,10 +5,11 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from sklearn.decomposition import PCA
-from torch.distributions import Normal
+from torch import distributions
 
 from skvae.model.first_weights import build, start_at_zero
 from skvae.model.networks import MLP
+from skvae.model.priors import Normal
 from skvae.model.rows import ScoreRows
 from skvae.start.ppca import fit_linear
 from tests.samples import SMALL, gaussian, projected, with_networks
@@ -78,7 +79,9 @@ def test_log_likelihood_is_that_of_the_whole_row(start, vae, X):
     mean = vae.decode(vae.codes(rows))
     actual = vae.log_likelihood(rows, mean).detach()
     noise = np.sqrt(start.noise_variance) * start.scale
-    whole = Normal(torch.from_numpy(start.restore(mean.numpy(force=True))), float(noise))
+    whole = distributions.Normal(
+        torch.from_numpy(start.restore(mean.numpy(force=True))), float(noise)
+    )
     expected = whole.log_prob(torch.from_numpy(X)).sum(1)
     torch.testing.assert_close(actual + start.log_jacobian, expected)
 
@@ -138,10 +141,10 @@ def test_forget_start_leaves_the_prior(start, X):
 def test_rebuilt_from_its_architecture_and_state(start, X):
     rows = projected(start, X)
     vae = with_networks(start, *build(SMALL, start.network_sizes(SMALL), seed=0)).double()
-    again = start.module_of(SMALL, None)
+    again = start.module_of(SMALL, Normal())
     again.load_state_dict(vae.state_dict(), assign=True)
     torch.testing.assert_close(again.codes(rows), vae.codes(rows), rtol=0, atol=0)
-    assert start.module_of(None, None).encoder is None
+    assert start.module_of(None, Normal()).encoder is None
 
 
 def test_the_start_shares_no_memory_with_the_model(start):
@@ -156,7 +159,7 @@ def test_branches_are_as_wide_as_scores_and_codes(start):
     k = len(start.variances)
     assert start.network_sizes(SMALL) == [(k, 6), (3, k)]
     with torch.device("meta"):  # where the networks' weights are still to be loaded
-        vae, z = start.module_of(MLP(), None).float().to("meta"), torch.zeros(4, 3)
+        vae, z = start.module_of(MLP(), Normal()).float().to("meta"), torch.zeros(4, 3)
     assert vae.decode(z).shape == (4, k)
 
 

@@ -19,6 +19,7 @@ from skvae.start.factors import (
     em_step,
     fit_factors,
 )
+from tests.fitted.models import normal_of
 from tests.samples import fitted, gaussian, options
 from tests.tables import started, table
 
@@ -170,21 +171,6 @@ def test_a_column_seldom_observed_stays_finite():
 
 
 # As the start of a table
-
-
-def normal_of(start):
-    """Mean, loadings and noise variances of a Gaussian table in the user's units."""
-    d, q = start.n_features, start.latent_dim
-    mean, loadings, noise = np.zeros(d), np.zeros((d, q)), np.zeros(d)
-    first = 0
-    for part in start.parts:
-        own = slice(first, first + len(part.columns))
-        first = own.stop
-        center, scale = part.constants["center"], part.constants["scale"]
-        mean[part.columns] = center + scale * start.factors.center[own]
-        loadings[part.columns] = scale[:, None] * start.factors.loadings[own]
-        noise[part.columns] = scale**2 * start.factors.noise[own]
-    return mean, loadings, noise
 
 
 def cells_of(start, X):
