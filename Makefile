@@ -35,8 +35,11 @@ test: $(VENV)/.installed-test ## lint, types, tests, the examples in docstrings,
 coverage: $(VENV)/.installed-test ## lines and branches of skvae/ that the tests run, by module
 	$(PYTEST) --cov=skvae --cov-branch --cov-report=term-missing:skip-covered --cov-report=html $(TESTS)
 
-golden-record golden-check: golden-%: $(VENV)/.installed-test ## answers of some sixty fits, to the bit: before and after a change of the code
-	$(PY) -m tests.golden $* golden.npz
+golden-record: $(VENV)/.installed-test ## the answers of some sixty fits, to the bit, before a change of the code
+	$(PY) -m tests.golden record golden.npz
+
+golden-check: $(VENV)/.installed-test ## what differs after it, and by how much
+	$(PY) -m tests.golden check golden.npz
 
 test-slow: $(VENV)/.installed-test ## the tests that the default run leaves out, and properties on thousands of tables
 	$(PYTEST) -m slow

@@ -71,9 +71,9 @@ def of_older_version(name: str) -> Any:
     Raises
     ------
     ValueError
-        For any name but those that Python asks for by itself.
+        For the name of a class; tools ask modules for other names by themselves.
     """
-    if name.startswith("__"):
+    if not name[:1].isupper():
         raise AttributeError(name)
     raise ValueError(
         f"this was pickled by skvae 0.1 (it asks for {name!r:.80}), whose classes were elsewhere: "

@@ -756,7 +756,7 @@ def test_a_prior_fitted_afterwards_is_dropped_where_it_does_not_help(monkeypatch
     monkeypatch.setattr(skvae.ExPost, "fit", wrong)
     vae = model(prior="ex_post").fit(X)
     assert vae.kept_ > 0
-    assert vae._model.prior is None
+    assert isinstance(vae.prior_, skvae.Normal)
     np.testing.assert_array_equal(vae.score_samples(X), plain.score_samples(X))
 
 

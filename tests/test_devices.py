@@ -194,7 +194,7 @@ def test_a_step_stays_on_its_device_and_waits_for_nothing(rows, changes):
     vae = new_vae(start, choice, 0).float()
     held = training_rows(start, X, None, choice)
     everything = torch.arange(held.n_rows)
-    vae.prior = initial_prior(vae, held.take(everything), choice, 0)
+    vae.prior = initial_prior(choice.prior, vae, held.take(everything), choice, 0)
     controller = plan_of(config=choice.config)
     state = TrainingState.of(
         on_meta(vae), choice.config, generator, lambda size: torch.float32, controller

@@ -190,11 +190,12 @@ class OfManyKinds(OnSupport):
     def cells(self, x):
         return of_many_kinds(x)
 
-    def _read(self, X, reset, ensure_min_samples=1):
-        chosen, n_columns = self.likelihood, np.shape(X)[1] if np.ndim(X) == 2 else 0
+    def _validate(self, given, sample_weight, reset, in_stream=False):
+        shape = np.shape(given.native)
+        chosen, n_columns = self.likelihood, shape[1] if len(shape) == 2 else 0
         self.likelihood = {j: KINDS[j % len(KINDS)] for j in range(n_columns)}
         try:
-            return super()._read(X, reset, ensure_min_samples)
+            return super()._validate(given, sample_weight, reset, in_stream)
         finally:
             self.likelihood = chosen
 
