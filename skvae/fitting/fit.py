@@ -14,7 +14,6 @@ from skvae.fitting.budget import make_budget
 from skvae.fitting.options import Options
 from skvae.limits import Limits
 from skvae.model.diagnostics import CodeUse, code_use, linear_r2
-from skvae.model.networks import MLP
 from skvae.model.priors import Normal, Prior
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
@@ -121,10 +120,10 @@ def new_start(
 def with_hidden_layers(options: Options, start: LinearStart, n_rows: float) -> Options:
     """The options, with hidden layers for so many rows where they were left to "auto"."""
     architecture = options.architecture
-    if not isinstance(architecture, MLP):
+    with_auto_sizes = getattr(architecture, "with_auto_sizes", None)
+    if with_auto_sizes is None:  # of networks that have none
         return options
-    sizes = start.auto_sizes(n_rows)
-    return replace(options, architecture=architecture.with_auto_sizes(sizes))
+    return replace(options, architecture=with_auto_sizes(start.auto_sizes(n_rows)))
 
 
 def best_of(attempt: Callable[[int], Trial], n_init: int, seen: Rows) -> Trial:

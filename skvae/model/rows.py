@@ -7,7 +7,7 @@ declared here. Weights have mean 1 over the rows of a training.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -158,7 +158,7 @@ class ScoreStream(Rows):
         """All of the rows."""
         return self._made(self.n_rows, lambda part: self.X[part], self.weight)
 
-    def _made(self, n: int, rows_of: Callable[[slice], Any], weight: Tensor | None) -> ScoreRows:
+    def _made(self, n: int, rows_of: Callable[[slice], Values], weight: Tensor | None) -> ScoreRows:
         """Rows with their scores, which go to the device part by part."""
         dtype = torch_dtype(self.dtype)
         scores = torch.empty(n, self.n_inputs, dtype=dtype, device=self.device)

@@ -5,7 +5,7 @@ Each has a linear start of its own kind, and of rows that come batch by batch a 
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from scipy import sparse
@@ -80,7 +80,7 @@ class Matrix(TrainingTable):
             return MatrixStream(no_moments(self.values))
         return MatrixStream(Moments.of_start(cast(ProbabilisticPCA, start)))
 
-    def features(self, weight: np.ndarray | None) -> Any:
+    def features(self, weight: np.ndarray | None) -> Values:
         return self.values
 
     def fit_start(
@@ -127,7 +127,7 @@ class Table(TrainingTable):
         values = self._drawn(rng)
         return fit_factor_start(values, self.likelihoods, latent_dim, weight, rng)
 
-    def _drawn(self, rng: np.random.RandomState) -> Any:
+    def _drawn(self, rng: np.random.RandomState) -> Values:
         """Values with 0 or 1 drawn for every probability."""
         found = [columns for likelihood, columns in self.likelihoods if likelihood.is_stochastic]
         columns = np.concatenate([np.zeros(0, int), *found])

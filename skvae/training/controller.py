@@ -15,7 +15,6 @@ from skvae.limits import Limits
 from skvae.training.config import Budget, TrainingConfig
 from skvae.training.record import Record
 from skvae.training.sampler import steps_of_pass
-from skvae.training.schedules import Plateau
 
 # What changes on the way, beside the fall.
 _POSITION = (
@@ -96,8 +95,8 @@ class Controller:
         rate = self.config.optimizer.learning_rate
         if self.fall_steps:
             return rate * (1.0 - (step - self.fall_steps.start) / len(self.fall_steps))
-        if isinstance(self.course, Plateau):
-            rate *= self.course.drop**self.n_drops
+        if self.n_drops:
+            rate *= self.course.drops[self.n_drops - 1]
         return rate * self.course.factor(self.share) * min(1.0, (step + 1) / self.warm_up)
 
     def is_due(self, n_passes: int) -> bool:
@@ -139,11 +138,11 @@ class Controller:
     @property
     def _can_drop(self) -> bool:
         """Whether the rate has a step left to fall by."""
-        return isinstance(self.course, Plateau) and self.n_drops < self.course.n_drops
+        return self.n_drops < len(self.course.drops)
 
     def _must_fall(self, record: Record) -> bool:
         """Whether the passes that are left are just those that a fall takes."""
-        if isinstance(self.course, Plateau):
+        if self.course.drops:
             return False
         next_look = record.n_passes + self.check_passes
         return next_look + self.fall_length(next_look) > self.last_pass
@@ -173,7 +172,7 @@ class Controller:
 
     def fall_length(self, n_passes: int) -> int:
         """Passes that the fall takes after so many passes at the full rate."""
-        if isinstance(self.course, Plateau):
+        if self.course.drops:
             return 0
         return math.ceil(self.limits.fall_share * n_passes + self.warm_up / self.pass_steps)
 

@@ -38,6 +38,11 @@ class Schedule(ABC, BaseEstimator):
         """Share of the budget after which the factor stays as it is."""
         return 0.0
 
+    @property
+    def drops(self) -> tuple[float, ...]:
+        """Factors by which the rate is lower once the held-out bound has settled so often."""
+        return ()
+
     def check(self) -> None:
         """Refuse options that make no sense.
 
@@ -204,6 +209,10 @@ class Plateau(Schedule):
 
     def factor(self, share: float) -> float:
         return 1.0
+
+    @property
+    def drops(self) -> tuple[float, ...]:
+        return tuple(self.drop**n for n in range(1, self.n_drops + 1))
 
     def check(self) -> None:
         _check_share("drop", self.drop)
