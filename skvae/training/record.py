@@ -33,7 +33,8 @@ class Record:
     restarts: list[tuple[float, float]] = field(default_factory=list)
     # What mean log-densities gain in the user's units: of the training rows, of the held-out ones.
     log_jacobians: tuple[float, ...] = (0.0, 0.0)
-    left: dict[str, np.ndarray] | None = None  # the weights, as arrays, where the linear start was kept in their place
+    # The weights, where the linear start was kept in their place.
+    left: dict[str, np.ndarray] | None = None
     began: float = field(default_factory=time.perf_counter)
 
     def add(self, evaluation: Evaluation, **state: float) -> None:
