@@ -20,7 +20,7 @@ from scipy import sparse
 from sklearn.datasets import load_digits
 
 import skvae
-from skvae import MLP, VAETransformer
+from skvae import MLP, Limits, VAETransformer
 
 TINY = MLP(hidden_layer_sizes=(32,))
 N_ROWS, N_PASSES = 600, 12
@@ -147,8 +147,16 @@ SETTINGS: dict[str, tuple[str, dict, str]] = {
     "chosen number of codes": ("digits", {"latent_dim": "auto", "max_iter": 60}, "fit"),
     "share of the variance": ("digits", {"latent_dim": 0.6, "max_iter": 40}, "fit"),
     "whitened": ("digits", {"whiten": True}, "fit"),
+    "streamed": ("digits", {}, "streamed fit"),
+    "streamed, mixed": ("mixed", {}, "streamed fit"),
     "fixed number of passes": ("digits", {"early_stopping": False}, "fit"),
 }  # fmt: skip
+
+
+class Streamed(VAETransformer):
+    """Makes its rows when they are asked for, as of matrices that are too large to be held."""
+
+    limits = Limits(held_bytes=0)
 
 
 def fitted(name: str) -> tuple[VAETransformer, object]:
@@ -156,7 +164,7 @@ def fitted(name: str) -> tuple[VAETransformer, object]:
     data, options, how = SETTINGS[name]
     X = DATA[data]()
     defaults = {"latent_dim": 3, "architecture": TINY, "max_iter": N_PASSES, "random_state": 0}
-    vae = VAETransformer(**defaults | options)
+    vae = (Streamed if "streamed" in how else VAETransformer)(**defaults | options)
     if "fit" in how or how in ("weights", "twice"):
         vae.fit(X, sample_weight=weights() if how == "weights" else None)
     if how == "twice":
