@@ -148,7 +148,7 @@ def fitted(estimator, X, **params):
 
 
 def as_array(frame):
-    """CellRows of a frame of numbers as float64."""
+    """Cells of a frame of numbers as float64."""
     return frame.to_numpy(dtype=np.float64, na_value=np.nan)
 
 

@@ -98,7 +98,7 @@ def options(**changes):
 
 
 def fitted(X, weight=None, previous=None, **changes):
-    """FittedModel of a short fit."""
+    """Model of a short fit."""
     return fit_model(Matrix(np.asarray(X)), weight, options(**changes), previous)[0]
 
 

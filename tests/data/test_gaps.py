@@ -227,7 +227,7 @@ def dtypes_of(frame):
 
 
 def column_of(frame, name):
-    """CellRows as Python has them."""
+    """Cells as Python has them."""
     column = frame[name]
     cells = column.to_pylist() if isinstance(frame, pa.Table) else column.to_list()
     return [None if pd.isna(cell) else cell for cell in cells]

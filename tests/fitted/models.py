@@ -24,7 +24,7 @@ MIXED = {
 
 
 def gaps(X, share=0.3, seed=0):
-    """CellRows missing at random; of the first rows none, of the sixth all."""
+    """Cells missing at random; of the first rows none, of the sixth all."""
     missing = np.random.RandomState(seed).uniform(size=X.shape) < share
     missing[:5], missing[5] = False, True
     return np.where(missing, np.nan, X)

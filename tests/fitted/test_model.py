@@ -84,7 +84,7 @@ def exact_log_prob(model, X):
 
 @pytest.fixture(scope="module")
 def plane(clipped):
-    """CellRows that cover the rows, and the area of one."""
+    """Cells that cover the rows, and the area of one."""
     X, _ = clipped
     axes = [np.linspace(a - 3, b + 3, 80) for a, b in zip(X.min(0), X.max(0), strict=True)]
     area = np.prod([axis[1] - axis[0] for axis in axes])

@@ -47,7 +47,7 @@ def learn(X, chosen, state=None, n_before=0):
 
 
 def streamed(X, batches, chosen):
-    """FittedModel and state after batches, given by the rows at which they begin."""
+    """Model and state after batches, given by the rows at which they begin."""
     state = None
     for part in np.split(X, batches):
         model, _, online = learn(part, chosen, state)
