@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 from skvae.fitting.fit import fit_model
+from skvae.likelihoods import Bernoulli
 from skvae.limits import Limits
 from skvae.model.rows import CellRows, CellStream, ScoreRows, ScoreStream
 from skvae.start.ppca import fit_linear
@@ -199,3 +200,13 @@ def test_a_stream_reads_its_rows_in_the_order_of_the_file():
 
     dataclasses.replace(stream, X=X.view(Noted)).load(torch.tensor([7, 3, 250, 0]))
     assert read[0].tolist() == [0, 3, 7, 250]
+
+
+def test_a_stream_of_probabilities_is_drawn_as_held_rows_are():
+    X = np.random.RandomState(0).random_sample((40, 3))
+    held, stream = (training_rows(X, Bernoulli(stochastic=True), n_bytes=n) for n in (2**29, 0))
+    assert isinstance(stream, CellStream)
+    index = torch.arange(0, 40, 3)
+    drawn = [rows.take(index).drawn(torch.Generator().manual_seed(0)) for rows in (held, stream)]
+    assert torch.equal(drawn[0].values, drawn[1].values)
+    assert set(drawn[1].values.unique().tolist()) == {0.0, 1.0}

@@ -36,3 +36,10 @@ def test_gradients_are_clipped_at_their_norm():
     norms, seen = gradient_norms(None)
     assert max(norms) > 0.5
     assert seen == pytest.approx(norms)
+
+
+def test_steps_count_their_share_of_the_budget():
+    setting = Setting()
+    setting.one_pass()
+    controller = setting.state.controller
+    assert controller.share == pytest.approx(1 / controller.max_passes)
