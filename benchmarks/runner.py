@@ -137,6 +137,12 @@ def read(paths: Iterable[Path]) -> list[Line]:
     return list(found.values())
 
 
+def row_of(line: Line) -> Line:
+    """Return a row of a table of figures: task, figures, where it ran, the text of a failure."""
+    facts = {"environment": line["environment"], "failure": line.get("error")}
+    return line["task"] | line.get("figures", {}) | facts
+
+
 def _told(task: Task) -> str:
     return " ".join(f"{value}" for value in task.key().values() if value is not None)
 

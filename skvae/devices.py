@@ -1,5 +1,6 @@
 """Where the model runs, in which precision it trains, and how rows come there."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,6 +54,11 @@ def has_bfloat16(device: torch.device) -> bool:
         return False
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def seeded(rng: np.random.RandomState, device: str) -> torch.Generator:
+    """A generator on a device, by the next number of another."""
+    return torch.Generator(device).manual_seed(int(rng.randint(np.iinfo(np.int32).max)))
 
 
 def room_for_rows(device: torch.device, n_bytes: int) -> int:

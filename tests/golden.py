@@ -254,11 +254,13 @@ def main() -> int:
         np.savez(given.file, **found)
         return 0
     with np.load(given.file) as before:
-        known = {key: before[key] for key in found}
-    differing = [key for key in found if digest(known[key]) != digest(found[key])]
+        known = {key: before[key] for key in found if key in before}
+    for key in found.keys() - known.keys():
+        print(f"{key}: was not recorded")
+    differing = [key for key in known if digest(known[key]) != digest(found[key])]
     for key in differing:
         print(f"{key}: {difference(known[key], found[key])}")
-    print(f"{len(found) - len(differing)} of {len(found)} answers are the same to the bit")
+    print(f"{len(known) - len(differing)} of {len(known)} answers are the same to the bit")
     return 1 if differing else 0
 
 

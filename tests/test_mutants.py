@@ -1,5 +1,6 @@
 """Changes that tests must notice fit the modules that they change."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ def test_every_text_is_found_once_in_its_module(module):
     mutants = read(module)
     assert not stale(mutants)
     assert len({mutant.name for mutant in mutants}) == len(mutants)
+    text = (ROOT / "tests" / "mutations" / f"{module}.txt").read_text()
+    assert all("\n+ " in entry for entry in re.split(r"^# ", text, flags=re.MULTILINE)[1:])
     for name in {name for mutant in mutants for name in mutant.tests if name.startswith("tests/")}:
         assert Path(name).suffix == ".py"
         assert (ROOT / name).exists()

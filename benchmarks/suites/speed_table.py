@@ -18,7 +18,7 @@ from benchmarks.averages import geometric_mean
 from benchmarks.datasets import DATASETS
 from benchmarks.markdown import environments, failures, markdown
 from benchmarks.peers import PEERS
-from benchmarks.runner import Line, Shown
+from benchmarks.runner import Line, Shown, row_of
 from benchmarks.suites import bars, speed_pictures
 
 OURS = "VAETransformer"
@@ -50,13 +50,7 @@ CASES = {
 
 def collect(lines: list[Line]) -> pd.DataFrame:
     """Return a row per fit of as many rows as its case has, failed ones with their ``failure``."""
-    rows = [
-        line["task"]
-        | line.get("figures", {})
-        | {"environment": line["environment"], "failure": line.get("error")}
-        for line in lines
-        if line["suite"] == "speed" and _counts(line["task"])
-    ]
+    rows = [row_of(line) for line in lines if line["suite"] == "speed" and _counts(line["task"])]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

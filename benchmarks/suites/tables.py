@@ -17,7 +17,7 @@ import pandas as pd
 from benchmarks import frames
 from benchmarks.frames import FRAMES
 from benchmarks.markdown import failures, markdown
-from benchmarks.runner import Line, Outcome, Shown, Suite, Table, Task
+from benchmarks.runner import Line, Outcome, Shown, Suite, Table, Task, row_of
 from benchmarks.suites.measures import MEASURES, Measure
 
 KEY = ("table", "dataset", "missing", "method", "seed")
@@ -119,9 +119,7 @@ def _percentages(measure, dataset, seed, directory):
 def collect(lines: list[Line]) -> pd.DataFrame:
     """Return a row per run of all rows, failed ones with a text in ``failure``."""
     rows = [
-        line["task"]
-        | line.get("figures", {})
-        | {"environment": line["environment"], "failure": line.get("error")}
+        row_of(line)
         for line in lines
         if line["suite"] == "tables" and line["task"]["max_rows"] is None
     ]

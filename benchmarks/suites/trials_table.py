@@ -10,7 +10,7 @@ import pandas as pd
 from benchmarks import figures
 from benchmarks.averages import geometric_mean
 from benchmarks.markdown import environments, failures, markdown, number
-from benchmarks.runner import Line, Shown
+from benchmarks.runner import Line, Shown, row_of
 
 KEY = ("dataset", "method", "latent_dim", "seed", "max_train_rows")
 COLUMNS = [
@@ -35,13 +35,7 @@ LABELS = {
 
 def collect(lines: list[Line]) -> pd.DataFrame:
     """Return a row per trial, failed ones with a text in ``failure``."""
-    rows = [
-        line["task"]
-        | line.get("figures", {})
-        | {"environment": line["environment"], "failure": line.get("error")}
-        for line in lines
-        if line["suite"] == "trials"
-    ]
+    rows = [row_of(line) for line in lines if line["suite"] == "trials"]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

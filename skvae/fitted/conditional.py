@@ -14,6 +14,7 @@ from torch import Tensor
 
 from skvae.data.batches import batches
 from skvae.data.units import Units
+from skvae.devices import seeded
 from skvae.model.bounds import Proposals, places, weigher
 from skvae.model.cell_observation import CellDecoder
 from skvae.model.rows import CellRows
@@ -74,7 +75,7 @@ def sample_given(
     """Draws that share the observed cells of one row, shape (n_samples, d)."""
     cells = _cells_of(model)
     _check_plausible(model, cells.units, row, names, rng)
-    generator = torch.Generator(model.device).manual_seed(int(rng.randint(np.iinfo(np.int32).max)))
+    generator = seeded(rng, model.device)
     rows = cells.whole_rows(row[None], model.device)
     n_draws = max(n_proposals, n_samples)
     chosen, effective = _resample(model, rows, n_samples, n_draws, generator)

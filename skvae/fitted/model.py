@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from skvae.data.batches import BATCH_CELLS, Values, batches
+from skvae.devices import seeded
 from skvae.fitted import conditional
 from skvae.fitted.state import KeptState, from_state, to_state
 from skvae.model.bounds import N_DRAWS, importance_bound, mixture, shared_draws
@@ -27,10 +28,7 @@ from skvae.start.base import LinearStart, Scorer, State, View
 from skvae.start.representation import Representation
 
 _DERIVATIVE_STEP = 1e-4  # in the prior's coordinates
-_KEPT = (
-    *("start", "latent_dim", "architecture", "prior", "weights", "use", "start_weight", "kept"),
-    "device",
-)
+_ASKED = ("view", "batch_cells")  # fields that say how it is asked, and not what it is
 _MORE_DRAWS = 8  # times as many, for rows with no more known cells than codes
 
 
@@ -64,8 +62,8 @@ class FittedModel:
         TypeError
             If its architecture is no component of skvae.
         """
-        parts = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _KEPT}
-        return to_state(parts)
+        names = [f.name for f in fields(self) if f.init and f.name not in _ASKED]
+        return to_state({name: getattr(self, name) for name in names})
 
     @classmethod
     def from_state(cls, state: KeptState) -> "FittedModel":
@@ -96,9 +94,12 @@ class FittedModel:
         return self._modules[dtype]
 
     def of_cells(self) -> "FittedModel":
-        """The same model, asked about rows with missing cells."""
-        view = self.start.of_cells()
-        return self if view is self._view else replace(self, view=view)
+        """The same model, asked about rows with missing cells: made once, with its modules."""
+        return self if self.representation.takes_gaps else self._of_cells
+
+    @cached_property
+    def _of_cells(self) -> "FittedModel":
+        return replace(self, view=self.start.of_cells())
 
     @property
     def _view(self) -> View:
@@ -291,7 +292,7 @@ class FittedModel:
     @property
     def noise_variances(self) -> np.ndarray | float:
         """Of the decoder in every column, squared units; NaN where there is none."""
-        return self.start.noise_variances(self.new_module(torch.float64))
+        return self.start.noise_variances(self.weights)
 
     @property
     def reported_start_weight(self) -> float:
@@ -348,8 +349,3 @@ def collected(n_rows: int, parts: Iterable[Tensor]) -> np.ndarray:
         array[first : first + len(part)] = part
         first += len(part)
     return array
-
-
-def seeded(rng: np.random.RandomState, device: str) -> torch.Generator:
-    """A generator on a device, by the next number of another."""
-    return torch.Generator(device).manual_seed(int(rng.randint(np.iinfo(np.int32).max)))

@@ -63,7 +63,10 @@ def fit_model(
     options = with_hidden_layers(options, start, X.n_rows)
     rows = training_rows(start, X, weight, options)
     held_out, training = split(rows.n_rows, options.validation_fraction, rng, options.device)
-    seen, evaluator = evaluator_of(start, rows, held_out, training, options)
+    generator = options.generator()
+    seen = rows.take(training[: options.limits.seen_rows]).drawn(generator)
+    judging = rows.take(held_out).drawn(generator)
+    evaluator = evaluator_of(start, judging, seen, options, generator)
     jacobians = mean_jacobians(start, X, weight, training, held_out)
 
     def report_in_users_units(progress: Progress) -> None:
@@ -91,19 +94,10 @@ def fit_model(
 
 
 def evaluator_of(
-    start: LinearStart, rows: Rows, held_out: Tensor, training: Tensor, options: Options
-) -> tuple[Rows, Evaluator]:
-    """Some rows of the training, and what evaluates models on those held out from it."""
-    generator = options.generator()
-    seen = rows.take(training[: options.limits.seen_rows]).drawn(generator)
-    evaluator = Evaluator.of(
-        rows.take(held_out).drawn(generator),
-        seen,
-        start_vae(start, options),
-        generator,
-        options.config,
-    )
-    return seen, evaluator
+    start: LinearStart, held_out: Rows, seen: Rows, options: Options, generator: torch.Generator
+) -> Evaluator:
+    """What evaluates models on rows held out from the training, of which some are seen."""
+    return Evaluator.of(held_out, seen, start_vae(start, options), generator, options.config)
 
 
 def new_start(

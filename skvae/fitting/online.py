@@ -21,10 +21,10 @@ from skvae.fitting.beginning import initial_vae, load, training_state
 from skvae.fitting.budget import auto_batch_size, make_budget
 from skvae.fitting.fit import (
     arrays,
+    evaluator_of,
     is_trainable,
     linear_model,
     linear_record,
-    start_vae,
     trained_model,
     training_rows,
     use_of,
@@ -275,14 +275,8 @@ def _parts(online: Online, batch: Batch, start: LinearStart, generator: torch.Ge
         return Parts(None, known, seen)
     rows = training_rows(start, *online.sampled(batch.X, held), options)
     everything = torch.arange(rows.n_rows, device=options.device)
-    evaluator = Evaluator.of(
-        rows.take(everything).drawn(generator),
-        seen,
-        start_vae(start, options),
-        generator,
-        options.config,
-    )
-    return Parts(evaluator, known, seen)
+    judging = rows.take(everything).drawn(generator)
+    return Parts(evaluator_of(start, judging, seen, options, generator), known, seen)
 
 
 def _jacobians(online: Online, batch: Batch, start: LinearStart) -> tuple[float, ...]:

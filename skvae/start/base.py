@@ -95,8 +95,8 @@ class LinearStart(View):
         """What columns are divided by: one number, or shape (d,) with NaN for those with levels."""
 
     @abstractmethod
-    def noise_variances(self, vae: VAE) -> np.ndarray | float:
-        """Of a model of these rows in every column, squared units; NaN where there is none."""
+    def noise_variances(self, state: State) -> np.ndarray | float:
+        """Of a model's state in every column, squared units; NaN where there is none."""
 
     @property
     @abstractmethod

@@ -6,7 +6,6 @@ generalised linear model of every block.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
 import numpy as np
 import torch
@@ -91,16 +90,19 @@ class FactorStart(LinearStart):
             return self.units.scale
         return self.units.of_columns("scale", np.ones(len(self.units.fixed.columns)))
 
-    def noise_variances(self, vae: VAE) -> np.ndarray | float:
+    def noise_variances(self, state: State) -> np.ndarray | float:
         """Of normal columns; one number where all share it."""
         units = self.units
         variances = np.full(units.n_columns, np.nan)
         variances[units.fixed.columns] = np.where(units.fixed.is_normal, 0.0, np.nan)
-        observation = cast(CellObservation, vae.observation)
-        for block, part in zip(observation.each_block(), units.parts, strict=True):
-            if block.likelihood.is_gaussian:
-                deviation = noise_variance(block.params()).sqrt().numpy(force=True)
-                own = units.columns[block.columns]
+        for number, part in enumerate(units.parts):
+            if part.likelihood.is_gaussian:
+                params = {
+                    name: torch.tensor(state[f"observation.blocks.{number}.{name}"]).double()
+                    for name in ("dispersion", "floor")
+                }
+                deviation = noise_variance(params).sqrt().numpy(force=True)
+                own = units.columns[part.columns]
                 variances[own] = np.square(deviation * part.constants["scale"])
         return variances if np.ndim(self.column_scales) else float(variances.max())
 

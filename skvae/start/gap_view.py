@@ -5,6 +5,7 @@ scores, inference and observation are of cells.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -36,7 +37,7 @@ class GapView(View):
 
     pca: "ProbabilisticPCA"
 
-    @property
+    @cached_property
     def representation(self) -> Representation:
         return _as_table(self.pca).representation
 

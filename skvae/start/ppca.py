@@ -124,8 +124,8 @@ class ProbabilisticPCA(LinearStart):
     def column_scales(self) -> float:
         return self.scale
 
-    def noise_variances(self, vae: VAE) -> float:
-        return float(cast(ScoreObservation, vae.observation).shared_noise) * self.scale**2
+    def noise_variances(self, state: State) -> float:
+        return float(state["observation.shared_noise"]) * self.scale**2
 
     @property
     def pca_share(self) -> float:

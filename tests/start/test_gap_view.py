@@ -1,6 +1,7 @@
 """A model of complete numbers answers rows with missing cells; the linear one exactly."""
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -243,3 +244,13 @@ def test_multiple_imputations_have_the_conditional_mean_and_variance(linear):
     expected = mean[~there] + gain @ (row - mean)[there]
     assert (np.abs(drawn.mean(0) - expected) < 5 * np.sqrt(np.diag(own) / len(drawn))).all()
     assert_allclose(drawn.var(0), np.diag(own), rtol=0.15)
+
+
+def test_the_view_is_made_once_and_left_out_of_pickles(model):
+    view = model.of_cells()
+    assert model.of_cells() is view
+    assert view.of_cells() is view
+    assert view.representation is view.representation
+    vae = view.module(torch.float64)
+    assert view.module(torch.float64) is vae
+    assert "_of_cells" not in vars(pickle.loads(pickle.dumps(model)))
