@@ -63,7 +63,7 @@ def options_of(
 def architecture_of(
     given: BaseEstimator, n_columns: int, previous: FittedModel | None
 ) -> Architecture:
-    """The body of the branches: that of the training which goes on, for rows of so many columns."""
+    """The architecture for rows of so many columns: that of the training which goes on."""
     architecture = component(given.architecture, ARCHITECTURES)
     if previous is not None and previous.architecture is not None:
         architecture = previous.architecture

@@ -70,7 +70,7 @@ _N_LOADINGS = 1000  # rows that derivatives and diagnostics are averaged over
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Dimension reduction by a variational autoencoder that starts as PCA.
 
-    The model begins as probabilistic PCA in closed form and trains nonlinear branches beside it.
+    The model begins as probabilistic PCA in closed form and trains nonlinear networks beside it.
     Rows held out from the training decide whether the result is kept, kept in part, or dropped
     for PCA.
 
@@ -95,7 +95,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         an array) to names or components leaves the others to "auto". The other names are
         "student_t", "lognormal", "continuous_bernoulli", "poisson" and "negative_binomial".
     architecture : {"mlp", "conv", "linear"}, component or callable, default="mlp"
-        Body of the nonlinear branches: a name, an `MLP` or `Conv` with options of its own, or a
+        Networks beside the linear path: a name, an `MLP` or `Conv` with options of its own, or a
         callable `(n_in, n_out) -> torch.nn.Module` whose module ends in a linear layer.
     prior : {"normal", "mixture", "vamp", "ex_post"} or component, default="normal"
         Where codes come from: a standard normal, a mixture of normals or of posteriors that is

@@ -46,7 +46,7 @@ class Limits:
     overfit_nats : float, default=0.05
         Nats per number of a row by which it may besides, since bounds are noisy.
     weight_decays : tuple of float, default=(0.0001, 0.05, 0.2, 1.0)
-        Levels of weight decay where an optimiser leaves it to "auto": the next at every
+        Levels of weight decay where an optimizer leaves it to "auto": the next at every
         evaluation that overfits.
     enlargement : int, default=4
         Factor of the batch, once the bound has settled without overfitting: the noise of the

@@ -16,7 +16,7 @@ from skvae.data.input import Input
 from skvae.data.schema import Schema
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 
-# The kind of a column follows its dtype (table.py). Numbers share one noise, as in PCA, where
+# The kind of a column follows its dtype (column.py). Numbers share one noise, as in PCA, where
 # nothing but numbers is there; beside other kinds, whose units differ, each has its own.
 _BY_KIND = {"boolean": "bernoulli", "category": "categorical", "ordered": "ordinal"}
 _MOST_NAMED = 5  # columns in a warning

@@ -71,7 +71,7 @@ def initial_prior(prior: Prior, vae: VAE, seen: Rows, options: Options, number: 
 def training_state(
     vae: VAE, generator: torch.Generator, options: Options, controller: Controller
 ) -> TrainingState:
-    """The model with its optimiser, in the precision that fits the size of a step."""
+    """The model with its optimizer, in the precision that fits the size of a step."""
     n_products = count_products(vae)
 
     def precision(batch_size: int) -> torch.dtype:

@@ -59,7 +59,7 @@ class Networks:
     start: LinearStart
     weights: State
     averaged: State
-    moments: list[np.ndarray]  # what the optimiser remembers of past gradients
+    moments: list[np.ndarray]  # what the optimizer remembers of past gradients
     optimizer: str  # whose they are
     step: int
 
@@ -319,7 +319,7 @@ def _resumed(
 
 
 def _resume(state: TrainingState, networks: Networks, start: LinearStart) -> bool:
-    """Go on where training stood, but for a prior or an optimiser that was changed since.
+    """Go on where training stood, but for a prior or an optimizer that was changed since.
 
     Whether it could: networks of other sizes, or of a start with another number of units, cannot.
     """

@@ -81,7 +81,7 @@ def build(architecture: Architecture, sizes: list[tuple[int, int]], seed: int) -
 
 
 def _check(module: nn.Module, n_in: int, n_out: int) -> None:
-    """Refuse what cannot be a branch; layers that wait for their first rows get some."""
+    """Refuse what cannot be a network; layers that wait for their first rows get some."""
     if not isinstance(module, nn.Module):
         raise TypeError(f"architecture must return a torch.nn.Module, got {type(module)!r}.")
     unfit = [m for m in module.modules() if isinstance(m, _DROPOUTS)]
@@ -106,7 +106,7 @@ def _check(module: nn.Module, n_in: int, n_out: int) -> None:
 
 
 def start_at_zero(module: nn.Module, n_in: int) -> None:
-    """Zero the last layer, so that the branch adds nothing before the first step."""
+    """Zero the last layer, so that the network adds nothing before the first step."""
     layers = [m for m in module.modules() if _has_weight(m) or isinstance(m, _BATCH_NORMS)]
     is_linear = not (layers and isinstance(layers[-1], _BATCH_NORMS))
     last = list(layers[-1].parameters(recurse=False)) if layers else []
@@ -116,7 +116,7 @@ def start_at_zero(module: nn.Module, n_in: int) -> None:
             for parameter in last:
                 parameter.fill_(value)
             outputs.append(_evaluate(module, x))
-    # What cuts off one sign, as ReLU does, would hold the branch at zero for ever.
+    # What cuts off one sign, as ReLU does, would hold the network at zero for ever.
     cuts_off = bool(outputs[0].isfinite().all()) and not torch.equal(outputs[0], -outputs[1])
     if not is_linear or cuts_off or outputs[2].any():
         raise ValueError(

@@ -39,7 +39,7 @@ Blocks = tuple[tuple[Likelihood, np.ndarray], ...]  # with their columns
 class StartLimits:
     """How much of a table the start sees at most."""
 
-    widest: int = 512  # features; beyond, the encoder's branch sees their principal directions
+    widest: int = 512  # features; beyond, the encoder's network sees their principal directions
     head_rows: int = 10_000  # by which the heads are fitted
 
 

@@ -1,4 +1,4 @@
-"""The judge: rows that training never sees say what a model is worth.
+"""Evaluation: rows that training never sees say what a model is worth.
 
 The held-out bound is that of the density which is reported, a mixture of the model with the linear
 start: a few far rows, which the start explains as badly, then decide nothing.
@@ -49,7 +49,7 @@ class Evaluator:
 
     rows: Rows
     seen: Rows  # some of the training rows
-    start: VAE  # the linear start, without branches
+    start: VAE  # the linear start, without networks
     first_evaluation: Evaluation  # at the linear start
     start_log_prob: Tensor  # (n,), importance-weighted bound, nats
     start_elbo: Tensor  # (n,), by the noise that models are looked at with

@@ -1,7 +1,7 @@
-"""How the weights move against the gradient: optimisers and their options.
+"""How the weights move against the gradient: optimizers and their options.
 
-All weights of a model lie in one tensor (training.py), whose parts differ in their share of the
-learning rate. An optimiser moves one part at a time and keeps nothing: its moments belong to the
+All weights of a model lie in one tensor (weights.py), whose parts differ in their share of the
+learning rate. An optimizer moves one part at a time and keeps nothing: its moments belong to the
 part. torch's functional forms do the work, because its classes take a second to import a compiler.
 """
 
@@ -25,11 +25,11 @@ _MOMENTUM = 0.95
 
 
 class Part(NamedTuple):
-    """Some of a model's weights: views of the one tensor, and what an optimiser remembers."""
+    """Some of a model's weights: views of the one tensor, and what an optimizer remembers."""
 
     weights: Tensor
     gradient: Tensor
-    moments: list[Tensor]  # as many as the optimiser has
+    moments: list[Tensor]  # as many as the optimizer has
     step: Tensor
     share: float  # of the learning rate
     decays: bool
@@ -37,10 +37,10 @@ class Part(NamedTuple):
 
 
 class Optimizer(ABC, BaseEstimator):
-    """Options that all optimisers have; how they move a part is their own."""
+    """Options that all optimizers have; how they move a part is their own."""
 
     n_moments: ClassVar[int] = 2
-    by_matrix: ClassVar[bool] = False  # each matrix of a branch is a part of its own
+    by_matrix: ClassVar[bool] = False  # each matrix of a network is a part of its own
     is_capturable: ClassVar[bool] = False  # the rate may be a tensor, read by the device alone
 
     def __init__(
@@ -130,13 +130,13 @@ class AdamW(Optimizer):
     Parameters
     ----------
     learning_rate : float, default=0.004
-        Of the branches; the linear path has a tenth of it.
+        Of the networks; the linear path has a tenth of it.
     schedule : str or component, default="settle"
         Of the learning rate: "settle" holds it until the held-out bound settles and lets it fall
         to zero; "one_cycle", "cosine" and "constant" follow a fixed course over all of
         `max_iter`; "plateau" lowers it in steps.
     weight_decay : float or "auto", default="auto"
-        Of the branches; "auto" raises it from 0.0001 as far as 1 where training rows are learnt
+        Of the networks; "auto" raises it from 0.0001 as far as 1 where training rows are learnt
         by heart.
     clip_norm : float or None, default=1.0
         Largest norm of the gradient; None leaves it as it is.
@@ -292,7 +292,7 @@ class RMSprop(Optimizer):
 
 
 class Muon(Optimizer):
-    """Momentum made orthogonal (Jordan, 2024) for the branches' matrices; AdamW for all else.
+    """Momentum made orthogonal (Jordan, 2024) for the networks' matrices; AdamW for all else.
 
     The size of a move is that of AdamW's (Liu et al., 2025), so the same rates suit both.
 

@@ -27,7 +27,7 @@ def take_step(state: TrainingState, batch: Rows) -> Terms:
 
 
 def train_step(state: TrainingState, batch: Rows, parameters: StepParameters) -> Terms:
-    """The step itself: loss, gradient, clipping, the optimiser's move, running averages."""
+    """The step itself: loss, gradient, clipping, the optimizer's move, running averages."""
     config, weights, controller = state.config, state.weights, state.controller
     terms = config.objective(state.vae, batch, state.generator, parameters.kl_weight)
     weights.differentiate(terms.loss)

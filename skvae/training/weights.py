@@ -1,4 +1,4 @@
-"""All weights of a model in one tensor, with what the optimiser remembers of them."""
+"""All weights of a model in one tensor, with what the optimizer remembers of them."""
 
 import numpy as np
 import torch
@@ -9,9 +9,9 @@ from skvae.training.optimizers import Optimizer, Part
 
 
 class Weights:
-    """All weights of a model in one tensor, with what the optimiser remembers of them.
+    """All weights of a model in one tensor, with what the optimizer remembers of them.
 
-    Each part of the model has its share of the rate (`rates`): branches decay toward zero, the
+    Each part of the model has its share of the rate (`rates`): networks decay toward zero, the
     linear path moves slowly and never decays.
     """
 
@@ -52,7 +52,7 @@ class Weights:
             self.optimizer.move(part, rate, weight_decay)
 
     def to_state(self) -> dict[str, np.ndarray]:
-        """What the optimiser remembers, as arrays; the values are the model's."""
+        """What the optimizer remembers, as arrays; the values are the model's."""
         arrays = {f"moments.{i}": m.numpy(force=True).copy() for i, m in enumerate(self.moments)}
         steps = [part.step.numpy(force=True) for part in self.parts]
         return arrays | {"part_steps": np.array(steps, np.float32)}

@@ -236,7 +236,7 @@ def test_networks_go_on_with_all_that_they_were(stood):
     assert {part.step.item() for part in state.weights.parts} == {networks.step}
 
 
-def test_another_optimiser_begins_with_a_memory_of_its_own(stood):
+def test_another_optimizer_begins_with_a_memory_of_its_own(stood):
     networks, start = stood
     state = resumed(networks, start, optimizer=Adam())
     assert [m.shape for m in state.weights.moments] == [m.shape for m in networks.moments]

@@ -108,7 +108,7 @@ def test_a_step_tells_the_likelihood_that_it_begins_with():
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_it_ends_no_lower_than_a_general_optimiser(shared):
+def test_it_ends_no_lower_than_a_general_optimizer(shared):
     n, d = 60, 4
     X = with_gaps(gaussian(n, d, seed=3), 0.25)
 

@@ -100,7 +100,7 @@ def test_a_geometric_row():
 
 
 def memory(setting):
-    """Weights and all that the optimiser remembers."""
+    """Weights and all that the optimizer remembers."""
     weights = setting.state.weights
     steps = [part.step.clone() for part in weights.parts]
     return setting.weights(), [moment.clone() for moment in weights.moments], steps

@@ -1,4 +1,4 @@
-"""The weights as one tensor: their gradient, their parts, the moves of an optimiser."""
+"""The weights as one tensor: their gradient, their parts, the moves of an optimizer."""
 
 import copy
 

@@ -13,7 +13,7 @@ _Size = tuple[int, int]  # height and width
 
 
 class Conv(HiddenLayers):
-    """Options of a convolutional body, for rows that are images.
+    """Options of a convolutional network, for rows that are images.
 
     A row is an image's pixels, flattened with the colours first: all of the first colour, line by
     line, then all of the second. Each entry of `channels` halves height and width in the encoder,

@@ -5,7 +5,7 @@ from torch import nn
 
 
 class Linear(BaseEstimator):
-    """A body of one linear layer: the linear VAE, whose optimum is probabilistic PCA."""
+    """A network of one linear layer: the linear VAE, whose optimum is probabilistic PCA."""
 
     of_columns = False
 

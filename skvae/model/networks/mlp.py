@@ -23,7 +23,7 @@ AUTO_SIZES = {
 
 
 class MLP(HiddenLayers):
-    """Options of a fully connected body.
+    """Options of a fully connected network.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class MLP(HiddenLayers):
         Returns
         -------
         MLP
-            A body with these sizes, or this one.
+            A network with these sizes, or this one.
         """
         if not is_auto(self.hidden_layer_sizes):
             return self

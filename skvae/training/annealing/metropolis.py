@@ -31,12 +31,12 @@ _N_PROBES = 3  # trainings without a jump by which the temperature is set
 class Metropolis(Annealing):
     """Jump, train a little, keep or go back (Metropolis et al., 1953; Kirkpatrick et al., 1983).
 
-    A proposal moves the weights of the branches by normal noise, relative to their size, and
+    A proposal moves the weights of the networks by normal noise, relative to their size, and
     trains them for some steps whose rate falls along a cosine. It is accepted with probability
     min(1, exp(-dL / T - e^2 / 2 T^2)), where dL is the change of the loss in nats per row on fixed
     rows with fixed noise, and e its standard error (Ceperley & Dewing, 1999). T begins at the
     median abs(dL) of such training without a jump and falls by a factor at each proposal. After a
-    rejection weights and the optimiser's memory are what they were.
+    rejection weights and the optimizer's memory are what they were.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ class Snapshot(NamedTuple):
 
 @torch.no_grad()
 def jump(state: TrainingState, size: float) -> None:
-    """Move the branches' weights by noise of this size, relative to each tensor's own."""
+    """Move the networks' weights by noise of this size, relative to each tensor's own."""
     for parameter in network_parameters(state.vae):
         noise = torch.empty_like(parameter).normal_(generator=state.generator)
         parameter.add_(noise * (size * parameter.square().mean().sqrt()))
