@@ -23,7 +23,7 @@ from skvae.model.tails import precision, tail_weights
 # next to nothing, and the linear path is left.
 CLIP_AT = 6.0
 # Largest factor, as a logarithm, by which a network may change a posterior variance.
-_LOG_VARIANCE_RANGE = 4.0
+LOG_VARIANCE_RANGE = 4.0
 
 Product = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
 
@@ -277,6 +277,6 @@ def soft_clip(x: Tensor, limit: Tensor | float) -> Tensor:
 def changed(change: Tensor, mean: Tensor, log_variance: Tensor, scale: LatentScale) -> Posterior:
     """A linear posterior with what the encoder's network adds, in the prior's coordinates."""
     shift, log_factor = change.split(len(scale.spread), -1)
-    log_factor = _LOG_VARIANCE_RANGE * torch.tanh(log_factor / _LOG_VARIANCE_RANGE)
+    log_factor = LOG_VARIANCE_RANGE * torch.tanh(log_factor / LOG_VARIANCE_RANGE)
     mean = (mean + shift - scale.center) / scale.spread
     return Posterior(mean, log_variance + scale.width + log_factor)

@@ -10,6 +10,10 @@ from skvae.model.rows import Rows, ScoreRows
 from skvae.training.graphs import GRAPHS, Captured, GraphType
 from skvae.training.objective import Terms
 from skvae.training.state import StepParameters, TrainingState
+from skvae.training.written_gradient import WrittenGradient
+
+# Fills the gradient of the weights with that of a batch's loss, given the weight of the KL.
+Gradient = Callable[[Rows, float | Tensor], Terms]
 
 # Layers of torch do the same at every call.
 _LAYERS = frozenset(layer for layer in vars(nn).values() if isinstance(layer, type))
@@ -26,17 +30,29 @@ def take_step(state: TrainingState, batch: Rows) -> Terms:
     return terms
 
 
-def train_step(state: TrainingState, batch: Rows, parameters: StepParameters) -> Terms:
+def train_step(
+    state: TrainingState, batch: Rows, parameters: StepParameters, gradient: Gradient
+) -> Terms:
     """The step itself: loss, gradient, clipping, the optimizer's move, running averages."""
     config, weights, controller = state.config, state.weights, state.controller
-    terms = config.objective(state.vae, batch, state.generator, parameters.kl_weight)
-    weights.differentiate(terms.loss)
+    terms = gradient(batch, parameters.kl_weight)
     state.gradient_norm = clip(weights.gradient, config.optimizer.clip_norm)
     if state.perturb is not None:
         state.perturb(weights.gradient, controller.share)
     weights.step(parameters.rate, controller.weight_decay)
     state.update_averages(terms, parameters.followed)
     return terms
+
+
+def recorded_gradient(state: TrainingState) -> Gradient:
+    """By autograd, whatever the objective and the model."""
+
+    def gradient(batch: Rows, kl_weight: float | Tensor) -> Terms:
+        terms = state.config.objective(state.vae, batch, state.generator, kl_weight)
+        state.weights.differentiate(terms.loss)
+        return terms
+
+    return gradient
 
 
 def clip(gradient: Tensor, limit: float | None) -> Tensor:
@@ -66,7 +82,22 @@ class PlainStep(Step):
         return True
 
     def __call__(self, state: TrainingState, batch: Rows, parameters: StepParameters) -> Terms:
-        return train_step(state, batch, parameters)
+        return train_step(state, batch, parameters, recorded_gradient(state))
+
+
+class WrittenStep(Step):
+    """By a gradient that is written out, for what most trainings of a matrix are."""
+
+    def __init__(self) -> None:
+        self.gradient: Gradient | None = None
+
+    def accepts(self, state: TrainingState, rows: Rows) -> bool:
+        return WrittenGradient.suits(state, rows)
+
+    def __call__(self, state: TrainingState, batch: Rows, parameters: StepParameters) -> Terms:
+        if self.gradient is None:
+            self.gradient = WrittenGradient(state)
+        return train_step(state, batch, parameters, self.gradient)
 
 
 class CapturedStep(Step):
@@ -98,7 +129,7 @@ class CapturedStep(Step):
             rate: Tensor, kl_weight: Tensor, followed: Tensor, *batch: Tensor
         ) -> tuple[Tensor, ...]:
             rows, parameters = ScoreRows(*batch), StepParameters(rate, kl_weight, followed)
-            terms = train_step(state, rows, parameters)
+            terms = train_step(state, rows, parameters, recorded_gradient(state))
             return (*(term.detach() for term in terms), torch.as_tensor(state.gradient_norm))
 
         value = state.weights.values[0]
@@ -121,7 +152,7 @@ def _is_capturable(part: object) -> bool:
 
 
 # The quickest first; the last takes what the others do not.
-STEPS: tuple[Callable[[], Step], ...] = (CapturedStep, PlainStep)
+STEPS: tuple[Callable[[], Step], ...] = (CapturedStep, WrittenStep, PlainStep)
 
 
 def choose_step(

@@ -76,7 +76,12 @@ def as_one_tensor(parameters: list[nn.Parameter]) -> Tensor:
     What treats every weight alike then takes one operation instead of one per layer.
     """
     weights = torch.cat([parameter.detach().flatten() for parameter in parameters])
-    sizes = [parameter.numel() for parameter in parameters]
-    for parameter, values in zip(parameters, weights.split(sizes), strict=True):
-        parameter.data = values.view_as(parameter)
+    for parameter, values in zip(parameters, as_shaped(weights, parameters), strict=True):
+        parameter.data = values
     return weights
+
+
+def as_shaped(numbers: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
+    """One tensor's numbers as views in the shapes of parameters, in their order."""
+    parts = numbers.split([parameter.numel() for parameter in parameters])
+    return [part.view_as(own) for part, own in zip(parts, parameters, strict=True)]
