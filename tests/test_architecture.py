@@ -39,7 +39,7 @@ PACKAGES = {
     "data": {"narwhals", "numpy", "scipy", "sklearn"},
     "model": {"numpy", "scipy", "sklearn", "torch"},
     "start": {"joblib", "numpy", "scipy", "torch"},
-    "training": {"numpy", "sklearn", "torch", "tqdm"},
+    "training": {"numpy", "sklearn", "scipy", "torch", "tqdm"},
     "fitted": {"numpy", "sklearn", "torch"},
     "fitting": {"numpy", "torch"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},

@@ -1,10 +1,12 @@
 """Cells of a table given z: blocks of columns, each with a likelihood of its own."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,16 +41,18 @@ class CellDecoder(Observation):
     def update_noise(self, log_likelihood: Tensor, rate: float) -> None:
         """Nothing: dispersions are trained."""
 
-    def fit_noise(self, rows: Rows, misfit: Tensor, share: Tensor, widest: Tensor) -> bool:
-        """Nothing: dispersions are trained."""
-        return False
-
     def misfit(self, rows: Rows, decoded: Tensor) -> Tensor:
         """Minus the log-likelihood, which no noise that all share explains."""
         return -self.log_likelihood(rows, decoded)
 
-    def likelihood_of(self, misfit: Tensor) -> Tensor:
+    def likelihood_at(self, misfit: np.ndarray, noise: float) -> np.ndarray:
         return -misfit
+
+    def noise_of(self, misfit: float, widest: float) -> float:
+        return math.nan
+
+    def set_noise(self, noise: float) -> None:
+        """Nothing: dispersions are trained."""
 
     def gain(self, error_gain: Tensor, density_gain: Tensor) -> Tensor:
         """What all kinds of columns have in common."""

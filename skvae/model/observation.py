@@ -7,6 +7,7 @@ are in nats per row, summed over columns, in the units of scores and cells.
 
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -83,12 +84,16 @@ class Observation(nn.Module, ABC):
         """What a row's log-likelihood is computed of, whatever the shared noise."""
 
     @abstractmethod
-    def likelihood_of(self, misfit: Tensor) -> Tensor:
-        """The log-likelihood per row by its misfit."""
+    def likelihood_at(self, misfit: np.ndarray, noise: float) -> np.ndarray:
+        """The log-likelihood per row by its misfit, at a variance of shared noise."""
 
     @abstractmethod
-    def fit_noise(self, rows: Rows, misfit: Tensor, share: Tensor, widest: Tensor) -> bool:
-        """Set shared noise to the mean misfit of rows, counted by share; whether there is any."""
+    def noise_of(self, misfit: float, widest: float) -> float:
+        """Shared noise of greatest likelihood by a mean misfit, up to that of the widest one."""
+
+    @abstractmethod
+    def set_noise(self, noise: float) -> None:
+        """Take shared noise, where there is any."""
 
     @abstractmethod
     def gain(self, error_gain: Tensor, density_gain: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from typing import ClassVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -64,7 +65,8 @@ class ScoreObservation(Observation):
         return linear if change is None else linear + change
 
     def log_likelihood(self, rows: Rows, decoded: Tensor) -> Tensor:
-        return self.likelihood_of(self.misfit(rows, decoded))
+        log_noise = self.n_features * (_LOG_2PI + torch.log(self.shared_noise))
+        return -0.5 * (self.misfit(rows, decoded) / self.shared_noise + log_noise)
 
     def reconstruction(self, decoded: Tensor) -> Tensor:
         return decoded
@@ -113,26 +115,23 @@ class ScoreObservation(Observation):
 
     def update_noise(self, log_likelihood: Tensor, rate: float) -> None:
         s2 = self.shared_noise
-        error = -s2 * (2.0 * log_likelihood + self._log_noise())
-        s2.lerp_((error / self.n_features).clamp(min=NOISE_FLOOR), rate)
+        # Per column, in units of the noise as it is.
+        error = (-2.0 / self.n_features) * log_likelihood - torch.log(s2) - _LOG_2PI
+        s2.lerp_((s2 * error).clamp_(min=NOISE_FLOOR), rate)
 
     def misfit(self, rows: Rows, decoded: Tensor) -> Tensor:
         """The squared error, which noise of any variance explains better or worse."""
         return self.squared_error(rows, decoded)
 
-    def likelihood_of(self, misfit: Tensor) -> Tensor:
-        return -0.5 * (misfit / self.shared_noise + self._log_noise())
+    def likelihood_at(self, misfit: np.ndarray, noise: float) -> np.ndarray:
+        return -0.5 * (misfit / noise + self.n_features * (_LOG_2PI + math.log(noise)))
 
-    def fit_noise(self, rows: Rows, misfit: Tensor, share: Tensor, widest: Tensor) -> bool:
-        error = rows.mean(share * misfit)
-        noise = error / rows.mean(share).clamp(min=1e-6) / self.n_features
-        largest = widest / self.n_features
-        self.shared_noise.copy_(noise.clamp(max=largest).clamp(min=NOISE_FLOOR))
-        return True
+    def noise_of(self, misfit: float, widest: float) -> float:
+        return max(min(misfit, widest) / self.n_features, NOISE_FLOOR)
+
+    def set_noise(self, noise: float) -> None:
+        self.shared_noise.fill_(noise)
 
     def gain(self, error_gain: Tensor, density_gain: Tensor) -> Tensor:
         """PCA is judged by its error."""
         return error_gain
-
-    def _log_noise(self) -> Tensor:
-        return self.n_features * (_LOG_2PI + torch.log(self.shared_noise))

@@ -8,17 +8,15 @@ from torch import Tensor, nn
 
 def is_dense(network: nn.Module | None) -> bool:
     """Whether a network is dense layers with SiLU between them, and all of it is trained."""
-    if type(network) is not nn.Sequential or len(network) % 2 == 0:
+    if not isinstance(network, nn.Sequential) or type(network) is not nn.Sequential:
         return False
-    dense, between = network[::2], network[1::2]
-    if not all(type(layer) is nn.Linear for layer in dense):
-        return False
-    own = [tensor for layer in dense for tensor in (layer.weight, layer.bias)]
-    found = list(network.parameters())
+    n_between = len(network) // 2
+    kinds = [type(layer) for layer in network.children()]
+    parameters = list(network.parameters())  # fewer, of a layer without bias or that comes twice
     return (
-        all(type(layer) is nn.SiLU for layer in between)
-        and len(found) == len(own)
-        and all(a is b and b.requires_grad for a, b in zip(own, found, strict=True))
+        kinds == [nn.Linear, nn.SiLU] * n_between + [nn.Linear]
+        and len(parameters) == 2 * (n_between + 1)
+        and all(parameter.requires_grad for parameter in parameters)
     )
 
 
@@ -26,8 +24,8 @@ class DenseLayer(NamedTuple):
     """Weights of a layer, and where their gradient goes."""
 
     weight: Tensor  # (n_out, n_in)
-    bias: Tensor  # (n_out,)
     weight_slope: Tensor
+    bias: Tensor  # (n_out,)
     bias_slope: Tensor
 
 
@@ -46,14 +44,14 @@ class DenseNetwork:
         self.layers = layers
         like = layers[0].weight
         self.one = like.new_ones(())
-        self.inputs = like.new_empty(n_rows, like.shape[1])
+        self.inputs = like  # of the last call
         self.hidden = [like.new_empty(n_rows, len(layer.bias)) for layer in layers[:-1]]
         self.derivatives = [torch.empty_like(hidden) for hidden in self.hidden]
         self.outputs = like.new_empty(n_rows, len(layers[-1].bias))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs of a batch, shape (n_rows, n_out), which the next call overwrites."""
-        x = self.inputs.copy_(inputs)
+        x = self.inputs = inputs
         for layer, hidden, derivative in zip(
             self.layers, self.hidden, self.derivatives, strict=False
         ):

@@ -9,11 +9,14 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from scipy.special import expit
 from torch import Tensor
 
 from skvae.limits import Limits
 from skvae.model.bounds import importance_bound, log_weight, mixture
+from skvae.model.observation import Observation
 from skvae.model.posterior import Posterior
 from skvae.model.priors import PriorModule
 from skvae.model.rows import Rows
@@ -116,24 +119,43 @@ class Evaluator:
         q, decoded, kl = self._terms(vae)
         if not self.is_deterministic:
             vae.scale.code_scale.copy_(shrinkage_undone(self.rows.mean(q.variance)))
-        # One row far out could claim the model for itself, with noise to match.
-        widest = self.limits.widest_noise * self._median(self.start_error)
-        ours = (self.start_error <= widest).to(kl)
-        least = self.limits.start_weight_min
-        weight = torch.full_like(kl[0], least)
-        misfit = vae.observation.misfit(self.rows, decoded)
-        for step in range(self.limits.em_steps):
-            if vae.observation.fit_noise(self.rows, misfit, ours, widest) or step == 0:
-                bound = vae.observation.likelihood_of(misfit) - kl
-            odds = torch.log1p(-weight) - torch.log(weight)
-            ours = torch.sigmoid(odds + bound - self.start_elbo)
-            weight = self.rows.mean(1.0 - ours).clamp(least, 1.0 - least)
-        gain = self.rows.mean(mixture(bound, self.start_elbo, weight) - self.start_elbo).item()
+        misfit, cost = _array(vae.observation.misfit(self.rows, decoded)), _array(kl)
+        bound, noise, weight = self._mix(vae.observation, misfit, cost)
+        vae.observation.set_noise(noise)
+        mean, start = self._shares(), _array(self.start_elbo)
+        with np.errstate(invalid="ignore"):
+            mixed = np.logaddexp(math.log1p(-weight) + bound, math.log(weight) + start)
+            gain = float(mean @ (mixed - start))
         if not math.isfinite(gain):
             raise DivergenceError(f"the held-out bound became {gain}")
-        mean_kl = self.rows.mean(kl).item()
-        reconstruction = self.rows.mean(bound).item() + mean_kl
+        mean_kl = float(mean @ cost)
+        reconstruction = float(mean @ bound) + mean_kl
         return Evaluation(self.start_bound + gain, reconstruction, mean_kl, _shared_noise(vae))
+
+    def _mix(
+        self, observation: Observation, misfit: np.ndarray, kl: np.ndarray
+    ) -> tuple[np.ndarray, float, float]:
+        """Bounds of rows, noise, and the start's weight in the mixture, by EM on the two."""
+        start, mean, least = _array(self.start_elbo), self._shares(), self.limits.start_weight_min
+        # One row far out could claim the model for itself, with noise to match.
+        widest = self.limits.widest_noise * self._median(self.start_error).item()
+        ours, weight = (_array(self.start_error) <= widest).astype(kl.dtype), least
+        with np.errstate(all="ignore"):
+            for _ in range(self.limits.em_steps):
+                counted = mean * ours
+                error = float(counted @ misfit) / max(float(counted.sum()), 1e-6)
+                noise = observation.noise_of(error, widest)
+                bound = observation.likelihood_at(misfit, noise) - kl
+                ours = expit(math.log1p(-weight) - math.log(weight) + bound - start)
+                weight = min(max(1.0 - float(mean @ ours), least), 1.0 - least)
+        return bound, noise, weight
+
+    def _shares(self) -> np.ndarray:
+        """How much each row counts in a mean."""
+        if self.rows.weight is None:
+            return np.full(self.rows.n_rows, 1.0 / self.rows.n_rows)
+        weight = _array(self.rows.weight)
+        return weight / weight.sum()
 
     def _median(self, values: Tensor) -> Tensor:
         """Weighted median over the rows."""
@@ -267,6 +289,11 @@ class Evaluator:
             share = self.rows.mean(torch.sigmoid(odds + self.start_log_prob - log_prob))
             weight = share.clamp(least, 1.0 - least)
         return weight
+
+
+def _array(values: Tensor) -> np.ndarray:
+    """Numbers per row in double precision."""
+    return values.numpy(force=True).astype(np.float64)
 
 
 def _shared_noise(vae: VAE) -> float:

@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skvae.model.inference import LOG_VARIANCE_RANGE, ScoreInference, soft_clip
 from skvae.model.priors import StandardNormal
@@ -17,29 +17,31 @@ from skvae.model.rows import Rows, ScoreRows
 from skvae.model.score_observation import ScoreObservation
 from skvae.model.vae import network_parameters
 from skvae.training.dense import DenseLayer, DenseNetwork, is_dense
-from skvae.training.objective import POINT_WEIGHT, Elbo, Terms
+from skvae.training.objective import POINT_WEIGHT, Elbo, Terms, shrinkage_undone
 from skvae.training.state import TrainingState
 from skvae.training.weights import as_shaped
 
 
-class Drawn(NamedTuple):
-    """Posteriors of a batch and what is decoded of them: arrays, (n, q) where not said."""
+class Counts(NamedTuple):
+    """How much each row of a batch counts, arrays of shape (n,)."""
+
+    n_points: int  # of the rows, the first, are decoded from their point codes
+    of_kl: np.ndarray  # in the loss
+    of_likelihood: np.ndarray
+    rows: np.ndarray  # in means over all rows
+    drawn: np.ndarray  # in means over those that are drawn
+
+
+class Codes(NamedTuple):
+    """Posteriors of a batch and what is decoded of them, arrays of shape (n, q) where not said."""
 
     mean: np.ndarray
     excess: np.ndarray  # variance - 1
     kl: np.ndarray  # (n,)
-    of_draw: np.ndarray  # slope of a draw by the log-variance
-    of_change: np.ndarray  # slope of the log-variance by what the network says
-    gain: np.ndarray  # (q,) of means that are decoded as point codes
     z: np.ndarray  # point codes first, then draws
-
-
-class Counts(NamedTuple):
-    """How much each row of a batch counts in the loss, shape (n,)."""
-
-    in_kl: np.ndarray
-    in_likelihood: np.ndarray
-    n_points: int  # of the rows, the first, are decoded from their point codes
+    gain: np.ndarray  # (q,) of means that are decoded as point codes
+    of_draw: np.ndarray  # slope of a draw by the log-variance
+    of_factor: np.ndarray  # slope of the log-variance by what the network says
 
 
 class Workspace(NamedTuple):
@@ -50,6 +52,7 @@ class Workspace(NamedTuple):
     encoder: DenseNetwork
     decoder: DenseNetwork
     slopes: Tensor  # of the networks' weights
+    counts: Counts  # of rows without weights
 
 
 class WrittenGradient:
@@ -63,12 +66,20 @@ class WrittenGradient:
 
     def __init__(self, state: TrainingState) -> None:
         self.vae, self.weights, self.generator = state.vae, state.weights, state.generator
-        self.inference = cast(ScoreInference, self.vae.inference)
-        self.observation = cast(ScoreObservation, self.vae.observation)
         self.point_share = cast(Elbo, state.config.objective).point_share
+        self.observation = cast(ScoreObservation, self.vae.observation)
+        self.noise_variance = self.observation.shared_noise
+        self.decoder_path = self.observation.decoder_path.detach()
+        inference, scale = cast(ScoreInference, self.vae.inference), self.vae.scale
+        self.encoder_path, self.clip_limit = inference.encoder_path.detach(), inference.clip_limit
+        # Views: what is loaded into the model is seen here.
+        self.log_variance, self.center, self.spread, self.width = (
+            own.numpy() for own in (inference.log_variance, scale.center, scale.spread, scale.width)
+        )
         shaped = as_shaped(self.weights.gradient, self.weights.parameters)
         self.encoder_path_slope, self.decoder_path_slope, *_ = shaped
-        self.slopes = self.weights.gradient[-sum(map(torch.numel, network_parameters(self.vae))) :]
+        n_weights = sum(map(torch.numel, network_parameters(self.vae)))
+        self.slopes = self.weights.gradient[-n_weights:]
         self.workspace: Workspace | None = None
 
     @staticmethod
@@ -86,103 +97,106 @@ class WrittenGradient:
         )
 
     @torch.no_grad()
-    def __call__(self, batch: ScoreRows, kl_weight: float) -> Terms:
+    @np.errstate(over="ignore", invalid="ignore")  # a bound that is not finite tells of it
+    def __call__(self, batch: Rows, kl_weight: float | Tensor) -> Terms:
         """Fill the gradient of the weights with that of the loss of a batch."""
-        scores, path, work = batch.scores, self.observation.decoder_path, self._prepared(batch)
-        counts = self._counts(batch)
-        noise = batch.draw_noise(self.vae.latent_dim, self.generator)
-        changes = work.encoder.forward(soft_clip(scores, self.inference.clip_limit)).to(scores)
-        drawn = self._draw(scores, changes, noise, counts)
-        z = self.vae.scale.place(torch.from_numpy(drawn.z))
-        decoded = torch.addmm(work.decoder.forward(z).to(scores), z, path.T)
-        log_likelihood = self.observation.log_likelihood(batch, decoded).numpy()
+        batch, kl_weight = cast(ScoreRows, batch), float(kl_weight)
+        work, scores = self._prepared(batch.n_rows), batch.scores
+        products = work.values.dtype
+        counts = work.counts if batch.weight is None else self._counts(batch.weight.numpy())
+        noise = batch.draw_noise(len(self.encoder_path), self.generator)
+        clipped = soft_clip(scores, self.clip_limit).to(products)
+        codes = self._codes(scores, work.encoder.forward(clipped).to(scores), noise, counts)
+        z = self.vae.scale.place(torch.from_numpy(codes.z))
+        change = work.decoder.forward(z.to(products)).to(scores)
+        error = torch.addmm(change, z, self.decoder_path.T).sub_(scores)
+        terms = self._terms(error, batch.residual, codes, counts, kl_weight)
 
-        counted = counts.in_likelihood / self.observation.shared_noise.item()
-        slope = decoded.sub_(scores).mul_(torch.from_numpy(counted)[:, None])
+        counted = torch.from_numpy(counts.of_likelihood / self.noise_variance.numpy())
+        slope = error.mul_(counted[:, None])
         torch.mm(slope.T, z, out=self.decoder_path_slope)
-        of_place = work.decoder.backward_to_inputs(slope.to(work.values)).to(scores)
-        of_z = torch.addmm(of_place, slope, path).mul_(self.vae.scale.spread).numpy()
-        of_changes = torch.from_numpy(self._slope_of_changes(of_z, drawn, counts, kl_weight))
+        of_z = work.decoder.backward_to_inputs(slope.to(products)).to(scores)
+        of_z = torch.addmm(of_z, slope, self.decoder_path)
+        of_changes = torch.from_numpy(self._of_changes(of_z.numpy(), codes, counts, kl_weight))
         torch.mm(of_changes[:, : z.shape[1]].T, scores, out=self.encoder_path_slope)
-        work.encoder.backward(of_changes.to(work.values))
-        self.slopes.copy_(work.slopes)
-        return self._terms(log_likelihood, drawn.kl, counts, kl_weight)
+        work.encoder.backward(of_changes.to(products))
+        self.slopes.copy_(work.slopes)  # nothing, where they are the same
+        return terms
 
-    def _prepared(self, batch: ScoreRows) -> Workspace:
+    def _prepared(self, n_rows: int) -> Workspace:
         """The workspace for such a batch, with the weights as they are now."""
         values, work = self.weights.values, self.workspace
         dtype = torch.bfloat16 if self.vae.in_bfloat16 else values.dtype
-        if work is None or (work.n_rows, work.values.dtype) != (batch.n_rows, dtype):
-            work = self.workspace = self._new_workspace(batch.n_rows, dtype)
+        if work is None or (work.n_rows, work.values.dtype) != (n_rows, dtype):
+            work = self.workspace = self._new_workspace(n_rows, dtype)
         work.values.copy_(values)  # nothing, where they are the same
         return work
 
     def _new_workspace(self, n_rows: int, dtype: torch.dtype) -> Workspace:
-        values, slopes = self.weights.values.to(dtype), self.weights.gradient.to(dtype)
-        pairs = zip(
-            as_shaped(values, self.weights.parameters),
-            as_shaped(slopes, self.weights.parameters),
-            strict=True,
-        )
-        _, _, *tensors = pairs  # the linear path is no layer
+        gradient, parameters = self.weights.gradient, self.weights.parameters
+        values, slopes = self.weights.values.to(dtype), gradient.to(dtype)
+        pairs = list(
+            zip(as_shaped(values, parameters), as_shaped(slopes, parameters), strict=True)
+        )[2:]  # without the linear path
         layers = [
-            DenseLayer(*weight[:1], *bias[:1], weight[1], bias[1])
-            for weight, bias in zip(tensors[::2], tensors[1::2], strict=True)
+            DenseLayer(*weight, *bias) for weight, bias in zip(pairs[::2], pairs[1::2], strict=True)
         ]
-        n_layers = len(self.vae.encoder) // 2 + 1
-        own = self.slopes if slopes is self.weights.gradient else slopes[-len(self.slopes) :]
+        n_layers = len(list(cast(nn.Sequential, self.vae.encoder).parameters())) // 2
         return Workspace(
             n_rows,
             values,
             DenseNetwork(layers[:n_layers], n_rows),
             DenseNetwork(layers[n_layers:], n_rows),
-            own,
+            self.slopes if slopes is gradient else slopes[-len(self.slopes) :],
+            self._counts(np.ones(n_rows, self.log_variance.dtype)),
         )
 
-    def _counts(self, batch: ScoreRows) -> Counts:
-        n_rows, weight = batch.n_rows, batch.weight
-        n_points = int(self.point_share * n_rows)
-        one = np.ones_like(batch.residual.numpy()) if weight is None else weight.numpy()
-        in_likelihood = one / (n_rows - n_points)
-        in_likelihood[:n_points] = POINT_WEIGHT * one[:n_points] / max(n_points, 1)
-        return Counts(one / n_rows, in_likelihood, n_points)
+    def _counts(self, weight: np.ndarray) -> Counts:
+        n_points = int(self.point_share * len(weight))
+        drawn = np.where(np.arange(len(weight)) < n_points, 0, weight)
+        points = (weight - drawn) / max(n_points, 1)
+        of_likelihood = drawn / (len(weight) - n_points) + POINT_WEIGHT * points
+        of_kl = weight / len(weight)
+        return Counts(n_points, of_kl, of_likelihood, weight / weight.sum(), drawn / drawn.sum())
 
-    def _draw(self, scores: Tensor, changes: Tensor, noise: Tensor, counts: Counts) -> Drawn:
-        """Posteriors, by the linear path and what the network adds; codes of some, draws of others."""
-        scale, q, n_points = self.vae.scale, noise.shape[1], counts.n_points
-        spread = scale.spread.numpy()
-        linear = torch.mm(scores, self.inference.encoder_path.T).numpy()
+    def _codes(self, scores: Tensor, changes: Tensor, noise: Tensor, counts: Counts) -> Codes:
+        """Posteriors by the linear path and the network; point codes of some, draws of others."""
+        q, spread, n_points = noise.shape[1], self.spread, counts.n_points
         shift, log_factor = changes.numpy()[:, :q], changes.numpy()[:, q:]
+        linear = torch.mm(scores, self.encoder_path.T).numpy()
         bent = np.tanh(log_factor / LOG_VARIANCE_RANGE)
-        at_zero = self.inference.log_variance.numpy() - 2.0 * np.log(spread) + scale.width.numpy()
+        at_zero = self.log_variance + self.width - 2.0 * np.log(spread)
         log_variance = at_zero + LOG_VARIANCE_RANGE * bent
-        mean = (linear + shift - scale.center.numpy()) / spread
-        excess = np.expm1(log_variance)
-        moved = np.exp(0.5 * log_variance) * noise.numpy()
+        mean = (linear + shift - self.center) / spread
+        deviation = np.exp(0.5 * log_variance)
+        excess = deviation * deviation - 1.0
+        moved = deviation * noise.numpy()
         kl = 0.5 * (excess - log_variance + mean * mean).sum(1)
-        # That of the mean variance, as `shrinkage_undone` has it.
-        gain = 1.0 / np.maximum(-(counts.in_kl @ excess) / counts.in_kl.sum(), 1e-2)
+        gain = shrinkage_undone(torch.from_numpy(1.0 + counts.rows @ excess)).numpy()
         z = mean + moved
-        z[:n_points] = gain * mean[:n_points]
-        return Drawn(mean, excess, kl, 0.5 * moved, 1.0 - bent * bent, gain, z)
-
-    def _slope_of_changes(
-        self, of_z: np.ndarray, drawn: Drawn, counts: Counts, kl_weight: float
-    ) -> np.ndarray:
-        """From the slopes of latent points to those of what the encoder's network says."""
-        n_points, in_kl = counts.n_points, (kl_weight * counts.in_kl)[:, None]
-        of_mean = in_kl * drawn.mean + of_z
-        of_mean[:n_points] += (drawn.gain - 1.0) * of_z[:n_points]
-        of_log_variance = 0.5 * in_kl * drawn.excess
-        of_log_variance[n_points:] += of_z[n_points:] * drawn.of_draw[n_points:]
-        of_shift = of_mean / self.vae.scale.spread.numpy()
-        return np.concatenate([of_shift, of_log_variance * drawn.of_change], 1)
+        np.multiply(mean[:n_points], gain, out=z[:n_points])
+        return Codes(mean, excess, kl, z, gain, 0.5 * moved, 1.0 - bent * bent)
 
     def _terms(
-        self, log_likelihood: np.ndarray, kl: np.ndarray, counts: Counts, kl_weight: float
+        self, error: Tensor, residual: Tensor, codes: Codes, counts: Counts, kl_weight: float
     ) -> Terms:
-        of_rows, drawn = counts.in_likelihood, slice(counts.n_points, None)
-        of_draws = np.average(log_likelihood[drawn], weights=of_rows[drawn])
-        loss = kl_weight * (counts.in_kl @ kl) - of_rows @ log_likelihood
-        elbo = of_draws - np.average(kl, weights=counts.in_kl)
-        return Terms(*torch.from_numpy(np.array([loss, elbo, of_draws], kl.dtype)).unbind())
+        misfit = np.einsum("ij,ij->i", error.numpy(), error.numpy()) + residual.numpy()
+        log_likelihood = self.observation.likelihood_at(misfit, self.noise_variance.item())
+        loss = kl_weight * (counts.of_kl @ codes.kl) - counts.of_likelihood @ log_likelihood
+        of_draws = counts.drawn @ log_likelihood
+        elbo = of_draws - counts.rows @ codes.kl
+        return Terms(*error.new_tensor([loss, elbo, of_draws]).unbind())
+
+    def _of_changes(
+        self, of_z: np.ndarray, codes: Codes, counts: Counts, kl_weight: float
+    ) -> np.ndarray:
+        """From slopes of what is decoded to those of what the encoder's network says, (n, 2 q)."""
+        n_points, of_kl = counts.n_points, (kl_weight * counts.of_kl)[:, None]
+        of_z *= self.spread
+        of_log_variance = of_z * codes.of_draw
+        of_log_variance[:n_points] = 0.0
+        of_z[:n_points] *= codes.gain
+        of_mean = of_z + of_kl * codes.mean
+        of_log_variance += 0.5 * of_kl * codes.excess
+        of_log_variance *= codes.of_factor
+        return np.concatenate([of_mean / self.spread, of_log_variance], 1)

@@ -217,7 +217,7 @@ def test_a_tape_takes_no_step_that_waits_for_a_value():
 
 
 def test_a_step_that_no_graph_holds_runs_as_it_is():
-    _, expected = steps(12)
+    _, expected = steps(12, steps=(PlainStep,))
     unwilling = by(Unwilling)
     with pytest.warns(RuntimeWarning, match="cannot be held .*operation not permitted") as warned:
         state, found = steps(12, steps=unwilling)
