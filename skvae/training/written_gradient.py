@@ -1,8 +1,7 @@
 """The gradient of the evidence lower bound of rows of scores, written out: no graph is recorded.
 
-What autograd does by some two hundred operations, this does by a third of them: matrix products
-into memory that is made once, and NumPy for what has one number per code. docs/theory.md has the
-equations. Shapes: n rows of a batch, k scores, q latent units.
+It takes half the operations that autograd takes: matrix products into memory that is made once, and
+NumPy for what has one number per code. docs/theory.md has the equations. Shapes: n rows of a batch, k scores, q latent units.
 """
 
 from typing import NamedTuple, cast
