@@ -27,7 +27,7 @@ class RowSampler:
         some = (
             rows if n_parts(len(rows), self.limits.pass_rows) == 1 else self._next_blocks(rows, n)
         )
-        return some[self._shuffled(len(some), rows.device)][:n]
+        return some.index_select(0, self._shuffled(len(some), rows.device)[:n])
 
     def _next_blocks(self, rows: Tensor, n: int) -> Tensor:
         if self.sorted is None:

@@ -184,7 +184,7 @@ class WrittenGradient:
         loss = kl_weight * (counts.of_kl @ codes.kl) - counts.of_likelihood @ log_likelihood
         of_draws = counts.drawn @ log_likelihood
         elbo = of_draws - counts.rows @ codes.kl
-        return Terms(*error.new_tensor([loss, elbo, of_draws]).unbind())
+        return Terms(*torch.from_numpy(np.array([loss, elbo, of_draws], misfit.dtype)).unbind())
 
     def _of_changes(
         self, of_z: np.ndarray, codes: Codes, counts: Counts, kl_weight: float
