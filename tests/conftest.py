@@ -87,7 +87,7 @@ def start_and_rows(request):
 def start_log_prob(start_and_rows):
     """Of the start's one normal density, that of its noise variance; with few rows, a half."""
     start, rows = start_and_rows
-    x, residual = rows.tensors
+    x, residual = rows.scores, rows.residual
     q, d, noise = start.latent_dim, start.n_features, start.noise_variance
     variances = torch.from_numpy(start.variances[:q])
     outside = x[:, q:].square().sum(-1) + residual

@@ -1,7 +1,6 @@
 """Networks that see columns, such as pixels, of models whose own coordinates are others."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +28,6 @@ class ScoreColumns(ColumnMap):
         Principal directions.
     """
 
-    is_capturable: ClassVar[bool] = True
     components: Tensor
 
     def __init__(self, components: Tensor) -> None:

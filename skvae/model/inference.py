@@ -8,7 +8,7 @@ Shapes: n rows, D features, q latent units.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -101,7 +101,6 @@ class ScoreInference(Inference):
         Where the inputs of the network are clipped softly.
     """
 
-    is_capturable: ClassVar[bool] = True
     log_variance: Tensor
     clip_limit: Tensor
 

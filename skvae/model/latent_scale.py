@@ -1,7 +1,5 @@
 """Where the prior's coordinates lie among those of the networks."""
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
@@ -12,8 +10,6 @@ class LatentScale(nn.Module):
     `center` and `spread` place the prior's coordinates among those of the networks, `width` is
     added to the logarithm of the posterior's variances, `code_scale` makes point codes of means.
     """
-
-    is_capturable: ClassVar[bool] = True
 
     center: Tensor
     spread: Tensor

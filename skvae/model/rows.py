@@ -65,11 +65,6 @@ class Rows(ABC):
         """Whether cells are hidden that the training knows."""
         return False
 
-    @property
-    def tensors(self) -> tuple[Tensor, ...] | None:
-        """All that the rows are, where their shapes say how they are computed; None elsewhere."""
-        return None
-
     def mean(self, values: Tensor) -> Tensor:
         """Weighted mean over the rows of values, shape (n,) or (n, ...)."""
         return weighted_mean(values, self.weight)
@@ -97,11 +92,6 @@ class ScoreRows(Rows):
     @property
     def n_inputs(self) -> int:
         return self.scores.shape[1]
-
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        own = (self.scores, self.residual)
-        return own if self.weight is None else (*own, self.weight)
 
     def take(self, index: Tensor) -> "ScoreRows":
         # Several times as fast as the same by brackets.

@@ -5,7 +5,7 @@ What a row has outside of the scores, its residual energy, the model cannot chan
 
 import math
 from dataclasses import replace
-from typing import ClassVar, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -35,7 +35,6 @@ class ScoreObservation(Observation):
         The way from scores to columns, where objectives hide some.
     """
 
-    is_capturable: ClassVar[bool] = True
     shared_noise: Tensor
     components: Tensor
 

@@ -7,7 +7,7 @@ principal scores of a matrix or cells of a table: the model is the same.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -56,8 +56,6 @@ class VAE(nn.Module):
     is_exact : bool
         Whether posteriors are those of the model: then one draw tells a row's density.
     """
-
-    is_capturable: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -41,7 +41,6 @@ class Optimizer(ABC, BaseEstimator):
 
     n_moments: ClassVar[int] = 2
     by_matrix: ClassVar[bool] = False  # each matrix of a network is a part of its own
-    is_capturable: ClassVar[bool] = False  # the rate may be a tensor, read by the device alone
 
     def __init__(
         self,
@@ -59,7 +58,7 @@ class Optimizer(ABC, BaseEstimator):
         self.averaging = averaging
 
     @abstractmethod
-    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float, weight_decay: float) -> None:
         """Move the weights of a part against their gradient, in place.
 
         Parameters
@@ -67,7 +66,7 @@ class Optimizer(ABC, BaseEstimator):
         part : Part
             Weights, gradient and moments.
         rate : float
-            Learning rate of this step; where `is_capturable` it may be a tensor.
+            Learning rate of this step.
         weight_decay : float
             Share of a weight, per unit of rate, that a step takes off.
         """
@@ -151,9 +150,7 @@ class AdamW(Optimizer):
     VAETransformer(optimizer=AdamW(learning_rate=0.002, schedule='one_cycle'))
     """
 
-    is_capturable: ClassVar[bool] = True
-
-    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float, weight_decay: float) -> None:
         _adam(part, rate, weight_decay)
 
 
@@ -165,8 +162,6 @@ class Adam(Optimizer):
     learning_rate, schedule, weight_decay, clip_norm, averaging
         As of `AdamW`; `weight_decay` is 0 unless given.
     """
-
-    is_capturable: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -185,7 +180,7 @@ class Adam(Optimizer):
             averaging=averaging,
         )
 
-    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float, weight_decay: float) -> None:
         if weight_decay and part.decays:
             part.gradient.add_(part.weights, alpha=weight_decay)
         _adam(part, rate, 0.0)
@@ -223,7 +218,7 @@ class SGD(Optimizer):
         )
         self.momentum = momentum
 
-    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float, weight_decay: float) -> None:
         part.step.add_(1)
         _decay(part, rate, weight_decay)
         momentum = list[Tensor | None](part.moments)
@@ -273,7 +268,7 @@ class RMSprop(Optimizer):
             averaging=averaging,
         )
 
-    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float, weight_decay: float) -> None:
         _decay(part, rate, weight_decay)
         rmsprop(
             params=[part.weights],
@@ -304,7 +299,7 @@ class Muon(Optimizer):
 
     by_matrix: ClassVar[bool] = True
 
-    def move(self, part: Part, rate: float | Tensor, weight_decay: float) -> None:
+    def move(self, part: Part, rate: float, weight_decay: float) -> None:
         if part.shape is None or len(part.shape) < 2:
             _adam(part, rate, weight_decay)
             return
@@ -333,7 +328,7 @@ def _is_within(value: Any, low: float, high: float) -> bool:
     return isinstance(value, Real) and low <= float(value) < high
 
 
-def _adam(part: Part, rate: float | Tensor, weight_decay: float) -> None:
+def _adam(part: Part, rate: float, weight_decay: float) -> None:
     adamw(
         params=[part.weights],
         grads=[part.gradient],
@@ -352,7 +347,7 @@ def _adam(part: Part, rate: float | Tensor, weight_decay: float) -> None:
     )
 
 
-def _decay(part: Part, rate: float | Tensor, weight_decay: float) -> None:
+def _decay(part: Part, rate: float, weight_decay: float) -> None:
     if weight_decay and part.decays:
         part.weights.mul_(1.0 - rate * part.share * weight_decay)
 

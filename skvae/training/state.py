@@ -29,11 +29,11 @@ Saved = tuple[dict[str, np.ndarray], dict[str, Any]]
 
 
 class StepParameters(NamedTuple):
-    """What changes from step to step: numbers, or tensors where the step is captured."""
+    """What changes from step to step."""
 
-    rate: float | Tensor
-    kl_weight: float | Tensor
-    followed: float | Tensor  # share of the weights in their running average
+    rate: float
+    kl_weight: float
+    followed: float  # share of the weights in their running average
 
 
 Step = Callable[["TrainingState", Rows, StepParameters], Terms]
@@ -134,7 +134,7 @@ class TrainingState:
         return StepParameters(controller.rate(self.step), controller.kl_weight, 1.0 - averaging)
 
     @torch.no_grad()
-    def update_averages(self, terms: Terms, share: float | Tensor) -> None:
+    def update_averages(self, terms: Terms, share: float) -> None:
         """Let the noise follow the batch's squared error, and the average the weights."""
         self.vae.observation.update_noise(terms.log_likelihood, self.config.limits.noise_rate)
         self.averaged_weights.lerp_(self.weights.values, share)

@@ -1,22 +1,18 @@
 """The training step: from the loss of a batch to new weights, and the ways to take it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from skvae.model.rows import Rows, ScoreRows
-from skvae.training.graphs import GRAPHS, Captured, GraphType
+from skvae.model.rows import Rows
 from skvae.training.objective import Terms
 from skvae.training.state import StepParameters, TrainingState
 from skvae.training.written_gradient import WrittenGradient
 
 # Fills the gradient of the weights with that of a batch's loss, given the weight of the KL.
-Gradient = Callable[[Rows, float | Tensor], Terms]
-
-# Layers of torch do the same at every call.
-_LAYERS = frozenset(layer for layer in vars(nn).values() if isinstance(layer, type))
+Gradient = Callable[[Rows, float], Terms]
 
 
 def take_step(state: TrainingState, batch: Rows) -> Terms:
@@ -47,7 +43,7 @@ def train_step(
 def recorded_gradient(state: TrainingState) -> Gradient:
     """By autograd, whatever the objective and the model."""
 
-    def gradient(batch: Rows, kl_weight: float | Tensor) -> Terms:
+    def gradient(batch: Rows, kl_weight: float) -> Terms:
         terms = state.config.objective(state.vae, batch, state.generator, kl_weight)
         state.weights.differentiate(terms.loss)
         return terms
@@ -100,59 +96,8 @@ class WrittenStep(Step):
         return train_step(state, batch, parameters, self.gradient)
 
 
-class CapturedStep(Step):
-    """As one launch of a device, which has to do the same every time.
-
-    Parameters
-    ----------
-    graphs : mapping of str to callable, default=GRAPHS
-        What holds a function of tensors, by the type of the device.
-    """
-
-    def __init__(self, graphs: Mapping[str, GraphType] = GRAPHS) -> None:
-        self.graphs = graphs
-        self.captured = Captured(graphs)
-
-    def accepts(self, state: TrainingState, rows: Rows) -> bool:
-        parts = (state.config.objective, state.config.optimizer, *state.vae.modules())
-        return (
-            state.generator.device.type in self.graphs
-            and rows.tensors is not None
-            and state.perturb is None
-            and all(map(_is_capturable, parts))
-        )
-
-    def __call__(self, state: TrainingState, batch: Rows, parameters: StepParameters) -> Terms:
-        """The step as a function of tensors, none of which comes from the host by a copy."""
-
-        def step(
-            rate: Tensor, kl_weight: Tensor, followed: Tensor, *batch: Tensor
-        ) -> tuple[Tensor, ...]:
-            rows, parameters = ScoreRows(*batch), StepParameters(rate, kl_weight, followed)
-            terms = train_step(state, rows, parameters, recorded_gradient(state))
-            return (*(term.detach() for term in terms), torch.as_tensor(state.gradient_norm))
-
-        value = state.weights.values[0]
-        # Adam wants the rate in single precision.
-        rate = torch.full((), float(parameters.rate), dtype=torch.float32, device=value.device)
-        shares = (parameters.kl_weight, parameters.followed)
-        inputs = (rate, *(torch.full_like(value, float(share)) for share in shares))
-        inputs += batch.tensors or ()
-        fixed = (batch.n_rows, state.vae.in_bfloat16, state.controller.weight_decay)
-        *terms, state.gradient_norm = self.captured(step, inputs, fixed, state.generator)
-        return Terms(*terms)
-
-
-def _is_capturable(part: object) -> bool:
-    """Whether a part's class says of itself that it does the same at every call.
-
-    What extends a class may do more than that, and has to say so again.
-    """
-    return type(part) in _LAYERS or vars(type(part)).get("is_capturable", False)
-
-
 # The quickest first; the last takes what the others do not.
-STEPS: tuple[Callable[[], Step], ...] = (CapturedStep, WrittenStep, PlainStep)
+STEPS: tuple[Callable[[], Step], ...] = (WrittenStep, PlainStep)
 
 
 def choose_step(

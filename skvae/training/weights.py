@@ -46,7 +46,7 @@ class Weights:
         slopes = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
         torch.cat([slope.flatten() for slope in slopes], out=self.gradient)
 
-    def step(self, rate: float | Tensor, weight_decay: float) -> None:
+    def step(self, rate: float, weight_decay: float) -> None:
         """Move against the gradient."""
         for part in self.parts:
             self.optimizer.move(part, rate, weight_decay)

@@ -1,7 +1,8 @@
 """The gradient of the evidence lower bound of rows of scores, written out: no graph is recorded.
 
-It takes half the operations that autograd takes: matrix products into memory that is made once, and
-NumPy for what has one number per code. docs/theory.md has the equations. Shapes: n rows of a batch, k scores, q latent units.
+It takes half the operations that autograd takes: matrix products into memory that is made once,
+and NumPy for what has one number per code. docs/theory.md has the equations. Shapes: n rows of a
+batch, k scores, q latent units.
 """
 
 from typing import NamedTuple, cast
@@ -92,12 +93,12 @@ class WrittenGradient:
             and type(vae.prior) is StandardNormal
             and vae.columns is None
             and (is_dense(vae.encoder) and is_dense(vae.decoder))
-            and (isinstance(rows, ScoreRows) and rows.scores.device.type == "cpu")
+            and (isinstance(rows, ScoreRows) and state.weights.values.device.type == "cpu")
         )
 
     @torch.no_grad()
     @np.errstate(over="ignore", invalid="ignore")  # a bound that is not finite tells of it
-    def __call__(self, batch: Rows, kl_weight: float | Tensor) -> Terms:
+    def __call__(self, batch: Rows, kl_weight: float) -> Terms:
         """Fill the gradient of the weights with that of the loss of a batch."""
         batch, kl_weight = cast(ScoreRows, batch), float(kl_weight)
         work, scores = self._prepared(batch.n_rows), batch.scores

@@ -149,7 +149,7 @@ def test_rows_have_the_trainings_its_own_precision(precision):
     chosen = options(precision=precision)
     rows = training_rows(fit_linear(X, 2), Matrix(X), np.full(100, 3.0), chosen)
     expected = torch.float64 if precision == "float64" else torch.float32
-    assert {part.dtype for part in rows.tensors} == {expected}
+    assert {part.dtype for part in (rows.scores, rows.residual, rows.weight)} == {expected}
     assert_allclose(rows.weight, 1.0)
 
 

@@ -143,7 +143,9 @@ def test_units_that_say_nothing_are_inactive(start, X):
 def test_weights_are_repetitions_of_rows(start, X, nonlinear):
     times = torch.arange(N_ROWS) % 3 + 1
     rows = projected(start, X)
-    repeated = ScoreRows(*(part.repeat_interleave(times, 0) for part in rows.tensors))
+    repeated = ScoreRows(
+        rows.scores.repeat_interleave(times, 0), rows.residual.repeat_interleave(times, 0)
+    )
     ours, theirs, scaled = (
         code_use(nonlinear, each)
         for each in (

@@ -31,7 +31,8 @@ def vae(start):
 
 def test_far_rows_see_the_linear_path(start, vae, X):
     """A branch sees an outlier bent to a few deviations: it adds no more than to those."""
-    x, residual = projected(start, X).tensors
+    rows = projected(start, X)
+    x, residual = rows.scores, rows.residual
 
     def branch_alone(x):
         q = vae.encode(ScoreRows(x, residual))

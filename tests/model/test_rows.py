@@ -132,7 +132,6 @@ def test_a_table_that_is_streamed_trains_on_the_same_bits(likelihood, share, dty
     assert isinstance(stream, CellStream)
     assert (stream.n_rows, stream.n_inputs) == (held.n_rows, held.n_inputs)
     assert stream.masked_share == held.masked_share > 0
-    assert stream.tensors is None
     assert_same_bits(*(bits_of([rows.take(torch.tensor([7, 3, 3, 0]))]) for rows in (held, stream)))
     index = torch.randperm(N, generator=torch.Generator().manual_seed(1))
     once, again = (
@@ -171,7 +170,6 @@ def test_streamed_scores_are_those_that_would_be_held(container, weighted):
     assert isinstance(held, ScoreRows)
     assert isinstance(streamed, ScoreStream)
     assert (streamed.n_rows, streamed.n_inputs) == (held.n_rows, held.n_inputs)
-    assert streamed.tensors is None
     assert torch.equal(
         *(rows.draw_noise(2, torch.Generator().manual_seed(0)) for rows in (held, streamed))
     )

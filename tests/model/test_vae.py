@@ -124,7 +124,8 @@ def test_the_linear_path_is_slow_and_branches_alone_decay(vae):
 
 
 def test_gradients_are_finite_far_from_the_data(start, vae, X):
-    x, residual = projected(start, X).tensors
+    rows = projected(start, X)
+    x, residual = rows.scores, rows.residual
     q = vae.encode(ScoreRows(1e6 * x, residual))
     (vae.decode(q.mean).sum() + q.log_variance.sum()).backward()
     assert all(torch.isfinite(p.grad).all() for p in vae.parameters())

@@ -74,7 +74,7 @@ def error_of_codes(vae, evaluator):
 
 def test_the_starts_own_figures():
     start, vae, _, evaluator = set_up(gaussian(200, 6), latent_dim=2)
-    x, residual = evaluator.rows.tensors
+    x, residual = evaluator.rows.scores, evaluator.rows.residual
     log_prob = start.log_density(x.double().numpy(), residual.double().numpy())
     torch.testing.assert_close(evaluator.start_log_prob, torch.tensor(log_prob).float())
     torch.testing.assert_close(evaluator.start_error.mean().item(), error_of_codes(vae, evaluator))

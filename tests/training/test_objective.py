@@ -99,7 +99,7 @@ def test_weights_are_repetitions_of_rows(start_and_rows, perturbed):
     weighted = bound_of_draws(perturbed, replace(rows, weight=weight), noise)
     repeated = bound_of_draws(
         perturbed,
-        ScoreRows(*(a.repeat_interleave(times, 0) for a in rows.tensors[:2])),
+        ScoreRows(*(a.repeat_interleave(times, 0) for a in (rows.scores, rows.residual))),
         noise.repeat_interleave(times, 0),
     )
     for name in ("elbo", "log_likelihood"):
@@ -303,7 +303,7 @@ def test_spoilt_rows_are_as_far_off_as_they_should_be():
 @torch.no_grad()
 def test_the_bound_of_iwae_rises_with_the_draws(start_and_rows, perturbed):
     _, rows = start_and_rows
-    few = ScoreRows(*(part[:10] for part in rows.tensors[:2]))
+    few = ScoreRows(rows.scores[:10], rows.residual[:10])
 
     def mean_loss(n_draws):
         # The loss is the weighted mean of the log-weights: the bound itself needs their sum.

@@ -2,11 +2,9 @@
 
 An architecture is a component, or any callable, called with (n_in, n_out): it returns a module
 that maps (batch, n_in) to (batch, n_out) and, in evaluation mode, treats every row on its own. Its
-last layer must be linear, because a network starts at zero. A module whose class says
-`is_capturable` does the same at every call, by tensors alone, so that a graph can hold it. Where
-an architecture's attribute `of_columns` is true, it sees and makes columns, such as pixels;
-otherwise their principal scores. To add one: a file with a component, and its row in
-ARCHITECTURES.
+last layer must be linear, because a network starts at zero. Where an architecture's attribute
+`of_columns` is true, it sees and makes columns, such as pixels; otherwise their principal scores.
+To add one: a file with a component, and its row in ARCHITECTURES.
 """
 
 from sklearn.base import BaseEstimator

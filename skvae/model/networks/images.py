@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +10,6 @@ from torch import Tensor, nn
 
 class Maps(nn.Unflatten):
     """Rows as maps, in the order of memory in which convolutions are fastest."""
-
-    is_capturable: ClassVar[bool] = True
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).contiguous(memory_format=torch.channels_last)
@@ -33,8 +30,6 @@ def _in_single(convolve: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 class Down(nn.Conv2d):
     """To maps of half the size."""
 
-    is_capturable: ClassVar[bool] = True
-
     def forward(self, x: Tensor) -> Tensor:
         return _in_single(super().forward, x)
 
@@ -42,16 +37,12 @@ class Down(nn.Conv2d):
 class Up(nn.ConvTranspose2d):
     """To maps of twice the size."""
 
-    is_capturable: ClassVar[bool] = True
-
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         return _in_single(partial(super().forward, output_size=output_size), x)
 
 
 class ImageEncoder(nn.Module):
     """Convolutions of a row's image; dense layers of the maps and of the row's other columns."""
-
-    is_capturable: ClassVar[bool] = True
 
     def __init__(self, maps: nn.Module, dense: nn.Module, shape: tuple[int, ...]) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,16 +32,12 @@ def _unless_alone(layer: nn.Module, normalize: Callable[[Tensor], Tensor], x: Te
 class BatchNorm1d(nn.BatchNorm1d):
     """Of units."""
 
-    is_capturable: ClassVar[bool] = True
-
     def forward(self, x: Tensor) -> Tensor:
         return _unless_alone(self, super().forward, x)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
     """Of maps."""
-
-    is_capturable: ClassVar[bool] = True
 
     def forward(self, x: Tensor) -> Tensor:
         return _unless_alone(self, super().forward, x)
@@ -62,8 +58,6 @@ class Dropout(nn.Module):
     p : float
         Share of numbers that training sets to zero.
     """
-
-    is_capturable: ClassVar[bool] = True
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -96,8 +90,6 @@ def draw_with(module: nn.Module, generator: torch.Generator) -> None:
 
 class Residual(nn.Module):
     """A layer that adds to its input."""
-
-    is_capturable: ClassVar[bool] = True
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()

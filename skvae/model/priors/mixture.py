@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -156,8 +156,6 @@ class MixturePrior(PriorModule):
     largest_array : int
         Numbers that are held at once, rows times components times units.
     """
-
-    is_capturable: ClassVar[bool] = True
 
     def __init__(
         self, n_components: int, latent_dim: int, largest_array: int = LARGEST_ARRAY

@@ -28,7 +28,6 @@ class StandardNormal(PriorModule):
         Units of a code.
     """
 
-    is_capturable: ClassVar[bool] = True
     is_standard: ClassVar[bool] = True
 
     mean: Tensor

@@ -1,7 +1,6 @@
 """The mixture of posteriors at learned inputs."""
 
 import math
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -64,8 +63,6 @@ class VampPrior(PriorModule):
     largest_array : int
         Numbers that are held at once, rows times components times units.
     """
-
-    is_capturable: ClassVar[bool] = True
 
     def __init__(
         self, n_components: int, n_inputs: int, largest_array: int = LARGEST_ARRAY

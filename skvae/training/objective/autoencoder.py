@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
@@ -19,10 +18,9 @@ class Autoencoder(Objective):
     """
 
     is_deterministic: ClassVar[bool] = True
-    is_capturable: ClassVar[bool] = True
 
     def __call__(
-        self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float | Tensor = 1.0
+        self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float = 1.0
     ) -> Terms:
         decoded = vae.decode(vae.codes(rows))
         log_likelihood = vae.log_likelihood(rows.unmasked(rows.n_rows), decoded)

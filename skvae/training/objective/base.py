@@ -29,7 +29,6 @@ class Objective(ABC, BaseEstimator):
     """What a step of the training makes small."""
 
     is_deterministic: ClassVar[bool] = False  # no noise and no KL: codes are posterior means
-    is_capturable: ClassVar[bool] = False  # it does the same at every step, by tensors alone
 
     @property
     def has_plain_kl(self) -> bool:
@@ -43,7 +42,7 @@ class Objective(ABC, BaseEstimator):
 
     @abstractmethod
     def __call__(
-        self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float | Tensor = 1.0
+        self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float = 1.0
     ) -> Terms:
         """Loss and bound of a batch.
 

@@ -1,9 +1,8 @@
 """The evidence lower bound, and that of rows which the encoder sees corrupted."""
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from skvae.model.rows import Rows, weighted_mean
 from skvae.model.vae import VAE
@@ -30,8 +29,6 @@ class Elbo(Objective):
         Share of a batch that is decoded from point codes; 0 is the bound and nothing else.
     """
 
-    is_capturable: ClassVar[bool] = True
-
     def __init__(self, *, free_bits: float = 0.0, point_share: float = 0.25) -> None:
         self.free_bits = free_bits
         self.point_share = point_share
@@ -41,7 +38,7 @@ class Elbo(Objective):
         return self.free_bits == 0.0
 
     def __call__(
-        self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float | Tensor = 1.0
+        self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float = 1.0
     ) -> Terms:
         n_points = int(self.point_share * rows.n_rows)
         shown = Shown(rows, rows.unmasked(n_points), n_points)
@@ -67,8 +64,6 @@ class Denoising(Objective):
         As of `Elbo`.
     """
 
-    is_capturable: ClassVar[bool] = True
-
     def __init__(
         self, *, noise: float = 0.1, masking: float = 0.1, point_share: float = 0.25
     ) -> None:
@@ -81,7 +76,7 @@ class Denoising(Objective):
         return self.masking > 0
 
     def __call__(
-        self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float | Tensor = 1.0
+        self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float = 1.0
     ) -> Terms:
         n_points = int(self.point_share * rows.n_rows)
         corrupted = vae.observation.corrupt(rows, self.noise, self.masking, generator)
@@ -106,7 +101,7 @@ def bound_of(
     vae: VAE,
     shown: Shown,
     generator: torch.Generator,
-    kl_weight: float | Tensor,
+    kl_weight: float,
     free_bits: float = 0.0,
 ) -> Terms:
     """The evidence lower bound, in part of point codes."""

@@ -2,10 +2,8 @@
 
 from functools import partial
 from numbers import Integral
-from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
@@ -25,13 +23,11 @@ class Iwae(Objective):
         Draws from each row's posterior. The bound rises with them, and so does the work.
     """
 
-    is_capturable: ClassVar[bool] = True
-
     def __init__(self, *, n_draws: int = 5) -> None:
         self.n_draws = n_draws
 
     def __call__(
-        self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float | Tensor = 1.0
+        self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float = 1.0
     ) -> Terms:
         k, n = self.n_draws, rows.n_rows
         q = vae.encode(rows)

@@ -2,7 +2,6 @@
 
 import math
 from numbers import Real
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -27,14 +26,12 @@ class Mmd(Objective):
         Of the discrepancy.
     """
 
-    is_capturable: ClassVar[bool] = True
-
     def __init__(self, *, alpha: float = 0.0, weight: float = 10.0) -> None:
         self.alpha = alpha
         self.weight = weight
 
     def __call__(
-        self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float | Tensor = 1.0
+        self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float = 1.0
     ) -> Terms:
         _, z, log_likelihood, kl = draw_and_decode(vae, rows, generator)
         z = z[paired_rows(rows, generator)]

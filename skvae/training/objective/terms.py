@@ -24,7 +24,7 @@ def draw_and_decode(
 def terms_of(
     rows: Rows,
     penalty: Tensor,
-    kl_weight: float | Tensor,
+    kl_weight: float,
     log_likelihood: Tensor,
     kl: Tensor,
 ) -> Terms:

@@ -1,7 +1,6 @@
 """The bound with a weight on what the codes share."""
 
 import math
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,8 +24,6 @@ class TotalCorrelation(Objective):
         Of the total correlation, where 1 is the plain bound.
     """
 
-    is_capturable: ClassVar[bool] = True
-
     def __init__(self, *, weight: float = 4.0) -> None:
         self.weight = weight
 
@@ -35,7 +32,7 @@ class TotalCorrelation(Objective):
         return False
 
     def __call__(
-        self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float | Tensor = 1.0
+        self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float = 1.0
     ) -> Terms:
         q, z, log_likelihood, kl = draw_and_decode(vae, rows, generator)
         some = paired_rows(rows, generator)
