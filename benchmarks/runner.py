@@ -173,7 +173,9 @@ def environment() -> Line:
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-    return {"versions": versions, "threads": torch.get_num_threads()}
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    processor = capabilities.get("cpu_name", platform.machine())
+    return {"versions": versions, "threads": torch.get_num_threads(), "processor": processor}
 
 
 def _facts(model) -> Line:

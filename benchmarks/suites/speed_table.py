@@ -155,8 +155,17 @@ def _row(cell):
     }
 
 
+def verdict(fits: pd.DataFrame) -> str:
+    """Return the sentence on how soon neural peers are matched."""
+    found = pairs(fits)
+    ratios = cells(found[[PEERS[peer].is_neural for peer in found["peer"]]])["to_match"]
+    soon = f"in {(ratios <= SOON).sum()} of {len(ratios)} cases in at most {SOON} of its time"
+    return f"A neural peer is matched {soon}; the worst is {ratios.max():.3g} of it.\n"
+
+
 def _peers(fits):
-    return f"{markdown(summary(fits))}\n![Held-out R2 against seconds of fit](images/speed.png)\n"
+    picture = "![Held-out R2 against seconds of fit](images/speed.png)\n"
+    return f"{markdown(summary(fits))}\n{verdict(fits)}\n{picture}"
 
 
 def _cases(fits):

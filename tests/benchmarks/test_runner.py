@@ -43,6 +43,7 @@ def test_a_line_says_what_was_run_and_how(path):
     assert line["facts"] == {"n_iter_": 3}
     assert line["warnings"] == ["UserWarning"]
     assert {"python", "skvae", "torch"} <= set(line["versions"])
+    assert line["processor"]
     assert json.loads(path.read_text()) == line
 
 
