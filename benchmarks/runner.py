@@ -23,6 +23,7 @@ import torch
 from tqdm import tqdm
 
 import skvae
+from benchmarks.costs import capabilities
 
 RESULTS = Path("benchmarks") / "results"  # of lines; git ignores it
 PACKAGES = ("scikit-learn", "torch", "numpy", "scipy", "pythae", "pyod", "umap-learn")
@@ -173,8 +174,7 @@ def environment() -> Line:
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    processor = capabilities.get("cpu_name", platform.machine())
+    processor = capabilities().get("cpu_name", platform.machine())
     return {"versions": versions, "threads": torch.get_num_threads(), "processor": processor}
 
 

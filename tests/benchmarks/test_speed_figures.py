@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, KFold
 
+from benchmarks import costs
 from benchmarks.datasets import Source
 from benchmarks.made import curved, low_rank, write_rows
 from benchmarks.suites import speed_figures, speed_fits
@@ -67,7 +68,7 @@ def test_products_of_a_step_are_those_of_its_layers():
 
 
 def test_bfloat16_is_left_out_where_the_processor_has_none_of_it(monkeypatch, command, capsys):
-    monkeypatch.setattr(speed_figures, "has_bfloat16", lambda device: False)
+    monkeypatch.setattr(costs, "capabilities", dict)
     assert command("speed", "--only", "step_bfloat16") == []
     assert "left out: a step in bfloat16" in capsys.readouterr().out
 
