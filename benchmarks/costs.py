@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 
 import psutil
+import torch
 from scipy import sparse
 
 MEGABYTE = 1e6
@@ -23,6 +24,11 @@ def seconds(action: Callable[[], Any], clock: Callable[[], float] = perf_counter
 def fit_seconds(model, X, clock: Callable[[], float] = perf_counter) -> float:
     """Fit a model on the rows and return how long that took."""
     return seconds(lambda: model.fit(X), clock)
+
+
+def capabilities() -> dict[str, Any]:
+    """Return the name of the processor and its instructions, as far as torch tells them."""
+    return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
 
 
 def size_mb(X) -> float:

@@ -28,9 +28,11 @@ def failures(table: pd.DataFrame, columns: list[str], what: str) -> str:
 
 
 def environment(line: Line) -> str:
-    """Return the versions and threads of a line."""
+    """Return the versions, threads and processor of a line."""
     versions = ", ".join(f"{name} {version}" for name, version in line["versions"].items())
-    return f"{versions}; {line['threads']} thread{'s' * (line['threads'] > 1)}"
+    threads = f"{line['threads']} thread{'s' * (line['threads'] > 1)}"
+    processor = line.get("processor", "a processor that is not known")
+    return f"{versions}; {threads} of {processor}"
 
 
 def environments(known: pd.DataFrame, *tables: pd.DataFrame) -> str:

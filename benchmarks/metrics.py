@@ -29,12 +29,16 @@ N_ROWS_OF_PROBE = 10000
 
 @dataclass
 class Evaluation:
-    """A fitted model, the rows, and PCA with as many codes fitted on the same training rows."""
+    """A fitted model, the rows, and PCA with as many codes fitted on the same training rows.
+
+    ``n_restored`` of the held-out rows are brought back from their codes; None stands for all.
+    """
 
     split: Split
     model: Any
     baseline: PCA
     fit_seconds: float
+    n_restored: int | None = None
 
     @cached_property
     def codes_train(self):
@@ -43,11 +47,6 @@ class Evaluation:
     @cached_property
     def codes_test(self):
         return codes(self.model, self.split.X_test)
-
-    @cached_property
-    def squared_error(self):
-        """Mean squared error over all cells of the held-out rows."""
-        return squared_error(self.model, self.split.X_test)
 
     @cached_property
     def log_densities(self):
@@ -104,11 +103,12 @@ def pca_log_densities(pca: PCA, X) -> np.ndarray:
     return np.concatenate(log_densities)
 
 
-def mse_ratio(evaluation) -> float:
+def mse_ratio(evaluation) -> float | None:
     """Mean squared error of the reconstruction, over all cells, divided by PCA's."""
-    return float(
-        evaluation.squared_error / squared_error(evaluation.baseline, evaluation.split.X_test)
-    )
+    if evaluation.n_restored == 0:
+        return None
+    X = evaluation.split.X_test[: evaluation.n_restored]
+    return squared_error(evaluation.model, X) / squared_error(evaluation.baseline, X)
 
 
 def log_likelihood_gain(evaluation) -> float | None:

@@ -10,7 +10,6 @@ pythae and pyod come with the extra ``peers`` and are imported when they are fir
 """
 
 import contextlib
-import importlib
 import io
 import logging
 import tempfile
@@ -103,7 +102,10 @@ class PythaeVAE:
         self.latent_dim, self.seed = latent_dim, seed
 
     def fit(self, X):
-        pipelines, trainers = _imported("pythae.pipelines"), _imported("pythae.trainers")
+        pipelines, trainers = (
+            methods.imported("pythae.pipelines"),
+            methods.imported("pythae.trainers"),
+        )
         self.scale = Scale.of(X)
         x = self.scale.apply(X)
         with quiet(), tempfile.TemporaryDirectory() as folder, torch.random.fork_rng():
@@ -126,7 +128,7 @@ class PythaeVAE:
         return self
 
     def _network(self, n_columns):
-        models = _imported("pythae.models")
+        models = methods.imported("pythae.models")
         config = models.VAEConfig(input_dim=(n_columns,), latent_dim=self.latent_dim)
         model = models.VAE(model_config=config)
         if not self.scale.is_unit:
@@ -161,7 +163,7 @@ class PyodDetector(ABC):
         """Return standardised rows after their way through the network."""
 
     def fit(self, X):
-        detector = getattr(_imported(self.module), self.name)
+        detector = getattr(methods.imported(self.module), self.name)
         with quiet(), torch.random.fork_rng():
             self.model = detector(verbose=0, random_state=self.seed, device="cpu", **self.sizes())
             self.model.fit(X)
@@ -217,14 +219,6 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
-
-
-def _imported(name):
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        raise ImportError(f"{package} is missing: pip install 'skvae[peers]'") from error
 
 
 def _tutorial_loop(latent_dim, seed):

@@ -22,8 +22,14 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+import skvae
+from benchmarks.costs import capabilities
+
 RESULTS = Path("benchmarks") / "results"  # of lines; git ignores it
-PACKAGES = ("skvae", "scikit-learn", "torch", "numpy", "scipy", "pythae", "pyod")
+PACKAGES = ("scikit-learn", "torch", "numpy", "scipy", "pythae", "pyod", "umap-learn")
+
+# What a task raises that cannot be done here: without a file, a library, an instruction.
+LEFT_OUT = (FileNotFoundError, ImportError, NotImplementedError)
 
 # Fitted attributes of skvae that explain a result; other methods have none of them.
 FACTS = ("n_iter_", "kept_", "start_weight_", "n_active_", "converged_")
@@ -154,7 +160,7 @@ def _measured(task: Task) -> Line:
         warnings.simplefilter("always")
         try:
             outcome = task.measure()
-        except FileNotFoundError as error:  # of a data set
+        except LEFT_OUT as error:
             return {"missing": str(error)}
         except Exception as error:  # one failing fit must not end a night's run
             return line | {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
@@ -164,11 +170,12 @@ def _measured(task: Task) -> Line:
 
 def environment() -> Line:
     """Return what a figure depends on besides the code of the benchmark."""
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "skvae": skvae.__version__}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-    return {"versions": versions, "threads": torch.get_num_threads()}
+    processor = capabilities().get("cpu_name", platform.machine())
+    return {"versions": versions, "threads": torch.get_num_threads(), "processor": processor}
 
 
 def _facts(model) -> Line:

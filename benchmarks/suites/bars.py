@@ -19,15 +19,15 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from benchmarks import costs, datasets, methods
 from benchmarks.datasets import Source
-from benchmarks.markdown import markdown
+from benchmarks.markdown import markdown, number
 from benchmarks.metrics import squared_error
 from benchmarks.runner import Line, Outcome, Shown, Suite, Table, Task
 from skvae import VAETransformer
 
 # latent_dim -> held-out MSE, and seconds of fit where a time is promised.
 MNIST_LIMITS = {2: (0.035, None), 16: (0.0090, 60), 64: (0.0026, None)}
-KEY = ("bar",)
-COLUMNS = ["bar", "value", "sign", "limit", "unit", "environment"]
+KEY = ("bar", "label")
+COLUMNS = ["bar", "value", "sign", "limit", "unit", "label", "environment"]
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,12 @@ Figures = dict[str, Callable[[Settings], Iterator[Measured]]]
 
 @dataclass(frozen=True)
 class BarTask(Task):
-    """One name of a table of figures."""
+    """One name of a table of figures; a label tells another skvae that is measured beside ours."""
 
     name: str
     passes: int | None = None
     seeds: tuple[int, ...] = (0,)
+    label: str | None = None
     part: str = field(compare=False, kw_only=True)
     figure: Callable[[Settings], Iterator[Measured]] = field(compare=False, kw_only=True)
     settings: Settings = field(compare=False, kw_only=True)
@@ -94,11 +95,15 @@ class BarTask(Task):
 
 
 def plan(
-    part: str, names: Iterable[str], figures: Figures, settings: Settings
+    part: str,
+    names: Iterable[str],
+    figures: Figures,
+    settings: Settings,
+    label: str | None = None,
 ) -> Generator[BarTask, Line, None]:
     """Yield a task for each of some names of a table."""
     for name in names:
-        given = settings.passes, settings.seeds
+        given = settings.passes, settings.seeds, label
         yield BarTask(name, *given, part=part, figure=figures[name], settings=settings)
 
 
@@ -119,7 +124,8 @@ def collect(parts: tuple[str, ...]) -> Callable[[list[Line]], pd.DataFrame]:
 
     def rows(lines):
         found = [
-            asdict(measured) | {"environment": line["environment"]}
+            asdict(measured)
+            | {"label": line["task"].get("label"), "environment": line["environment"]}
             for line in lines
             if line["suite"] in parts
             for measured in measured_in([line])
@@ -129,10 +135,16 @@ def collect(parts: tuple[str, ...]) -> Callable[[list[Line]], pd.DataFrame]:
     return rows
 
 
+def ours(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the figures of this skvae."""
+    return rows[rows["label"].isna()]
+
+
 def table(rows: pd.DataFrame) -> str:
-    """Return the single figures beside the bar each is held to."""
+    """Return the single figures beside the bar each is held to, and over those of a label."""
+    others = {label: part.set_index("bar")["value"] for label, part in rows.groupby("label")}
     shown = []
-    for line in rows.fillna({"unit": ""}).to_dict("records"):
+    for line in ours(rows).fillna({"unit": ""}).to_dict("records"):
         measured = Measured(*(line[name] for name in COLUMNS[:5]))
         limited = pd.notna(measured.limit)
         limit = f"{measured.sign} {measured.limit:.4g} {measured.unit}".strip() if limited else ""
@@ -142,6 +154,10 @@ def table(rows: pd.DataFrame) -> str:
                 "measured": f"{measured.value:.4g} {measured.unit}".strip(),
                 "bar": limit,
                 "": ("met" if measured.met else "**missed**") if limited else "",
+            }
+            | {
+                f"over {label}": number(measured.value / values.get(measured.bar, np.nan), ".3g")
+                for label, values in others.items()
             }
         )
     return markdown(pd.DataFrame(shown))

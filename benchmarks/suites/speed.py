@@ -161,6 +161,7 @@ def _add_options(parser):
     add("--datasets", nargs="+", choices=names, default=[], metavar="NAME", help=data)
     add("--seeds", nargs="+", type=int, default=[0])
     add("--max-train-rows", type=int, help="for trying out: the report leaves such lines out")
+    add("--label", help="what another skvae is called, whose figures stand beside ours")
     add("--folder", type=Path, help="for a temporary file of 4 GB; the system's without")
     datasets.add_source(parser)
 
@@ -172,7 +173,8 @@ def _plan(options):
     cases = cases or [name for name, case in CASES.items() if case.dataset in there]
     settings = bars.Settings(source, folder=options.folder)
     fits = plan(cases, options.seeds, named, source, options.max_train_rows)
-    return _then(fits if named else (), bars.plan("speed_figures", figures, SPEED, settings))
+    tasks = bars.plan("speed_figures", figures, SPEED, settings, options.label)
+    return _then(fits if named else (), tasks)
 
 
 def _then(fits, tasks):

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
@@ -19,27 +20,27 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
-from sklearn.model_selection import GridSearchCV
 
 from benchmarks import costs, datasets
 from benchmarks.averages import median_ratio
 from benchmarks.costs import fit_seconds
-from benchmarks.made import curved, low_rank, normal, repeated, write_rows
+from benchmarks.made import curved, low_rank, repeated, write_rows
 from benchmarks.metrics import squared_error
 from benchmarks.suites.bars import Figures, Measured, Settings
+from benchmarks.suites.speed_fits import FITS, TIMES, seconds_of_ours
 from skvae import MLP, VAETransformer
 
-TIMES = 5  # turns of a median
 WIDTH = 512  # units of a hidden layer where it matters
 LIBRARIES = "import torch, sklearn"  # who uses skvae has them anyway
 PASS_ROWS = 131_072  # that a pass of ours takes at most, as the page on many rows says
 
 
 class Shape(NamedTuple):
-    """Columns, codes, rows of a step and of all training, and how often the rows are passed."""
+    """Columns, codes, hidden layers, rows of a step and of all training, and passes over them."""
 
-    n_columns: int = 784
+    n_columns: int = 260
     latent_dim: int = 16
+    layers: tuple[int, ...] = (256, 256, 512)
     batch_size: int = 512
     n_rows: int = 16384
     n_passes: int = 2
@@ -50,46 +51,48 @@ class Shape(NamedTuple):
         return self.n_rows // self.batch_size - 1
 
 
-SHAPE = Shape()
+class Step(NamedTuple):
+    """A shape, its arithmetic, and how often the time of its products a step may take."""
+
+    shape: Shape
+    precision: str
+    limit: float | None
 
 
-def step(settings: Settings, shape: Shape = SHAPE, times: int = TIMES) -> Iterator[Measured]:
+SHAPE = Shape()  # of digits of 784 pixels
+STEPS = {
+    "128 rows of 10": Step(Shape(10, 2, (64, 64), 128), "float32", 4),
+    "128 rows of 64": Step(Shape(64, 8, (256, 256), 128), "float32", 1.7),
+    "512 rows of 260": Step(SHAPE, "float32", None),
+}
+STEP_OF_BFLOAT16 = {"512 rows of 260, bfloat16": Step(SHAPE, "bfloat16", 2)}
+
+
+def step(
+    settings: Settings, steps: dict[str, Step] = STEPS, times: int = TIMES
+) -> Iterator[Measured]:
     """Yield the time of a training step over that of its matrix products alone.
 
     A step is the difference between two complete fits, one of twice as many passes, over the
     steps that it has more: what a fit does once drops out, what it does per pass is in it.
     """
-    X = np.random.default_rng(0).standard_normal((shape.n_rows, shape.n_columns), "float32")
-    for precision in ("float32", "bfloat16"):
+    for name, (shape, precision, limit) in steps.items():
+        X = np.random.default_rng(0).standard_normal((shape.n_rows, shape.n_columns), "float32")
         pairs = [
             (_step_seconds(X, shape, precision), _product_seconds(shape, precision))
             for _ in range(times)
         ]
-        steps, products = map(statistics.median, zip(*pairs, strict=True))
-        ratio = median_ratio(pairs)
-        yield Measured(f"step over its products, {precision}", ratio, "<=", 1.5)
-        yield Measured(f"step, {precision}", 1e3 * steps, "<=", None, "ms")
-        yield Measured(f"products of a step, {precision}", 1e3 * products, "<=", None, "ms")
+        for what, seconds in zip(("step", "products"), zip(*pairs, strict=True), strict=True):
+            milliseconds = 1e3 * statistics.median(seconds)
+            yield Measured(f"{what}, {name}", milliseconds, "<=", None, "ms")
+        yield Measured(f"step over its products, {name}", median_ratio(pairs), "<=", limit)
 
 
-def small_fit(settings: Settings, times: int = TIMES) -> Iterator[Measured]:
-    """Yield the time of a fit of 200 rows of 10 columns."""
-    for name, X in (("curved", curved(200, 10)), ("normal", normal(200, 10))):
-        seconds = [_fit_seconds(X, 2, random_state=seed) for seed in range(times + 1)]
-        value = statistics.median(seconds[1:])  # the first pays for what is loaded late
-        yield Measured(f"fit, 200 {name} rows of 10 columns", value, "<=", 0.5, "s")
-
-
-def mnist_fit(settings: Settings) -> Iterator[Measured]:
-    """Yield error and time of fits on MNIST, 60000 training rows: as it is, and shorter."""
-    split = datasets.split("mnist", settings.source, seed=0)
-    _fit_seconds(split.X_train[:500], 16, max_iter=1)
-    for name, max_iter in (("", "auto"), (", 15 passes", 15)):
-        model = VAETransformer(16, random_state=0, max_iter=max_iter, device="cpu")
-        seconds = fit_seconds(model, split.X_train)
-        error = squared_error(model, split.X_test)
-        yield Measured(f"MNIST, 16 codes{name}: MSE", error, "<=", 0.0090)
-        yield Measured(f"MNIST, 16 codes{name}: fit", seconds, "<=", 30, "s")
+def step_bfloat16(settings: Settings, times: int = TIMES) -> Iterator[Measured]:
+    """Yield the same in bfloat16, where the processor has instructions for it."""
+    if not any(costs.capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")):
+        raise NotImplementedError("a step in bfloat16: the processor has no instructions for it")
+    yield from step(settings, STEP_OF_BFLOAT16, times)
 
 
 def gpu(
@@ -114,7 +117,7 @@ def gpu(
         yield Measured(f"{name}: step, {precision}", milliseconds, "<=", None, "ms")
         yield Measured(f"{name}: step over the CPU's, {precision}", ratio, "<=", None)
     split = datasets.split(dataset, settings.source, seed=0)
-    _fit_seconds(split.X_train[:500], 16, max_iter=1, device=device)
+    seconds_of_ours(split.X_train[:500], 16, max_iter=1, device=device)
     for where in (device, "cpu"):
         model = VAETransformer(16, random_state=0, device=where)
         seconds = fit_seconds(model, split.X_train)
@@ -148,7 +151,7 @@ def transform(
         for name, rows, products, limit in (
             ("transform", X, there, 0.7),
             ("inverse_transform", codes, back, None),
-            ("score_samples", X, None, None),
+            ("score_samples", X, None, 0.15 if n_columns == 784 else None),
         ):
             title = f"{name}, {n_columns} columns"
             methods = [getattr(model, name) for model in (pca, ours)]
@@ -171,11 +174,11 @@ def growth_rows(
     """Yield how the time of seeing all rows twice grows with them: donors, repeated with noise."""
     table = datasets.split("donors", settings.source, seed=0).X_train
     rng, seconds = np.random.default_rng(0), {}
-    _fit_seconds(table[:500].astype("float32"), 4, max_iter=1)
+    seconds_of_ours(table[:500].astype("float32"), 4, max_iter=1)
     for n_rows in sizes:
         X = repeated(table, 1, rng, n_rows)
         parts = -(-n_rows // PASS_ROWS)
-        seconds[n_rows] = _fit_seconds(X, 4, batch_size=512, max_iter=2 * parts)
+        seconds[n_rows] = seconds_of_ours(X, 4, batch_size=512, max_iter=2 * parts)
         yield Measured(f"two passes, n = {n_rows}", seconds[n_rows], "<=", None, "s")
     yield Measured("two passes: power of n", slope(seconds), "<=", 1.05)
 
@@ -193,7 +196,7 @@ def growth_columns(
     training = []
     for n_columns in sizes:
         X = low_rank(n_rows, n_columns, np.random.default_rng(0))
-        _fit_seconds(X[:200, :500], 4, max_iter=1)
+        seconds_of_ours(X[:200, :500], 4, max_iter=1)
         model = VAETransformer(4, max_iter=20, random_state=0, device="cpu")
         seconds = fit_seconds(model, X)
         training.append(float(model.history_["seconds"][-1]))
@@ -242,23 +245,6 @@ def mapped_time(
         yield Measured(f"{title}: memory", value / 1e3, "<=", 1, "GB")
 
 
-def grid_search(
-    settings: Settings,
-    latent_dims: Iterable[int] = (2, 4, 8, 16, 32),
-    n_folds: int = 5,
-    max_iter: int | str = "auto",
-) -> Iterator[Measured]:
-    """Yield the time of a search over latent_dim on all digits, in one process and in two."""
-    X = datasets.read("digits", settings.source).X / 16
-    latent_dims, seconds = list(latent_dims), []
-    for n_jobs in (None, 2):
-        model = VAETransformer(max_iter=max_iter, random_state=0, device="cpu")
-        search = GridSearchCV(model, {"latent_dim": latent_dims}, cv=n_folds, n_jobs=n_jobs)
-        seconds.append(fit_seconds(search, X))
-        yield Measured(f"GridSearchCV on digits, n_jobs={n_jobs}", seconds[-1], "<=", None, "s")
-    yield Measured("GridSearchCV on digits, the better", min(seconds), "<=", 20, "s")
-
-
 def importing(settings: Settings, times: int = TIMES) -> Iterator[Measured]:
     """Yield what importing skvae takes once the libraries are there, in fresh processes."""
     _import_seconds()  # leaves the modules compiled, as an installation does
@@ -274,17 +260,12 @@ def slope(seconds: dict[int, float]) -> float:
     return float(np.polyfit(sizes, times, 1)[0])
 
 
-def _fit_seconds(X, latent_dim, **arguments):
-    model = VAETransformer(latent_dim, **{"random_state": 0, "device": "cpu"} | arguments)
-    return fit_seconds(model, X)
-
-
 def _step_seconds(X, shape, precision, device="cpu"):
     few, many = (
-        _fit_seconds(
+        seconds_of_ours(
             X,
             shape.latent_dim,
-            architecture=MLP(hidden_layer_sizes=(WIDTH, WIDTH)),
+            architecture=MLP(hidden_layer_sizes=shape.layers),
             batch_size=shape.batch_size,
             validation_fraction=shape.batch_size / shape.n_rows,
             early_stopping=False,
@@ -316,8 +297,10 @@ def _product_seconds(shape, precision):
 def _layers(shape):
     """Yield numbers of inputs and outputs of every layer, and whether it takes the rows."""
     n, k = shape.n_columns, shape.latent_dim
-    yield from ((n, WIDTH, True), (WIDTH, WIDTH, False), (WIDTH, 2 * k, False), (n, k, True))
-    yield from ((k, WIDTH, False), (WIDTH, WIDTH, False), (WIDTH, n, False), (k, n, False))
+    for n_in, n_out in ((n, 2 * k), (k, n)):
+        sizes = (n_in, *shape.layers, n_out)
+        yield from ((*pair, n_in == n and not i) for i, pair in enumerate(pairwise(sizes)))
+    yield from ((n, k, True), (k, n, False))
 
 
 def _layer(n_in, n_out, is_first, n_rows, precision):
@@ -336,9 +319,9 @@ def _products(model, n_columns, latent_dim):
 
 
 def _mapped_fit(path, max_iter: int | str = "auto"):
-    _fit_seconds(low_rank(500, 20, np.random.default_rng(0)), 4, max_iter=1)
+    seconds_of_ours(low_rank(500, 20, np.random.default_rng(0)), 4, max_iter=1)
     X = np.load(path, mmap_mode="r")
-    return partial(_fit_seconds, X, 4, max_iter=max_iter)
+    return partial(seconds_of_ours, X, 4, max_iter=max_iter)
 
 
 def _mapped_pass(path):
@@ -360,15 +343,14 @@ def _import_seconds():
 
 
 SPEED: Figures = {
+    **FITS,
     "step": step,
-    "small_fit": small_fit,
-    "mnist_fit": mnist_fit,
+    "step_bfloat16": step_bfloat16,
     "gpu": gpu,
     "transform": transform,
     "growth_rows": growth_rows,
     "growth_columns": growth_columns,
     "mapped_memory": mapped_memory,
     "mapped_time": mapped_time,
-    "grid_search": grid_search,
     "import": importing,
 }

@@ -33,7 +33,8 @@ class Trial(Task):
         split = self.split()
         model, seconds = methods.fit(self.method, split.X_train, self.latent_dim, self.seed)
         pca = baseline(self.dataset, self.source, self.seed, self.max_train_rows, self.latent_dim)
-        evaluation = Evaluation(split, model, pca, seconds)
+        n_restored = METHODS[self.method].n_restored(self.latent_dim)
+        evaluation = Evaluation(split, model, pca, seconds, n_restored)
         figures = {name: metric(evaluation) for name, metric in METRICS.items()}
         figures |= {"n_train": split.X_train.shape[0], "n_features": split.X_train.shape[1]}
         return Outcome(figures | {"scaling": DATASETS[self.dataset].scaling}, model)

@@ -29,7 +29,8 @@ LABELS = {
     "factor_analysis": "FactorAnalysis",
     "kernel_pca": "KernelPCA",
     "nmf": "NMF",
-    "tutorial_loop": "tutorial loop",
+    "tutorial_loop": "plain VAE",
+    "umap": "UMAP",
 }
 
 
@@ -113,6 +114,7 @@ def _method_row(method, part):
     return {
         "method": LABELS[method],
         "trials": len(part),
+        "seeds": part["seed"].nunique(),
         "MSE / PCA's": number(geometric_mean(ratios), ".3f"),
         "worst": number(ratios.max(), ".3f"),
         f"above {LARGEST_MSE_RATIO}": int((ratios > LARGEST_MSE_RATIO).sum()),
@@ -156,7 +158,7 @@ def _datasets(trials):
 
 
 def _readme(trials):
-    columns = ["method", "trials", "MSE / PCA's", "worst", "nats per row over PCA: median"]
+    columns = ["method", "trials", "seeds", "MSE / PCA's", "worst", "nats per row over PCA: median"]
     columns += ["1-NN accuracy - PCA's", "fit: median s"]
     return markdown(methods_table(trials)[columns])
 

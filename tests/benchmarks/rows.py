@@ -38,5 +38,5 @@ def task(table, method, folder, dataset=None, **options):
 def line(suite: str, task: dict, figures: dict | None = None, **more) -> Line:
     """A line of a results file; without figures it needs an error."""
     found = {} if figures is None else {"figures": figures}
-    versions = {"versions": {"python": "3"}, "threads": 1, "environment": 0}
+    versions = {"versions": {"python": "3"}, "threads": 1, "processor": "toy", "environment": 0}
     return {"suite": suite, "task": task} | versions | found | more

@@ -30,11 +30,22 @@ def test_bars_say_whether_they_are_met(command, monkeypatch, capsys):
 
 def test_the_table_of_bars():
     figures = {"measured": [vars(measured) for measured in FOUND]}
-    line = {"suite": "bars", "figures": figures, "environment": 0}
+    line = {"suite": "bars", "task": {}, "figures": figures, "environment": 0}
     rows = bars.collect(("bars",))([line, line | {"suite": "speed_figures"}])
     assert bars.table(rows).splitlines()[2:] == [
         "| a | 1 s | <= 2 s | met |", "| b | 1 | >= 2 | **missed** |", "| c | 1 |  |  |",
     ]  # fmt: skip
+
+
+def test_figures_of_another_skvae_stand_beside_ours():
+    def line(value, label=None):
+        figures = {"measured": [vars(Measured("a", value, "<=", None, "s"))]}
+        return {"suite": "bars", "task": {"label": label}, "figures": figures, "environment": 0}
+
+    rows = bars.collect(("bars",))([line(1.0), line(4.0, "before")])
+    *_, row = bars.table(rows).splitlines()
+    assert row == "| a | 1 s |  |  | 0.25 |"
+    assert list(bars.ours(rows)["value"]) == [1.0]
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 from sklearn.decomposition import PCA
 
+from benchmarks import methods
 from benchmarks.loop import Scale
 from benchmarks.methods import METHODS
 from benchmarks.metrics import pca_log_densities, squared_error
@@ -21,7 +23,7 @@ QUICK = ("tutorial loop", *FROM_SCIKIT_LEARN)
 EXTRA = {"pythae VAE": "pythae", "pyod VAE": "pyod", "pyod AutoEncoder": "pyod"}
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "umap"])
 def test_methods(name):
     method = METHODS[name]
     X = np.abs(gaussian(40, 6))
@@ -31,6 +33,32 @@ def test_methods(name):
     assert method.accepts(-X) == (not method.nonnegative)
     assert method.accepts(sparse.csr_matrix(X)) == method.sparse
     assert name in LABELS
+
+
+def test_umap_is_left_out_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    methods._warm_up_umap.cache_clear()
+    with pytest.raises(ImportError, match=r"umap is missing: pip install 'skvae\[peers\]'"):
+        METHODS["umap"].build(curve(40, 5), 2, 0)
+
+
+@pytest.mark.slow
+def test_umap_reconstructs_and_leaves_threads_alone():
+    pytest.importorskip("umap")
+    X, before = curve(200, 5, noise=0.05).astype("float32"), torch.get_num_threads()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = methods.fit("umap", X, 2, seed=0)[0]
+        error = np.square(X - model.inverse_transform(model.transform(X))).mean()
+    assert error < X.var(axis=0).mean()
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "latent_dim", "expected"), [("umap", 4, 100), ("umap", 8, 0), ("pca", 64, None)]
+)
+def test_how_many_rows_are_brought_back(name, latent_dim, expected):
+    assert METHODS[name].n_restored(latent_dim) == expected
 
 
 def fitted(name, X, latent_dim=2):

@@ -59,7 +59,7 @@ def test_lines_replace_rows_of_their_key_and_add_others():
     again = report.merged(merged, lines)["trials"]
     pd.testing.assert_frame_equal(again, after, check_dtype=False)
     assert not after.duplicated(list(KEY)).any()
-    assert merged["environments"]["text"].iloc[-1] == "python 3; 1 thread"
+    assert merged["environments"]["text"].iloc[-1] == "python 3; 1 thread of toy"
     assert after["environment"].iloc[0] == len(merged["environments"]) - 1
 
 

@@ -43,6 +43,7 @@ def test_a_line_says_what_was_run_and_how(path):
     assert line["facts"] == {"n_iter_": 3}
     assert line["warnings"] == ["UserWarning"]
     assert {"python", "skvae", "torch"} <= set(line["versions"])
+    assert line["processor"]
     assert json.loads(path.read_text()) == line
 
 
@@ -64,8 +65,9 @@ def test_failures_are_recorded_and_tried_again(path):
     assert "error" not in runner.read([path])[0]  # the last line of a task counts
 
 
-def test_what_needs_a_file_that_is_not_there_is_left_out(path, capsys):
-    missing = FileNotFoundError("needs it")
+@pytest.mark.parametrize("kind", runner.LEFT_OUT)
+def test_what_cannot_be_done_here_is_left_out(kind, path, capsys):
+    missing = kind("needs it")
     assert runner.run([Number(1, error=missing), Number(2, error=missing)], path) == []
     assert path.read_text() == ""
     assert capsys.readouterr()[0].count("left out: needs it") == 1

@@ -159,11 +159,21 @@ def test_the_tables_of_speed(fits):
     assert list(summary.index) == ["tutorial loop", "MLPRegressor", "PCA"]
     assert list(summary["matched"]) == [1, 0, 1]
     assert list(summary["worst"]) == ["0.5", "inf", "2"]
+    assert list(summary["at most 0.1"]) == [0, 0, 0]
+    told = "matched in 0 of 2 cases in at most 0.1 of its time; the worst is inf"
+    assert told in speed_table.verdict(fits)
     assert list(summary["one pass takes no longer"]) == [1, 1, 0]
     assert list(summary["lowest"]) == ["+0.100", "-0.300", ""]
     cases = speed_table.cases_table(fits).set_index("method")
     assert list(cases.index) == [OURS, "tutorial loop", "MLPRegressor", "PCA"]
     assert list(cases["our R2 at its time"]) == ["", "0.600", "0.600", "one pass takes longer"]
+
+
+def test_peers_that_are_matched_soon_are_counted():
+    lines = [fit(OURS, 0.3, 0.5), fit("tutorial loop", 4.0, 0.5)]
+    found = speed_table.collect(lines)
+    assert list(speed_table.summary(found)["at most 0.1"]) == [1]
+    assert "in 1 of 1 cases" in speed_table.verdict(found)
 
 
 def test_seeds_are_averaged():

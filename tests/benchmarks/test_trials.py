@@ -1,10 +1,13 @@
 """Trials: methods on data sets, held to PCA."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from sklearn.decomposition import PCA
 
-from benchmarks import runner
-from benchmarks.metrics import METRICS
+from benchmarks import datasets, runner
+from benchmarks.datasets import Source
+from benchmarks.metrics import METRICS, Evaluation
 from benchmarks.suites import trials_table
 
 COMMAND = ["--datasets", "iris", "--latent-dims", "2", "--seeds", "0", "--max-train-rows", "60"]
@@ -29,6 +32,22 @@ def test_a_trial_is_held_to_pca(command):
     assert len(command("trials", *COMMAND, "--methods", "pca", "skvae")) == 2
 
 
+@pytest.mark.parametrize(("n_restored", "expected"), [(None, 1.0), (10, 1.0), (0, None)])
+def test_errors_are_of_the_rows_that_are_brought_back(n_restored, expected):
+    split = datasets.split("iris", Source(), 0)
+    pca = PCA(2).fit(split.X_train)
+    restored = split.X_test[:n_restored]
+
+    class Only(PCA):
+        def transform(self, X):
+            np.testing.assert_array_equal(X, restored)
+            return super().transform(X)
+
+    model = Only(2).fit(split.X_train)
+    found = METRICS["mse_ratio"](Evaluation(split, model, pca, 1.0, n_restored))
+    assert found == (expected if expected is None else pytest.approx(expected))
+
+
 def frame(**columns):
     given = {
         "dataset": "a", "method": "skvae", "latent_dim": 2, "seed": [0, 1], "max_train_rows": None,
@@ -43,6 +62,7 @@ def test_the_table_of_methods():
     row = trials_table.methods_table(frame()).iloc[0]
     assert row["MSE / PCA's"] == "0.500"
     assert row["worst"] == "1.000"
+    assert (row["trials"], row["seeds"]) == (2, 2)
     assert row["nats per row over PCA: median"] == "2.00"
 
 
