@@ -47,6 +47,11 @@ class CellRepresentation(Representation):
     def drawn_cost(self) -> int:
         return self.decoded_cost
 
+    @property
+    def n_draws(self) -> int:
+        """Enough for all bridges, twice."""
+        return 16
+
     def dtype(self, dtype: np.dtype) -> np.dtype:
         return np.dtype(np.float64)
 
