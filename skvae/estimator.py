@@ -619,9 +619,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Rows.
         n_draws : int or None, default=None
             Draws for each row: with more the bound is closer to the likelihood, and takes as much
-            longer. None is 8 for numbers, 4 where they have 128 principal scores or more, and 16
+            longer. None is 8 for numbers, 4 where they have 128 principal scores or more, and 24
             for tables and rows with gaps. Rows of which no more cells are known than there are
-            codes have sixteen times as many.
+            codes have eight times as many.
 
         Returns
         -------

@@ -36,7 +36,7 @@ from skvae.start.score_representation import ROUNDING
 
 _DERIVATIVE_STEP = 1e-4  # in the prior's coordinates
 _ASKED = ("view", "batch_cells")  # fields that say how it is asked, and not what it is
-_MORE_DRAWS = 16  # times as many, for rows with no more known cells than codes
+_MORE_DRAWS = 8  # times as many, for rows with no more known cells than codes
 _SCORED_CELLS = 2**20  # numbers that scores hold at once: what networks make of them fits a cache
 
 
@@ -223,9 +223,9 @@ class FittedModel:
         if not few.any():
             return self._log_prob(vae, X, n_draws)
         log_prob = np.empty(X.shape[0], self.representation.dtype(X.dtype))
-        for which, n in ((few, _MORE_DRAWS * n_draws), (~few, n_draws)):
+        for which, n, is_mended in ((few, _MORE_DRAWS * n_draws, False), (~few, n_draws, True)):
             if which.any():
-                log_prob[which] = self._log_prob(vae, X[which], n)
+                log_prob[which] = self._log_prob(vae, X[which], n, is_mended)
         return log_prob
 
     def _scoring_module(self, dtype: np.dtype) -> VAE:
@@ -234,7 +234,7 @@ class FittedModel:
         noise = vae.observation.noise_variance
         return vae if noise is None or noise > ROUNDING else self.module(torch.float64)
 
-    def _log_prob(self, vae: VAE, X: Values, n_draws: int) -> np.ndarray:
+    def _log_prob(self, vae: VAE, X: Values, n_draws: int, is_mended: bool = True) -> np.ndarray:
         representation = self.representation
         draws = even_draws(self.start.latent_dim, n_draws).to(self.device)
         log_prob = np.empty(X.shape[0], representation.dtype(X.dtype))
@@ -243,7 +243,7 @@ class FittedModel:
             rows = representation.whole_rows(X[part], self.device)
             density = self._start_scorer(rows, draws).cpu()
             if self.architecture is not None:
-                bound = _bound(vae, rows, draws).cpu()
+                bound = _bound(vae, rows, draws, is_mended).cpu()
                 weight = torch.tensor(self.start_weight, dtype=torch.float64)
                 density = mixture(bound, density, weight)
             log_prob[part] = density.numpy() + representation.log_jacobian(X[part])
@@ -356,11 +356,11 @@ class FittedModel:
         return padded
 
 
-def _bound(vae: VAE, rows: Rows, draws: Tensor) -> Tensor:
+def _bound(vae: VAE, rows: Rows, draws: Tensor, is_mended: bool) -> Tensor:
     """The model's bound, in its own precision; of rows too far off for that, minus infinity."""
     dtype = vae.scale.center.dtype
     own = rows.to(dtype) if isinstance(rows, ScoreRows) else rows
-    bound = importance_bound(vae, own, draws.to(dtype), to_mode=True).double()
+    bound = importance_bound(vae, own, draws.to(dtype), is_mended=is_mended).double()
     return bound.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
-from skvae.model.mode import toward_mode
+from skvae.model.mode import mended
 from skvae.model.posterior import Posterior
 from skvae.model.rows import Rows
 from skvae.model.vae import BRIDGED, VAE
@@ -67,19 +67,19 @@ class Proposals:
         return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z) - self.log_prob(z)
 
 
-def importance_bound(vae: VAE, rows: Rows, noise: Tensor, *, to_mode: bool = False) -> Tensor:
+def importance_bound(vae: VAE, rows: Rows, noise: Tensor, *, is_mended: bool = False) -> Tensor:
     """Importance-weighted bound on log p(x) per row (Burda, Grosse & Salakhutdinov, 2016).
 
     noise has shape (n_draws, q) and is shared by the rows. One draw gives the ELBO. Whether all
     draws are from the posterior, the model knows (`vae.proposals`); where posteriors are exact,
-    every draw has the same weight, which is the density. With `to_mode` posteriors are moved
-    toward the most probable z before, so that fewer draws bound as tightly.
+    every draw has the same weight, which is the density. Posteriors that are mended by the decoder
+    before need fewer draws to bound as tightly.
     """
     q = vae.encode(rows)
-    if to_mode and not vae.is_exact:
-        q = toward_mode(vae, rows, q)
     if vae.is_exact:
         return log_weight(vae, rows, q, noise[0])
+    if is_mended:
+        q = mended(vae, rows, q)
     if set(vae.proposals) == {1.0}:
         weights = (log_weight(vae, rows, q, draw) for draw in noise)
     else:

@@ -49,8 +49,8 @@ class CellRepresentation(Representation):
 
     @property
     def n_draws(self) -> int:
-        """Enough for all bridges, twice."""
-        return 16
+        """Three for every bridge."""
+        return 24
 
     def dtype(self, dtype: np.dtype) -> np.dtype:
         return np.dtype(np.float64)

@@ -88,7 +88,7 @@ def test_four_draws_at_the_mode_bound_as_tightly_as_many_from_the_network(
     noise = noise_of(256, 3)
     many = torch.stack([importance_bound(perturbed, rows, n) for n in noise.split(32)])
     few = torch.stack([
-        importance_bound(perturbed, rows, n, to_mode=True) for n in noise.split(4)
+        importance_bound(perturbed, rows, n, is_mended=True) for n in noise.split(4)
     ])  # fmt: skip
     assert few.mean() > many.mean()
     # Both are means of the same density.
@@ -99,7 +99,7 @@ def test_four_draws_at_the_mode_bound_as_tightly_as_many_from_the_network(
 @torch.no_grad()
 def test_exact_posteriors_are_at_their_modes(start_and_rows, start_log_prob):
     start, rows = start_and_rows
-    bound = importance_bound(start.module(), rows, 3.0 * noise_of(2, 3), to_mode=True)
+    bound = importance_bound(start.module(), rows, 3.0 * noise_of(2, 3), is_mended=True)
     torch.testing.assert_close(bound, start_log_prob, rtol=1e-9, atol=0)
 
 
