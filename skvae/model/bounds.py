@@ -131,7 +131,7 @@ def even_draws(latent_dim: int, n_draws: int) -> Tensor:
     half of a coordinate.
     """
     engine = SobolEngine(latent_dim, scramble=True, seed=_SOBOL_SEED)
-    # Past the first point, which torch rounds to the default dtype; blocks are as even as the first.
+    # Past the first point, which torch rounds to the default dtype; any block is as even.
     engine.fast_forward(1 << n_draws.bit_length())
     uniform = engine.draw(n_draws, dtype=torch.float64) + _HALF_STEP  # middles of the grid's cells
     order = sorted(range(n_draws), key=lambda i: (i % len(BRIDGED), i))
