@@ -18,18 +18,26 @@ from skvae.data.batches import BATCH_CELLS, Values, batches
 from skvae.devices import seeded
 from skvae.fitted import conditional
 from skvae.fitted.state import KeptState, from_state, to_state
-from skvae.model.bounds import N_DRAWS, importance_bound, mixture, shared_draws
+from skvae.model.bounds import (
+    N_DRAWS,
+    even_draws,
+    importance_bound,
+    mixture,
+    shared_draws,
+)
 from skvae.model.diagnostics import COLLAPSED, START_USE, CodeUse, Diagnosis, diagnose
 from skvae.model.networks import Architecture
 from skvae.model.priors import Prior
-from skvae.model.rows import Rows, torch_dtype
+from skvae.model.rows import Rows, ScoreRows, torch_dtype
 from skvae.model.vae import VAE
 from skvae.start.base import LinearStart, Scorer, State, View
 from skvae.start.representation import Representation
+from skvae.start.score_representation import ROUNDING
 
 _DERIVATIVE_STEP = 1e-4  # in the prior's coordinates
 _ASKED = ("view", "batch_cells")  # fields that say how it is asked, and not what it is
 _MORE_DRAWS = 8  # times as many, for rows with no more known cells than codes
+_SCORED_CELLS = 2**20  # numbers that scores hold at once: what networks make of them fits a cache
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,9 @@ class FittedModel:
     def module(self, dtype: torch.dtype) -> VAE:
         """The module as questions ask it: built once for a dtype, and not to be changed."""
         if dtype not in self._modules:
-            adapted = self._view.adapted(self.new_module(dtype))
+            # Also where the first question is one without gradients: scores need those of z.
+            with torch.inference_mode(False):
+                adapted = self._view.adapted(self.new_module(dtype))
             self._modules[dtype] = adapted.eval().requires_grad_(False)
         return self._modules[dtype]
 
@@ -201,30 +211,39 @@ class FittedModel:
         found = diagnose(self.module(torch.float64), rows, draws)
         return found.in_users_units(self.order, float(self.representation.log_jacobian(X).mean()))
 
-    @torch.inference_mode()
-    def log_prob(self, X: Values, n_draws: int = N_DRAWS) -> np.ndarray:
+    @torch.no_grad()
+    def log_prob(self, X: Values, n_draws: int | None = None) -> np.ndarray:
         """Importance-weighted bound on the log-density of the mixture with the start, in nats.
 
         Rows of which hardly a cell is known have more draws: their posterior is little guide.
         """
         few = self.representation.is_little_known(X)
+        vae = self._scoring_module(X.dtype)
+        n_draws = n_draws or self.representation.n_draws
         if not few.any():
-            return self._log_prob(X, n_draws)
+            return self._log_prob(vae, X, n_draws)
         log_prob = np.empty(X.shape[0], self.representation.dtype(X.dtype))
-        for which, n in ((few, _MORE_DRAWS * n_draws), (~few, n_draws)):
+        for which, n, is_mended in ((few, _MORE_DRAWS * n_draws, False), (~few, n_draws, True)):
             if which.any():
-                log_prob[which] = self._log_prob(X[which], n)
+                log_prob[which] = self._log_prob(vae, X[which], n, is_mended)
         return log_prob
 
-    def _log_prob(self, X: Values, n_draws: int) -> np.ndarray:
+    def _scoring_module(self, dtype: np.dtype) -> VAE:
+        """In single precision where rows are, unless its rounding shows beside the noise."""
+        vae = self.module(torch_dtype(self.representation.dtype(dtype)))
+        noise = vae.observation.noise_variance
+        return vae if noise is None or noise > ROUNDING else self.module(torch.float64)
+
+    def _log_prob(self, vae: VAE, X: Values, n_draws: int, is_mended: bool = True) -> np.ndarray:
         representation = self.representation
-        draws = shared_draws(self.start.latent_dim, n_draws).to(self.device)
+        draws = even_draws(self.start.latent_dim, n_draws).to(self.device)
         log_prob = np.empty(X.shape[0], representation.dtype(X.dtype))
-        for part in batches(X.shape[0], representation.row_cost, self.batch_cells):
+        cells = min(self.batch_cells, _SCORED_CELLS)
+        for part in batches(X.shape[0], representation.row_cost, cells):
             rows = representation.whole_rows(X[part], self.device)
             density = self._start_scorer(rows, draws).cpu()
             if self.architecture is not None:
-                bound = importance_bound(self.module(torch.float64), rows, draws).cpu()
+                bound = _bound(vae, rows, draws, is_mended).cpu()
                 weight = torch.tensor(self.start_weight, dtype=torch.float64)
                 density = mixture(bound, density, weight)
             log_prob[part] = density.numpy() + representation.log_jacobian(X[part])
@@ -335,6 +354,14 @@ class FittedModel:
         padded = np.full((len(values), self.latent_dim), fill, values.dtype)
         padded[:, : values.shape[1]] = values
         return padded
+
+
+def _bound(vae: VAE, rows: Rows, draws: Tensor, is_mended: bool) -> Tensor:
+    """The model's bound, in its own precision; of rows too far off for that, minus infinity."""
+    dtype = vae.scale.center.dtype
+    own = rows.to(dtype) if isinstance(rows, ScoreRows) else rows
+    bound = importance_bound(vae, own, draws.to(dtype), is_mended=is_mended).double()
+    return bound.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
 
 def collected(n_rows: int, parts: Iterable[Tensor]) -> np.ndarray:

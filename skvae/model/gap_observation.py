@@ -50,9 +50,11 @@ class GapObservation(CellDecoder):
         """The sum of squares says it, for all cells share their noise."""
         ((block, _),) = self.cells.split(decoded)
         dispersion = block.dispersion[0]
-        error = cast(CellRows, rows).values - decoded
-        n_observed = error.shape[1] - error.isnan().sum(-1)
-        squares = error.square_().nansum(-1) * torch.exp(-2.0 * dispersion)
+        values = cast(CellRows, rows).values
+        missing = values.isnan()
+        n_observed = values.shape[1] - missing.sum(-1)
+        error = (values - decoded).masked_fill(missing, 0.0)
+        squares = error.square().sum(-1) * torch.exp(-2.0 * dispersion)
         constant = 2.0 * dispersion + math.log(2.0 * math.pi)
         return -0.5 * (squares + n_observed * constant)
 

@@ -72,6 +72,14 @@ class Posterior(NamedTuple):
         root = torch.linalg.solve_triangular(triangle, identity, upper=False).mT
         return Posterior(mean, torch.zeros_like(mean), root)
 
+    def covariance_times(self, vectors: Tensor) -> Tensor:
+        """Products of each row's covariance with its vector, shape (batch, q)."""
+        variance = self.log_variance.exp()
+        if self.root is None:
+            return variance * vectors
+        inner = variance * (self.root.mT @ vectors[..., None])[..., 0]
+        return (self.root @ inner[..., None])[..., 0]
+
     def detach(self) -> "Posterior":
         """The same posterior, from which no gradient reaches the encoder."""
         root = None if self.root is None else self.root.detach()

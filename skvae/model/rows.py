@@ -99,6 +99,11 @@ class ScoreRows(Rows):
         weight = None if self.weight is None else self.weight[index]
         return ScoreRows(scores, residual, weight)
 
+    def to(self, dtype: torch.dtype) -> "ScoreRows":
+        """The same rows, of numbers of this dtype."""
+        weight = None if self.weight is None else self.weight.to(dtype)
+        return ScoreRows(self.scores.to(dtype), self.residual.to(dtype), weight)
+
     def draw_noise(self, latent_dim: int, generator: torch.Generator) -> Tensor:
         return self.scores.new_empty(self.n_rows, latent_dim).normal_(generator=generator)
 

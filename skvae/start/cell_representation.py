@@ -47,6 +47,11 @@ class CellRepresentation(Representation):
     def drawn_cost(self) -> int:
         return self.decoded_cost
 
+    @property
+    def n_draws(self) -> int:
+        """Three for every bridge."""
+        return 24
+
     def dtype(self, dtype: np.dtype) -> np.dtype:
         return np.dtype(np.float64)
 

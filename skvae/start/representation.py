@@ -41,6 +41,11 @@ class Representation(ABC):
     def drawn_cost(self) -> int:
         """Numbers that drawing holds per row."""
 
+    @property
+    @abstractmethod
+    def n_draws(self) -> int:
+        """Draws by which a row is scored, where nobody says how many."""
+
     @abstractmethod
     def dtype(self, dtype: np.dtype) -> np.dtype:
         """Arithmetic of questions about rows of this dtype."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from skvae.data.batches import Values
 from skvae.devices import room_for_rows
+from skvae.model.networks import MANY_SCORES
 from skvae.model.observation import Observation
 from skvae.model.rows import Rows, ScoreRows, ScoreStream
 from skvae.start.representation import N_HELD, NETWORK_CELLS, Representation
@@ -16,7 +17,7 @@ from skvae.start.representation import N_HELD, NETWORK_CELLS, Representation
 if TYPE_CHECKING:
     from skvae.start.ppca import ProbabilisticPCA
 
-_ROUNDING = 1e-4  # noise, per column of variance 1, beside which that of single precision is none
+ROUNDING = 1e-4  # noise, per column of variance 1, beside which that of single precision is none
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class ScoreRepresentation(Representation):
     def drawn_cost(self) -> int:
         return N_HELD * self.pca.n_features + NETWORK_CELLS
 
+    @property
+    def n_draws(self) -> int:
+        """Fewer of many scores: there a draw costs most, and moving to the mode gains most."""
+        return 8 if self.pca.n_directions < MANY_SCORES else 4
+
     def dtype(self, dtype: np.dtype) -> np.dtype:
         return dtype
 
@@ -49,7 +55,7 @@ class ScoreRepresentation(Representation):
     ) -> Rows:
         pca = self.pca
         share = None if weight is None else torch.from_numpy(weight.astype(dtype)).to(device)
-        if pca.noise_variance > _ROUNDING:
+        if pca.noise_variance > ROUNDING:
             pca = replace(pca, components=pca.components.astype(dtype))
         stream = ScoreStream(pca, X, share, dtype, device)
         needed = X.shape[0] * pca.n_directions * np.dtype(dtype).itemsize

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from skvae.model.bounds import Proposals, importance_bound, mixture
+from skvae.model.bounds import Proposals, even_draws, importance_bound, mixture
 from skvae.model.first_weights import build
 from skvae.model.posterior import Posterior
 from skvae.start.ppca import fit_linear
@@ -78,6 +78,48 @@ def test_importance_bound_treats_every_row_on_its_own(start_and_rows, perturbed)
     together = importance_bound(perturbed, rows, noise)
     alone = importance_bound(perturbed, rows.take(torch.arange(3, 4)), noise)
     torch.testing.assert_close(together[3:4], alone)
+
+
+@torch.no_grad()
+def test_four_draws_at_the_mode_bound_as_tightly_as_many_from_the_network(
+    start_and_rows, perturbed
+):
+    _, rows = start_and_rows
+    noise = noise_of(256, 3)
+    many = torch.stack([importance_bound(perturbed, rows, n) for n in noise.split(32)])
+    few = torch.stack([
+        importance_bound(perturbed, rows, n, is_mended=True) for n in noise.split(4)
+    ])  # fmt: skip
+    assert few.mean() > many.mean()
+    # Both are means of the same density.
+    difference = few.logsumexp(0) - many.logsumexp(0) - math.log(len(few) / len(many))
+    assert difference.abs().mean() < 0.2
+
+
+@torch.no_grad()
+def test_exact_posteriors_are_at_their_modes(start_and_rows, start_log_prob):
+    start, rows = start_and_rows
+    bound = importance_bound(start.module(), rows, 3.0 * noise_of(2, 3), is_mended=True)
+    torch.testing.assert_close(bound, start_log_prob, rtol=1e-9, atol=0)
+
+
+def test_even_draws_are_standard_normal_whatever_place_they_come_from():
+    draws = even_draws(5, 1024)
+    assert torch.equal(draws, even_draws(5, 1024))
+    torch.testing.assert_close(draws.mean(0), torch.zeros(5).double(), rtol=0, atol=0.01)
+    torch.testing.assert_close(draws.T.cov(), torch.eye(5).double(), rtol=0, atol=0.05)
+    for first in range(8):
+        own = draws[first::8]
+        torch.testing.assert_close(own.mean(0), torch.zeros(5).double(), rtol=0, atol=0.05)
+        torch.testing.assert_close(own.var(0), torch.ones(5).double(), rtol=0, atol=0.2)
+
+
+def test_even_draws_integrate_better_than_independent_ones():
+    """The mean of exp(sum z / 2), which is exp(5 / 8), by 64 of them."""
+    independent = torch.stack([noise_of(64, 5, seed=seed) for seed in range(50)])
+    error = ((0.5 * independent.sum(-1)).exp().mean(1) - math.exp(5 / 8)).square().mean().sqrt()
+    found = (0.5 * even_draws(5, 64).sum(-1)).exp().mean() - math.exp(5 / 8)
+    assert found.abs() < 0.5 * error
 
 
 def test_mixture_is_the_formula():

@@ -58,3 +58,12 @@ def test_kl_of_a_posterior_with_a_root_is_the_mean_log_ratio_of_its_draws(poster
     torch.testing.assert_close(
         covariance, normal(posterior).covariance_matrix[0], rtol=0.1, atol=0.05
     )
+
+
+def test_products_with_the_covariance_are_those_of_the_matrix(posterior):
+    vectors = torch.randn(4, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    for q in (posterior, posterior._replace(root=None)):
+        root = torch.eye(3).double() if q.root is None else q.root
+        covariance = root @ torch.diag_embed(q.log_variance.exp()) @ root.mT
+        expected = (covariance @ vectors[..., None])[..., 0]
+        torch.testing.assert_close(q.covariance_times(vectors), expected)

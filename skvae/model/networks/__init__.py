@@ -14,12 +14,13 @@ from skvae.model.networks.conv import Conv
 from skvae.model.networks.counting import counted_products, evaluating
 from skvae.model.networks.layers import ACTIVATIONS, NORMALIZATIONS, Dropout, Residual, draw_with
 from skvae.model.networks.linear import Linear
-from skvae.model.networks.mlp import AUTO_SIZES, MLP, auto_sizes
+from skvae.model.networks.mlp import AUTO_SIZES, MANY_SCORES, MLP, auto_sizes
 
 __all__ = [
     "ACTIVATIONS",
     "ARCHITECTURES",
     "AUTO_SIZES",
+    "MANY_SCORES",
     "MLP",
     "NORMALIZATIONS",
     "Architecture",
