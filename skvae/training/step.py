@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from skvae.model.rows import Rows, ScoreRows
 from skvae.training.graphs import GRAPHS, Captured, GraphType
 from skvae.training.objective import Terms
 from skvae.training.state import StepParameters, TrainingState
+from skvae.training.table_gradient import TableGradient
 from skvae.training.written_gradient import WrittenGradient
 
 # Fills the gradient of the weights with that of a batch's loss, given the weight of the KL.
@@ -86,17 +89,24 @@ class PlainStep(Step):
 
 
 class WrittenStep(Step):
-    """By a gradient that is written out, for what most trainings of a matrix are."""
+    """By a gradient that is written out, for what most trainings are.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    written : type, default=WrittenGradient
+        Of the gradient: that of a matrix, or of a table.
+    """
+
+    def __init__(self, written: type[WrittenGradient | TableGradient] = WrittenGradient) -> None:
+        self.written = written
         self.gradient: Gradient | None = None
 
     def accepts(self, state: TrainingState, rows: Rows) -> bool:
-        return WrittenGradient.suits(state, rows)
+        return self.written.suits(state, rows)
 
     def __call__(self, state: TrainingState, batch: Rows, parameters: StepParameters) -> Terms:
         if self.gradient is None:
-            self.gradient = WrittenGradient(state)
+            self.gradient = cast(Gradient, self.written(state))
         return train_step(state, batch, parameters, self.gradient)
 
 
@@ -152,7 +162,12 @@ def _is_capturable(part: object) -> bool:
 
 
 # The quickest first; the last takes what the others do not.
-STEPS: tuple[Callable[[], Step], ...] = (CapturedStep, WrittenStep, PlainStep)
+STEPS: tuple[Callable[[], Step], ...] = (
+    CapturedStep,
+    WrittenStep,
+    partial(WrittenStep, TableGradient),
+    PlainStep,
+)
 
 
 def choose_step(
