@@ -25,7 +25,6 @@ from skvae.start.factors import FactorModel, NoiseRule, Observations, fit_factor
 from skvae.start.heads import batches_of_cells, dense, fit_head
 from skvae.start.ppca import ProbabilisticPCA, fit_linear
 
-_FIRST_SHARE = 0.2  # of the iterations, by which heads are fitted that are fitted again
 _FAR = 5.0  # of columns with heavy tails, in their scales: where EM begins they go no further
 _N_PROPOSALS = 16  # of which one is chosen
 # A column with a noise of its own can claim a factor for itself (a Heywood case), whose codes then
@@ -183,12 +182,11 @@ def _with_heads(
 
     Rare levels lie beside the point in the factor model, whose posteriors take their features for
     normal numbers. So the blocks of levels are fitted twice: the second time, to draws from the
-    posteriors under the first heads, which the prior can reach; and so are their features. The
-    first time a few iterations do.
+    posteriors under the first heads, which the prior can reach; and so are their features.
     """
     n_levels = sum(has_levels(part.likelihood) for part in start.parts)
     z = _posterior_draws(start.module().requires_grad_(False), rows, rng)
-    start = _fitted(start, rows, z, w, rng, _first_share)
+    start = _fitted(start, rows, z, w, rng, lambda likelihood: not likelihood.is_gaussian)
     if not n_levels:
         return start
     start = _calibrated(start, rows, w)
@@ -198,32 +196,23 @@ def _with_heads(
     return _calibrated(start, rows, w)
 
 
-def _first_share(likelihood: Likelihood) -> float:
-    """Of the iterations: the first heads of levels only say what to draw."""
-    if likelihood.is_gaussian:
-        return 0.0
-    return _FIRST_SHARE if has_levels(likelihood) else 1.0
-
-
 def _fitted(
     start: FactorStart,
     values: Values,
     z: Tensor,
     weight: np.ndarray | None,
     rng: np.random.RandomState,
-    share_of: Callable[[Likelihood], float],
+    is_chosen: Callable[[Likelihood], bool],
 ) -> FactorStart:
-    """The start with heads fitted to points z, by a share of the iterations; 0 leaves a head."""
+    """The start with heads fitted to points z, of the blocks whose likelihood is chosen."""
     blocks = [Block(*part) for part in start.parts]
     ends = np.cumsum([block.n_features for block in blocks])
     heads = []
     for part, block, head, last in zip(start.parts, blocks, _heads(start), ends, strict=True):
         if not head.loadings.any():
             head = _initial_head(part, start.factors, slice(last - block.n_features, last))
-        share = share_of(part.likelihood)
-        if share:
-            own = values[:, part.columns]
-            head = fit_head(block, own, z, weight, head, rng, share=share)
+        if is_chosen(part.likelihood):
+            head = fit_head(block, values[:, part.columns], z, weight, head, rng)
         heads.append(head)
     return _having(start, heads)
 

@@ -23,8 +23,6 @@ def fit_head(
     weight: np.ndarray | None,
     guess: Head,
     rng: np.random.RandomState,
-    *,
-    share: float = 1.0,
 ) -> Head:
     """The head of greatest likelihood, with a normal prior on loadings and dispersions (L-BFGS).
 
@@ -33,8 +31,7 @@ def fit_head(
 
     It is searched in units in which loadings and bias are about equally curved: a column of large
     counts is a thousand times as steep as one of small ones, the search would take many times as
-    long, and where it stopped would hang on how numbers are rounded. The share is of the iterations
-    that so many cells allow.
+    long, and where it stopped would hang on how numbers are rounded.
     """
     n, q = z.shape
     w = torch.from_numpy(np.ones(n) if weight is None else weight / weight.mean())
@@ -51,7 +48,7 @@ def fit_head(
         away = dispersion - expected
         value = 0.5 * (loadings.square().sum() + away.square().sum()) / _PRIOR_VARIANCE
         slopes = [loadings / _PRIOR_VARIANCE, torch.zeros_like(bias), away / _PRIOR_VARIANCE]
-        for rows in batches_of_cells(values, _SEARCH_CELLS // max(block.width, 1)):
+        for rows in batches_of_cells(values, max(1, _SEARCH_CELLS // max(block.width, 1))):
             x = dense(values, rows)
             weight = w[rows, None] * ~x.isnan()
             outputs = torch.addmm(bias, z[rows], loadings.T)
@@ -64,7 +61,7 @@ def fit_head(
         return value.item() / n, flat * unit / n
 
     flat = np.concatenate([array.ravel() for array in guess])
-    n_iterations = int(np.clip(share * _CELLS / (n * block.width), 10, share * _ITERATIONS))
+    n_iterations = int(np.clip(_CELLS / (n * block.width), 10, _ITERATIONS))
     found = optimize.minimize(
         loss, flat / unit, jac=True, method="L-BFGS-B", options={"maxiter": n_iterations}
     )

@@ -20,7 +20,7 @@ def latent():
     return np.random.RandomState(0).standard_normal((N, 2))
 
 
-def head_of(kind, values, z, weight=None, share=1.0):
+def head_of(kind, values, z, weight=None):
     """The head of a column, shape (N, 1), fitted to points z; its block and cells."""
     units = Units.of(values, [(LIKELIHOODS[kind](), np.arange(1))], weight)
     (part,) = units.parts
@@ -28,8 +28,7 @@ def head_of(kind, values, z, weight=None, share=1.0):
     f = block.n_features
     guess = part.likelihood.initial_head(part.constants, np.zeros((f, q)), np.zeros(f), np.ones(f))
     rng = np.random.RandomState(0)
-    head = fit_head(block, cells, torch.from_numpy(z), weight, guess, rng, share=share)
-    return head, block, cells
+    return fit_head(block, cells, torch.from_numpy(z), weight, guess, rng), block, cells
 
 
 def logistic(z, y, weight=None):
@@ -76,17 +75,6 @@ def test_heads_are_at_the_top_of_their_likelihood(latent, kind, missing):
         if each.numel():
             assert torch.isfinite(each.grad).all()
             assert each.grad.abs().max() < 5e-4
-
-
-def test_a_share_of_the_iterations_is_some_of_the_way(latent):
-    values = table_of("categorical", latent)[:, :1]
-    losses = []
-    for share in (0.01, 0.03, 1.0):  # two, six and all that it takes
-        head, block, cells = head_of("categorical", values, latent, share=share)
-        parts = [torch.from_numpy(each) for each in head]
-        x, z = torch.from_numpy(cells), torch.from_numpy(latent)
-        losses.append(penalised(block, parts, block.dispersion, x, z).item())
-    assert losses[0] > losses[1] > losses[2]
 
 
 def test_a_fit_leaves_the_block_as_it_was(latent):
