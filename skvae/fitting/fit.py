@@ -14,6 +14,7 @@ from skvae.fitting.budget import make_budget
 from skvae.fitting.options import Options
 from skvae.limits import Limits
 from skvae.model.diagnostics import CodeUse, code_use, linear_r2
+from skvae.model.evidence import with_known_evidence
 from skvae.model.priors import Normal, Prior
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
@@ -61,7 +62,9 @@ def fit_model(
         # The closed form counts as a pass: it has seen all the rows.
         return linear_model(start, X, options, weight), linear_record(start, X, weight)
     options = with_hidden_layers(options, start, X.n_rows)
-    rows = training_rows(start, X, weight, options)
+    rows = with_known_evidence(
+        training_rows(start, X, weight, options), start_vae(start, options), options.limits
+    )
     held_out, training = split(rows.n_rows, options.validation_fraction, rng, options.device)
     generator = options.generator()
     seen = rows.take(training[: options.limits.seen_rows]).drawn(generator)

@@ -5,7 +5,15 @@ standardised. Knows no rows, no networks and no tables. To add a likelihood: a f
 that extends `Likelihood`, and its row in LIKELIHOODS.
 """
 
-from skvae.likelihoods.base import Constants, Head, LevelLink, Likelihood, Params, Values
+from skvae.likelihoods.base import (
+    Constants,
+    Head,
+    LevelLink,
+    Likelihood,
+    Params,
+    Slopes,
+    Values,
+)
 from skvae.likelihoods.bernoulli import Bernoulli
 from skvae.likelihoods.block import Block
 from skvae.likelihoods.categorical import Categorical
@@ -36,6 +44,7 @@ __all__ = [
     "Ordinal",
     "Params",
     "Poisson",
+    "Slopes",
     "StudentT",
     "Values",
     "known_levels",

@@ -42,6 +42,14 @@ class Head(NamedTuple):
     dispersion: np.ndarray
 
 
+class Slopes(NamedTuple):
+    """Log-densities of cells, and the slopes of their weighted sum."""
+
+    log_prob: Tensor  # (batch, c)
+    of_outputs: Tensor  # (batch, width)
+    of_dispersion: Tensor
+
+
 class Likelihood(BaseEstimator, ABC):
     """A density or distribution of the cells of some columns, given the outputs of a decoder."""
 
@@ -113,6 +121,17 @@ class Likelihood(BaseEstimator, ABC):
     @abstractmethod
     def log_prob(self, params: Params, x: Tensor, eta: Tensor) -> Tensor:
         """Log-density of cells, shape (batch, c); x holds NaN only where `takes_missing`."""
+
+    def slopes(self, params: Params, x: Tensor, eta: Tensor, weight: Tensor) -> Slopes:
+        """Log-densities as of `log_prob`, and slopes of their sum by weights, shape (batch, c).
+
+        Recorded, where a likelihood does not write them out.
+        """
+        leaves = [eta.detach().requires_grad_(), params["dispersion"].detach().requires_grad_()]
+        with torch.enable_grad():
+            log_prob = self.log_prob({**params, "dispersion": leaves[1]}, x, leaves[0])
+            slopes = torch.autograd.grad((weight * log_prob).sum(), leaves, materialize_grads=True)
+        return Slopes(log_prob.detach(), *slopes)
 
     @abstractmethod
     def expectation(self, params: Params, eta: Tensor) -> Tensor:

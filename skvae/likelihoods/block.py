@@ -5,7 +5,7 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-from skvae.likelihoods.base import Constants, Likelihood
+from skvae.likelihoods.base import Constants, Likelihood, Slopes
 
 
 class Block(nn.Module):
@@ -45,10 +45,18 @@ class Block(nn.Module):
 
     def log_prob(self, x: Tensor, eta: Tensor, dispersion: Tensor | None = None) -> Tensor:
         """Log-density of every cell, shape (batch, c), also with a dispersion not its own."""
+        return self.likelihood.log_prob(self._params_with(dispersion), self._readable(x), eta)
+
+    def slopes(
+        self, x: Tensor, eta: Tensor, weight: Tensor, dispersion: Tensor | None = None
+    ) -> Slopes:
+        """Log-densities as of `log_prob`; slopes of their sum by weights, shape (batch, c)."""
+        params = self._params_with(dispersion)
+        return self.likelihood.slopes(params, self._readable(x), eta, weight)
+
+    def _params_with(self, dispersion: Tensor | None) -> dict[str, Tensor]:
         params = self.params()
-        if dispersion is not None:
-            params["dispersion"] = dispersion
-        return self.likelihood.log_prob(params, self._readable(x), eta)
+        return params if dispersion is None else params | {"dispersion": dispersion}
 
     def _readable(self, x: Tensor) -> Tensor:
         """Cells without NaN, whose gradient would be NaN even where nothing asks for it."""

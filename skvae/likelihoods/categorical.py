@@ -9,7 +9,7 @@ from scipy import linalg
 from torch import Tensor
 
 from skvae._sklearn import Interval
-from skvae.likelihoods.base import Constants, Params
+from skvae.likelihoods.base import Constants, Params, Slopes
 from skvae.likelihoods.levels import Levels, first_levels, levels_seen
 
 
@@ -76,8 +76,30 @@ class Categorical(Levels):
     def log_prob(self, params: Params, x: Tensor, eta: Tensor) -> Tensor:
         slot, level = _slot(params, x)
         normaliser = torch.stack([part.logsumexp(-1) for part in _by_column(params, eta)], -1)
-        seen = eta.gather(1, slot) - normaliser + params["log_within"][level] + params["log_seen"]
-        return torch.where(x < 0, params["log_unseen"], seen)
+        known = params["log_within"].take(level) + params["log_seen"]
+        return torch.where(x < 0, params["log_unseen"], eta.gather(1, slot) - normaliser + known)
+
+    def slopes(self, params: Params, x: Tensor, eta: Tensor, weight: Tensor) -> Slopes:
+        """All columns together, but for what is said once of the levels of each."""
+        slot, level = _slot(params, x)
+        outputs, shares = _by_column(params, eta), torch.empty_like(eta)
+        top = torch.stack([part.amax(-1) for part in outputs], -1)
+        for part, own, most in zip(
+            outputs, _by_column(params, shares), top.unbind(-1), strict=True
+        ):
+            torch.sub(part, most[:, None], out=own)
+        shares.exp_()
+        total = torch.stack([own.sum(-1) for own in _by_column(params, shares)], -1)
+        known = params["log_within"].take(level) + params["log_seen"]
+        seen = eta.gather(1, slot).sub_(top).sub_(total.log()).add_(known)
+        is_unseen = x < 0
+        log_prob = torch.where(is_unseen, params["log_unseen"], seen)
+        weight = weight.masked_fill(is_unseen, 0.0)
+        of_share = (weight / total).neg_()
+        for own, factor in zip(_by_column(params, shares), of_share.unbind(-1), strict=True):
+            own.mul_(factor[:, None])
+        of_outputs = shares.scatter_add_(1, slot, weight)
+        return Slopes(log_prob, of_outputs, params["dispersion"])
 
     def expectation(self, params: Params, eta: Tensor) -> Tensor:
         """Probabilities of slots."""
@@ -98,7 +120,7 @@ class Categorical(Levels):
 def _slot(params: Params, x: Tensor) -> tuple[Tensor, Tensor]:
     """Index among all outputs of the block, shape (batch, c), and level; a guess where unseen."""
     level = params["first_level"] + x.clamp(min=0).long()
-    return params["first_slot"] + params["slot_of"][level], level
+    return params["first_slot"] + params["slot_of"].take(level), level
 
 
 def _by_column(params: Params, outputs: Tensor) -> tuple[Tensor, ...]:

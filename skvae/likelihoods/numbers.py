@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae.likelihoods.base import Constants, Head, Likelihood, Params
+from skvae.likelihoods.base import Constants, Head, Likelihood, Params, Slopes
 from skvae.likelihoods.draws import normal
 from skvae.likelihoods.statistics import moments, or_one
 
@@ -58,6 +58,20 @@ class NormalNumbers(Numbers):
     def log_prob(self, params: Params, x: Tensor, eta: Tensor) -> Tensor:
         variance = noise_variance(params)
         return -0.5 * ((x - eta).square() / variance + variance.log() + _LOG_2PI)
+
+    def slopes(self, params: Params, x: Tensor, eta: Tensor, weight: Tensor) -> Slopes:
+        variance = noise_variance(params)
+        error = x - eta
+        scaled = error / variance
+        square = error.mul_(scaled)
+        log_prob = -0.5 * (square + (variance.log() + _LOG_2PI))
+        # At the floor the noise no longer moves the variance; where both are alike, by half.
+        free = (2.0 * params["dispersion"]).exp() - params["floor"].square()
+        of_log_deviation = torch.heaviside(free, free.new_tensor(0.5)) * (
+            (square.sub_(1.0)).mul_(weight).sum(0)
+        )
+        own = params["dispersion"].shape
+        return Slopes(log_prob, scaled.mul_(weight), of_log_deviation.sum_to_size(own))
 
     def sample(self, params: Params, eta: Tensor, generator: torch.Generator) -> Tensor:
         return eta + noise_variance(params).sqrt() * normal(eta, generator)

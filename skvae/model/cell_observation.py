@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,14 @@ from skvae.model.observation import Observation
 from skvae.model.rows import CellRows, Rows
 
 _CELL_COST = 20_000  # special functions of a cell, in multiplications
+
+
+class CellSlopes(NamedTuple):
+    """Log-likelihoods of rows, and the slopes of their sum by weights."""
+
+    log_likelihood: Tensor  # (n,)
+    of_decoded: Tensor  # (n, width)
+    of_dispersions: list[Tensor]
 
 
 class CellDecoder(Observation):
@@ -99,7 +107,9 @@ class CellObservation(CellDecoder):
 
     def seen(self, rows: Rows) -> Seen:
         cells = cast(CellRows, rows)
-        return Seen(self._features(cells.values), self.observed(cells))
+        known = None if cells.unhidden is None else cells.unhidden.features(self.center)
+        features = self._features(cells.values) if known is None else known
+        return Seen(features, self.observed(cells))
 
     def decode(self, z: Tensor, change: Tensor | None) -> Tensor:
         linear = F.linear(z, self.decoder_path, self.decoder_bias)
@@ -116,6 +126,26 @@ class CellObservation(CellDecoder):
             total = total + log_prob.sum(-1)
         return total
 
+    def slopes(self, rows: Rows, decoded: Tensor, weight: Tensor) -> CellSlopes:
+        """Log p(x|z) per row, and the slopes of its sum over rows by weights, shape (n,)."""
+        cells = cast(CellRows, rows)
+        observed = self.observed(cells, unseen_too=True)
+        of_cells = weight[:, None].expand_as(cells.values)
+        if observed is not None:
+            of_cells = of_cells * observed
+        total, of_decoded, of_dispersions = torch.zeros_like(weight), [], []
+        for block, part in self.split(decoded):
+            found = block.slopes(
+                self._columns(cells.values, block), part, self._columns(of_cells, block)
+            )
+            log_prob = found.log_prob
+            if observed is not None:
+                log_prob = log_prob.masked_fill_(~self._columns(observed, block), 0.0)
+            total += log_prob.sum(-1)
+            of_decoded.append(found.of_outputs)
+            of_dispersions.append(found.of_dispersion)
+        return CellSlopes(total, _joined(cells.values, of_decoded), of_dispersions)
+
     def reconstruction(self, decoded: Tensor) -> Tensor:
         parts = [block.expected_features(part) for block, part in self.split(decoded)]
         return _joined(decoded, parts)
@@ -124,7 +154,7 @@ class CellObservation(CellDecoder):
         seen = self.seen(rows)
         error = seen.features - features
         if seen.observed is not None:
-            error = error.masked_fill(~seen.observed[:, self.owner], 0.0)
+            error = error.masked_fill(~seen.observed.index_select(1, self.owner), 0.0)
         return error.square().sum(-1)
 
     def energy(self, rows: Rows) -> Tensor:
@@ -165,7 +195,9 @@ class CellObservation(CellDecoder):
             values = values.masked_fill(hidden, torch.nan)
         targets = cells.values if masking and cells.targets is None else cells.targets
         has_gaps = True if masking else cells.has_gaps
-        return replace(cells, values=values, targets=targets, has_gaps=has_gaps)
+        return replace(
+            cells, values=values, targets=targets, has_gaps=has_gaps, known=None, unhidden=None
+        )
 
     def split(self, decoded: Tensor) -> Iterator[tuple[Block, Tensor]]:
         blocks = self.each_block()

@@ -213,17 +213,22 @@ class FactorInference(Inference):
         if observed is None and not self.has_tails:
             return self.of_inputs(features)
         loadings, noise = self.factor_loadings, self.factor_noise
-        weights = torch.ones_like(features) if observed is None else observed[:, self.owner]
-        features = features.masked_fill(weights == 0, 0.0)
+        there = torch.ones_like(features, dtype=torch.bool)
+        if observed is not None:  # several times as fast as by brackets
+            there = observed.index_select(1, self.owner)
+            features = features.masked_fill_(~there, 0.0)
+        weights = there.to(features)
         if self.has_tails:
             own = (loadings, noise, self.factor_df, self.tailed)
             weights = tail_weights(features, weights, *own)
         factor = torch.linalg.cholesky(precision(weights, loadings, noise))
-        told = (weights * features) @ (loadings / noise[:, None])
-        mean = torch.cholesky_solve(told[..., None], factor)[..., 0]
-        identity = torch.eye(loadings.shape[1], dtype=mean.dtype, device=mean.device)
-        root = torch.linalg.solve_triangular(factor, identity, upper=False).mT
-        features = (mean @ loadings.T).lerp(features, weights.to(features).clamp(max=1.0))
+        weighted = weights * features if self.has_tails else features
+        told = weighted @ (loadings / noise[:, None])
+        identity = torch.eye(loadings.shape[1], dtype=told.dtype, device=told.device)
+        inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
+        root = inverse.mT
+        mean = (root @ (inverse @ told[..., None]))[..., 0]
+        features = (mean @ loadings.T).lerp(features, weights.clamp(max=1.0))
         return Evidence(Posterior(mean, torch.zeros_like(mean), root), features, observed)
 
     def of_inputs(self, inputs: Tensor) -> Evidence:

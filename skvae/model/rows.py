@@ -7,7 +7,7 @@ declared here. Weights have mean 1 over the rows of a training.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,10 @@ from torch import Tensor
 from skvae.data.batches import Values, batches
 from skvae.data.units import Units
 from skvae.devices import send
+
+if TYPE_CHECKING:
+    from skvae.model.evidence import KnownEvidence
+    from skvae.model.inference import Evidence
 
 MOST_HIDDEN = 0.5  # share of the cells of a batch that training hides, at most
 
@@ -64,6 +68,11 @@ class Rows(ABC):
     def is_masked(self) -> bool:
         """Whether cells are hidden that the training knows."""
         return False
+
+    @property
+    def evidence(self) -> "Evidence | None":
+        """What the linear path makes of them, where that is known."""
+        return None
 
     def mean(self, values: Tensor) -> Tensor:
         """Weighted mean over the rows of values, shape (n,) or (n, ...)."""
@@ -180,6 +189,8 @@ class CellRows(Rows):
     masked_share: float = 0.0
     probabilities: Tensor | None = None  # (c,) of which columns training draws
     has_gaps: bool | None = None  # whether cells are missing
+    known: "KnownEvidence | None" = None  # of a whole table that they are rows of
+    unhidden: "KnownEvidence | None" = None  # the same, before some of the cells were hidden
 
     @property
     def n_rows(self) -> int:
@@ -192,7 +203,12 @@ class CellRows(Rows):
     def take(self, index: Tensor) -> "CellRows":
         weight = None if self.weight is None else self.weight[index]
         values = self.values.index_select(0, index)  # several times as fast as brackets
-        return CellRows(values, weight, probabilities=self.probabilities, has_gaps=self.has_gaps)
+        known = None if self.known is None else self.known.take(index)
+        return CellRows(values, weight, None, 0.0, self.probabilities, self.has_gaps, known)
+
+    @property
+    def evidence(self) -> "Evidence | None":
+        return None if self.known is None else self.known.evidence()
 
     def draw_noise(self, latent_dim: int, generator: torch.Generator) -> Tensor:
         return self.values.new_empty(self.n_rows, latent_dim).normal_(generator=generator)
@@ -203,7 +219,7 @@ class CellRows(Rows):
         values = self.values
         draw = torch.empty_like(values).uniform_(generator=generator) < values
         values = torch.where(self.probabilities & ~values.isnan(), draw.to(values), values)
-        return replace(self, values=values, probabilities=None)
+        return replace(self, values=values, probabilities=None, known=None)
 
     def batches(self, index: Tensor, size: int, generator: torch.Generator) -> "Iterator[Rows]":
         return hidden_batches(self.take, index.split(size), self.masked_share, generator)
@@ -212,7 +228,14 @@ class CellRows(Rows):
         """The same rows, a share of their cells hidden."""
         hidden = torch.empty_like(self.values).uniform_(generator=generator) < rate * MOST_HIDDEN
         values = self.values.masked_fill(hidden, torch.nan)
-        return replace(self, values=values, targets=self.values, has_gaps=True)
+        return replace(
+            self,
+            values=values,
+            targets=self.values,
+            has_gaps=True,
+            known=None,
+            unhidden=self.known,
+        )
 
     @property
     def is_masked(self) -> bool:
@@ -221,7 +244,8 @@ class CellRows(Rows):
     def unmasked(self, n: int) -> "CellRows":
         if self.targets is None:
             return self
-        return replace(self, values=torch.cat([self.targets[:n], self.values[n:]]))
+        values = torch.cat([self.targets[:n], self.values[n:]])
+        return replace(self, values=values, known=None, unhidden=None)
 
 
 def hidden_batches(

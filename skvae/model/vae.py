@@ -86,7 +86,12 @@ class VAE(nn.Module):
 
     def encode(self, rows: Rows) -> Posterior:
         """The posterior of rows, given what is observed of them."""
-        return self._posterior(self.inference.evidence(self.observation.seen(rows)))
+        return self._posterior(self.evidence(rows))
+
+    def evidence(self, rows: Rows) -> Evidence:
+        """What the linear path makes of rows: where it stays as it is, it may be known of them."""
+        known = rows.evidence
+        return self.inference.evidence(self.observation.seen(rows)) if known is None else known
 
     def encode_inputs(self, inputs: Tensor) -> Posterior:
         """The posterior of complete inputs, shape (n, n_inputs), that need not be those of a row.
@@ -98,7 +103,7 @@ class VAE(nn.Module):
 
     def inputs(self, rows: Rows) -> Tensor:
         """What `encode_inputs` takes, of rows: missing inputs as they are expected."""
-        return self.inference.evidence(self.observation.seen(rows)).inputs
+        return self.evidence(rows).inputs
 
     def _posterior(self, evidence: Evidence) -> Posterior:
         change = None

@@ -13,6 +13,7 @@ _ITERATIONS = 200
 _CELLS = 6e7  # cells times iterations, at most
 _PRIOR_VARIANCE = 10.0  # of loadings, as of logistic regression with C = 10; of log dispersions
 _BATCH_CELLS = 524_288
+_SEARCH_CELLS = 131_072  # outputs at a time, in the search: what caches hold
 
 
 def fit_head(
@@ -43,18 +44,21 @@ def fit_head(
         return Head(*(part.reshape(array.shape) for part, array in zip(parts, guess, strict=True)))
 
     def loss(scaled: np.ndarray) -> tuple[float, np.ndarray]:
-        leaves = [torch.from_numpy(part).requires_grad_(True) for part in head(scaled)]
-        loadings, bias, dispersion = leaves
-        away = loadings.square().sum() + (dispersion - expected).square().sum()
-        value = 0.5 * away / _PRIOR_VARIANCE / n
-        value.backward()
-        for rows in batches_of_cells(values):
-            outputs = z[rows] @ loadings.T + bias
-            part = -_log_prob(block, dense(values, rows), outputs, dispersion, w[rows]) / n
-            part.backward()
-            value = value.detach() + part.detach()
-        slopes = [np.zeros(0) if leaf.grad is None else leaf.grad.ravel() for leaf in leaves]
-        return value.item(), np.concatenate(slopes) * unit
+        loadings, bias, dispersion = map(torch.from_numpy, head(scaled))
+        away = dispersion - expected
+        value = 0.5 * (loadings.square().sum() + away.square().sum()) / _PRIOR_VARIANCE
+        slopes = [loadings / _PRIOR_VARIANCE, torch.zeros_like(bias), away / _PRIOR_VARIANCE]
+        for rows in batches_of_cells(values, max(1, _SEARCH_CELLS // max(block.width, 1))):
+            x = dense(values, rows)
+            weight = w[rows, None] * ~x.isnan()
+            outputs = torch.addmm(bias, z[rows], loadings.T)
+            found = block.slopes(x, outputs, weight, dispersion)
+            value -= weight.flatten() @ found.log_prob.masked_fill(x.isnan(), 0.0).flatten()
+            slopes[0] -= found.of_outputs.T @ z[rows]
+            slopes[1] -= found.of_outputs.sum(0)
+            slopes[2] -= found.of_dispersion
+        flat = np.concatenate([slope.numpy().ravel() for slope in slopes])
+        return value.item() / n, flat * unit / n
 
     flat = np.concatenate([array.ravel() for array in guess])
     n_iterations = int(np.clip(_CELLS / (n * block.width), 10, _ITERATIONS))
@@ -105,8 +109,8 @@ def dense(values: Values, rows: slice = slice(None)) -> Tensor:
     return torch.tensor(np.asarray(x if isinstance(x, np.ndarray) else x.toarray(), np.float64))
 
 
-def batches_of_cells(values: Values) -> Iterator[slice]:
-    """Rows in batches of about as many cells."""
-    step = max(1, _BATCH_CELLS // max(values.shape[1], 1))
+def batches_of_cells(values: Values, most: int | None = None) -> Iterator[slice]:
+    """Rows in batches of about as many cells, or of so many rows."""
+    step = max(1, most or _BATCH_CELLS // max(values.shape[1], 1))
     for first in range(0, values.shape[0], step):
         yield slice(first, first + step)

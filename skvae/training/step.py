@@ -9,6 +9,7 @@ from torch import Tensor
 from skvae.model.rows import Rows
 from skvae.training.objective import Terms
 from skvae.training.state import StepParameters, TrainingState
+from skvae.training.table_gradient import TableGradient
 from skvae.training.written_gradient import WrittenGradient
 
 # Fills the gradient of the weights with that of a batch's loss, given the weight of the KL.
@@ -82,17 +83,24 @@ class PlainStep(Step):
 
 
 class WrittenStep(Step):
-    """By a gradient that is written out, for what most trainings of a matrix are."""
+    """By a gradient that is written out, for what most trainings are.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    written : type, default=WrittenGradient
+        Of the gradient: that of a matrix, or of a table.
+    """
+
+    def __init__(self, written: type[WrittenGradient | TableGradient] = WrittenGradient) -> None:
+        self.written = written
         self.gradient: Gradient | None = None
 
     def accepts(self, state: TrainingState, rows: Rows) -> bool:
-        return WrittenGradient.suits(state, rows)
+        return self.written.suits(state, rows)
 
     def __call__(self, state: TrainingState, batch: Rows, parameters: StepParameters) -> Terms:
         if self.gradient is None:
-            self.gradient = WrittenGradient(state)
+            self.gradient = cast(Gradient, self.written(state))
         return train_step(state, batch, parameters, self.gradient)
 
 
