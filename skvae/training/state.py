@@ -131,7 +131,8 @@ class TrainingState:
         """Those of the next step."""
         averaging = min(self.config.optimizer.averaging, (1 + self.step) / (10 + self.step))
         controller = self.controller
-        return StepParameters(controller.rate(self.step), controller.kl_weight, 1.0 - averaging)
+        kl_weight = float(controller.kl_weight)
+        return StepParameters(controller.rate(self.step), kl_weight, 1.0 - averaging)
 
     @torch.no_grad()
     def update_averages(self, terms: Terms, share: float) -> None:

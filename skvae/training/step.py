@@ -2,14 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from skvae.model.rows import Rows
+from skvae.training.cell_gradient import CellGradient
 from skvae.training.objective import Terms
+from skvae.training.score_gradient import ScoreGradient
 from skvae.training.state import StepParameters, TrainingState
-from skvae.training.table_gradient import TableGradient
 from skvae.training.written_gradient import WrittenGradient
 
 # Fills the gradient of the weights with that of a batch's loss, given the weight of the KL.
@@ -87,11 +89,11 @@ class WrittenStep(Step):
 
     Parameters
     ----------
-    written : type, default=WrittenGradient
+    written : type
         Of the gradient: that of a matrix, or of a table.
     """
 
-    def __init__(self, written: type[WrittenGradient | TableGradient] = WrittenGradient) -> None:
+    def __init__(self, written: type[WrittenGradient]) -> None:
         self.written = written
         self.gradient: Gradient | None = None
 
@@ -100,12 +102,16 @@ class WrittenStep(Step):
 
     def __call__(self, state: TrainingState, batch: Rows, parameters: StepParameters) -> Terms:
         if self.gradient is None:
-            self.gradient = cast(Gradient, self.written(state))
+            self.gradient = self.written(state)
         return train_step(state, batch, parameters, self.gradient)
 
 
 # The quickest first; the last takes what the others do not.
-STEPS: tuple[Callable[[], Step], ...] = (WrittenStep, PlainStep)
+STEPS: tuple[Callable[[], Step], ...] = (
+    partial(WrittenStep, ScoreGradient),
+    partial(WrittenStep, CellGradient),
+    PlainStep,
+)
 
 
 def choose_step(

@@ -1,6 +1,7 @@
 """The gradient that is written out is autograd's."""
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -14,8 +15,8 @@ from skvae.model.networks import MLP, Conv
 from skvae.model.priors import PRIORS, Normal
 from skvae.start.tables import Matrix
 from skvae.training.objective import OBJECTIVES, Elbo
+from skvae.training.score_gradient import ScoreGradient
 from skvae.training.step import PlainStep, WrittenStep, recorded_gradient
-from skvae.training.written_gradient import WrittenGradient
 from tests.samples import Setting, curve
 
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 5e-2}
@@ -94,7 +95,7 @@ def test_it_is_autograds(case):
     expected, expected_terms, expected_after = found(
         recorded_gradient(state), state, batch, case.kl_weight
     )
-    written, terms, after = found(WrittenGradient(state), state, batch, case.kl_weight)
+    written, terms, after = found(ScoreGradient(state), state, batch, case.kl_weight)
     allowed = TOLERANCES[case.precision]
     assert_allclose(written, expected, rtol=0, atol=allowed * float(expected.abs().max()))
     assert_allclose(terms, expected_terms, rtol=allowed, atol=10 * allowed)
@@ -104,7 +105,7 @@ def test_it_is_autograds(case):
 def test_it_is_the_slope_of_the_loss():
     """By finite differences; to the gradient the gain of point codes is a constant."""
     state, rows = disturbed(Case(point_share=0.0))
-    batch, gradient = rows.take(torch.arange(24)), WrittenGradient(state)
+    batch, gradient = rows.take(torch.arange(24)), ScoreGradient(state)
     slope = found(gradient, state, batch, 1.0)[0]
     direction = torch.empty_like(slope).normal_(generator=torch.Generator().manual_seed(1))
     losses = []
@@ -116,7 +117,7 @@ def test_it_is_the_slope_of_the_loss():
 
 def test_batches_of_another_size_and_precision_get_memory_of_their_own():
     state, rows = disturbed(Case(precision="float32"))
-    gradient, before = WrittenGradient(state), None
+    gradient, before = ScoreGradient(state), None
     for n_rows, in_bfloat16 in ((24, False), (7, False), (7, True), (24, False)):
         state.vae.in_bfloat16 = in_bfloat16
         batch = rows.take(torch.arange(n_rows))
@@ -133,7 +134,7 @@ def test_batches_of_another_size_and_precision_get_memory_of_their_own():
 def test_what_is_loaded_into_the_model_is_seen(precision):
     state, rows = disturbed(Case(precision=precision))
     other = disturbed(Case(precision=precision, seed=1))[0]
-    gradient, batch = WrittenGradient(state), rows.take(torch.arange(24))
+    gradient, batch = ScoreGradient(state), rows.take(torch.arange(24))
     before = found(gradient, state, batch, 1.0)[0]
     state.vae.load_state_dict(other.vae.state_dict())
     written = found(gradient, state, batch, 1.0)[0]
@@ -146,7 +147,7 @@ def test_what_is_loaded_into_the_model_is_seen(precision):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_whole_trainings_take_the_same_steps(weighted):
     records = []
-    for step in (PlainStep, WrittenStep):
+    for step in (PlainStep, partial(WrittenStep, ScoreGradient)):
         setting = Setting(precision="float64", steps=(step,), latent_dim=2)
         if weighted:
             weight = torch.linspace(0.5, 1.5, setting.rows.n_rows, dtype=torch.float64)
@@ -160,7 +161,7 @@ def test_whole_trainings_take_the_same_steps(weighted):
 
 def chosen(**changes):
     setting = Setting(**changes)
-    return WrittenStep().accepts(setting.state, setting.rows)
+    return WrittenStep(ScoreGradient).accepts(setting.state, setting.rows)
 
 
 class Own(nn.Sequential):

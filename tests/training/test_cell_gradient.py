@@ -12,9 +12,9 @@ from skvae.fitting.fit import start_vae
 from skvae.limits import Limits
 from skvae.model.evidence import with_known_evidence
 from skvae.model.networks import MLP
+from skvae.training.cell_gradient import CellGradient
 from skvae.training.objective import Denoising, Elbo, Iwae
 from skvae.training.step import recorded_gradient
-from skvae.training.table_gradient import TableGradient
 from tests.samples import Setting
 from tests.tables import MIXED, rows_of, table
 
@@ -63,7 +63,7 @@ def disturbed(kind, gaps=0.2, seed=0, weighted=False, **changes):
 def gradients(state, batch, kl_weight=1.0, other=None):
     """What autograd finds, and what is written out of the same or other rows."""
     before, found = state.generator.get_state(), []
-    both = (recorded_gradient(state), batch), (TableGradient(state), other or batch)
+    both = (recorded_gradient(state), batch), (CellGradient(state), other or batch)
     for gradient, rows in both:
         state.generator.set_state(before)
         state.weights.gradient.fill_(torch.nan)
@@ -108,7 +108,7 @@ def test_it_is_autograds(
         architecture=MLP(hidden_layer_sizes=sizes),
         objective=Elbo(point_share=point_share),
     )
-    assert TableGradient.suits(state, rows)
+    assert CellGradient.suits(state, rows)
     index = torch.arange(n_rows)
     batch, other = rows.take(index), (known if is_known else rows).take(index)
     if hiding:
@@ -130,7 +130,7 @@ def test_rows_of_which_nothing_is_missing_have_no_matrix_of_their_own():
 
 def test_one_network_is_trained_by_batches_of_many_sizes():
     state, rows, known = disturbed("levels", precision="float64")
-    gradient = TableGradient(state)
+    gradient = CellGradient(state)
     for n_rows in (30, 12, 30):
         batch = rows.take(torch.arange(n_rows))
         before = state.generator.get_state()
@@ -154,4 +154,4 @@ def test_one_network_is_trained_by_batches_of_many_sizes():
 )
 def test_other_trainings_are_recorded(changes):
     state, rows, _ = disturbed("numbers", **changes)
-    assert not TableGradient.suits(state, rows)
+    assert not CellGradient.suits(state, rows)
