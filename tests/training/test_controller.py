@@ -4,14 +4,20 @@ import pytest
 import torch
 
 from skvae.limits import Limits
-from skvae.training.controller import has_settled, overfits
+from skvae.training.controller import (
+    Controller,
+    gained_nothing,
+    has_settled,
+    overfits,
+    patience_after,
+)
 from skvae.training.optimizers import AdamW
 from skvae.training.record import Record
 from skvae.training.sampler import n_parts
 from skvae.training.schedules import KL_SCHEDULES, RATE_SCHEDULES, LinearWarmUp, Plateau
-from tests.samples import N_SCORES, RECIPE, plan_of
+from tests.samples import N_ROWS, N_SCORES, RECIPE, plan_of
 
-RATE = RECIPE.optimizer.learning_rate
+RATE = Limits().learning_rates[-1]
 LIMITS = Limits()
 
 
@@ -81,12 +87,49 @@ def test_the_budget_is_used_while_the_bound_rises(max_passes, n_rows, early_stop
 
 @pytest.mark.parametrize("max_passes", [400, 10_000])
 def test_a_settled_bound_ends_the_training(max_passes):
-    controller = plan_of(max_passes)
+    config = RECIPE._replace(limits=Limits(fall_patience=10**9))  # it falls to its end
+    controller = plan_of(max_passes, config=config)
     record, rates = run(controller, lambda n: min(n, 20.0))
     assert controller.has_settled
-    assert controller.fall_steps.start >= LIMITS.min_steps
+    assert controller.fall_steps.start >= LIMITS.min_calm_steps
     assert record.n_passes == controller.last_pass < 200
     assert rates[-1] < 0.1 * RATE
+
+
+def steps_at_full_rate(bounds, training_bounds=None, **changes):
+    config = RECIPE._replace(optimizer=AdamW(**changes))
+    controller = plan_of(10_000, may_grow=False, config=config)
+    run(controller, bounds, training_bounds)
+    return controller.fall_steps.start
+
+
+def test_what_no_row_is_learnt_by_heart_in_has_longer_to_leave_the_start():
+    def still(n):
+        return min(n, 5.0)
+
+    look = LIMITS.check_steps + LIMITS.min_steps // N_ROWS  # of whole passes
+    calm, by_heart = steps_at_full_rate(still), steps_at_full_rate(still, lambda n: 2.0 * n)
+    assert LIMITS.min_calm_steps <= calm < LIMITS.min_calm_steps + 2 * look
+    assert by_heart < LIMITS.min_steps
+    # Decay that is given says nothing of rows: it cannot rise.
+    given = steps_at_full_rate(still, weight_decay=0.1)
+    assert LIMITS.min_steps <= given < LIMITS.min_steps + 2 * look
+
+
+def test_rows_learnt_by_heart_end_it_early_only_where_nothing_is_gained():
+    def slow(n):
+        return min(n, 5.0) + 1e-4 * n
+
+    steps = steps_at_full_rate(slow, lambda n: 2.0 * n)
+    assert steps >= LIMITS.min_steps
+
+
+def test_the_rate_of_auto_is_that_of_the_budget():
+    budget = plan_of().budget._replace(auto_rate=0.02)
+    for optimizer, rate in ((AdamW(), 0.02), (AdamW(learning_rate=0.03), 0.03)):
+        config = RECIPE._replace(optimizer=optimizer)
+        controller = Controller(budget, config, N_ROWS, N_SCORES)
+        assert controller.rate(LIMITS.warm_up_steps) == rate
 
 
 def test_batches_grow_where_the_bound_settles_without_overfitting():
@@ -162,6 +205,20 @@ def test_has_settled_waits_for_patience():
     assert has_settled([*rising, *[19.0] * patience], LIMITS)
     assert has_settled([*rising, *[5.0] * patience], LIMITS)
     assert not has_settled([*rising, *[5.0] * (patience - 1), 25.0], LIMITS)
+
+
+def test_patience_is_a_share_of_what_has_gone_by():
+    limits = Limits(patience=3, patience_share=0.1)
+    assert [patience_after(n, limits) for n in (1, 30, 50, 200)] == [3, 3, 5, 20]
+    bounds = [0.0, *[float(n) for n in range(44)]]
+    assert not has_settled([*bounds, *[43.0] * 4], limits)
+    assert has_settled([*bounds, *[43.0] * 5], limits)
+
+
+def test_what_gains_nothing():
+    assert gained_nothing([9.0, 1.0, 3.0, 3.0, 2.0], 2)
+    assert not gained_nothing([9.0, 1.0, 3.0, 2.0, 3.1], 2)
+    assert not gained_nothing([9.0, 1.0, 1.0], 2)  # with nothing before
 
 
 def test_has_settled_on_few_looks():
