@@ -120,9 +120,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Where training begins. With "random" it begins as other VAEs do, and PCA remains what the
         result has to beat.
     batch_size : int or "auto", default="auto"
-        Rows per step; "auto" is 64 to 512 by the number of rows and the size of the networks, no
-        more than leave 300 steps in `max_iter` passes, and four times as many once the held-out
-        bound has settled without overfitting.
+        Rows per step; "auto" is 128 to 512 by the number of rows, no more than leave 300 steps in
+        `max_iter` passes, and four times as many once the held-out bound has settled without
+        overfitting.
     max_iter : int or "auto", default="auto"
         Largest number of passes over the rows. 0 keeps the linear start; "auto" lets training go
         on while the held-out bound rises, within a fixed amount of arithmetic.

@@ -21,14 +21,6 @@ class Limits:
         Times the arithmetic of `flops`, at most, for the fewest steps: else they are fewer.
     batch_sizes : tuple of int, default=(128, 512)
         Rows of a step, fewest and most, where `batch_size` is "auto": more rows, larger batches.
-    first_rows : int, default=64
-        Rows of a step instead of the fewest, at first, where a matrix is learnt by large networks:
-        half of the rows take little more than half of the time.
-    small_network : int, default=20000
-        Weights from which on networks are large: steps of smaller ones take as long for 64 rows
-        as for 128.
-    learning_rates : tuple of float, default=(0.008, 0.004)
-        What an optimizer's "auto" stands for: of small networks of a matrix, and of all others.
     pass_rows : int, default=131072
         Rows of a pass, at most: after it the held-out rows are evaluated.
     block_rows : int, default=256
@@ -43,14 +35,12 @@ class Limits:
     check_steps : int, default=25
         Steps between two evaluations, about: an evaluation costs as much as some steps.
     min_steps : int, default=300
-        Steps before the bound can have settled, unless rows are learnt by heart and nothing else.
+        Steps before the bound can have settled.
     min_calm_steps : int, default=600
         The same while no rows are learnt by heart: leaving the linear start can take long.
     patience : int, default=3
         Evaluations without a gain of `tolerance` before the learning rate falls.
-    patience_share : float, default=0.1
-        The same as a share of all evaluations so far, where these are more.
-    tolerance : float, default=0.02
+    tolerance : float, default=0.01
         Share of what the bound has gained so far that counts as a gain.
     overfit_share : float, default=0.3
         Share of what the held-out bound has gained by which that of the training may exceed it
@@ -113,9 +103,6 @@ class Limits:
     steps: tuple[int, int] = (2000, 6000)
     extension: float = 2.2
     batch_sizes: tuple[int, int] = (128, 512)
-    first_rows: int = 64
-    small_network: int = 20_000
-    learning_rates: tuple[float, float] = (8e-3, 4e-3)
     pass_rows: int = 131_072
     block_rows: int = 256
     warm_up_steps: int = 50
@@ -125,8 +112,7 @@ class Limits:
     min_steps: int = 300
     min_calm_steps: int = 600
     patience: int = 3
-    patience_share: float = 0.1
-    tolerance: float = 0.02
+    tolerance: float = 0.01
     overfit_share: float = 0.3
     overfit_nats: float = 0.05
     weight_decays: tuple[float, ...] = (1e-4, 0.05, 0.2, 1.0)

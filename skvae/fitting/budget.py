@@ -6,7 +6,6 @@ import numpy as np
 
 from skvae.fitting.options import Options
 from skvae.limits import Limits
-from skvae.model.score_observation import ScoreObservation
 from skvae.model.vae import VAE
 from skvae.training.config import Budget
 from skvae.training.sampler import steps_of_pass
@@ -23,7 +22,7 @@ def count_products(vae: VAE) -> int:
 def make_budget(n_rows: int, vae: VAE, options: Options) -> Budget:
     """Batch size and passes: as many steps as a fixed amount of arithmetic pays for."""
     max_passes, limits = options.max_iter, options.limits
-    batch_size, rate = first_steps(n_rows, vae, options)
+    batch_size = min(options.batch_size or auto_batch_size(n_rows, max_passes, limits), n_rows)
     if max_passes is None:
         cost = 6 * count_products(vae) + vae.observation.cost
         affordable = limits.flops / (batch_size * cost)
@@ -32,31 +31,8 @@ def make_budget(n_rows: int, vae: VAE, options: Options) -> Budget:
         steps *= 1 + vae.latent_dim / 64  # the more codes, the more there is to learn
         pass_steps = steps_of_pass(n_rows, batch_size, limits.pass_rows)
         max_passes = max(1, int(np.ceil(steps / pass_steps)))
-    budget = Budget(
-        batch_size,
-        options.batch_size is None,
-        max_passes,
-        options.early_stopping,
-        auto_rate=rate,
-    )
+    budget = Budget(batch_size, options.batch_size is None, max_passes, options.early_stopping)
     return budget if options.max_iter is None else _shared(budget, options, n_rows)
-
-
-def first_steps(n_rows: int, vae: VAE, options: Options) -> tuple[int, float]:
-    """Rows of a step, and the learning rate that "auto" stands for.
-
-    Of a matrix, steps as noisy as it bears: small networks, which take as long for 64 rows as for
-    128, at twice the rate, others by half of the fewest rows.
-    """
-    limits, size = options.limits, options.batch_size
-    fast, slow = limits.learning_rates
-    is_small = count_products(vae) < limits.small_network
-    is_matrix = type(vae.observation) is ScoreObservation
-    if size is None:
-        size = auto_batch_size(n_rows, options.max_iter, limits)
-        if is_matrix and not is_small and size == limits.batch_sizes[0]:
-            size = limits.first_rows
-    return min(size, n_rows), fast if is_matrix and is_small else slow
 
 
 def _shared(budget: Budget, options: Options, n_rows: int) -> Budget:

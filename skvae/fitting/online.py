@@ -370,9 +370,7 @@ def _learn(
 
 def _controller(n_rows: int, vae: VAE, rows: Rows, options: Options) -> Controller:
     """Of a pass over so many rows; there is no last one."""
-    limits = options.limits
-    size = options.batch_size or auto_batch_size(n_rows, None, limits)
-    budget = make_budget(n_rows, vae, replace(options, max_iter=None, batch_size=size))
-    # Noisier steps need a rate that falls in the end.
-    budget = budget._replace(max_passes=sys.maxsize, auto_rate=limits.learning_rates[-1])
-    return Controller(budget, options.config, n_rows, rows.n_inputs)
+    budget = make_budget(n_rows, vae, replace(options, max_iter=None))
+    return Controller(
+        budget._replace(max_passes=sys.maxsize), options.config, n_rows, rows.n_inputs
+    )

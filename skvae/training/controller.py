@@ -44,7 +44,6 @@ class Controller:
         n_steps = budget.max_passes * self.pass_steps
         self.warm_up = max(1, min(limits.warm_up_steps, round(limits.warm_up_share * n_steps)))
         self.config, self.course = config, config.optimizer.course()
-        self.full_rate = config.optimizer.full_rate(budget.auto_rate)
         self.weight_decays = config.optimizer.decay_levels(limits.weight_decays)
         self.decay_level = 0
         self.n_drops = 0
@@ -93,7 +92,7 @@ class Controller:
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
-        rate = self.full_rate
+        rate = self.config.optimizer.learning_rate
         if self.fall_steps:
             return rate * (1.0 - (step - self.fall_steps.start) / len(self.fall_steps))
         if self.n_drops:
@@ -126,8 +125,8 @@ class Controller:
             return True
         if not (
             (self.early_stopping or self._can_drop)
-            and step >= self._least_steps(record.bounds)
-            and n_looks - self.n_looks_before >= patience_after(n_looks, self.limits)
+            and step >= self._least_steps
+            and n_looks - self.n_looks_before >= self.limits.patience
             and has_settled(record.bounds, self.limits)
         ):
             return False
@@ -135,17 +134,14 @@ class Controller:
         self._settle(record, step, best_pass)
         return True
 
-    def _least_steps(self, bounds: list[float]) -> int:
+    @property
+    def _least_steps(self) -> int:
         """Steps before the bound can have settled.
 
-        What no row was learnt by heart in may still be on its way from the linear start; where
-        rows were, and the last looks gained nothing at all, more steps make it worse.
+        While no row is learnt by heart, weights may still be on their way from the linear start.
         """
-        if self.decay_level == 0 and len(self.weight_decays) > 1:
-            return self.limits.min_calm_steps
-        if self.decay_level and gained_nothing(bounds, self.limits.patience):
-            return 0
-        return self.limits.min_steps
+        is_calm = self.decay_level == 0 and len(self.weight_decays) > 1
+        return self.limits.min_calm_steps if is_calm else self.limits.min_steps
 
     @property
     def _can_drop(self) -> bool:
@@ -161,9 +157,10 @@ class Controller:
 
     def _falls_in_vain(self, bounds: list[float]) -> bool:
         """Whether the last looks, all of them at a falling rate, gained nothing at all."""
-        patience = self.limits.fall_patience
         n_looks = len(bounds) - 1 - self.n_looks_before
-        return n_looks >= patience and gained_nothing(bounds, patience)
+        patience = self.limits.fall_patience
+        before, recent = bounds[1:-patience], bounds[-patience:]
+        return n_looks >= patience and max(recent) <= max(before)
 
     def _settle(self, record: Record, step: int, best_pass: int) -> None:
         """Do what comes next once the bound has settled."""
@@ -206,19 +203,7 @@ def has_settled(bounds: list[float], limits: Limits) -> bool:
 
     The first bound, the linear start's own, may be far off on rows far out: it does not count.
     """
-    patience = patience_after(len(bounds) - 1, limits)
-    before, recent = bounds[1:-patience], bounds[-patience:]
+    before, recent = bounds[1 : -limits.patience], bounds[-limits.patience :]
     if not before:
         return False
     return max(recent) <= max(before) + limits.tolerance * (max(before) - min(before))
-
-
-def gained_nothing(bounds: list[float], n_looks: int) -> bool:
-    """Whether so many evaluations, the last ones, found no better bound than those before."""
-    before, recent = bounds[1:-n_looks], bounds[-n_looks:]
-    return bool(before) and max(recent) <= max(before)
-
-
-def patience_after(n_looks: int, limits: Limits) -> int:
-    """Evaluations that have to gain little: the more the longer it took, for slow is not over."""
-    return max(limits.patience, round(limits.patience_share * n_looks))

@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae.devices import PRECISIONS
 from skvae.fitting import fit as fitting
-from skvae.fitting.beginning import initial_vae, new_vae
-from skvae.fitting.budget import auto_batch_size, first_steps, make_budget
+from skvae.fitting.beginning import initial_vae
+from skvae.fitting.budget import auto_batch_size, make_budget
 from skvae.fitting.fit import (
     compare,
     fit_model,
@@ -80,41 +80,11 @@ def test_budget_of_auto(n_rows):
     assert make_budget(n_rows, started(start, wide, X), wide).max_passes <= budget.max_passes
 
 
-@pytest.mark.parametrize(
-    ("sizes", "n_rows", "batch_size", "rows_of_a_step", "place"),
-    [
-        ((64, 64), 1000, None, 128, 0),
-        ((64, 64), 20_000, None, 512, 0),
-        ((256, 256), 1000, None, 64, 1),
-        ((256, 256), 20_000, None, 512, 1),
-        ((256, 256), 1000, 128, 128, 1),
-        ((256, 256), 50, None, 50, 1),
-    ],
-)
-def test_steps_of_a_matrix_are_as_noisy_as_it_bears(
-    sizes, n_rows, batch_size, rows_of_a_step, place
-):
-    X, changes = gaussian(100, 8), {"batch_size": batch_size, "max_iter": None}
-    chosen = options(latent_dim=2, architecture=MLP(hidden_layer_sizes=sizes), **changes)
-    budget = make_budget(n_rows, started(fit_linear(X, 2), chosen, X), chosen)
-    assert budget.batch_size == rows_of_a_step
-    assert budget.auto_rate == Limits().learning_rates[place]
-
-
-@pytest.mark.parametrize("sizes", [(8,), (256, 256)])
-def test_steps_of_a_table_are_those_of_its_rows(sizes):
-    chosen = options(latent_dim=2, batch_size=None, max_iter=None)
-    chosen = replace(chosen, architecture=MLP(hidden_layer_sizes=sizes))
-    vae = new_vae(tables.started(gaussian(50, 4), "gaussian_diag"), chosen, 0).double()
-    assert first_steps(1000, vae, chosen) == (128, Limits().learning_rates[-1])
-
-
 def test_budget_as_chosen():
     X = gaussian(100, 8)
     start = fit_linear(X, 2)
     chosen = options(latent_dim=2, batch_size=17, max_iter=5, early_stopping=False)
-    budget = make_budget(100, started(start, chosen, X), chosen)
-    assert budget[:5] == (17, False, 5, False, 5)
+    assert make_budget(100, started(start, chosen, X), chosen) == (17, False, 5, False, 5)
     assert make_budget(10, started(start, chosen, X), chosen).batch_size == 10
 
 

@@ -4,20 +4,14 @@ import pytest
 import torch
 
 from skvae.limits import Limits
-from skvae.training.controller import (
-    Controller,
-    gained_nothing,
-    has_settled,
-    overfits,
-    patience_after,
-)
+from skvae.training.controller import has_settled, overfits
 from skvae.training.optimizers import AdamW
 from skvae.training.record import Record
 from skvae.training.sampler import n_parts
 from skvae.training.schedules import KL_SCHEDULES, RATE_SCHEDULES, LinearWarmUp, Plateau
 from tests.samples import N_ROWS, N_SCORES, RECIPE, plan_of
 
-RATE = Limits().learning_rates[-1]
+RATE = RECIPE.optimizer.learning_rate
 LIMITS = Limits()
 
 
@@ -110,26 +104,10 @@ def test_what_no_row_is_learnt_by_heart_in_has_longer_to_leave_the_start():
     look = LIMITS.check_steps + LIMITS.min_steps // N_ROWS  # of whole passes
     calm, by_heart = steps_at_full_rate(still), steps_at_full_rate(still, lambda n: 2.0 * n)
     assert LIMITS.min_calm_steps <= calm < LIMITS.min_calm_steps + 2 * look
-    assert by_heart < LIMITS.min_steps
+    assert LIMITS.min_steps <= by_heart < LIMITS.min_steps + 2 * look
     # Decay that is given says nothing of rows: it cannot rise.
     given = steps_at_full_rate(still, weight_decay=0.1)
     assert LIMITS.min_steps <= given < LIMITS.min_steps + 2 * look
-
-
-def test_rows_learnt_by_heart_end_it_early_only_where_nothing_is_gained():
-    def slow(n):
-        return min(n, 5.0) + 1e-4 * n
-
-    steps = steps_at_full_rate(slow, lambda n: 2.0 * n)
-    assert steps >= LIMITS.min_steps
-
-
-def test_the_rate_of_auto_is_that_of_the_budget():
-    budget = plan_of().budget._replace(auto_rate=0.02)
-    for optimizer, rate in ((AdamW(), 0.02), (AdamW(learning_rate=0.03), 0.03)):
-        config = RECIPE._replace(optimizer=optimizer)
-        controller = Controller(budget, config, N_ROWS, N_SCORES)
-        assert controller.rate(LIMITS.warm_up_steps) == rate
 
 
 def test_batches_grow_where_the_bound_settles_without_overfitting():
@@ -205,20 +183,6 @@ def test_has_settled_waits_for_patience():
     assert has_settled([*rising, *[19.0] * patience], LIMITS)
     assert has_settled([*rising, *[5.0] * patience], LIMITS)
     assert not has_settled([*rising, *[5.0] * (patience - 1), 25.0], LIMITS)
-
-
-def test_patience_is_a_share_of_what_has_gone_by():
-    limits = Limits(patience=3, patience_share=0.1)
-    assert [patience_after(n, limits) for n in (1, 30, 50, 200)] == [3, 3, 5, 20]
-    bounds = [0.0, *[float(n) for n in range(44)]]
-    assert not has_settled([*bounds, *[43.0] * 4], limits)
-    assert has_settled([*bounds, *[43.0] * 5], limits)
-
-
-def test_what_gains_nothing():
-    assert gained_nothing([9.0, 1.0, 3.0, 3.0, 2.0], 2)
-    assert not gained_nothing([9.0, 1.0, 3.0, 2.0, 3.1], 2)
-    assert not gained_nothing([9.0, 1.0, 1.0], 2)  # with nothing before
 
 
 def test_has_settled_on_few_looks():
