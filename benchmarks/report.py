@@ -118,5 +118,5 @@ PAGES: dict[str, tuple[str, ...]] = {
         "benchmark-speed:environment",
     ),
     "docs/strategies.md": ("benchmark-strategies",),
-    "docs/theory.md": ("benchmark:experiments",),
+    "docs/theory.md": ("benchmark:experiments", "benchmark:recipes"),
 }

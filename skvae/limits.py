@@ -36,6 +36,8 @@ class Limits:
         Steps between two evaluations, about: an evaluation costs as much as some steps.
     min_steps : int, default=300
         Steps before the bound can have settled.
+    min_calm_steps : int, default=600
+        The same while no rows are learnt by heart: leaving the linear start can take long.
     patience : int, default=3
         Evaluations without a gain of `tolerance` before the learning rate falls.
     tolerance : float, default=0.01
@@ -51,7 +53,7 @@ class Limits:
     enlargement : int, default=4
         Factor of the batch, once the bound has settled without overfitting: the noise of the
         gradient holds it back then.
-    fall_patience : int, default=4
+    fall_patience : int, default=2
         Evaluations at a falling rate without any gain before training ends.
     fall_share : float, default=0.3
         Length of the fall, as a share of the passes before it.
@@ -108,13 +110,14 @@ class Limits:
     noise_rate: float = 0.1
     check_steps: int = 25
     min_steps: int = 300
+    min_calm_steps: int = 600
     patience: int = 3
     tolerance: float = 0.01
     overfit_share: float = 0.3
     overfit_nats: float = 0.05
     weight_decays: tuple[float, ...] = (1e-4, 0.05, 0.2, 1.0)
     enlargement: int = 4
-    fall_patience: int = 4
+    fall_patience: int = 2
     fall_share: float = 0.3
     min_training_rows: int = 30
     min_evaluation_rows: int = 20

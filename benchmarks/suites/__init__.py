@@ -5,12 +5,22 @@ add a line; for its table on a page, add the marker to the page and to ``report.
 """
 
 from benchmarks.runner import Suite
-from benchmarks.suites import bars, experiments, published, speed, strategies, tables, trials
+from benchmarks.suites import (
+    bars,
+    experiments,
+    published,
+    recipes,
+    speed,
+    strategies,
+    tables,
+    trials,
+)
 
 SUITES: dict[str, Suite] = {
     "trials": trials.SUITE,
     "bars": bars.SUITE,
     "experiments": experiments.SUITE,
+    "recipes": recipes.SUITE,
     "tables": tables.SUITE,
     "strategies": strategies.SUITE,
     "speed": speed.SUITE,

@@ -123,17 +123,25 @@ class Controller:
             self.n_looks_before = n_looks
             self.fall(record.n_passes, self.last_pass, step)
             return True
-        n_waited = n_looks - self.n_looks_before
-        waited = step >= self.limits.min_steps and n_waited >= self.limits.patience
         if not (
             (self.early_stopping or self._can_drop)
-            and waited
+            and step >= self._least_steps
+            and n_looks - self.n_looks_before >= self.limits.patience
             and has_settled(record.bounds, self.limits)
         ):
             return False
         self.n_looks_before = n_looks
         self._settle(record, step, best_pass)
         return True
+
+    @property
+    def _least_steps(self) -> int:
+        """Steps before the bound can have settled.
+
+        While no row is learnt by heart, weights may still be on their way from the linear start.
+        """
+        is_calm = self.decay_level == 0 and len(self.weight_decays) > 1
+        return self.limits.min_calm_steps if is_calm else self.limits.min_steps
 
     @property
     def _can_drop(self) -> bool:

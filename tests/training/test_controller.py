@@ -9,7 +9,7 @@ from skvae.training.optimizers import AdamW
 from skvae.training.record import Record
 from skvae.training.sampler import n_parts
 from skvae.training.schedules import KL_SCHEDULES, RATE_SCHEDULES, LinearWarmUp, Plateau
-from tests.samples import N_SCORES, RECIPE, plan_of
+from tests.samples import N_ROWS, N_SCORES, RECIPE, plan_of
 
 RATE = RECIPE.optimizer.learning_rate
 LIMITS = Limits()
@@ -81,12 +81,33 @@ def test_the_budget_is_used_while_the_bound_rises(max_passes, n_rows, early_stop
 
 @pytest.mark.parametrize("max_passes", [400, 10_000])
 def test_a_settled_bound_ends_the_training(max_passes):
-    controller = plan_of(max_passes)
+    config = RECIPE._replace(limits=Limits(fall_patience=10**9))  # it falls to its end
+    controller = plan_of(max_passes, config=config)
     record, rates = run(controller, lambda n: min(n, 20.0))
     assert controller.has_settled
-    assert controller.fall_steps.start >= LIMITS.min_steps
+    assert controller.fall_steps.start >= LIMITS.min_calm_steps
     assert record.n_passes == controller.last_pass < 200
     assert rates[-1] < 0.1 * RATE
+
+
+def steps_at_full_rate(bounds, training_bounds=None, **changes):
+    config = RECIPE._replace(optimizer=AdamW(**changes))
+    controller = plan_of(10_000, may_grow=False, config=config)
+    run(controller, bounds, training_bounds)
+    return controller.fall_steps.start
+
+
+def test_what_no_row_is_learnt_by_heart_in_has_longer_to_leave_the_start():
+    def still(n):
+        return min(n, 5.0)
+
+    look = LIMITS.check_steps + LIMITS.min_steps // N_ROWS  # of whole passes
+    calm, by_heart = steps_at_full_rate(still), steps_at_full_rate(still, lambda n: 2.0 * n)
+    assert LIMITS.min_calm_steps <= calm < LIMITS.min_calm_steps + 2 * look
+    assert LIMITS.min_steps <= by_heart < LIMITS.min_steps + 2 * look
+    # Decay that is given says nothing of rows: it cannot rise.
+    given = steps_at_full_rate(still, weight_decay=0.1)
+    assert LIMITS.min_steps <= given < LIMITS.min_steps + 2 * look
 
 
 def test_batches_grow_where_the_bound_settles_without_overfitting():
