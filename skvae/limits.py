@@ -21,6 +21,10 @@ class Limits:
         Times the arithmetic of `flops`, at most, for the fewest steps: else they are fewer.
     batch_sizes : tuple of int, default=(128, 512)
         Rows of a step, fewest and most, where `batch_size` is "auto": more rows, larger batches.
+    small_network : int, default=20000
+        Weights of a matrix's networks up to which they are small.
+    learning_rates : tuple of float, default=(0.006, 0.004)
+        What an optimizer's "auto" stands for: of small networks of a matrix, and of all others.
     pass_rows : int, default=131072
         Rows of a pass, at most: after it the held-out rows are evaluated.
     block_rows : int, default=256
@@ -103,6 +107,8 @@ class Limits:
     steps: tuple[int, int] = (2000, 6000)
     extension: float = 2.2
     batch_sizes: tuple[int, int] = (128, 512)
+    small_network: int = 20_000
+    learning_rates: tuple[float, float] = (6e-3, 4e-3)
     pass_rows: int = 131_072
     block_rows: int = 256
     warm_up_steps: int = 50

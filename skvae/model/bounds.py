@@ -128,8 +128,11 @@ def even_draws(latent_dim: int, n_draws: int) -> Tensor:
     Points of a Sobol sequence, scrambled by a fixed seed: each alone is as good as uniform, so
     that a mean over them is unbiased (Owen, 1995), and together they are even. So are those that
     come from one place, which are neighbours in the sequence: every other one would have the same
-    half of a coordinate.
+    half of a coordinate. Of more dimensions than such sequences are known for, draws are
+    independent.
     """
+    if not 1 <= latent_dim <= SobolEngine.MAXDIM:
+        return shared_draws(latent_dim, n_draws)
     engine = SobolEngine(latent_dim, scramble=True, seed=_SOBOL_SEED)
     # Past the first point, which torch rounds to the default dtype; any block is as even.
     engine.fast_forward(1 << n_draws.bit_length())

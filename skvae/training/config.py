@@ -10,13 +10,14 @@ from skvae.training.schedules import Schedule
 
 
 class Budget(NamedTuple):
-    """How long to train."""
+    """How long to train, and by what steps."""
 
     batch_size: int
     may_grow: bool  # the batch, once the bound has settled
     max_passes: int
     early_stopping: bool
     total_passes: float = math.inf  # those of annealing included
+    auto_rate: float = Limits.learning_rates[-1]  # where the optimizer's is left to "auto"
 
 
 class TrainingConfig(NamedTuple):

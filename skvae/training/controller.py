@@ -44,6 +44,7 @@ class Controller:
         n_steps = budget.max_passes * self.pass_steps
         self.warm_up = max(1, min(limits.warm_up_steps, round(limits.warm_up_share * n_steps)))
         self.config, self.course = config, config.optimizer.course()
+        self.full_rate = config.optimizer.full_rate(budget.auto_rate)
         self.weight_decays = config.optimizer.decay_levels(limits.weight_decays)
         self.decay_level = 0
         self.n_drops = 0
@@ -92,7 +93,7 @@ class Controller:
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
-        rate = self.config.optimizer.learning_rate
+        rate = self.full_rate
         if self.fall_steps:
             return rate * (1.0 - (step - self.fall_steps.start) / len(self.fall_steps))
         if self.n_drops:

@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae.devices import PRECISIONS
 from skvae.fitting import fit as fitting
-from skvae.fitting.beginning import initial_vae
-from skvae.fitting.budget import auto_batch_size, make_budget
+from skvae.fitting.beginning import initial_vae, new_vae
+from skvae.fitting.budget import auto_batch_size, auto_rate, make_budget
 from skvae.fitting.fit import (
     compare,
     fit_model,
@@ -84,7 +84,8 @@ def test_budget_as_chosen():
     X = gaussian(100, 8)
     start = fit_linear(X, 2)
     chosen = options(latent_dim=2, batch_size=17, max_iter=5, early_stopping=False)
-    assert make_budget(100, started(start, chosen, X), chosen) == (17, False, 5, False, 5)
+    budget = make_budget(100, started(start, chosen, X), chosen)
+    assert budget[:5] == (17, False, 5, False, 5)
     assert make_budget(10, started(start, chosen, X), chosen).batch_size == 10
 
 
@@ -572,3 +573,16 @@ def test_networks_that_see_columns_see_a_finer_tail():
     of_columns = options(max_iter=1, architecture=Conv(channels=(2,)))
     few = fit_model(Matrix(X), None, of_scores)[0].start.n_directions
     assert fit_model(Matrix(X), None, of_columns)[0].start.n_directions > few
+
+
+@pytest.mark.parametrize(("sizes", "place"), [((64, 64), 0), ((256, 256), 1)])
+def test_small_networks_of_a_matrix_bear_a_higher_rate(sizes, place):
+    X, chosen = gaussian(100, 8), options(architecture=MLP(hidden_layer_sizes=sizes))
+    budget = make_budget(1000, started(fit_linear(X, 2), chosen, X), chosen)
+    assert budget.auto_rate == Limits().learning_rates[place]
+
+
+def test_networks_of_a_table_have_the_rate_of_all_others():
+    chosen = options(latent_dim=2, architecture=MLP(hidden_layer_sizes=(8,)))
+    vae = new_vae(tables.started(gaussian(50, 4), "gaussian_diag"), chosen, 0).double()
+    assert auto_rate(vae, Limits()) == Limits().learning_rates[-1]

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from skvae.limits import Limits
-from skvae.training.controller import has_settled, overfits
+from skvae.training.controller import Controller, has_settled, overfits
 from skvae.training.optimizers import AdamW
 from skvae.training.record import Record
 from skvae.training.sampler import n_parts
 from skvae.training.schedules import KL_SCHEDULES, RATE_SCHEDULES, LinearWarmUp, Plateau
 from tests.samples import N_ROWS, N_SCORES, RECIPE, plan_of
 
-RATE = RECIPE.optimizer.learning_rate
+RATE = Limits().learning_rates[-1]
 LIMITS = Limits()
 
 
@@ -285,3 +285,11 @@ def test_a_plan_of_many_rows_has_passes_of_equal_parts():
     assert [n_parts(n, 1024) for n in (10, 1024, 1025, 4096)] == [1, 1, 2, 4]
     assert plan_of(n_rows=1500, batch_size=100, config=config).pass_steps == 7
     assert plan_of(n_rows=1500, batch_size=1200, config=config).pass_steps == 1
+
+
+def test_the_rate_of_auto_is_that_of_the_budget():
+    budget = plan_of().budget._replace(auto_rate=0.02)
+    for optimizer, rate in ((AdamW(), 0.02), (AdamW(learning_rate=0.03), 0.03)):
+        config = RECIPE._replace(optimizer=optimizer)
+        controller = Controller(budget, config, N_ROWS, N_SCORES)
+        assert controller.rate(LIMITS.warm_up_steps) == rate

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from skvae.devices import PRECISIONS
+from skvae.limits import Limits
 from skvae.training import loop
 from skvae.training.evaluation import DivergenceError, Evaluator
 from skvae.training.objective import OBJECTIVES
 from skvae.training.optimizers import OPTIMIZERS, AdamW
-from tests.samples import RECIPE, Setting, plan_of
+from tests.samples import Setting, plan_of
 
-RATE = RECIPE.optimizer.learning_rate
+RATE = Limits().learning_rates[-1]
 
 
 def same(a, b):

@@ -229,6 +229,7 @@ def test_every_optimizer_has_sensible_options(name):
     [
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"learning_rate": math.nan}, "learning_rate"),
+        ({"learning_rate": "fast"}, "learning_rate"),
         ({"schedule": "linear"}, "schedule"),
         ({"schedule": OneCycle(warm_up=2.0)}, "warm_up"),
         ({"weight_decay": -1.0}, "weight_decay"),

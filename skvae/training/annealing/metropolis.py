@@ -128,7 +128,7 @@ class Metropolis(Annealing):
     ) -> None:
         """Some steps at half the rate, which falls along a cosine."""
         optimizer = clone(state.config.optimizer)
-        optimizer.set_params(schedule=Cosine(), learning_rate=0.5 * optimizer.learning_rate)
+        optimizer.set_params(schedule=Cosine(), learning_rate=0.5 * state.controller.full_rate)
         config = state.config._replace(optimizer=optimizer, kl_schedule=Constant())
         controller = state.controller
         batch_size = controller.batch_size
