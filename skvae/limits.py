@@ -23,8 +23,12 @@ class Limits:
         Rows of a step, fewest and most, where `batch_size` is "auto": more rows, larger batches.
     small_network : int, default=20000
         Weights of a matrix's networks up to which they are small.
-    learning_rates : tuple of float, default=(0.006, 0.004)
-        What an optimizer's "auto" stands for: of small networks of a matrix, and of all others.
+    small_rate : float, default=0.006
+        Learning rate of small networks, where an optimizer leaves it to "auto".
+    small_patience : int, default=5
+        What `patience` is for them.
+    learning_rate : float, default=0.004
+        That of all others.
     pass_rows : int, default=131072
         Rows of a pass, at most: after it the held-out rows are evaluated.
     block_rows : int, default=256
@@ -108,7 +112,9 @@ class Limits:
     extension: float = 2.2
     batch_sizes: tuple[int, int] = (128, 512)
     small_network: int = 20_000
-    learning_rates: tuple[float, float] = (6e-3, 4e-3)
+    small_rate: float = 6e-3
+    small_patience: int = 5
+    learning_rate: float = 4e-3
     pass_rows: int = 131_072
     block_rows: int = 256
     warm_up_steps: int = 50

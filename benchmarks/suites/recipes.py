@@ -22,7 +22,6 @@ from benchmarks.datasets import Source
 from benchmarks.metrics import squared_error
 from benchmarks.runner import Line, Outcome, Shown, Suite, Table, Task
 from benchmarks.suites.experiments import Variant
-from skvae import AdamW
 
 BEFORE = "before"
 KEY = ("half", "recipe")
@@ -66,14 +65,15 @@ HALVES: dict[str, dict[str, Case]] = {
 }
 CASES = HALVES["chosen by"] | HALVES["confirmed by"]
 
-OLD = {"min_calm_steps": 300, "fall_patience": 4}
+SLOW = {"small_rate": 4e-3, "small_patience": 3}
 RECIPES = {
-    BEFORE: Variant(limits=OLD),
+    BEFORE: Variant(limits=SLOW | {"min_calm_steps": 300, "fall_patience": 4}),
     "default": Variant(),
-    "only 600 steps": Variant(limits={"fall_patience": 4}),
-    "only the shorter fall": Variant(limits={"min_calm_steps": 300}),
-    "before, patience doubled": Variant(limits=OLD | {"patience": 6}),
-    "before, rate doubled": Variant({"optimizer": AdamW(learning_rate=8e-3)}, OLD),
+    "small networks as all others": Variant(limits=SLOW),
+    "small networks at 0.006, less patience": Variant(limits={"small_patience": 3}),
+    "small networks at 0.004, patience 5": Variant(limits={"small_rate": 4e-3}),
+    "small networks at 0.008, patience 5": Variant(limits={"small_rate": 8e-3}),
+    "small networks at 0.008": Variant(limits={"small_rate": 8e-3, "small_patience": 3}),
 }
 
 

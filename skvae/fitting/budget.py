@@ -31,21 +31,18 @@ def make_budget(n_rows: int, vae: VAE, options: Options) -> Budget:
         steps *= 1 + vae.latent_dim / 64  # the more codes, the more there is to learn
         pass_steps = steps_of_pass(n_rows, batch_size, limits.pass_rows)
         max_passes = max(1, int(np.ceil(steps / pass_steps)))
-    budget = Budget(
-        batch_size,
-        options.batch_size is None,
-        max_passes,
-        options.early_stopping,
-        auto_rate=auto_rate(vae, limits),
-    )
+    budget = Budget(batch_size, options.batch_size is None, max_passes, options.early_stopping)
+    if is_small(vae, limits):
+        budget = budget._replace(auto_rate=limits.small_rate, patience=limits.small_patience)
+    else:
+        budget = budget._replace(auto_rate=limits.learning_rate, patience=limits.patience)
     return budget if options.max_iter is None else _shared(budget, options, n_rows)
 
 
-def auto_rate(vae: VAE, limits: Limits) -> float:
-    """The learning rate that "auto" stands for: small networks of a matrix bear a higher one."""
-    fast, slow = limits.learning_rates
+def is_small(vae: VAE, limits: Limits) -> bool:
+    """Whether networks are small ones of a matrix: they bear a higher rate, and need patience."""
     is_of_matrix = vae.observation.noise_variance is not None
-    return fast if is_of_matrix and count_products(vae) < limits.small_network else slow
+    return is_of_matrix and count_products(vae) < limits.small_network
 
 
 def _shared(budget: Budget, options: Options, n_rows: int) -> Budget:

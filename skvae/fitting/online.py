@@ -372,6 +372,5 @@ def _controller(n_rows: int, vae: VAE, rows: Rows, options: Options) -> Controll
     """Of a pass over so many rows; there is no last one."""
     budget = make_budget(n_rows, vae, replace(options, max_iter=None))
     # A higher rate needs a fall in the end.
-    slow = options.limits.learning_rates[-1]
-    budget = budget._replace(max_passes=sys.maxsize, auto_rate=slow)
+    budget = budget._replace(max_passes=sys.maxsize, auto_rate=options.limits.learning_rate)
     return Controller(budget, options.config, n_rows, rows.n_inputs)

@@ -17,7 +17,8 @@ class Budget(NamedTuple):
     max_passes: int
     early_stopping: bool
     total_passes: float = math.inf  # those of annealing included
-    auto_rate: float = Limits.learning_rates[-1]  # where the optimizer's is left to "auto"
+    auto_rate: float = Limits.learning_rate  # where the optimizer's is left to "auto"
+    patience: int = Limits.patience
 
 
 class TrainingConfig(NamedTuple):

@@ -127,8 +127,8 @@ class Controller:
         if not (
             (self.early_stopping or self._can_drop)
             and step >= self._least_steps
-            and n_looks - self.n_looks_before >= self.limits.patience
-            and has_settled(record.bounds, self.limits)
+            and n_looks - self.n_looks_before >= self.budget.patience
+            and has_settled(record.bounds, self.budget.patience, self.limits)
         ):
             return False
         self.n_looks_before = n_looks
@@ -177,7 +177,7 @@ class Controller:
     def is_flat(self, record: Record) -> bool:
         """Whether a training of a set length ended where the bound had stopped to rise."""
         must_run = not (self.course.waits and self.early_stopping)
-        return must_run and has_settled(record.bounds, self.limits)
+        return must_run and has_settled(record.bounds, self.budget.patience, self.limits)
 
     def fall_length(self, n_passes: int) -> int:
         """Passes that the fall takes after so many passes at the full rate."""
@@ -199,12 +199,12 @@ def overfits(record: Record, check_passes: int, n_inputs: int, limits: Limits) -
     return training - last > allowed
 
 
-def has_settled(bounds: list[float], limits: Limits) -> bool:
+def has_settled(bounds: list[float], patience: int, limits: Limits) -> bool:
     """Whether the last evaluations raised the best bound by less than a share of what was gained.
 
     The first bound, the linear start's own, may be far off on rows far out: it does not count.
     """
-    before, recent = bounds[1 : -limits.patience], bounds[-limits.patience :]
+    before, recent = bounds[1:-patience], bounds[-patience:]
     if not before:
         return False
     return max(recent) <= max(before) + limits.tolerance * (max(before) - min(before))

@@ -16,10 +16,10 @@ def test_recipes_are_of_other_limits_than_the_default():
     assert all(recipe.estimator(2, 0).limits != Limits() for recipe in others)
 
 
-def test_the_recipe_before_is_both_of_what_changed():
-    one, other = (RECIPES[f"only {part}"].limits for part in ("600 steps", "the shorter fall"))
-    assert RECIPES[BEFORE].limits == one | other
-    assert not set(one) & set(other)
+def test_the_recipe_before_has_small_networks_like_all_others():
+    before = RECIPES[BEFORE].estimator(2, 0).limits
+    assert (before.small_rate, before.small_patience) == (before.learning_rate, before.patience)
+    assert before.min_calm_steps == before.min_steps
 
 
 def test_halves_share_no_data_set():

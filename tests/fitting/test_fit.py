@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skvae.devices import PRECISIONS
 from skvae.fitting import fit as fitting
 from skvae.fitting.beginning import initial_vae, new_vae
-from skvae.fitting.budget import auto_batch_size, auto_rate, make_budget
+from skvae.fitting.budget import auto_batch_size, is_small, make_budget
 from skvae.fitting.fit import (
     compare,
     fit_model,
@@ -575,14 +575,17 @@ def test_networks_that_see_columns_see_a_finer_tail():
     assert fit_model(Matrix(X), None, of_columns)[0].start.n_directions > few
 
 
-@pytest.mark.parametrize(("sizes", "place"), [((64, 64), 0), ((256, 256), 1)])
-def test_small_networks_of_a_matrix_bear_a_higher_rate(sizes, place):
+@pytest.mark.parametrize("sizes", [(64, 64), (256, 256)])
+def test_small_networks_of_a_matrix_have_a_higher_rate_and_more_patience(sizes):
     X, chosen = gaussian(100, 8), options(architecture=MLP(hidden_layer_sizes=sizes))
     budget = make_budget(1000, started(fit_linear(X, 2), chosen, X), chosen)
-    assert budget.auto_rate == Limits().learning_rates[place]
+    expected = (Limits().learning_rate, Limits().patience)
+    if sizes == (64, 64):
+        expected = (Limits().small_rate, Limits().small_patience)
+    assert (budget.auto_rate, budget.patience) == expected
 
 
-def test_networks_of_a_table_have_the_rate_of_all_others():
+def test_networks_of_a_table_are_never_small():
     chosen = options(latent_dim=2, architecture=MLP(hidden_layer_sizes=(8,)))
     vae = new_vae(tables.started(gaussian(50, 4), "gaussian_diag"), chosen, 0).double()
-    assert auto_rate(vae, Limits()) == Limits().learning_rates[-1]
+    assert not is_small(vae, Limits())

@@ -11,7 +11,7 @@ from skvae.training.sampler import n_parts
 from skvae.training.schedules import KL_SCHEDULES, RATE_SCHEDULES, LinearWarmUp, Plateau
 from tests.samples import N_ROWS, N_SCORES, RECIPE, plan_of
 
-RATE = Limits().learning_rates[-1]
+RATE = Limits().learning_rate
 LIMITS = Limits()
 
 
@@ -178,16 +178,16 @@ def test_a_batch_is_no_larger_than_the_rows():
 def test_has_settled_waits_for_patience():
     patience = LIMITS.patience
     rising = [float(n) for n in range(20)]
-    assert not has_settled(rising, LIMITS)
-    assert not has_settled([*rising, *[19.0] * (patience - 1)], LIMITS)
-    assert has_settled([*rising, *[19.0] * patience], LIMITS)
-    assert has_settled([*rising, *[5.0] * patience], LIMITS)
-    assert not has_settled([*rising, *[5.0] * (patience - 1), 25.0], LIMITS)
+    assert not has_settled(rising, LIMITS.patience, LIMITS)
+    assert not has_settled([*rising, *[19.0] * (patience - 1)], LIMITS.patience, LIMITS)
+    assert has_settled([*rising, *[19.0] * patience], LIMITS.patience, LIMITS)
+    assert has_settled([*rising, *[5.0] * patience], LIMITS.patience, LIMITS)
+    assert not has_settled([*rising, *[5.0] * (patience - 1), 25.0], LIMITS.patience, LIMITS)
 
 
 def test_has_settled_on_few_looks():
-    assert not has_settled([1.0], LIMITS)
-    assert not has_settled([1.0] * LIMITS.patience, LIMITS)
+    assert not has_settled([1.0], LIMITS.patience, LIMITS)
+    assert not has_settled([1.0] * LIMITS.patience, LIMITS.patience, LIMITS)
 
 
 def test_a_fall_in_vain_ends_training():

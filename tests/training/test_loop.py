@@ -14,7 +14,7 @@ from skvae.training.objective import OBJECTIVES
 from skvae.training.optimizers import OPTIMIZERS, AdamW
 from tests.samples import Setting, plan_of
 
-RATE = Limits().learning_rates[-1]
+RATE = Limits().learning_rate
 
 
 def same(a, b):
