@@ -107,11 +107,8 @@ class CellGradient(WrittenGradient):
             moved = own.sqrt() * noise
             drawn = torch.bmm(root, moved[..., None])[..., 0]
         kl = 0.5 * ((stretched + mean.square() - 1.0).sum(-1) - log_determinant)
-        gain = (
-            torch.ones_like(mean[0])
-            if is_masked
-            else shrinkage_undone(torch.from_numpy(counts.rows) @ variance)
-        )
+        mean_variance = torch.from_numpy(counts.rows) @ variance
+        gain = shrinkage_undone(mean_variance) if not is_masked else torch.ones_like(mean_variance)
         z = mean + drawn
         torch.mul(mean[:n_points], gain, out=z[:n_points])
         of_factor = 1.0 - bent.square()
