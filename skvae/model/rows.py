@@ -7,7 +7,7 @@ declared here. Weights have mean 1 over the rows of a training.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,10 +17,8 @@ from torch import Tensor
 from skvae.data.batches import Values, batches
 from skvae.data.units import Units
 from skvae.devices import send
-
-if TYPE_CHECKING:
-    from skvae.model.evidence import KnownEvidence
-    from skvae.model.inference import Evidence
+from skvae.model.inference import Evidence
+from skvae.model.known_evidence import KnownEvidence
 
 MOST_HIDDEN = 0.5  # share of the cells of a batch that training hides, at most
 
@@ -70,7 +68,7 @@ class Rows(ABC):
         return False
 
     @property
-    def evidence(self) -> "Evidence | None":
+    def evidence(self) -> Evidence | None:
         """What the linear path makes of them, where that is known."""
         return None
 
@@ -189,8 +187,8 @@ class CellRows(Rows):
     masked_share: float = 0.0
     probabilities: Tensor | None = None  # (c,) of which columns training draws
     has_gaps: bool | None = None  # whether cells are missing
-    known: "KnownEvidence | None" = None  # of a whole table that they are rows of
-    unhidden: "KnownEvidence | None" = None  # the same, before some of the cells were hidden
+    known: KnownEvidence | None = None  # of a whole table that they are rows of
+    unhidden: KnownEvidence | None = None  # the same, before some of the cells were hidden
 
     @property
     def n_rows(self) -> int:
@@ -207,7 +205,7 @@ class CellRows(Rows):
         return CellRows(values, weight, None, 0.0, self.probabilities, self.has_gaps, known)
 
     @property
-    def evidence(self) -> "Evidence | None":
+    def evidence(self) -> Evidence | None:
         return None if self.known is None else self.known.evidence()
 
     def draw_noise(self, latent_dim: int, generator: torch.Generator) -> Tensor:
