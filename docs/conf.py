@@ -19,7 +19,7 @@ extensions = [
 exclude_patterns = ["_build"]
 
 myst_enable_extensions = ["amsmath", "dollarmath"]
-myst_heading_anchors = 3
+myst_heading_anchors = 4
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
