@@ -14,7 +14,6 @@ from skvae.model.cell_observation import CellObservation
 from skvae.model.inference import LOG_VARIANCE_RANGE, FactorInference
 from skvae.model.posterior import Posterior
 from skvae.model.rows import CellRows, Rows
-from skvae.model.vae import VAE
 from skvae.training.objective import Terms, shrinkage_undone
 from skvae.training.state import TrainingState
 from skvae.training.written_gradient import Counts, WrittenGradient
@@ -36,19 +35,13 @@ class Codes(NamedTuple):
 class CellGradient(WrittenGradient):
     """Of rows of a table."""
 
+    kinds = (CellRows, FactorInference, CellObservation)
+
     def __init__(self, state: TrainingState) -> None:
         super().__init__(state)
         self.inference = cast(FactorInference, self.vae.inference)
         self.observation = cast(CellObservation, self.vae.observation)
         self.path_slope, self.bias_slope, *self.dispersion_slopes = self.others
-
-    @staticmethod
-    def suits_rows(vae: VAE, rows: Rows) -> bool:
-        return (
-            isinstance(rows, CellRows)
-            and type(vae.inference) is FactorInference
-            and type(vae.observation) is CellObservation
-        )
 
     @torch.no_grad()
     @np.errstate(over="ignore", invalid="ignore")  # a bound that is not finite tells of it

@@ -120,9 +120,9 @@ class Evaluator:
         if not self.is_deterministic:
             vae.scale.code_scale.copy_(shrinkage_undone(self.rows.mean(q.variance)))
         misfit, cost = _array(vae.observation.misfit(self.rows, decoded)), _array(kl)
-        bound, noise, weight = self._mix(vae.observation, misfit, cost)
-        vae.observation.set_noise(noise)
         mean, start = self._shares(), _array(self.start_elbo)
+        bound, noise, weight = self._mix(vae.observation, misfit, cost, mean, start)
+        vae.observation.set_noise(noise)
         with np.errstate(invalid="ignore"):
             mixed = np.logaddexp(math.log1p(-weight) + bound, math.log(weight) + start)
             gain = float(mean @ (mixed - start))
@@ -133,10 +133,15 @@ class Evaluator:
         return Evaluation(self.start_bound + gain, reconstruction, mean_kl, _shared_noise(vae))
 
     def _mix(
-        self, observation: Observation, misfit: np.ndarray, kl: np.ndarray
+        self,
+        observation: Observation,
+        misfit: np.ndarray,
+        kl: np.ndarray,
+        mean: np.ndarray,
+        start: np.ndarray,
     ) -> tuple[np.ndarray, float, float]:
         """Bounds of rows, noise, and the start's weight in the mixture, by EM on the two."""
-        start, mean, least = _array(self.start_elbo), self._shares(), self.limits.start_weight_min
+        least = self.limits.start_weight_min
         # One row far out could claim the model for itself, with noise to match.
         widest = self.limits.widest_noise * self._median(self.start_error).item()
         ours, weight = (_array(self.start_error) <= widest).astype(kl.dtype), least

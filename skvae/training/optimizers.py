@@ -117,7 +117,8 @@ class Optimizer(ABC, BaseEstimator):
         ValueError
             If an option is unknown or out of range.
         """
-        rate = 1.0 if self.learning_rate == "auto" else self.learning_rate
+        is_auto = isinstance(self.learning_rate, str) and self.learning_rate == "auto"
+        rate = 1.0 if is_auto else self.learning_rate
         if not _is_within(rate, 0.0, math.inf) or rate == 0:
             raise ValueError(f"learning_rate={rate!r} must be a number above 0, or 'auto'.")
         is_name = isinstance(self.schedule, str) and self.schedule in RATE_SCHEDULES

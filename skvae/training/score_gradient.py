@@ -13,7 +13,6 @@ from torch import Tensor
 from skvae.model.inference import LOG_VARIANCE_RANGE, ScoreInference, soft_clip
 from skvae.model.rows import Rows, ScoreRows
 from skvae.model.score_observation import ScoreObservation
-from skvae.model.vae import VAE
 from skvae.training.objective import Terms, shrinkage_undone
 from skvae.training.state import TrainingState
 from skvae.training.written_gradient import Counts, WrittenGradient
@@ -34,6 +33,8 @@ class Codes(NamedTuple):
 class ScoreGradient(WrittenGradient):
     """Of rows of a matrix."""
 
+    kinds = (ScoreRows, ScoreInference, ScoreObservation)
+
     def __init__(self, state: TrainingState) -> None:
         super().__init__(state)
         self.observation = cast(ScoreObservation, self.vae.observation)
@@ -46,14 +47,6 @@ class ScoreGradient(WrittenGradient):
             own.numpy() for own in (inference.log_variance, scale.center, scale.spread, scale.width)
         )
         self.encoder_path_slope, self.decoder_path_slope = self.others
-
-    @staticmethod
-    def suits_rows(vae: VAE, rows: Rows) -> bool:
-        return (
-            isinstance(rows, ScoreRows)
-            and type(vae.inference) is ScoreInference
-            and type(vae.observation) is ScoreObservation
-        )
 
     @torch.no_grad()
     @np.errstate(over="ignore", invalid="ignore")  # a bound that is not finite tells of it

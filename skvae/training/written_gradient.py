@@ -5,15 +5,17 @@ once. docs/theory.md has the equations. Shapes: n rows of a batch, q latent unit
 """
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple, cast
+from typing import ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skvae.model.inference import Inference
+from skvae.model.observation import Observation
 from skvae.model.priors import StandardNormal
 from skvae.model.rows import Rows
-from skvae.model.vae import VAE, network_parameters
+from skvae.model.vae import network_parameters
 from skvae.training.dense import DenseLayer, DenseNetwork, is_dense
 from skvae.training.objective import POINT_WEIGHT, Elbo, Terms
 from skvae.training.state import TrainingState
@@ -50,6 +52,9 @@ class WrittenGradient(ABC):
         The training.
     """
 
+    # Of rows, inference and observation that it is written out for.
+    kinds: ClassVar[tuple[type[Rows], type[Inference], type[Observation]]]
+
     def __init__(self, state: TrainingState) -> None:
         self.vae, self.weights, self.generator = state.vae, state.weights, state.generator
         self.point_share = cast(Elbo, state.config.objective).point_share
@@ -64,19 +69,17 @@ class WrittenGradient(ABC):
     def suits(cls, state: TrainingState, rows: Rows) -> bool:
         """Whether the loss is the plain bound, of such rows, of dense networks on the CPU."""
         vae, objective = state.vae, state.config.objective
+        of_rows, of_inference, of_observation = cls.kinds
         return (
             (type(objective) is Elbo and not objective.free_bits)
             and type(vae.prior) is StandardNormal
             and vae.columns is None
             and (is_dense(vae.encoder) and is_dense(vae.decoder))
             and state.weights.values.device.type == "cpu"
-            and cls.suits_rows(vae, rows)
+            and isinstance(rows, of_rows)
+            and type(vae.inference) is of_inference
+            and type(vae.observation) is of_observation
         )
-
-    @staticmethod
-    @abstractmethod
-    def suits_rows(vae: VAE, rows: Rows) -> bool:
-        """Whether rows are of its kind, and so are both linear paths."""
 
     @abstractmethod
     def __call__(self, batch: Rows, kl_weight: float) -> Terms:

@@ -233,6 +233,6 @@ def test_it_suits_no_network_that_is_more_than_dense_layers_and_silu(architectur
     assert not chosen(architecture=architecture)
 
 
-def test_it_suits_rows_of_scores():
+def test_it_suits_the_default_and_no_layer_that_stands_alone():
     assert chosen()
     assert chosen(architecture=lambda n_in, n_out: nn.Linear(n_in, n_out)) is False
