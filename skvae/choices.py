@@ -39,6 +39,7 @@ def options_of(
         component(given.kl_schedule, KL_SCHEDULES),
         float(given.beta),
         given.limits,
+        refinement_of(given),
     )
     options = Options(
         latent_dim=latent_dim,
@@ -58,6 +59,11 @@ def options_of(
     )
     options.check()
     return options
+
+
+def refinement_of(given: BaseEstimator) -> int:
+    """Steps by which codes are refined."""
+    return given.limits.refinement if given.refinement == "auto" else int(given.refinement)
 
 
 def architecture_of(

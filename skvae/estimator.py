@@ -25,7 +25,7 @@ from skvae._sklearn import (
     with_our_names,
 )
 from skvae.ambient import asking, learning
-from skvae.choices import architecture_of, fixed_of, options_of, refuse_changes
+from skvae.choices import architecture_of, fixed_of, options_of, refinement_of, refuse_changes
 from skvae.components import component
 from skvae.data.columns import has_missing, takes_levels, takes_sparse
 from skvae.data.containers import index_of
@@ -133,6 +133,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         a fifth, and never more than 20000.
     whiten : bool, default=False
         Whether codes have unit variance, as in PCA, instead of the spread they cause in the data.
+    refinement : int or "auto", default="auto"
+        Steps of the decoder's own gradient that bring a code to the projection of its row, the
+        point of the decoder's surface nearest to it. 0 is the encoder's code alone, which takes
+        about an eighth of the time and has a larger error; "auto" is 4. `transform` goes by its
+        value of the moment, which `set_params` changes; `fit` judges held-out rows by the codes
+        that it gives. Codes of a linear model are projections already; those of tables whose
+        columns do not share their noise stay the encoder's.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is one.
     precision : {"auto", "float32", "bfloat16", "float64"}, default="auto"
@@ -262,6 +269,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             StrOptions({"auto"}),
         ],
         "whiten": ["boolean"],
+        "refinement": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "device": [str],
         "precision": [StrOptions({"auto", *PRECISIONS})],
         "warm_start": ["boolean"],
@@ -289,6 +297,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         early_stopping=True,
         validation_fraction="auto",
         whiten=False,
+        refinement="auto",
         device="auto",
         precision="auto",
         warm_start=False,
@@ -311,6 +320,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.whiten = whiten
+        self.refinement = refinement
         self.device = device
         self.precision = precision
         self.warm_start = warm_start
@@ -468,7 +478,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             On the scale of PCA scores unless `whiten`, in order of explained variance.
         """
         reading = self._check_rows(X, "transform")
-        (codes,) = self._ask(reading.values, lambda model, rows: (model.codes(rows, self.whiten),))
+        codes = self._codes(reading.values)
         return like(reading.checked, codes)
 
     @asking
@@ -683,7 +693,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             codes = self._model.prior_codes(_N_LOADINGS, np.random.RandomState(0), self.whiten)
         else:
             values = self._check_rows(X, "loadings").values[:_N_LOADINGS]
-            (codes,) = self._ask(values, lambda model, rows: (model.codes(rows, self.whiten),))
+            codes = self._codes(values)
         cells = self._columns.cell_names(self._labels())
         values = self._model.loadings(codes, self.whiten, self._columns.n_levels)
         import pandas as pd  # where it is needed: it takes longer to import than all of skvae
@@ -791,6 +801,11 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 for answer, ours in zip(answers, question(self._model, X[~holed]), strict=True):
                     answer[~holed] = ours
         return [answer.astype(X.dtype, copy=False) for answer in answers]
+
+    def _codes(self, X):
+        n_steps = refinement_of(self)
+        (codes,) = self._ask(X, lambda model, rows: (model.codes(rows, self.whiten, n_steps),))
+        return codes
 
     def _log_prob(self, X, n_draws=None):
         return self._ask(X, lambda model, rows: (model.log_prob(rows, n_draws),))[0]

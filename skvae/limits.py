@@ -73,6 +73,8 @@ class Limits:
         Rows of the training by which units are scaled and measured.
     measured_numbers : int, default=8000
         Numbers in the codes that are measured: of more codes fewer rows, each costs some passes.
+    refinement : int, default=4
+        Steps by which `transform` refines codes, where that is left to "auto".
     prior_rows : int, default=10000
         Rows to whose codes a prior is fitted after the training.
     evaluation_draws : tuple of int, default=(4, 16)
@@ -90,6 +92,15 @@ class Limits:
         Shares of the way from the linear start to the trained weights that are tried in turn.
     n_standard_errors : float, default=3.0
         Standard errors by which the gain over the linear start has to exceed zero.
+    few_rows : int, default=500
+        Rows below which the held-out rows of several splits judge together, and the model learns
+        from all rows in the end.
+    n_splits : int, default=5
+        Of them, at most.
+    final_share : float, default=0.5
+        Passes over all rows in the end, as a share of those before.
+    final_decay_level : int, default=2
+        Level of weight decay in them.
     width_steps : int, default=100
         Steps of Adam that give an autoencoder's codes a posterior.
     width_rate : float, default=0.1
@@ -135,6 +146,7 @@ class Limits:
     min_evaluation_rows: int = 20
     seen_rows: int = 1000
     measured_numbers: int = 8000
+    refinement: int = 4
     prior_rows: int = 10_000
     evaluation_draws: tuple[int, int] = (4, 16)
     evaluation_row_draws: int = 16_000
@@ -143,6 +155,10 @@ class Limits:
     widest_noise: float = 3.0
     keep_shares: tuple[float, ...] = (1.0, 0.75, 0.5, 0.25)
     n_standard_errors: float = 3.0
+    few_rows: int = 500
+    n_splits: int = 5
+    final_share: float = 0.5
+    final_decay_level: int = 2
     width_steps: int = 100
     width_rate: float = 0.1
     max_directions: int = 512

@@ -28,6 +28,7 @@ from skvae.model.bounds import (
 from skvae.model.diagnostics import COLLAPSED, START_USE, CodeUse, Diagnosis, diagnose
 from skvae.model.networks import Architecture
 from skvae.model.priors import Prior
+from skvae.model.refinement import refined_codes
 from skvae.model.rows import Rows, ScoreRows, torch_dtype
 from skvae.model.vae import VAE
 from skvae.start.base import LinearStart, Scorer, State, View
@@ -120,10 +121,10 @@ class FittedModel:
         """How rows become what the model takes, and come back."""
         return self._view.representation
 
-    @torch.inference_mode()
-    def codes(self, X: Values, whiten: bool) -> np.ndarray:
-        """Point codes, shape (n, latent_dim), computed in the dtype of X."""
-        parts = (vae.codes(rows) for vae, rows in self._batches(X))
+    @torch.no_grad()
+    def codes(self, X: Values, whiten: bool, refinement: int = 0) -> np.ndarray:
+        """Point codes, refined by so many steps, shape (n, latent_dim), in the dtype of X."""
+        parts = (refined_codes(vae, rows, refinement) for vae, rows in self._batches(X))
         codes = collected(X.shape[0], parts)[:, self.order]
         codes *= self._unit(whiten).astype(codes.dtype)
         return self._padded(codes)

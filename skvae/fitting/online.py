@@ -21,25 +21,23 @@ from skvae.fitting.beginning import initial_vae, load, training_state
 from skvae.fitting.budget import auto_batch_size, make_budget
 from skvae.fitting.fit import (
     arrays,
-    evaluator_of,
-    is_trainable,
     linear_model,
     linear_record,
     trained_model,
-    training_rows,
     use_of,
-    with_hidden_layers,
 )
 from skvae.fitting.options import Options
+from skvae.fitting.rows import is_trainable, start_vae, training_rows, with_hidden_layers
 from skvae.model.priors import Prior
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
 from skvae.start.base import LinearStart, State
 from skvae.start.streams import NewRows, StartStream, has_grown
 from skvae.start.tables import TrainingTable
+from skvae.training.acceptance import Acceptance, Candidate, select
 from skvae.training.annealing import Annealing
 from skvae.training.controller import Controller
-from skvae.training.evaluation import Acceptance, DivergenceError, Evaluator
+from skvae.training.evaluation import DivergenceError, Evaluator
 from skvae.training.loop import one_pass
 from skvae.training.optimizers import Optimizer
 from skvae.training.record import Record
@@ -232,7 +230,7 @@ def _trained(
     kept = Acceptance(model.kept, model.start_weight) if model and goes_on else Acceptance(0.0, 1.0)
     if parts.evaluator is not None:
         parts.evaluator.calibrate_and_evaluate(state.averaged_model())
-        kept = parts.evaluator.select(state.averaged, None)
+        kept = select([Candidate(parts.evaluator, state.averaged, None)], options.limits)
     networks = Networks.of(state, start)
     online = replace(online, networks=networks, n_learnt=online.sample.n_rows)
     if kept.share == 0.0:
@@ -242,7 +240,7 @@ def _trained(
         and model.kept > 0
         and parts.seen.n_rows < options.limits.min_evaluation_rows
     )
-    use = model.use if model and is_told else use_of(state.averaged, parts.seen, options.limits)
+    use = model.use if model and is_told else use_of(state.averaged, parts.seen, options)
     found = trained_model(state.averaged, start, kept, options.prior, use, options)
     return found, record, online
 
@@ -276,7 +274,8 @@ def _parts(online: Online, batch: Batch, start: LinearStart, generator: torch.Ge
     rows = training_rows(start, *online.sampled(batch.X, held), options)
     everything = torch.arange(rows.n_rows, device=options.device)
     judging = rows.take(everything).drawn(generator)
-    return Parts(evaluator_of(start, judging, seen, options, generator), known, seen)
+    evaluator = Evaluator.of(judging, seen, start_vae(start, options), generator, options.config)
+    return Parts(evaluator, known, seen)
 
 
 def _jacobians(online: Online, batch: Batch, start: LinearStart) -> tuple[float, ...]:

@@ -43,6 +43,11 @@ class Options:
         return self.config.limits
 
     @property
+    def refinement(self) -> int:
+        """Steps by which codes are refined."""
+        return self.config.refinement
+
+    @property
     def dtype(self) -> torch.dtype:
         """Of the weights while they are trained."""
         return torch.float64 if self.precision == "float64" else torch.float32

@@ -11,18 +11,20 @@ import torch
 from torch import Tensor
 
 from skvae.model.bounds import importance_bound, log_weight
-from skvae.model.rows import Rows
+from skvae.model.refinement import refined_codes
+from skvae.model.rows import Rows, weighted_mean
 from skvae.model.vae import VAE
 
 ACTIVE_VARIANCE = 0.01  # a unit is active if its posterior mean varies more (Burda et al., 2016)
 COLLAPSED = 0.01  # nats of KL below which a unit says nothing
 START_USE = 0.1  # nats above which a unit of the linear start is of use
+_MOST_SHIFTS = 32  # pairs of a row with others, by which two codes are measured
 
 
 class CodeUse(NamedTuple):
     """One number per latent unit, in the order in which `transform` returns them."""
 
-    order: np.ndarray  # of units, by the variance that is lost without each
+    order: np.ndarray  # of units, by the variance that is left when all others are known
     spread: np.ndarray  # root mean square change of a row per unit of code, scaled units
     deviation: np.ndarray  # standard deviation of the point codes, prior's coordinates
     explained_variance_ratio: np.ndarray  # added by each unit to those before it
@@ -31,43 +33,66 @@ class CodeUse(NamedTuple):
 
 
 @torch.no_grad()
-def code_use(vae: VAE, rows: Rows) -> CodeUse:
-    """Measure every unit on rows, which count by their weights."""
-    q, codes = vae.encode(rows), vae.codes(rows)
+def code_use(vae: VAE, rows: Rows, refinement: int = 0) -> CodeUse:
+    """Measure every unit on rows, which count by their weights.
+
+    What codes explain is the variance of the rows that are expected given them, E[x | codes]: of
+    codes that are left out it is a mean over other rows' (the closed index of Sobol, 2001). Half
+    the mean squared change of a decoded row, when its left-out codes are exchanged for another
+    row's, is what is not explained (Jansen, 1999). It is never negative, and of PCA it is the
+    share that PCA tells. All codes together explain what is not error.
+    """
+    q, codes = vae.encode(rows), refined_codes(vae, rows, refinement)
+    pairs = _Pairs(vae, rows, codes)
+    units = range(vae.latent_dim)
+    lost = torch.stack([pairs.unexplained([unit]) for unit in units])
+    order = torch.argsort(lost, descending=True, stable=True)
+    left = [pairs.unexplained(order[n:]) for n in units] + [torch.zeros_like(lost[0])]
+    # More codes cannot explain less: where they seem to, it is by the luck of the pairs.
+    falling = torch.stack(left).cummin(0).values
+    error = rows.mean(vae.observation.squared_error(rows, pairs.decoded))
     total = rows.mean(vae.observation.energy(rows))
-    order = torch.argsort(_error_without(vae, rows, codes), descending=True, stable=True)
-    errors = [_error_with(vae, rows, codes, order[:n]) for n in range(1, len(order) + 1)]
-    left = torch.stack([total, *errors])
+    explained = (1.0 - error / total).clamp(min=0.0)
     return CodeUse(
         order.numpy(force=True),
         # In units of the data they may be beyond the numbers of single precision.
         _spread(vae, rows, codes)[order].double().numpy(force=True),
         _variance(rows, codes).sqrt()[order].clamp(min=1e-6).double().numpy(force=True),
-        (-left.diff() / total).nan_to_num(0.0, 0.0, 0.0).numpy(force=True),
+        (-explained * falling.diff() / falling[0]).nan_to_num(0.0, 0.0, 0.0).numpy(force=True),
         rows.mean(q.kl())[order].numpy(force=True),
         (_variance(rows, q.mean) > ACTIVE_VARIANCE)[order].numpy(force=True),
     )
+
+
+class _Pairs:
+    """Rows beside others, whose codes take the place of theirs.
+
+    Every row is paired with the one that comes so many places after it, for some such numbers:
+    the more codes there are, the fewer, since each costs passes through the decoder.
+    """
+
+    def __init__(self, vae: VAE, rows: Rows, codes: Tensor) -> None:
+        self.vae, self.codes = vae, codes
+        self.decoded = vae.reconstruct(codes)
+        n_shifts = min(_MOST_SHIFTS // codes.shape[1], len(codes) - 1)
+        self.shifts = range(1, max(n_shifts, 1) + 1)
+        self.weight = torch.ones_like(codes[:, 0]) if rows.weight is None else rows.weight
+
+    def unexplained(self, units: Tensor | list[int]) -> Tensor:
+        """Variance of decoded rows that is left when all codes but those of the units are known."""
+        changes, weights = [], []
+        for shift in self.shifts:
+            mixed = self.codes.clone()
+            mixed[:, units] = self.codes.roll(shift, 0)[:, units]
+            changes.append((self.vae.reconstruct(mixed) - self.decoded).square().sum(-1))
+            weights.append(self.weight * self.weight.roll(shift))
+        return 0.5 * weighted_mean(torch.cat(changes), torch.cat(weights))
 
 
 def _variance(rows: Rows, values: Tensor) -> Tensor:
     """Of values (n, q) over rows, shape (q,)."""
     n = len(values)
     return rows.mean((values - rows.mean(values)).square()) * (n / max(n - 1, 1))
-
-
-def _error_without(vae: VAE, rows: Rows, codes: Tensor) -> Tensor:
-    errors = []
-    for unit in range(vae.latent_dim):
-        silenced = codes.clone()
-        silenced[:, unit] = 0.0
-        errors.append(rows.mean(vae.observation.squared_error(rows, vae.reconstruct(silenced))))
-    return torch.stack(errors)
-
-
-def _error_with(vae: VAE, rows: Rows, codes: Tensor, units: Tensor) -> Tensor:
-    kept = torch.zeros_like(codes)
-    kept[:, units] = codes[:, units]
-    return rows.mean(vae.observation.squared_error(rows, vae.reconstruct(kept)))
 
 
 def _spread(vae: VAE, rows: Rows, codes: Tensor) -> Tensor:

@@ -29,3 +29,4 @@ class TrainingConfig(NamedTuple):
     kl_schedule: Schedule
     beta: float = 1.0
     limits: Limits = Limits()
+    refinement: int = 0  # steps by which the codes of held-out rows are refined

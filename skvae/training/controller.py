@@ -185,6 +185,11 @@ class Controller:
             return 0
         return math.ceil(self.limits.fall_share * n_passes + self.warm_up / self.pass_steps)
 
+    def begin_fall(self, least_decay_level: int) -> None:
+        """Let the rate fall from the first pass on, with some weight decay at least."""
+        self.decay_level = min(least_decay_level, len(self.weight_decays) - 1)
+        self.fall(0, self.last_pass, 0)
+
     def fall(self, n_passes: int, last_pass: int, step: int) -> None:
         """Let the learning rate fall to zero from here to the last pass."""
         self.last_pass = last_pass

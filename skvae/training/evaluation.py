@@ -4,7 +4,6 @@ The held-out bound is that of the density which is reported, a mixture of the mo
 start: a few far rows, which the start explains as badly, then decide nothing.
 """
 
-import copy
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,9 +18,11 @@ from skvae.model.bounds import importance_bound, log_weight, mixture
 from skvae.model.observation import Observation
 from skvae.model.posterior import Posterior
 from skvae.model.priors import PriorModule
+from skvae.model.refinement import refined_codes
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
 from skvae.training.config import TrainingConfig
+from skvae.training.gain import Gain
 from skvae.training.objective import explained, shrinkage_undone
 from skvae.training.optimizers import AdamW, Part
 
@@ -30,11 +31,11 @@ class DivergenceError(FloatingPointError, ValueError):
     """Training met a bound that is not finite."""
 
 
-class Acceptance(NamedTuple):
-    """How much of the training was kept."""
+class Verdict(NamedTuple):
+    """By how much held-out rows are better off than under the linear start."""
 
-    share: float  # 0: the linear start, 1: all of the training
-    start_weight: float  # of the linear start in the reported density
+    judged: Gain  # of what decides, as `vae.gain` has it
+    likelier: Gain  # nats
 
 
 class Evaluation(NamedTuple):
@@ -62,6 +63,7 @@ class Evaluator:
     is_deterministic: bool  # rows are decoded from their codes, and there is no KL
     generator: torch.Generator  # that the training goes on with
     limits: Limits
+    refinement: int  # steps by which codes are refined before rows are decoded from them
 
     @classmethod
     @torch.no_grad()
@@ -100,6 +102,7 @@ class Evaluator:
             is_deterministic,
             generator,
             limits,
+            config.refinement,
         )
 
     @property
@@ -174,53 +177,46 @@ class Evaluator:
         return explained(vae, self.rows, None if self.is_deterministic else self.noise)
 
     @torch.no_grad()
-    def select(self, vae: VAE, origin: dict[str, Tensor] | None) -> Acceptance:
-        """Keep as much of the training as beats the linear start.
+    def verdict(self, vae: VAE) -> Verdict:
+        """By how much the rows are better off than under the linear start.
 
-        Weights go back toward origin's, where training began at the linear start, until the
-        model gains more than its standard error (of what, says `vae.gain`) and the density
-        rises; failing that, nothing is kept, and the weights are those of the training.
+        Rows of an autoencoder, which has no density before its posterior is given a width, are
+        judged alone by what is decoded from their codes.
         """
-        trained = copy.deepcopy(vae.state_dict())
-        for share in self.limits.keep_shares:
-            if share < 1.0:
-                if origin is None:
-                    break
-                vae.load_state_dict({k: _between(origin[k], w, share) for k, w in trained.items()})
-                self.calibrate_and_evaluate(vae)
-            weight = self._weight_if_better(vae)
-            if weight is not None:
-                return Acceptance(share, max(weight.item(), self.limits.start_weight_min))
-        vae.load_state_dict(trained)
-        return Acceptance(0.0, 1.0)
+        error_gain = self.start_error - self._error(vae)
+        density_gain = self._point_gain(vae) if self.is_deterministic else self._density_gain(vae)
+        judged = vae.observation.gain(error_gain, density_gain)
+        likelier = torch.ones_like(judged) if self.is_deterministic else density_gain
+        return Verdict(Gain(judged, self.rows.weight), Gain(likelier, self.rows.weight))
 
-    def _weight_if_better(self, vae: VAE) -> Tensor | None:
-        """The start's weight in the density, or None where the model does not beat it."""
-        error = vae.observation.squared_error(self.rows, vae.reconstruct(vae.codes(self.rows)))
-        if self.is_deterministic:
-            if not self.exceeds(
-                vae.observation.gain(self.start_error - error, self._point_gain(vae))
-            ):
-                return None
-            self.fit_width(vae)
+    def _density_gain(self, vae: VAE) -> Tensor:
         log_prob = importance_bound(vae, self.rows, self.draws)
         weight = self.start_weight(log_prob)
-        if not self.is_deterministic:
-            gain = mixture(log_prob, self.start_log_prob, weight) - self.start_log_prob
-            is_better = self.exceeds(vae.observation.gain(self.start_error - error, gain))
-            if not (is_better and self.rows.mean(gain) > 0):
-                return None
-        return weight
+        return mixture(log_prob, self.start_log_prob, weight) - self.start_log_prob
+
+    @torch.no_grad()
+    def start_weight_of(self, vae: VAE) -> float:
+        """The start's weight in the density of a model, which gets a posterior if it has none."""
+        if self.is_deterministic:
+            self.fit_width(vae)
+        weight = self.start_weight(importance_bound(vae, self.rows, self.draws))
+        return max(weight.item(), self.limits.start_weight_min)
 
     @torch.no_grad()
     def is_ahead(self, vae: VAE) -> bool:
         """Whether the start beats a model as clearly as that would have to beat the start."""
-        error = vae.observation.squared_error(self.rows, vae.reconstruct(vae.codes(self.rows)))
+        error = self._error(vae)
         if self.is_deterministic:
             gain = self._point_gain(vae)
         else:
             gain = importance_bound(vae, self.rows, self.draws) - self.start_log_prob
-        return self.exceeds(-vae.observation.gain(self.start_error - error, gain))
+        judged = -vae.observation.gain(self.start_error - error, gain)
+        return Gain(judged, self.rows.weight).exceeds(self.limits.n_standard_errors)
+
+    def _error(self, vae: VAE) -> Tensor:
+        """Squared error of rows that are decoded from the codes which users get."""
+        codes = refined_codes(vae, self.rows, self.refinement)
+        return vae.observation.squared_error(self.rows, vae.reconstruct(codes))
 
     def _point_gain(self, vae: VAE) -> Tensor:
         """By how much rows are likelier than under the start, each decoded from its code."""
@@ -263,28 +259,10 @@ class Evaluator:
         before = importance_bound(vae, self.rows, self.draws)
         own, vae.prior = vae.prior, prior
         after = importance_bound(vae, self.rows, self.draws)
-        if not self.rows.mean(after - before) > self._standard_error(after - before):
+        if not Gain(after - before, self.rows.weight).exceeds(1.0):
             vae.prior = own
             return None
         return self.start_weight(after)
-
-    def exceeds(self, gain: Tensor) -> bool:
-        """Whether the mean of a paired gain is more than its standard error above zero."""
-        return bool(
-            self.rows.mean(gain) > self.limits.n_standard_errors * self._standard_error(gain)
-        )
-
-    def _standard_error(self, values: Tensor) -> Tensor:
-        """Of the weighted mean; few rows that weigh much tell as little as few rows."""
-        square = (values - self.rows.mean(values)).square()
-        n, weight = len(values), self.rows.weight
-        if weight is None:
-            return (square.mean() / max(n - 1, 1)).sqrt()
-        share = weight / weight.sum()
-        # A row that weighs much draws the mean to itself; of equal ones this is n / (n - 1).
-        left = (share.square() * (1.0 - 2.0 * share + share.square().sum())).sum()
-        correction = share.square().sum() / left.clamp(min=torch.finfo(left.dtype).tiny)
-        return ((share.square() * square).sum() * correction).sqrt()
 
     def start_weight(self, log_prob: Tensor) -> Tensor:
         """The start's weight of greatest likelihood in the mixture, by EM on one number."""
@@ -304,7 +282,3 @@ def _array(values: Tensor) -> np.ndarray:
 def _shared_noise(vae: VAE) -> float:
     noise = vae.observation.noise_variance
     return math.nan if noise is None else float(noise)
-
-
-def _between(origin: Tensor, trained: Tensor, share: float) -> Tensor:
-    return origin.lerp(trained, share) if trained.is_floating_point() else trained

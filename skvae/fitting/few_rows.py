@@ -1,0 +1,88 @@
+"""Fits of few rows: those held out by one split are too few to judge a training.
+
+Then those of several splits judge together, and the model learns from all rows in the end.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from torch import Tensor
+
+from skvae.fitting.beginning import initial_vae
+from skvae.fitting.judges import evaluator_of
+from skvae.fitting.options import Options
+from skvae.fitting.rows import is_trainable, known_rows, new_start
+from skvae.fitting.trial import Trial, learn_from_all, run_trial
+from skvae.start.tables import TrainingTable
+from skvae.training.acceptance import Acceptance, Candidate, is_open, select
+from skvae.training.evaluation import DivergenceError
+
+
+def candidate_of(trial: Trial, options: Options) -> Candidate:
+    """A training as its held-out rows judge it."""
+    return Candidate(trial.evaluator, trial.vae, trial.origin if options.init == "pca" else None)
+
+
+def finish_few(
+    trial: Trial,
+    kept: Acceptance,
+    X: TrainingTable,
+    weight: np.ndarray | None,
+    splits: Iterable[tuple[Tensor, Tensor]],
+    options: Options,
+) -> Acceptance:
+    """Let more splits judge a training that one has not accepted, and finish it if one has."""
+    if kept.share == 0.0:
+        kept = select_by_all(candidate_of(trial, options), X, weight, splits, options)
+    if kept.share == 1.0:
+        learn_from_all(trial, options)
+    return kept
+
+
+def select_by_all(
+    first: Candidate,
+    X: TrainingTable,
+    weight: np.ndarray | None,
+    splits: Iterable[tuple[Tensor, Tensor]],
+    options: Options,
+) -> Acceptance:
+    """Keep what the rows of several splits find better together, as long as that is open."""
+    candidates = [first]
+    for candidate in _trained_apart(X, weight, splits, options):
+        candidates.append(candidate)
+        kept = select(candidates, options.limits)
+        if kept.share > 0.0:
+            return kept
+        if not is_open(candidates):
+            break
+    return Acceptance(0.0, 1.0)
+
+
+def _trained_apart(
+    X: TrainingTable,
+    weight: np.ndarray | None,
+    splits: Iterable[tuple[Tensor, Tensor]],
+    options: Options,
+) -> Iterator[Candidate]:
+    """A training for every split, from a linear start of its own.
+
+    The start of all rows knows the held-out ones: of few rows and many columns it explains them
+    far better than any others, and no training could show what it gains on these.
+    """
+    for held_out, training in splits:
+        own = training.numpy(force=True)
+        own_weight = None if weight is None else weight[own]
+        rng = np.random.RandomState(options.seed)
+        start = new_start(X.with_values(X.values[own]), own_weight, options, rng)
+        if not is_trainable(start, len(own), options):
+            return
+        rows = known_rows(start, X, weight, options)
+        evaluator = evaluator_of(start, rows, held_out, training, options)
+        vae = initial_vae(start, evaluator.seen, options)
+        try:
+            trial = run_trial(vae, rows, training, evaluator, options)
+        except DivergenceError:
+            return
+        if trial.record.interrupted:
+            return
+        yield candidate_of(trial, options)

@@ -1,0 +1,130 @@
+"""One training, from first weights to the best of them, and the best of several."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skvae.fitting.beginning import training_state
+from skvae.fitting.budget import make_budget
+from skvae.fitting.options import Options
+from skvae.model.diagnostics import linear_r2
+from skvae.model.rows import Rows
+from skvae.model.vae import VAE
+from skvae.training.controller import Controller
+from skvae.training.evaluation import DivergenceError, Evaluator
+from skvae.training.loop import one_pass, train
+from skvae.training.record import Progress, Record
+from skvae.training.step import choose_step
+
+
+class Trial(NamedTuple):
+    """One training from one set of first weights."""
+
+    vae: VAE
+    origin: dict[str, Tensor]  # its state before the first step
+    record: Record
+    rows: Rows  # of the training and held out from it
+    evaluator: Evaluator
+
+
+def best_of(attempt: Callable[[int], Trial], n_init: int, seen: Rows) -> Trial:
+    """The best of so many trainings by the held-out bound; of those until an interrupt.
+
+    One whose loss is not finite is left out, where there are others.
+    """
+    trials: list[Trial] = []
+    for number in range(n_init):
+        try:
+            trials.append(attempt(number))
+        except DivergenceError:
+            if number == n_init - 1 and not trials:
+                raise
+            continue
+        except KeyboardInterrupt:  # before its first pass
+            if not trials:
+                raise
+            trials[-1].record.interrupted = True
+        if trials[-1].record.interrupted:
+            break
+    bounds = [max(trial.record.bounds[1:]) for trial in trials]
+    best = trials[int(np.argmax(bounds))]
+    agreement = compare([trial.vae for trial in trials], best.vae, seen)
+    best.record.restarts = list(zip(bounds, agreement, strict=True))
+    best.record.interrupted = trials[-1].record.interrupted
+    return best
+
+
+def run_trial(
+    vae: VAE,
+    rows: Rows,
+    training: Tensor,
+    evaluator: Evaluator,
+    options: Options,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> Trial:
+    """Train from these weights, with annealing where it is asked for."""
+    origin = {name: value.clone() for name, value in vae.state_dict().items()}
+    budget = make_budget(len(training), vae, options)
+    controller = Controller(budget, options.config, len(training), rows.n_inputs)
+    state = training_state(vae, evaluator.generator, options, controller)
+    state.begin(evaluator)
+    annealing = options.annealing
+    if annealing is not None:
+        state.perturb = annealing.perturbation(state)
+    state.take = choose_step(state, evaluator.seen, options.steps)
+    if annealing is None or annealing.follows_training:
+        train(state, rows, training, evaluator, report)
+    if annealing is not None and not state.record.interrupted:
+        annealing.refine(state, rows, training, evaluator)
+    return Trial(vae.eval(), origin, state.record, rows, evaluator)
+
+
+@torch.no_grad()
+def compare(vaes: list[VAE], best: VAE, rows: Rows) -> list[float]:
+    """Share of the variance of the best restart's codes that those of each predict linearly.
+
+    Codes count by the nats that they carry. Near 1 restarts found one optimum, up to rotation; far
+    below they found different ones.
+    """
+    q, target = best.encode(rows), best.codes(rows)
+    kl = rows.mean(q.kl())
+    return [linear_r2(vae.codes(rows), target, kl, rows.weight) for vae in vaes]
+
+
+def learn_from_all(trial: Trial, options: Options) -> None:
+    """Let the model learn from all rows, those that were held out too, at a falling rate.
+
+    Of few rows the held-out ones are many. What they have said of the noise, and of the units,
+    stays: rows that are learnt from would say too little of it.
+    """
+    vae, rows, record, limits = trial.vae, trial.rows, trial.record, options.limits
+    n_passes = math.ceil(limits.final_share * record.n_passes)
+    if options.max_iter is not None:
+        n_passes = min(n_passes, options.max_iter - record.n_passes)
+    if n_passes <= 0 or options.annealing is not None:
+        return
+    budget = make_budget(rows.n_rows, vae, options)._replace(max_passes=n_passes)
+    controller = Controller(budget, options.config, rows.n_rows, rows.n_inputs)
+    controller.begin_fall(limits.final_decay_level)
+    state = training_state(vae, options.generator(), options, controller)
+    state.take = choose_step(state, trial.evaluator.seen, options.steps)
+    noise = vae.observation.noise_variance
+    held_out = None if noise is None else noise.item()
+    everything = torch.arange(rows.n_rows, device=options.device)
+    best = {name: value.clone() for name, value in vae.state_dict().items()}
+    try:
+        losses = [one_pass(state, rows, everything) for _ in range(n_passes)]
+    except KeyboardInterrupt:
+        losses, record.interrupted = [], True
+    if losses and math.isfinite(losses[-1]):
+        record.losses += losses
+        record.n_passes += n_passes
+        best = state.averaged_model().state_dict()
+    vae.load_state_dict(best)
+    vae.eval()
+    if held_out is not None:
+        vae.observation.set_noise(held_out)
