@@ -134,12 +134,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     whiten : bool, default=False
         Whether codes have unit variance, as in PCA, instead of the spread they cause in the data.
     refinement : int or "auto", default="auto"
-        Steps of the decoder's own gradient that bring a code to the projection of its row, the
-        point of the decoder's surface nearest to it. 0 is the encoder's code alone, which takes
-        about an eighth of the time and has a larger error; "auto" is 4. `transform` goes by its
-        value of the moment, which `set_params` changes; `fit` judges held-out rows by the codes
-        that it gives. Codes of a linear model are projections already; those of tables whose
-        columns do not share their noise stay the encoder's.
+        Steps, at most, of the decoder's own gradient that bring a code to the projection of its
+        row, the point of the decoder's surface nearest to it. A row takes as many as promise to
+        lower its squared error by half a percent. 0 is the encoder's code alone: a fifth of the
+        time or less, and a larger error. "auto" is 12. `transform` goes by its value of the
+        moment, which `set_params` changes; `fit` judges held-out rows by the codes that it gives.
+        Codes of a linear model are projections already; those of tables whose columns do not
+        share their noise stay the encoder's.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is one.
     precision : {"auto", "float32", "bfloat16", "float64"}, default="auto"
@@ -629,9 +630,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Rows.
         n_draws : int or None, default=None
             Draws for each row: with more the bound is closer to the likelihood, and takes as much
-            longer. None is 8 for numbers, 4 where they have 128 principal scores or more, and 24
-            for tables and rows with gaps. Rows of which no more cells are known than there are
-            codes have eight times as many.
+            longer. None is 4 for complete numbers, and 24 for tables and rows with gaps. Rows of
+            which no more cells are known than there are codes have eight times as many.
 
         Returns
         -------

@@ -73,8 +73,8 @@ class Limits:
         Rows of the training by which units are scaled and measured.
     measured_numbers : int, default=8000
         Numbers in the codes that are measured: of more codes fewer rows, each costs some passes.
-    refinement : int, default=4
-        Steps by which `transform` refines codes, where that is left to "auto".
+    refinement : int, default=12
+        Steps by which `transform` refines codes at most, where that is left to "auto".
     prior_rows : int, default=10000
         Rows to whose codes a prior is fitted after the training.
     evaluation_draws : tuple of int, default=(4, 16)
@@ -146,7 +146,7 @@ class Limits:
     min_evaluation_rows: int = 20
     seen_rows: int = 1000
     measured_numbers: int = 8000
-    refinement: int = 4
+    refinement: int = 12
     prior_rows: int = 10_000
     evaluation_draws: tuple[int, int] = (4, 16)
     evaluation_row_draws: int = 16_000

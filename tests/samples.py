@@ -9,8 +9,9 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from skvae.fitting.beginning import initial_vae, training_state
-from skvae.fitting.fit import fit_model, start_vae, training_rows
+from skvae.fitting.fit import fit_model
 from skvae.fitting.options import Options
+from skvae.fitting.rows import start_vae, training_rows
 from skvae.model.networks import MLP
 from skvae.model.priors import Normal
 from skvae.model.rows import ScoreRows

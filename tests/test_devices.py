@@ -19,7 +19,7 @@ from skvae.devices import (
     send,
 )
 from skvae.fitting.beginning import initial_prior, new_vae
-from skvae.fitting.fit import new_start, training_rows
+from skvae.fitting.rows import new_start, training_rows
 from skvae.limits import Limits
 from skvae.model.priors import PRIORS
 from skvae.start.tables import Matrix, Table

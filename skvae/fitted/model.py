@@ -121,6 +121,7 @@ class FittedModel:
         """How rows become what the model takes, and come back."""
         return self._view.representation
 
+    @torch.inference_mode(False)
     @torch.no_grad()
     def codes(self, X: Values, whiten: bool, refinement: int = 0) -> np.ndarray:
         """Point codes, refined by so many steps, shape (n, latent_dim), in the dtype of X."""
@@ -212,6 +213,7 @@ class FittedModel:
         found = diagnose(self.module(torch.float64), rows, draws)
         return found.in_users_units(self.order, float(self.representation.log_jacobian(X).mean()))
 
+    @torch.inference_mode(False)
     @torch.no_grad()
     def log_prob(self, X: Values, n_draws: int | None = None) -> np.ndarray:
         """Importance-weighted bound on the log-density of the mixture with the start, in nats.

@@ -9,15 +9,14 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from skvae.model.descent import descend
 from skvae.model.networks import MANY_SCORES
 from skvae.model.posterior import Posterior
 from skvae.model.rows import Rows, ScoreRows
 from skvae.model.vae import VAE
 
-_LONGEST = 1.5  # step, where the parabola would go on
-# Nats by which a whole step is believed in beforehand: where it gains next to nothing, the
-# parabola is rounding.
-_BELIEF = 0.1
+_MOST_STEPS = 8
+_WORTH = 0.3  # nats that a step has to promise
 _MOST_DIRECTIONS = 16  # in which each row is decoded once to find its covariance
 
 
@@ -29,26 +28,21 @@ def mended(vae: VAE, rows: Rows, q: Posterior) -> Posterior:
 
 
 def toward_mode(vae: VAE, rows: Rows, q: Posterior) -> Posterior:
-    """The posterior of rows with its mean moved toward the most probable z, by one step.
+    """The posterior of rows with its mean moved toward the most probable z: never away from it.
 
-    The step is the gradient of log p(x, z), preconditioned by the posterior's covariance; its
-    length is where the parabola has its top that has value and slope at the mean, and the value a
-    whole step further. It depends on the row and the model alone, and the networks may see z
-    through any modules.
+    Where that is depends on the row and the model alone, and the networks may see z through any
+    modules. A row too far off for its density to be a number stays where it is.
     """
-    with torch.enable_grad():
-        z = q.mean.detach().requires_grad_()
-        here = _log_joint(vae, rows, z)
-        (gradient,) = torch.autograd.grad(here.sum(), z)
-    step = q.covariance_times(gradient)
-    slope = (gradient * step).sum(-1)
-    gain = _log_joint(vae, rows, q.mean + step) - here.detach()
-    bend = 2.0 * (slope - gain) + _BELIEF
-    rise = slope + _BELIEF
-    length = torch.where(bend * _LONGEST > rise, rise / bend, _LONGEST)
-    # A row too far off for its density to be a number stays where it is.
-    is_known = gain.isfinite()[:, None]
-    return q._replace(mean=torch.where(is_known, q.mean + length[:, None] * step, q.mean))
+
+    def depth(rows: Rows, z: Tensor) -> Tensor:
+        """Minus log p(x, z), nats."""
+        return -vae.log_likelihood(rows, vae.decode(z)) - vae.log_prior(z)
+
+    return q._replace(mean=descend(depth, _is_worth, rows, q, q.mean, _MOST_STEPS))
+
+
+def _is_worth(promise: Tensor, depth: Tensor) -> Tensor:
+    return promise > _WORTH
 
 
 def laplace(vae: VAE, q: Posterior) -> Posterior:
@@ -68,8 +62,3 @@ def laplace(vae: VAE, q: Posterior) -> Posterior:
     triangle = torch.where(is_known[:, None, None], triangle, identity)
     root = torch.linalg.solve_triangular(triangle, identity, upper=False).mT
     return Posterior(q.mean, torch.zeros_like(q.mean), deviation[..., None] * root)
-
-
-def _log_joint(vae: VAE, rows: Rows, z: Tensor) -> Tensor:
-    """Log p(x, z) per row, nats."""
-    return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z)

@@ -80,6 +80,11 @@ class Posterior(NamedTuple):
         inner = variance * (self.root.mT @ vectors[..., None])[..., 0]
         return (self.root @ inner[..., None])[..., 0]
 
+    def take(self, index: Tensor) -> "Posterior":
+        """Those of some of the rows."""
+        root = None if self.root is None else self.root[index]
+        return Posterior(self.mean[index], self.log_variance[index], root)
+
     def detach(self) -> "Posterior":
         """The same posterior, from which no gradient reaches the encoder."""
         root = None if self.root is None else self.root.detach()

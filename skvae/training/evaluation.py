@@ -94,7 +94,7 @@ class Evaluator:
             seen,
             start,
             Evaluation(bound, bound + kl, kl, _shared_noise(start)),
-            importance_bound(start, rows, draws),
+            importance_bound(start, rows, draws, is_mended=True),
             start.log_likelihood(rows, drawn) - start_kl,
             start.observation.squared_error(rows, start.reconstruct(codes)),
             noise,
@@ -189,8 +189,11 @@ class Evaluator:
         likelier = torch.ones_like(judged) if self.is_deterministic else density_gain
         return Verdict(Gain(judged, self.rows.weight), Gain(likelier, self.rows.weight))
 
+    def _log_prob(self, vae: VAE) -> Tensor:
+        return importance_bound(vae, self.rows, self.draws, is_mended=True)
+
     def _density_gain(self, vae: VAE) -> Tensor:
-        log_prob = importance_bound(vae, self.rows, self.draws)
+        log_prob = self._log_prob(vae)
         weight = self.start_weight(log_prob)
         return mixture(log_prob, self.start_log_prob, weight) - self.start_log_prob
 
@@ -199,7 +202,7 @@ class Evaluator:
         """The start's weight in the density of a model, which gets a posterior if it has none."""
         if self.is_deterministic:
             self.fit_width(vae)
-        weight = self.start_weight(importance_bound(vae, self.rows, self.draws))
+        weight = self.start_weight(self._log_prob(vae))
         return max(weight.item(), self.limits.start_weight_min)
 
     @torch.no_grad()
@@ -209,7 +212,7 @@ class Evaluator:
         if self.is_deterministic:
             gain = self._point_gain(vae)
         else:
-            gain = importance_bound(vae, self.rows, self.draws) - self.start_log_prob
+            gain = self._log_prob(vae) - self.start_log_prob
         judged = -vae.observation.gain(self.start_error - error, gain)
         return Gain(judged, self.rows.weight).exceeds(self.limits.n_standard_errors)
 
@@ -256,9 +259,9 @@ class Evaluator:
 
         Returns the start's weight in the mixture with the new density, or None.
         """
-        before = importance_bound(vae, self.rows, self.draws)
+        before = self._log_prob(vae)
         own, vae.prior = vae.prior, prior
-        after = importance_bound(vae, self.rows, self.draws)
+        after = self._log_prob(vae)
         if not Gain(after - before, self.rows.weight).exceeds(1.0):
             vae.prior = own
             return None

@@ -17,18 +17,17 @@ from skvae.fitting.fit import (
     fit_model,
     fit_prior,
     split,
-    start_vae,
-    training_rows,
-    with_hidden_layers,
 )
+from skvae.fitting.rows import start_vae, training_rows, with_hidden_layers
 from skvae.limits import Limits
 from skvae.model.networks import MLP, Conv, Linear
 from skvae.model.posterior import Posterior
 from skvae.model.priors import ExPost, Mixture, Normal, Vamp
 from skvae.start.ppca import fit_linear
 from skvae.start.tables import Matrix
+from skvae.training.acceptance import Acceptance
 from skvae.training.annealing import Langevin, Metropolis, RandomWalk
-from skvae.training.evaluation import Acceptance, DivergenceError, Evaluator
+from skvae.training.evaluation import DivergenceError, Evaluator
 from skvae.training.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
 from skvae.training.optimizers import SGD, AdamW
 from skvae.training.schedules import Cyclical, LinearWarmUp, OneCycle
@@ -319,7 +318,7 @@ def test_every_restart_begins_with_networks_and_a_prior_of_its_own(X):
 def test_a_training_that_goes_on_has_its_prior_unless_another_is_asked_for(
     X, monkeypatch, n_components
 ):
-    monkeypatch.setattr(Evaluator, "select", lambda *given: Acceptance(1.0, 0.01))
+    monkeypatch.setattr(fitting, "select", lambda *given: Acceptance(1.0, 0.01))
     model = fitted(X, max_iter=1, prior=Mixture(n_components=4))
     chosen = options(prior=Mixture(n_components=n_components))
     rows = training_rows(model.start, Matrix(X), None, chosen)

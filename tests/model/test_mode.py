@@ -21,20 +21,22 @@ def test_the_mode_of_a_normal_posterior_is_found_from_anywhere(start_and_rows):
     for size in (0.0, 1e-6, 1.0, 1e3):
         astray = q._replace(mean=q.mean + size * noise_of(*q.mean.shape))
         found = toward_mode(vae, rows, astray)
-        torch.testing.assert_close(found.mean, q.mean, rtol=1e-7, atol=1e-7)
+        # A step of fewer nats is not taken.
+        assert (joint(vae, rows, q.mean) - joint(vae, rows, found.mean) < 0.3 + 1e-6).all()
         torch.testing.assert_close(found.log_variance, q.log_variance)
 
 
 @torch.no_grad()
 def test_steps_that_are_too_long_or_short_are_mended(start_and_rows):
-    """By variances that are wrong by a factor, which the parabola sees."""
+    """By variances that are wrong by a factor, which the slopes see."""
     start, rows = start_and_rows
     vae = start.module()
     q = vae.encode(rows)
     for factor in (0.8, 2.0, 50.0):
         astray = Posterior(q.mean + 100.0 * noise_of(*q.mean.shape), q.log_variance)
         scaled = astray._replace(log_variance=q.log_variance + np.log(factor))
-        torch.testing.assert_close(toward_mode(vae, rows, scaled).mean, q.mean, rtol=1e-3, atol=0.1)
+        found = toward_mode(vae, rows, scaled)
+        assert (joint(vae, rows, q.mean) - joint(vae, rows, found.mean) < 0.5).all()
 
 
 @torch.no_grad()
@@ -65,7 +67,7 @@ def test_a_row_whose_density_is_no_number_stays(start_and_rows, perturbed):
     q = perturbed.encode(rows)
     mean = toward_mode(perturbed, rows, q).mean
     torch.testing.assert_close(mean[0], q.mean[0])
-    assert (mean[1:] != q.mean[1:]).any(1).all()
+    assert (mean[1:] != q.mean[1:]).any(1).sum() > 10
 
 
 @torch.no_grad()

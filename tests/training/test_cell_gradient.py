@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from skvae.fitting.fit import start_vae
+from skvae.fitting.rows import start_vae
 from skvae.limits import Limits
 from skvae.model.evidence import with_known_evidence
 from skvae.model.networks import MLP

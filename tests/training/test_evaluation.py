@@ -6,70 +6,24 @@ import numpy as np
 import pytest
 import torch
 
-from skvae.fitting.fit import start_vae, training_rows
-from skvae.limits import Limits
+from skvae.fitting.rows import start_vae, training_rows
 from skvae.model.bounds import mixture
 from skvae.model.priors import ExPost
 from skvae.model.score_observation import NOISE_FLOOR
-from skvae.start.ppca import fit_linear
 from skvae.start.tables import Matrix
-from skvae.training.config import Budget
-from skvae.training.controller import Controller
-from skvae.training.evaluation import Acceptance, DivergenceError, Evaluator
-from skvae.training.loop import train
+from skvae.training.evaluation import DivergenceError, Evaluator
 from skvae.training.objective import Autoencoder
-from skvae.training.state import TrainingState
-from skvae.training.step import choose_step
-from tests.samples import RECIPE, curve, gaussian, options, started
-
-
-def generator():
-    return torch.Generator().manual_seed(0)
-
-
-def set_up(X, n_held_out=100, weight=None, **changes):
-    """Linear start, the model at the start, all rows, the judge on the first of them."""
-    chosen = options(**changes)
-    start = fit_linear(X, chosen.latent_dim)
-    rows = training_rows(start, Matrix(X), weight, chosen)
-    linear = start_vae(start, chosen)
-    held_out = rows.take(torch.arange(n_held_out))
-    evaluator = Evaluator.of(held_out, rows, linear, generator(), chosen.config)
-    return start, started(start, chosen, X), rows, evaluator
-
-
-@pytest.fixture(scope="module")
-def trained():
-    """What set_up gives, and a model that has learnt a curve; with the state it came from."""
-    _, vae, rows, evaluator = set_up(curve(500, 5))
-    origin = {name: value.clone() for name, value in vae.state_dict().items()}
-    training = torch.arange(100, 500)
-    budget = Budget(32, False, 60, early_stopping=True)
-    controller = Controller(budget, RECIPE, len(training), rows.n_inputs)
-    state = TrainingState.of(vae, RECIPE, generator(), lambda n_rows: torch.float32, controller)
-    state.take = choose_step(state, rows)
-    state.begin(evaluator)
-    train(state, rows, training, evaluator)
-    return vae, origin, evaluator
+from tests.samples import RECIPE, curve, gaussian, options
+from tests.training.judged import error_of_codes, generator, set_up, trained
 
 
 @pytest.fixture
-def better(trained):
+def better():
     """A model to change: the trained one, as it was left."""
-    vae = trained[0]
+    vae = trained()[0]
     before = {name: value.clone() for name, value in vae.state_dict().items()}
-    yield trained
+    yield trained()
     vae.load_state_dict(before)
-
-
-def beyond(vae, origin, factor):
-    """Move the weights past the trained ones, seen from the origin."""
-    vae.load_state_dict({k: origin[k].lerp(w, factor) for k, w in vae.state_dict().items()})
-
-
-def error_of_codes(vae, evaluator):
-    error = vae.observation.squared_error(evaluator.rows, vae.decode(vae.codes(evaluator.rows)))
-    return evaluator.rows.mean(error).item()
 
 
 def test_the_starts_own_figures():
@@ -156,66 +110,6 @@ def test_look_raises_when_the_bound_is_not_finite(better):
         evaluator.calibrate_and_evaluate(vae)
 
 
-def test_keep_accepts_a_better_model(better):
-    vae, origin, evaluator = better
-    kept = evaluator.select(vae, origin)
-    assert kept.share == 1.0
-    assert 0.0099 < kept.start_weight < 0.5
-    assert error_of_codes(vae, evaluator) < 0.2 * evaluator.start_error.mean().item()
-
-
-def test_keep_refuses_a_worse_model(better):
-    vae, _, evaluator = better
-    with torch.no_grad():
-        vae.decoder[0].weight.add_(
-            5 * torch.randn(vae.decoder[0].weight.shape, generator=generator())
-        )
-        vae.decoder[-1].weight.mul_(-20)
-    assert evaluator.select(vae, None) == Acceptance(0.0, 1.0)
-
-
-def test_keep_refuses_what_is_only_as_good():
-    _, vae, _, evaluator = set_up(gaussian(300, 6), latent_dim=2)
-    origin = {name: value.clone() for name, value in vae.state_dict().items()}
-    assert evaluator.select(vae, origin) == Acceptance(0.0, 1.0)
-
-
-def test_keep_goes_back_part_of_the_way(better):
-    vae, origin, evaluator = better
-    good = error_of_codes(vae, evaluator)
-    beyond(vae, origin, 4.0)
-    assert error_of_codes(vae, evaluator) > evaluator.start_error.mean().item()
-    kept = evaluator.select(vae, origin)
-    assert 0 < kept.share < 1
-    assert error_of_codes(vae, evaluator) < evaluator.start_error.mean().item()
-    assert good < evaluator.start_error.mean().item()
-
-
-def test_where_nothing_is_kept_the_model_stays_as_it_was(better):
-    vae, origin, evaluator = better
-    before = {name: value.clone() for name, value in vae.state_dict().items()}
-    evaluator = replace(evaluator, limits=Limits(n_standard_errors=float("inf")))
-    assert evaluator.select(vae, origin) == Acceptance(0.0, 1.0)
-    assert all(torch.equal(value, before[name]) for name, value in vae.state_dict().items())
-
-
-def test_keep_without_an_origin_is_all_or_nothing(better):
-    vae, origin, evaluator = better
-    assert evaluator.select(vae, None).share == 1.0
-    beyond(vae, origin, 4.0)
-    assert evaluator.select(vae, None) == Acceptance(0.0, 1.0)
-
-
-def test_keep_leaves_the_origin_as_it_is(better):
-    vae, origin, evaluator = better
-    before = {name: value.clone() for name, value in origin.items()}
-    beyond(vae, origin, 4.0)
-    evaluator.select(vae, origin)
-    with torch.no_grad():
-        vae.observation.decoder_path.zero_()
-    assert all(torch.equal(origin[name], before[name]) for name in origin)
-
-
 @pytest.mark.parametrize(("mean", "scale"), [(-3.0, 1.0), (-0.3, 2.0), (0.5, 2.0), (3.0, 1.0)])
 def test_start_weight_against_a_grid(mean, scale):
     evaluator = set_up(gaussian(300, 6), n_held_out=300, latent_dim=2)[3]
@@ -234,39 +128,6 @@ def test_start_weight_stays_inside_its_bounds():
     for difference in (1e6, -1e6):
         weight = evaluator.start_weight(evaluator.start_log_prob + difference).item()
         assert weight == pytest.approx(0.01 if difference > 0 else 0.99)
-
-
-def test_exceeds_asks_for_standard_errors():
-    evaluator = set_up(gaussian(300, 6), latent_dim=2)[3]
-    noise = torch.randn(100, generator=generator())
-    noise = (noise - noise.mean()) / noise.std()  # the mean's standard error is 0.1
-    asked = 0.1 * Limits().n_standard_errors
-    assert asked > 0
-    assert evaluator.exceeds(noise + asked + 0.01)
-    assert not evaluator.exceeds(noise + asked - 0.01)
-    assert not evaluator.exceeds(torch.zeros(100))
-
-
-@pytest.mark.parametrize("sigma", [0.0, 0.5, 1.5])
-def test_standard_errors_are_those_of_weighted_means(sigma):
-    """By 3000 samples of rows whose weights are their own: few heavy rows say little."""
-    evaluator = set_up(gaussian(300, 6), latent_dim=2)[3]
-    noise = torch.randn(3000, 100, generator=generator())
-    weight = (sigma * torch.randn(100, generator=generator())).exp()
-    spread = (noise @ (weight / weight.sum())).std().item()
-    weighed = replace(evaluator, rows=replace(evaluator.rows, weight=weight))
-    errors = [weighed._standard_error(values).item() ** 2 for values in noise]
-    assert np.mean(errors) ** 0.5 == pytest.approx(spread, rel=0.15)
-    scaled = replace(evaluator, rows=replace(evaluator.rows, weight=1e-3 * weight))
-    assert scaled._standard_error(noise[0]).item() ** 2 == pytest.approx(errors[0], rel=1e-5)
-
-
-def test_equal_weights_have_the_standard_error_of_none():
-    evaluator = set_up(gaussian(300, 6), latent_dim=2)[3]
-    values = torch.randn(100, generator=generator())
-    weighed = replace(evaluator, rows=replace(evaluator.rows, weight=torch.full((100,), 3.0)))
-    torch.testing.assert_close(weighed._standard_error(values), evaluator._standard_error(values))
-    assert evaluator._standard_error(values) == pytest.approx(values.std().item() / 10)
 
 
 def test_weights_are_repetitions_of_rows():
@@ -309,11 +170,6 @@ def test_far_rows_do_not_decide(better, factor):
     outlying = Evaluator.of(rows, evaluator.seen, evaluator.start, generator(), RECIPE)
     outlying.calibrate_and_evaluate(vae)
     assert vae.observation.shared_noise.item() == pytest.approx(calibrated, rel=0.5)
-
-
-def test_the_start_as_a_model_is_kept_for_nothing():
-    start, _, _, evaluator = set_up(curve(500, 5))
-    assert evaluator.select(start.module().float(), None) == Acceptance(0.0, 1.0)
 
 
 # What a look tells.
