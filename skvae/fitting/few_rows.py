@@ -23,17 +23,18 @@ def candidate_of(trial: Trial, options: Options) -> Candidate:
     return Candidate(trial.evaluator, trial.vae, trial.origin if options.init == "pca" else None)
 
 
-def finish_few(
+def accept_of_few(
     trial: Trial,
-    kept: Acceptance,
     X: TrainingTable,
     weight: np.ndarray | None,
     splits: Iterable[tuple[Tensor, Tensor]],
     options: Options,
 ) -> Acceptance:
-    """Let more splits judge a training that one has not accepted, and finish it if one has."""
+    """Let more splits judge a training that one does not accept, and finish what is accepted."""
+    candidate = candidate_of(trial, options)
+    kept = select([candidate], options.limits)
     if kept.share == 0.0:
-        kept = select_by_all(candidate_of(trial, options), X, weight, splits, options)
+        kept = select_by_all(candidate, X, weight, splits, options)
     if kept.share == 1.0:
         learn_from_all(trial, options)
     return kept
@@ -47,14 +48,15 @@ def select_by_all(
     options: Options,
 ) -> Acceptance:
     """Keep what the rows of several splits find better together, as long as that is open."""
-    candidates = [first]
-    for candidate in _trained_apart(X, weight, splits, options):
+    candidates, others = [first], _trained_apart(X, weight, splits, options)
+    while is_open(candidates, options.limits):
+        candidate = next(others, None)
+        if candidate is None:
+            break
         candidates.append(candidate)
         kept = select(candidates, options.limits)
         if kept.share > 0.0:
             return kept
-        if not is_open(candidates):
-            break
     return Acceptance(0.0, 1.0)
 
 

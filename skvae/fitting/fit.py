@@ -8,7 +8,7 @@ from torch import Tensor
 
 from skvae.fitted.model import FittedModel
 from skvae.fitting.beginning import initial_vae
-from skvae.fitting.few_rows import candidate_of, finish_few
+from skvae.fitting.few_rows import accept_of_few, candidate_of
 from skvae.fitting.judges import evaluator_of, other_splits, split
 from skvae.fitting.options import Options
 from skvae.fitting.rows import is_trainable, known_rows, new_start, with_hidden_layers
@@ -67,10 +67,11 @@ def fit_model(
     trial = best_of(attempt, options.n_init, seen)
     vae, record = trial.vae, trial.record
     record.log_jacobians = jacobians
-    kept = select([candidate_of(trial, options)], options.limits)
     if previous is None and rows.n_rows < options.limits.few_rows and not record.interrupted:
         splits = other_splits(held_out, training, options.limits.n_splits)
-        kept = finish_few(trial, kept, X, weight, splits, options)
+        kept = accept_of_few(trial, X, weight, splits, options)
+    else:
+        kept = select([candidate_of(trial, options)], options.limits)
     if kept.share == 0.0:
         record.left = arrays(vae)
         if previous is not None and previous.kept == 0.0:  # which more rows know better

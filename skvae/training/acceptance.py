@@ -4,6 +4,7 @@ Held-out rows decide. Where rows are few, those of one split are too small a jur
 several splits decide together, each by a model that was trained without them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -77,10 +78,18 @@ def select(candidates: Sequence[Candidate], limits: Limits) -> Acceptance:
     return Acceptance(0.0, 1.0)
 
 
-def is_open(candidates: Sequence[Candidate]) -> bool:
-    """Whether more rows could find the training better: those so far gain by some of it."""
+def is_open(candidates: Sequence[Candidate], limits: Limits) -> bool:
+    """Whether rows of the splits that are left could find some of the training better.
+
+    They could if the gain of those so far, kept up over all splits, would be a quarter of what
+    is asked.
+    Those of the first are known to the linear start, which they favour: they may lose a little.
+    """
+    asked = 0.25 * limits.n_standard_errors * math.sqrt(len(candidates) / limits.n_splits)
+    if len(candidates) == 1:
+        asked = -1.0
     return any(
-        pooled(candidate.verdicts[share].judged for candidate in candidates).mean > 0
+        pooled(candidate.verdicts[share].judged for candidate in candidates).exceeds(asked)
         for share in candidates[0].verdicts
     )
 
