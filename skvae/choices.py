@@ -55,6 +55,7 @@ def options_of(
         device=device,
         precision=given.precision,
         seed=seed,
+        store_rows=bool(given.store_rows),
     )
     options.check()
     return options

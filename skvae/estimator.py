@@ -36,8 +36,10 @@ from skvae.data.schema import Schema
 from skvae.data.weights import weighted
 from skvae.devices import PRECISIONS, is_available, resolve_device
 from skvae.fitted.attributes import constants, course
+from skvae.fitted.correction import check_refinement
 from skvae.fitted.doubts import warn_of_fit
-from skvae.fitting.fit import fit_model
+from skvae.fitted.questions import ask
+from skvae.fitting.fit import fit_model, with_stored_rows
 from skvae.fitting.online import check_online, fit_online
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.limits import Limits
@@ -141,6 +143,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         fitted model returns is computed in the dtype of the data whatever the precision.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights that the last one left.
+    store_rows : bool, default=True
+        Whether some rows of the training, at most 8192 and 262144 cells, are kept for `impute`
+        and go into pickles with the estimator. Without them `impute` is the conditional mean.
     verbose : int, default=0
         1 shows a progress bar: passes, held-out bound, its gain over PCA, remaining time.
     random_state : int, RandomState instance or None, default=None
@@ -265,6 +270,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         "device": [str],
         "precision": [StrOptions({"auto", *PRECISIONS})],
         "warm_start": ["boolean"],
+        "store_rows": ["boolean"],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
@@ -292,6 +298,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         device="auto",
         precision="auto",
         warm_start=False,
+        store_rows=True,
         verbose=0,
         random_state=None,
     ):
@@ -314,6 +321,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.device = device
         self.precision = precision
         self.warm_start = warm_start
+        self.store_rows = store_rows
         self.verbose = verbose
         self.random_state = random_state
 
@@ -370,6 +378,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 raise DivergenceError(f"{error}; {self._farthest(X)}") from error
         if record.interrupted and spectra is not None:
             raise KeyboardInterrupt  # which ends the search
+        model = with_stored_rows(model, X, weight, options)
         # It may take long, and be interrupted.
         pca_score = model.start.score(X.values, weight, is_own=previous is None)
         self._publish(reading, model, record, pca_score, curves, X.shape[0])
@@ -468,7 +477,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             On the scale of PCA scores unless `whiten`, in order of explained variance.
         """
         reading = self._check_rows(X, "transform")
-        (codes,) = self._ask(reading.values, lambda model, rows: (model.codes(rows, self.whiten),))
+        (codes,) = ask(
+            self._model, reading.values, lambda model, rows: (model.codes(rows, self.whiten),)
+        )
         return like(reading.checked, codes)
 
     @asking
@@ -506,7 +517,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             and standard deviation 1, unless the prior is a trained one.
         """
         reading = self._check_rows(X, "encode")
-        mean, std = self._ask(reading.values, lambda model, rows: model.posterior(rows))
+        mean, std = ask(self._model, reading.values, lambda model, rows: model.posterior(rows))
         return like(reading.checked, mean), like(reading.checked, std)
 
     @asking
@@ -563,7 +574,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return self._restored(self.mean_, rows.astype(self._dtype, copy=False))
 
     @asking
-    def impute(self, X, n_draws=None, random_state=None):
+    def impute(self, X, n_draws=None, random_state=None, *, refine="auto"):
         """Fill missing cells.
 
         Parameters
@@ -576,6 +587,11 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             and the most probable levels.
         random_state : int, RandomState instance or None, default=None
             Source of the draws.
+        refine : {"auto", "neighbours", "trees"} or None, default="auto"
+            How conditional means are corrected by rows of the training, where `store_rows`:
+            "neighbours", which is "auto", adds what the nearest rows had beyond their own, as far
+            as that holds for rows left out; "trees" learns it, in several times as long. None
+            leaves the model's mean. Draws are the model's own.
 
         Returns
         -------
@@ -586,7 +602,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Raises
         ------
         ValueError
-            If X cannot be used.
+            If X or `refine` cannot be used.
 
         References
         ----------
@@ -596,12 +612,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         reading = self._check_rows(X, "impute")
         if n_draws is not None and (not isinstance(n_draws, Integral) or n_draws < 1):
             raise ValueError(f"n_draws={n_draws!r} must be a whole number from 1 up, or None.")
+        check_refinement(refine, self._model.stored is not None, n_draws)
         checked, values = reading.checked, reading.values
         if sparse.issparse(checked):  # in which no cell is missing
             return checked.copy() if n_draws is None else [checked.copy() for _ in range(n_draws)]
         schema, asked = self._schema(), output_container(self)
         if n_draws is None:
-            return filled(schema, self._model.impute(values), asked, reading)
+            return filled(schema, self._model.impute(values, refine), asked, reading)
         rng = check_random_state(random_state)
         drawn = self._model.draw_missing(values, int(n_draws), rng)
         return [filled(schema, rows, asked, reading) for rows in drawn]
@@ -683,7 +700,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             codes = self._model.prior_codes(_N_LOADINGS, np.random.RandomState(0), self.whiten)
         else:
             values = self._check_rows(X, "loadings").values[:_N_LOADINGS]
-            (codes,) = self._ask(values, lambda model, rows: (model.codes(rows, self.whiten),))
+            (codes,) = ask(
+                self._model, values, lambda model, rows: (model.codes(rows, self.whiten),)
+            )
         cells = self._columns.cell_names(self._labels())
         values = self._model.loadings(codes, self.whiten, self._columns.n_levels)
         import pandas as pd  # where it is needed: it takes longer to import than all of skvae
@@ -775,25 +794,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         check_same_namespace(X, self, attribute="mean_", method=method)
         return read(self, Input.of(X), self._columns)
 
-    def _ask(self, X, question):
-        """Arrays that the model answers of rows; it needs help where fit had no missing cells."""
-        if self._model.representation.takes_gaps or not has_missing(X):
-            answers = question(self._model, X)
-        else:
-            holed = np.isnan(X).any(1)
-            answers = []
-            some = X if holed.all() else X[holed]
-            for theirs in question(self._model.of_cells(), some):
-                answer = np.empty((len(X), *theirs.shape[1:]))
-                answer[holed] = theirs
-                answers.append(answer)
-            if not holed.all():
-                for answer, ours in zip(answers, question(self._model, X[~holed]), strict=True):
-                    answer[~holed] = ours
-        return [answer.astype(X.dtype, copy=False) for answer in answers]
-
     def _log_prob(self, X, n_draws=None):
-        return self._ask(X, lambda model, rows: (model.log_prob(rows, n_draws),))[0]
+        return ask(self._model, X, lambda model, rows: (model.log_prob(rows, n_draws),))[0]
 
     def _restored(self, array_in, rows, codes=None):
         """Rows as fit had them: a frame if that had more than numbers, or if one is asked for."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from skvae.fitted.model import FittedModel
+from skvae.fitted.stored_rows import StoredRows
 from skvae.fitting.beginning import initial_vae, training_state
 from skvae.fitting.budget import make_budget
 from skvae.fitting.options import Options
@@ -94,6 +95,16 @@ def fit_model(
     kept, prior = fit_prior(vae, rows, training, evaluator, kept, options)
     use = use_of(vae, seen, options.limits)
     return trained_model(vae, start, kept, prior, use, options), record
+
+
+def with_stored_rows(
+    model: FittedModel, X: TrainingTable, weight: np.ndarray | None, options: Options
+) -> FittedModel:
+    """The model with some of these rows, where rows may be kept."""
+    stored = None
+    if options.store_rows:
+        stored = StoredRows.of(X.values, weight, options.seed, options.limits)
+    return replace(model, stored=stored)
 
 
 def evaluator_of(
