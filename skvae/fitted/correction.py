@@ -24,6 +24,7 @@ from skvae.start.cell_representation import CellRepresentation
 if TYPE_CHECKING:
     from skvae.fitted.model import FittedModel
 
+_MOST_BYTES = 2**27  # of what is learnt of all columns, that are kept
 _FEWEST_ROWS = 100  # that have a cell of a column: fewer have little in common
 
 
@@ -46,7 +47,8 @@ class Residual(NamedTuple):
 class Correction:
     """Local corrections of a model's conditional means, by the rows that it stores.
 
-    What is learnt of a column is learnt when a cell of it is first missing, and kept.
+    What is learnt of a column is learnt when a cell of it is first missing, and kept while there
+    is room. Threads that ask at once may learn it twice, and learn the same.
 
     Parameters
     ----------
@@ -67,6 +69,7 @@ class Correction:
         self._cells = cast(CellRepresentation, model.representation)
         self._expectations = Expectations(self._cells.units, self._decoder)
         self._residuals: dict[int, Residual | None] = {}
+        self._room = _MOST_BYTES
 
     def corrected(self, rows: CellRows, guess: np.ndarray) -> np.ndarray:
         """Values of rows, shape (n, d), as the model guesses them, with missing ones corrected."""
@@ -91,9 +94,14 @@ class Correction:
 
     def _residual(self, cell: int) -> Residual | None:
         """What is learnt of a column's residuals; None where that is nothing."""
-        if cell not in self._residuals:
-            self._residuals[cell] = self._learnt(cell)
-        return self._residuals[cell]
+        if cell in self._residuals:
+            return self._residuals[cell]
+        learnt = self._learnt(cell)
+        n_bytes = 0 if learnt is None else learnt.regression.n_bytes
+        if n_bytes <= self._room:
+            self._room -= n_bytes
+            self._residuals[cell] = learnt
+        return learnt
 
     @torch.inference_mode()
     def _learnt(self, cell: int) -> Residual | None:

@@ -3,33 +3,30 @@
 import numpy as np
 
 from skvae.data.batches import batches
-from skvae.fitted.regression import Regression
+from skvae.fitted.regression import Regression, Scale, share_of
 
 _N_NEIGHBOURS = 30
 _N_LEFT_OUT = 1000  # rows that say how far neighbours are to be trusted, at most
 _TICK = 2.0**-20  # squared distances that differ by less are ties, which are broken by position
 _FLOOR = 1e-9  # weight of the farthest neighbour
-_SPREAD = 3.29  # of a normal distribution, between its quantiles at 5 and at 95 %
 
 
 class Neighbours(Regression):
     """A weighted mean over the nearest rows, whose weights fall to zero at the farthest of them.
 
-    Features are divided by their spread, and their tails drawn in by asinh, so that no far value
-    decides alone. The mean is shrunk by what it explains of rows that are left out of it.
+    The mean is shrunk by what it explains of rows that are left out of it.
     """
 
     def __init__(
         self, features: np.ndarray, residuals: np.ndarray, weight: np.ndarray | None
     ) -> None:
-        low, self._center, high = np.quantile(features, [0.05, 0.5, 0.95], axis=0)
-        spread = np.where(high > low, (high - low) / _SPREAD, features.std(0))
-        self._spread = np.where(spread > 0, spread, 1.0)
-        self._rows = self._squashed(features).astype(np.float32)
+        self._scale = Scale(features)
+        self._rows = self._placed(features).astype(np.float32)
         self._residuals = residuals
         self._weight = np.ones(len(features)) if weight is None else weight
-        self._share = 1.0
-        self._share = self._trusted()
+        some = slice(_N_LEFT_OUT)
+        left_out = self._means(self._rows[some], are_own=True)
+        self._share = min(share_of(residuals[some], left_out, self._weight[some]), 1.0)
 
     @classmethod
     def fit(
@@ -40,15 +37,11 @@ class Neighbours(Regression):
     def predict(self, features: np.ndarray) -> np.ndarray:
         if self._share == 0.0:
             return np.zeros((len(features), self._residuals.shape[1]))
-        return self._share * self._means(self._squashed(features))
+        return self._share * self._means(self._placed(features))
 
-    def _trusted(self) -> float:
-        """Share of the mean that fits rows best which are left out of it, by least squares."""
-        some = slice(_N_LEFT_OUT)
-        told, weight = self._residuals[some], self._weight[some, None]
-        means = self._means(self._rows[some], are_own=True)
-        explained, size = (weight * told * means).sum(), (weight * means**2).sum()
-        return float(np.clip(explained / size, 0.0, 1.0)) if size > 0 else 0.0
+    @property
+    def n_bytes(self) -> int:
+        return self._rows.nbytes + self._residuals.nbytes
 
     def _means(self, rows: np.ndarray, are_own: bool = False) -> np.ndarray:
         """Of the residuals of each row's neighbours; rows that are its own are not theirs."""
@@ -72,5 +65,6 @@ class Neighbours(Regression):
             means[part] = np.einsum("nm,nmk->nk", near, self._residuals[nearest])
         return means
 
-    def _squashed(self, features: np.ndarray) -> np.ndarray:
-        return np.arcsinh((features - self._center) / self._spread)
+    def _placed(self, features: np.ndarray) -> np.ndarray:
+        """With tails drawn in, so that no far value decides alone."""
+        return np.arcsinh(self._scale(features))

@@ -103,10 +103,9 @@ def test_units_of_columns_do_not_matter(refine):
     )
     expected = ours.impute(others, refine)
     found = (theirs.impute(offset + scale * others, refine) - offset) / scale
-    if refine == "trees":  # whose splits may hang on the last digits
-        assert np.square(found - expected).mean() < 0.02 * expected.var()
-    else:
-        assert_allclose(found, expected, rtol=0, atol=1e-6)
+    # Rounding may move a row over the edge of a leaf.
+    near = np.isclose(found, expected, rtol=0, atol=1e-5)
+    assert near.mean() > (0.98 if refine == "trees" else 1 - 1e-9)
 
 
 @pytest.mark.parametrize("refine", NAMES)

@@ -64,8 +64,7 @@ def test_units_of_features_do_not_matter(regression):
     ours = regression.fit(X, waves(X), None, 0).predict(others)
     moved = regression.fit(offset + scale * X, waves(X), None, 0)
     theirs = moved.predict(offset + scale * others)
-    assert np.median(np.abs(ours - theirs)) < 1e-3
-    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.99
+    assert np.isclose(ours, theirs, rtol=0, atol=1e-6).mean() > 0.98
 
 
 def test_rows_count_by_their_weights(regression):
