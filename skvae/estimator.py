@@ -477,9 +477,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             On the scale of PCA scores unless `whiten`, in order of explained variance.
         """
         reading = self._check_rows(X, "transform")
-        (codes,) = ask(
-            self._model, reading.values, lambda model, rows: (model.codes(rows, self.whiten),)
-        )
+        (codes,) = ask(self._model, reading.values, lambda m, rows: (m.codes(rows, self.whiten),))
         return like(reading.checked, codes)
 
     @asking
@@ -700,9 +698,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             codes = self._model.prior_codes(_N_LOADINGS, np.random.RandomState(0), self.whiten)
         else:
             values = self._check_rows(X, "loadings").values[:_N_LOADINGS]
-            (codes,) = ask(
-                self._model, values, lambda model, rows: (model.codes(rows, self.whiten),)
-            )
+            (codes,) = ask(self._model, values, lambda m, rows: (m.codes(rows, self.whiten),))
         cells = self._columns.cell_names(self._labels())
         values = self._model.loadings(codes, self.whiten, self._columns.n_levels)
         import pandas as pd  # where it is needed: it takes longer to import than all of skvae

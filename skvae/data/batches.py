@@ -20,6 +20,11 @@ def batches(n_rows: int, n_columns: int, cells: int = BATCH_CELLS) -> Iterator[s
         yield slice(start, min(start + step, n_rows))
 
 
+def dense(X: Values) -> np.ndarray:
+    """Rows as they are held by float64, in the order of C."""
+    return np.asarray(X.toarray() if sparse.issparse(X) else X, dtype=np.float64, order="C")
+
+
 def refuse_overflow(largest: float) -> None:
     """Raise a ValueError where the squares of values of this size are no numbers."""
     if largest > LARGEST:

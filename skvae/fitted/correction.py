@@ -74,6 +74,8 @@ class Correction:
     def corrected(self, rows: CellRows, guess: np.ndarray) -> np.ndarray:
         """Values of rows, shape (n, d), as the model guesses them, with missing ones corrected."""
         is_missing = rows.values.isnan().numpy(force=True)
+        if not is_missing.any():
+            return guess
         known, columns = self._known(rows), self._cells.units.columns
         expected, changed = known.expected.copy(), np.zeros_like(is_missing)
         for cell in np.flatnonzero(is_missing.any(0)).tolist():

@@ -29,14 +29,14 @@ class Expectations:
     def __init__(self, units: Units, decoder: CellDecoder) -> None:
         self.units, self.decoder = units, decoder
         self._parts = list(zip(units.parts, decoder.each_block(), strict=True))
-        owners = []
+        owners = [np.zeros(0, int)]
         for (likelihood, own, _), block in self._parts:
             widths = [1] * len(own)
             if isinstance(likelihood, Levels):
                 nothing = torch.zeros(1, len(own), dtype=torch.float64, device=block.where.device)
                 widths = [one.shape[1] for one in likelihood.indicators(block.params(), nothing)]
             owners.append(np.repeat(own, widths))
-        self._ends = np.cumsum([0, *map(len, owners)]).tolist()
+        self._ends = np.cumsum([*map(len, owners)]).tolist()
         self.owners = np.concatenate(owners)  # (k,) the cell of each
 
     def of(self, decoded: Tensor, cells: Tensor) -> np.ndarray:

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
-from skvae.data.batches import Values
+from skvae.data.batches import Values, dense
 from skvae.limits import Limits
 
 
@@ -23,6 +22,5 @@ class StoredRows:
         n, d = X.shape
         most = min(n, limits.stored_rows, limits.stored_cells // d)
         chosen = np.random.RandomState(seed).permutation(n)[:most]
-        values = X[chosen].toarray() if sparse.issparse(X) else np.asarray(X)[chosen]
         own = None if weight is None else weight[chosen]
-        return cls(values.astype(np.float64, copy=False), own, seed)
+        return cls(dense(X[chosen]), own, seed)
