@@ -20,9 +20,10 @@ def batches(n_rows: int, n_columns: int, cells: int = BATCH_CELLS) -> Iterator[s
         yield slice(start, min(start + step, n_rows))
 
 
-def dense(X: Values) -> np.ndarray:
+def dense(X: np.ndarray | sparse.csr_array) -> np.ndarray:
     """Rows as they are held by float64, in the order of C."""
-    return np.asarray(X.toarray() if sparse.issparse(X) else X, dtype=np.float64, order="C")
+    rows: np.ndarray = X.toarray() if sparse.issparse(X) else X
+    return np.ascontiguousarray(rows, dtype=np.float64)
 
 
 def refuse_overflow(largest: float) -> None:
