@@ -20,9 +20,9 @@ def batches(n_rows: int, n_columns: int, cells: int = BATCH_CELLS) -> Iterator[s
         yield slice(start, min(start + step, n_rows))
 
 
-def dense(X: np.ndarray | sparse.csr_array) -> np.ndarray:
+def dense(X) -> np.ndarray:
     """Rows as they are held by float64, in the order of C."""
-    rows: np.ndarray = X.toarray() if sparse.issparse(X) else X
+    rows = X.toarray() if sparse.issparse(X) else X
     return np.ascontiguousarray(rows, dtype=np.float64)
 
 
