@@ -15,7 +15,7 @@ from skvae.training.annealing import ANNEALING
 from skvae.training.config import TrainingConfig
 from skvae.training.objective import OBJECTIVES
 from skvae.training.optimizers import OPTIMIZERS
-from skvae.training.schedules import KL_SCHEDULES
+from skvae.training.schedules import KL_SCHEDULES, check_count
 
 # What stays while a training goes on, with the tables of its names.
 _FIXED: dict[str, dict] = {
@@ -56,9 +56,24 @@ def options_of(
         device=device,
         precision=given.precision,
         seed=seed,
+        store_rows=bool(given.store_rows),
     )
     options.check()
     return options
+
+
+def count_of(name: str, value: Any) -> int | None:
+    """A number of things, or None.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if value is None:
+        return None
+    check_count(name, value)
+    return int(value)
 
 
 def refinement_of(given: BaseEstimator) -> int:

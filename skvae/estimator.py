@@ -1,6 +1,5 @@
 """VAETransformer: the parameters, the checks of what comes in, the names of what goes out."""
 
-import warnings
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -13,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from skvae import choices
 from skvae._sklearn import (
     Interval,
     RealNotInt,
@@ -25,7 +25,6 @@ from skvae._sklearn import (
     with_our_names,
 )
 from skvae.ambient import asking, learning
-from skvae.choices import architecture_of, fixed_of, options_of, refinement_of, refuse_changes
 from skvae.components import component
 from skvae.data.columns import has_missing, takes_levels, takes_sparse
 from skvae.data.containers import index_of
@@ -36,8 +35,10 @@ from skvae.data.schema import Schema
 from skvae.data.weights import weighted
 from skvae.devices import PRECISIONS, is_available, resolve_device
 from skvae.fitted.attributes import constants, course
-from skvae.fitted.doubts import warn_of_fit
-from skvae.fitting.fit import fit_model
+from skvae.fitted.correction import check_refinement
+from skvae.fitted.doubts import on_cpu, warn_of_fit
+from skvae.fitted.questions import ask
+from skvae.fitting.fit import fit_model, with_stored_rows
 from skvae.fitting.online import check_online, fit_online
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.limits import Limits
@@ -135,12 +136,11 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Whether codes have unit variance, as in PCA, instead of the spread they cause in the data.
     refinement : int or "auto", default="auto"
         Steps, at most, of the decoder's own gradient that bring a code to the projection of its
-        row, the point of the decoder's surface nearest to it. A row takes as many as promise to
+        row, the point of the decoder's surface nearest to it; a row takes as many as promise to
         lower its squared error by half a percent. 0 is the encoder's code alone: a fifth of the
         time or less, and a larger error. "auto" is 12. `transform` goes by its value of the
-        moment, which `set_params` changes; `fit` judges held-out rows by the codes that it gives.
-        Codes of a linear model are projections already; those of tables whose columns do not
-        share their noise stay the encoder's.
+        moment; `fit` judges held-out rows by the codes that it gives. Codes of tables whose
+        columns do not share their noise stay the encoder's.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is one.
     precision : {"auto", "float32", "bfloat16", "float64"}, default="auto"
@@ -149,6 +149,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         fitted model returns is computed in the dtype of the data whatever the precision.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights that the last one left.
+    store_rows : bool, default=True
+        Whether some rows of the training, at most 8192 and 262144 cells, are kept for `impute`
+        and go into pickles with the estimator. Without them `impute` is the conditional mean.
     verbose : int, default=0
         1 shows a progress bar: passes, held-out bound, its gain over PCA, remaining time.
     random_state : int, RandomState instance or None, default=None
@@ -274,6 +277,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         "device": [str],
         "precision": [StrOptions({"auto", *PRECISIONS})],
         "warm_start": ["boolean"],
+        "store_rows": ["boolean"],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
@@ -302,6 +306,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         device="auto",
         precision="auto",
         warm_start=False,
+        store_rows=True,
         verbose=0,
         random_state=None,
     ):
@@ -325,6 +330,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.device = device
         self.precision = precision
         self.warm_start = warm_start
+        self.store_rows = store_rows
         self.verbose = verbose
         self.random_state = random_state
 
@@ -381,6 +387,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 raise DivergenceError(f"{error}; {self._farthest(X)}") from error
         if record.interrupted and spectra is not None:
             raise KeyboardInterrupt  # which ends the search
+        model = with_stored_rows(model, X, weight, options)
         # It may take long, and be interrupted.
         pca_score = model.start.score(X.values, weight, is_own=previous is None)
         self._publish(reading, model, record, pca_score, curves, X.shape[0])
@@ -517,7 +524,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             and standard deviation 1, unless the prior is a trained one.
         """
         reading = self._check_rows(X, "encode")
-        mean, std = self._ask(reading.values, lambda model, rows: model.posterior(rows))
+        mean, std = ask(self._model, reading.values, lambda model, rows: model.posterior(rows))
         return like(reading.checked, mean), like(reading.checked, std)
 
     @asking
@@ -574,7 +581,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return self._restored(self.mean_, rows.astype(self._dtype, copy=False))
 
     @asking
-    def impute(self, X, n_draws=None, random_state=None):
+    def impute(self, X, n_draws=None, random_state=None, *, refine="auto"):
         """Fill missing cells.
 
         Parameters
@@ -587,6 +594,11 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             and the most probable levels.
         random_state : int, RandomState instance or None, default=None
             Source of the draws.
+        refine : {"auto", "neighbours", "trees"} or None, default="auto"
+            How conditional means are corrected by rows of the training, where `store_rows`:
+            "neighbours", which is "auto", adds what the nearest rows had beyond their own, as far
+            as that holds for rows left out; "trees" learns it, in several times as long. None
+            leaves the model's mean. Draws are the model's own.
 
         Returns
         -------
@@ -597,7 +609,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Raises
         ------
         ValueError
-            If X cannot be used.
+            If X or `refine` cannot be used.
 
         References
         ----------
@@ -605,16 +617,16 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
            imputation of incomplete data sets. ICML.
         """
         reading = self._check_rows(X, "impute")
-        if n_draws is not None and (not isinstance(n_draws, Integral) or n_draws < 1):
-            raise ValueError(f"n_draws={n_draws!r} must be a whole number from 1 up, or None.")
+        n_draws = choices.count_of("n_draws", n_draws)
+        check_refinement(refine, self._model.stored is not None, n_draws)
         checked, values = reading.checked, reading.values
         if sparse.issparse(checked):  # in which no cell is missing
             return checked.copy() if n_draws is None else [checked.copy() for _ in range(n_draws)]
         schema, asked = self._schema(), output_container(self)
         if n_draws is None:
-            return filled(schema, self._model.impute(values), asked, reading)
+            return filled(schema, self._model.impute(values, refine), asked, reading)
         rng = check_random_state(random_state)
-        drawn = self._model.draw_missing(values, int(n_draws), rng)
+        drawn = self._model.draw_missing(values, n_draws, rng)
         return [filled(schema, rows, asked, reading) for rows in drawn]
 
     @asking
@@ -639,10 +651,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Nats, for densities in the units of the data; comparable with
             `sklearn.decomposition.PCA.score_samples`.
         """
-        if n_draws is not None:
-            check_count("n_draws", n_draws)
-            n_draws = int(n_draws)
-        reading = self._check_rows(X, "score_samples")
+        n_draws, reading = (
+            choices.count_of("n_draws", n_draws),
+            self._check_rows(X, "score_samples"),
+        )
         return like(reading.checked, self._log_prob(reading.values, n_draws))
 
     @asking
@@ -785,30 +797,12 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         check_same_namespace(X, self, attribute="mean_", method=method)
         return read(self, Input.of(X), self._columns)
 
-    def _ask(self, X, question):
-        """Arrays that the model answers of rows; it needs help where fit had no missing cells."""
-        if self._model.representation.takes_gaps or not has_missing(X):
-            answers = question(self._model, X)
-        else:
-            holed = np.isnan(X).any(1)
-            answers = []
-            some = X if holed.all() else X[holed]
-            for theirs in question(self._model.of_cells(), some):
-                answer = np.empty((len(X), *theirs.shape[1:]))
-                answer[holed] = theirs
-                answers.append(answer)
-            if not holed.all():
-                for answer, ours in zip(answers, question(self._model, X[~holed]), strict=True):
-                    answer[~holed] = ours
-        return [answer.astype(X.dtype, copy=False) for answer in answers]
-
     def _codes(self, X):
-        n_steps = refinement_of(self)
-        (codes,) = self._ask(X, lambda model, rows: (model.codes(rows, self.whiten, n_steps),))
-        return codes
+        n_steps = choices.refinement_of(self)
+        return ask(self._model, X, lambda m, rows: (m.codes(rows, self.whiten, n_steps),))[0]
 
     def _log_prob(self, X, n_draws=None):
-        return self._ask(X, lambda model, rows: (model.log_prob(rows, n_draws),))[0]
+        return ask(self._model, X, lambda m, rows: (m.log_prob(rows, n_draws),))[0]
 
     def _restored(self, array_in, rows, codes=None):
         """Rows as fit had them: a frame if that had more than numbers, or if one is asked for."""
@@ -837,15 +831,15 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _options(self, X, weight, previous):
         device = resolve_device(self.device)
         if previous is not None:
-            refuse_changes(self, self._began, previous)
+            choices.refuse_changes(self, self._began, previous)
             # Of the same rows the same are held out.
             latent_dim, seed = previous.latent_dim, self._seed
         else:
             seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
             latent_dim = latent_dim_of(self.latent_dim, X, weight, seed)
-            self._began = fixed_of(self)
-        architecture = architecture_of(self, X.shape[1], previous)
-        return options_of(self, latent_dim, seed, device, architecture)
+            self._began = choices.fixed_of(self)
+        architecture = choices.architecture_of(self, X.shape[1], previous)
+        return choices.options_of(self, latent_dim, seed, device, architecture)
 
     def _forget(self):
         learned = [name for name in vars(self) if name.endswith("_") and name[0] != "_"]
@@ -895,12 +889,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         super().__setstate__(opened(state, type(self).__name__, needed, VERSION))
         model = getattr(self, "_model", None)
         if model is not None and not is_available(torch.device(model.device)):
-            warnings.warn(
-                f"device {model.device!r} is not there; the model runs on the CPU.",
-                UserWarning,
-                stacklevel=2,
-            )
-            self._model, self.device_ = replace(model, device="cpu"), "cpu"
+            self._model, self.device_ = on_cpu(model), "cpu"
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_model")

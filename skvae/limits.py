@@ -116,6 +116,10 @@ class Limits:
         The same past the first directions, where networks see scores and not columns.
     held_bytes : int, default=536870912
         Bytes of scores that a training holds; where they are more, they are made pass by pass.
+    stored_rows : int, default=8192
+        Rows that a fitted model keeps for `impute`, at most.
+    stored_cells : int, default=262144
+        Cells of these, at most: 2 MB, and what `impute` learns of them is bounded by it.
     """
 
     flops: float = 3e12
@@ -166,3 +170,5 @@ class Limits:
     fine_tail: float = 0.02
     coarse_tail: float = 0.05
     held_bytes: int = 2**29
+    stored_rows: int = 8192
+    stored_cells: int = 2**18

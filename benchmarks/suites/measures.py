@@ -41,9 +41,14 @@ LIKELIHOODS = {"news20_w100": "bernoulli"}
 SKVAE = {
     "skvae": {},
     "skvae_linear": {"max_iter": 0},
+    "skvae_mean": {},
+    "skvae_trees": {},
     "skvae_negative_binomial": {"likelihood": "negative_binomial"},
     "skvae_poisson": {"likelihood": "poisson"},
 }
+
+# How its imputed means are refined, behind a method's name; "auto" behind the others.
+REFINEMENTS = {"skvae_trees": "trees", "skvae_mean": None}
 
 # Codes of loans are to tell good grades from others; the rate of interest follows the grade.
 LEAKS_OF_GRADE = ["grade", "sub_grade", "interest_rate"]
@@ -97,7 +102,10 @@ def imputation(task) -> Outcome:
     holes = frames.with_holes(complete, hidden)
     model = None if task.base in IMPUTERS else _skvae(task)
     start = perf_counter()
-    filled = model.fit(holes).impute(holes) if model else IMPUTERS[task.base](holes, task.seed)
+    if model is None:
+        filled = IMPUTERS[task.base](holes, task.seed)
+    else:
+        filled = model.fit(holes).impute(holes, refine=REFINEMENTS.get(task.base, "auto"))
     seconds = perf_counter() - start
     return Outcome(imputation_errors(complete, filled, hidden) | {"seconds": seconds}, model)
 
@@ -286,7 +294,7 @@ MEASURES = {
     "imputation": Measure(
         imputation,
         ("hivae_wine", "hivae_spam", "breast_cancer", "adult", "loans"),
-        ("skvae", "skvae_linear", *IMPUTERS),
+        ("skvae", "skvae_trees", "skvae_mean", "skvae_linear", *IMPUTERS),
         {
             "error": Figure("max", 4),
             "nrmse": Figure("max", 4),

@@ -20,6 +20,12 @@ def batches(n_rows: int, n_columns: int, cells: int = BATCH_CELLS) -> Iterator[s
         yield slice(start, min(start + step, n_rows))
 
 
+def dense(X) -> np.ndarray:
+    """Rows as they are held by float64, in the order of C."""
+    rows = X.toarray() if sparse.issparse(X) else X
+    return np.ascontiguousarray(rows, dtype=np.float64)
+
+
 def refuse_overflow(largest: float) -> None:
     """Raise a ValueError where the squares of values of this size are no numbers."""
     if largest > LARGEST:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
 
-from skvae.data.batches import batches
+from skvae.data.batches import batches, dense
 
 
 class SampleSize(NamedTuple):
@@ -56,7 +55,7 @@ class Reservoir:
         weight = np.ones(n) if sample_weight is None else sample_weight
         return Reservoir(
             self.n_rows + n,
-            np.concatenate([self.values[ours], _dense(X[theirs])]),
+            np.concatenate([self.values[ours], dense(X[theirs])]),
             np.concatenate([self.weight[ours], weight[theirs]]),
             keys[kept],
         )
@@ -73,13 +72,9 @@ def lots(X, seed: int) -> np.ndarray:
     factors = 2 * factors + 1
     drawn = np.empty(X.shape[0])
     for rows in batches(*X.shape):
-        cells = np.where(np.isnan(x := _dense(X[rows])), np.nan, x + 0.0)  # one NaN, one zero
+        cells = np.where(np.isnan(x := dense(X[rows])), np.nan, x + 0.0)  # one NaN, one zero
         bits = cells.view(np.uint64)
         mixed = ((bits ^ (bits >> np.uint64(29))) * factors).sum(1, dtype=np.uint64)
         mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
         drawn[rows] = mixed / 2.0**64
     return drawn
-
-
-def _dense(X) -> np.ndarray:
-    return np.asarray(X.toarray() if sparse.issparse(X) else X, dtype=np.float64, order="C")

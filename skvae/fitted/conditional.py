@@ -15,6 +15,7 @@ from torch import Tensor
 from skvae.data.batches import batches
 from skvae.data.units import Units
 from skvae.devices import seeded
+from skvae.fitted.correction import Correction
 from skvae.model.bounds import Proposals, places, weigher
 from skvae.model.cell_observation import CellDecoder
 from skvae.model.rows import CellRows
@@ -30,11 +31,12 @@ _N_PLAUSIBLE = 1000  # draws whose range, three times as wide, is what a column 
 _FEWEST_DRAWS = 5.0  # that have to carry the weight, for a condition to have support
 
 
-def impute(model: "FittedModel", X: np.ndarray) -> np.ndarray:
+def impute(model: "FittedModel", X: np.ndarray, correction: Correction | None = None) -> np.ndarray:
     """Cells with missing ones at their conditional mean, levels at the most probable.
 
     That is what the posterior mean given the observed cells decodes to: exact for a linear
-    model, and what training with hidden cells teaches a nonlinear one.
+    model, and what training with hidden cells teaches a nonlinear one. A correction adds what
+    rows that are alike had beyond it.
     """
     filled, vae = X.copy(), model.module(torch.float64)
     cells = _cells_of(model)
@@ -42,7 +44,10 @@ def impute(model: "FittedModel", X: np.ndarray) -> np.ndarray:
     for index in _incomplete(X, model):
         rows = cells.whole_rows(X[index], model.device)
         decoded = vae.decode(vae.encode(rows).mean)
-        _fill(filled, index, cells.units.values(decoder.expected(decoded, rows.values).numpy()))
+        guess = cells.units.values(decoder.expected(decoded, rows.values).numpy())
+        if correction is not None:
+            guess = correction.corrected(rows, guess)
+        _fill(filled, index, guess)
     return filled
 
 

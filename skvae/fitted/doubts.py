@@ -1,6 +1,7 @@
 """What a fitted model lacks, in warnings."""
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
@@ -12,6 +13,16 @@ from skvae.training.record import Record
 
 class CollapseWarning(UserWarning):
     """Codes have ended up saying nothing that the linear start's codes said."""
+
+
+def on_cpu(model: FittedModel) -> FittedModel:
+    """The model on the CPU, with a warning: where it was pickled there was a device of its own."""
+    warnings.warn(
+        f"device {model.device!r} is not there; the model runs on the CPU.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return replace(model, device="cpu")
 
 
 def warn_of_fit(model: FittedModel, record: Record, latent_dim: Any) -> None:

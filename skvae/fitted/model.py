@@ -17,7 +17,10 @@ from torch import Tensor
 from skvae.data.batches import BATCH_CELLS, Values, batches
 from skvae.devices import seeded
 from skvae.fitted import conditional
+from skvae.fitted.correction import REFINEMENTS, Correction
+from skvae.fitted.regression import Regression
 from skvae.fitted.state import KeptState, from_state, to_state
+from skvae.fitted.stored_rows import StoredRows
 from skvae.model.bounds import (
     N_DRAWS,
     even_draws,
@@ -54,6 +57,7 @@ class FittedModel:
     start_weight: float
     kept: float  # share of the training, 0 for the linear start
     device: str
+    stored: StoredRows | None = None  # rows of the training, None where none are kept
     view: View | None = None  # how rows are represented, where not as in the training
     batch_cells: int = BATCH_CELLS  # numbers that a question holds at once
     _modules: dict[torch.dtype, VAE] = field(
@@ -283,9 +287,24 @@ class FittedModel:
         return x
 
     @torch.inference_mode()
-    def impute(self, X: np.ndarray) -> np.ndarray:
-        """Cells with missing ones at their conditional mean, levels at the most probable."""
-        return conditional.impute(self.of_cells(), X)
+    def impute(self, X: np.ndarray, refine: str | None = "auto") -> np.ndarray:
+        """Cells with missing ones at their conditional mean, levels at the most probable.
+
+        Where rows are stored, that is corrected by what rows like them had beyond it.
+        """
+        of_cells, correction = self.of_cells(), None
+        if refine is not None and self.stored is not None:
+            regression = REFINEMENTS[refine]
+            correction = of_cells._corrections.get(regression)
+            if correction is None:
+                made = Correction(of_cells, self.stored, regression)
+                correction = of_cells._corrections.setdefault(regression, made)
+        return conditional.impute(of_cells, X, correction)
+
+    @cached_property
+    def _corrections(self) -> dict[type[Regression], Correction]:
+        """Those that were asked for: what they learn is kept for the next rows."""
+        return {}
 
     @torch.inference_mode()
     def draw_missing(

@@ -16,6 +16,7 @@ from skvae.data.column import Column
 from skvae.data.columns import Columns
 from skvae.data.schema import Schema
 from skvae.data.units import Fixed, Part, Units
+from skvae.fitted.stored_rows import StoredRows
 from skvae.likelihoods import LIKELIHOODS
 from skvae.model.diagnostics import CodeUse
 from skvae.model.networks import ARCHITECTURES
@@ -175,7 +176,7 @@ KEPT: dict[str, type] = {
     kept.__name__: kept
     for kept in (
         *(CodeUse, Column, Columns, FactorModel, FactorStart, Fixed, Part, ProbabilisticPCA),
-        *(Schema, Units),
+        *(Schema, StoredRows, Units),
         *ARCHITECTURES.values(),
         *LIKELIHOODS.values(),
         *PRIORS.values(),

@@ -1,12 +1,14 @@
 """From rows to a fitted model: start, split, train, keep what is better, measure the codes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skvae.fitted.model import FittedModel
+from skvae.fitted.stored_rows import StoredRows
 from skvae.fitting.beginning import initial_vae
 from skvae.fitting.few_rows import accept_of_few, candidate_of
 from skvae.fitting.judges import evaluator_of, other_splits, split
@@ -80,6 +82,16 @@ def fit_model(
     kept, prior = fit_prior(vae, rows, training, evaluator, kept, options)
     use = use_of(vae, seen, options)
     return trained_model(vae, start, kept, prior, use, options), record
+
+
+def with_stored_rows(
+    model: FittedModel, X: TrainingTable, weight: np.ndarray | None, options: Options
+) -> FittedModel:
+    """The model with some of these rows, where rows may be kept."""
+    stored = None
+    if options.store_rows:
+        stored = StoredRows.of(X.values, weight, options.seed, options.limits)
+    return replace(model, stored=stored)
 
 
 def in_users_units(

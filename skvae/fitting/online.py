@@ -25,6 +25,7 @@ from skvae.fitting.fit import (
     linear_record,
     trained_model,
     use_of,
+    with_stored_rows,
 )
 from skvae.fitting.options import Options
 from skvae.fitting.rows import is_trainable, start_vae, training_rows, with_hidden_layers
@@ -175,8 +176,20 @@ def fit_online(
     batch = Batch(X, weight, options)
     online, start = _follow(online or Online.begin(X, model, n_before), batch, model)
     if is_trainable(start, online.n_rows, options):
-        return _trained(online, batch, start, model)
-    return *_linear(online, batch, start), replace(online, networks=None)
+        found, record, online = _trained(online, batch, start, model)
+    else:
+        found, record = _linear(online, batch, start)
+        online = replace(online, networks=None)
+    return _with_stored_rows(found, online, batch, model), record, online
+
+
+def _with_stored_rows(
+    found: FittedModel, online: Online, batch: Batch, before: FittedModel | None
+) -> FittedModel:
+    """The model with rows of the sample, or those of a fit before while they are the most."""
+    if before is None or before.stored is None or online.is_of_stream:
+        return with_stored_rows(found, *online.sampled(batch.X), batch.options)
+    return replace(found, stored=before.stored if batch.options.store_rows else None)
 
 
 def _linear(online: Online, batch: Batch, start: LinearStart) -> tuple[FittedModel, Record]:

@@ -35,6 +35,7 @@ class Options:
     device: torch.device
     precision: str
     seed: int
+    store_rows: bool = False
     steps: tuple[Callable[[], Step], ...] = STEPS  # ways to take a step, the quickest first
 
     @property

@@ -70,8 +70,10 @@ class Categorical(Levels):
         return np.repeat(np.arange(len(n_features)), n_features)
 
     def features(self, params: Params, x: Tensor) -> Tensor:
-        one_hot = x.new_zeros(len(x), len(params["bias"]))
-        return one_hot.scatter_(1, _slot(params, x)[0], 1.0) @ params["contrasts"]
+        return _one_hot(params, x) @ params["contrasts"]
+
+    def indicators(self, params: Params, x: Tensor) -> tuple[Tensor, ...]:
+        return _by_column(params, _one_hot(params, x))
 
     def log_prob(self, params: Params, x: Tensor, eta: Tensor) -> Tensor:
         slot, level = _slot(params, x)
@@ -121,6 +123,10 @@ def _slot(params: Params, x: Tensor) -> tuple[Tensor, Tensor]:
     """Index among all outputs of the block, shape (batch, c), and level; a guess where unseen."""
     level = params["first_level"] + x.clamp(min=0).long()
     return params["first_slot"] + params["slot_of"].take(level), level
+
+
+def _one_hot(params: Params, x: Tensor) -> Tensor:
+    return x.new_zeros(len(x), len(params["bias"])).scatter_(1, _slot(params, x)[0], 1.0)
 
 
 def _by_column(params: Params, outputs: Tensor) -> tuple[Tensor, ...]:

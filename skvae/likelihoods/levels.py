@@ -1,8 +1,11 @@
 """What likelihoods of levels share: cells count the levels that fit has seen, -1 is another."""
 
-import numpy as np
+from abc import abstractmethod
 
-from skvae.likelihoods.base import Constants, Likelihood
+import numpy as np
+from torch import Tensor
+
+from skvae.likelihoods.base import Constants, Likelihood, Params
 
 
 class Levels(Likelihood):
@@ -17,6 +20,10 @@ class Levels(Likelihood):
             place = np.searchsorted(known, values[:, j]).clip(max=len(known) - 1)
             cells[:, j] = np.where(known[place] == values[:, j], place, -1.0)
         return np.where(np.isnan(values), np.nan, cells)
+
+    @abstractmethod
+    def indicators(self, params: Params, x: Tensor) -> tuple[Tensor, ...]:
+        """What `expectation` would say of cells that are sure, (batch, levels) of each column."""
 
     def restored(self, constants: Constants, cells: np.ndarray) -> np.ndarray:
         level = np.nan_to_num(cells).astype(int).clip(0)

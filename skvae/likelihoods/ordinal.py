@@ -59,6 +59,10 @@ class Ordinal(Levels):
     def features(self, params: Params, x: Tensor) -> Tensor:
         return scaled(params, params["ranks"].gather(1, x.clamp(min=0).long().T).T)
 
+    def indicators(self, params: Params, x: Tensor) -> tuple[Tensor, ...]:
+        one_hot = F.one_hot(x.clamp(min=0).long(), params["ranks"].shape[1])
+        return one_hot.to(x).unbind(1)
+
     def expected_features(self, params: Params, eta: Tensor) -> Tensor:
         p = self.expectation(params, eta).view(len(eta), *params["ranks"].shape)
         return scaled(params, (p * params["ranks"]).sum(-1))

@@ -30,6 +30,12 @@ class CellSlopes(NamedTuple):
 class CellDecoder(Observation):
     """What decides and draws the cells of a table; dispersions are trained by gradients."""
 
+    owner: Tensor  # (D,) the cell of each feature
+
+    @abstractmethod
+    def each_block(self) -> list[Block]:
+        """Its blocks, in the order of their parameters."""
+
     @abstractmethod
     def split(self, decoded: Tensor) -> Iterator[tuple[Block, Tensor]]:
         """Every block with its share of the parameters."""
@@ -83,7 +89,6 @@ class CellObservation(CellDecoder):
     """
 
     coded: Tensor  # whether the values of a column are codes of levels
-    owner: Tensor  # (D,) the cell of each feature
     center: Tensor
 
     def __init__(self, blocks: Sequence[Block], path: Tensor, bias: Tensor, center: Tensor) -> None:
@@ -255,7 +260,6 @@ class CellObservation(CellDecoder):
         return values if len(self.blocks) == 1 else values.index_select(1, block.where)
 
     def each_block(self) -> list[Block]:
-        """Its blocks, in the order of their parameters."""
         return [cast(Block, block) for block in self.blocks]
 
 

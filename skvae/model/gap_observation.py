@@ -40,6 +40,13 @@ class GapObservation(CellDecoder):
     def is_gaussian(self) -> bool:
         return True
 
+    @property
+    def owner(self) -> Tensor:  # type: ignore[override]
+        return self.cells.owner
+
+    def each_block(self) -> list[Block]:
+        return self.cells.each_block()
+
     def seen(self, rows: Rows) -> Seen:
         return self.cells.seen(rows)
 
