@@ -135,12 +135,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     whiten : bool, default=False
         Whether codes have unit variance, as in PCA, instead of the spread they cause in the data.
     refinement : int or "auto", default="auto"
-        Steps, at most, of the decoder's own gradient that bring a code to the projection of its
-        row, the point of the decoder's surface nearest to it; a row takes as many as promise to
-        lower its squared error by half a percent. 0 is the encoder's code alone: a fifth of the
-        time or less, and a larger error. "auto" is 12. `transform` goes by its value of the
-        moment; `fit` judges held-out rows by the codes that it gives. Codes of tables whose
-        columns do not share their noise stay the encoder's.
+        Steps, at most, that bring a code to the projection of its row, the nearest point of the
+        decoder's surface: as many as promise to lower the row's squared error by half a percent.
+        "auto" is 12; 0 is the encoder's code alone, in a fifth of the time or less. `transform`
+        goes by the value of the moment. Tables whose columns do not share noise take no steps.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is one.
     precision : {"auto", "float32", "bfloat16", "float64"}, default="auto"
@@ -407,8 +405,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 self.n_init,
                 component(self.prior, PRIORS),
             )
-        except (KeyError, TypeError, ValueError):  # of options that any call refuses
-            return True
+        except (KeyError, TypeError, ValueError):
+            pass  # of options that any call refuses
         return True
 
     @available_if(_can_learn_in_batches)
@@ -596,9 +594,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Source of the draws.
         refine : {"auto", "neighbours", "trees"} or None, default="auto"
             How conditional means are corrected by rows of the training, where `store_rows`:
-            "neighbours", which is "auto", adds what the nearest rows had beyond their own, as far
-            as that holds for rows left out; "trees" learns it, in several times as long. None
-            leaves the model's mean. Draws are the model's own.
+            "neighbours" ("auto") adds what the nearest rows had beyond their own, as far as that
+            holds for rows left out; "trees" learns it, in several times as long. Not with draws.
 
         Returns
         -------
@@ -625,8 +622,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         schema, asked = self._schema(), output_container(self)
         if n_draws is None:
             return filled(schema, self._model.impute(values, refine), asked, reading)
-        rng = check_random_state(random_state)
-        drawn = self._model.draw_missing(values, n_draws, rng)
+        drawn = self._model.draw_missing(values, n_draws, check_random_state(random_state))
         return [filled(schema, rows, asked, reading) for rows in drawn]
 
     @asking

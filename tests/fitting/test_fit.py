@@ -12,13 +12,10 @@ from skvae.devices import PRECISIONS
 from skvae.fitting import fit as fitting
 from skvae.fitting.beginning import initial_vae, new_vae
 from skvae.fitting.budget import auto_batch_size, is_small, make_budget
-from skvae.fitting.fit import (
-    compare,
-    fit_model,
-    fit_prior,
-    split,
-)
+from skvae.fitting.fit import fit_model, fit_prior
+from skvae.fitting.judges import split
 from skvae.fitting.rows import start_vae, training_rows, with_hidden_layers
+from skvae.fitting.trial import compare
 from skvae.limits import Limits
 from skvae.model.networks import MLP, Conv, Linear
 from skvae.model.posterior import Posterior
