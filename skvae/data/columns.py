@@ -1,7 +1,7 @@
 """Columns with their likelihoods: by the kind of the column, or by what a person chose."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,10 +14,11 @@ from skvae.data.doubts import warn_of
 from skvae.data.excerpts import excerpt, excerpts, label
 from skvae.data.input import Input
 from skvae.data.schema import Schema
-from skvae.likelihoods import LIKELIHOODS, Likelihood
+from skvae.likelihoods import LIKELIHOODS, Likelihood, is_normal
 
 # The kind of a column follows its dtype (column.py). Numbers share one noise, as in PCA, where
-# nothing but numbers is there; beside other kinds, whose units differ, each has its own.
+# nothing but numbers is there; beside other kinds, whose units differ, each has its own, and one
+# whose cells are not normal the distribution that they have.
 _BY_KIND = {"boolean": "bernoulli", "category": "categorical", "ordered": "ordinal"}
 _MOST_NAMED = 5  # columns in a warning
 _FEWEST_SIZED = 20  # columns whose total can be a size factor
@@ -84,16 +85,24 @@ class Columns:
         return replace(self, schema=schema, n_levels=n_levels)
 
     def of_rows(self, values, likelihood) -> "Columns":
-        """The same columns; numbers with missing cells have noise of their own, whatever its unit.
+        """The same columns with what rows tell of their likelihoods.
 
-        One noise for all would let the column of the widest unit decide what others are filled
-        with.
+        Numbers with missing cells have noise of their own, whatever its unit: one noise for all
+        would let the column of the widest unit decide what others are filled with. Beside other
+        kinds, those that are not normal keep the distribution that they have.
         """
-        if not (self.is_plain and has_missing(values)):
-            return self
         names = range(values.shape[1]) if self.schema is None else self.schema.names
         kinds = ["number"] * values.shape[1]
-        return replace(self, likelihoods=blocks(likelihood, names, kinds, has_gaps=True))
+        if self.is_plain and has_missing(values):
+            return replace(self, likelihoods=blocks(likelihood, names, kinds, has_gaps=True))
+        if self.is_plain or self.schema is None:
+            return self
+        kinds = [_kind(column) for column in self.schema.columns]
+        numbers = [j for j, kind in enumerate(kinds) if kind == "number"]
+        if len(numbers) == len(kinds):
+            return self
+        curved = {j for j in numbers if not is_normal(values[:, j])}
+        return replace(self, likelihoods=blocks(likelihood, names, kinds, curved=curved))
 
     def cell_names(self, names: Sequence) -> list:
         """Names of the columns; a column with levels has one for each level."""
@@ -283,15 +292,23 @@ def coded_columns(likelihood, names: Sequence) -> set[int]:
     return {j for j, each in zip(chosen, components, strict=True) if each.is_coded}
 
 
-def blocks(likelihood, names: Sequence, kinds: Sequence[str], has_gaps: bool = False) -> Blocks:
-    """Likelihoods with the columns of each; equal ones share a block.
+def blocks(
+    likelihood,
+    names: Sequence,
+    kinds: Sequence[str],
+    has_gaps: bool = False,
+    curved: Collection[int] = (),
+) -> Blocks:
+    """Likelihoods with the columns of each; equal ones share a block; curved are not normal.
 
     Raises a ValueError that names the column where a likelihood does not fit its kind.
     """
     chosen = _chosen(likelihood, names)
     plain = is_plain(likelihood, kinds) and not has_gaps
     by_kind = {"number": "gaussian" if plain else "gaussian_diag"} | _BY_KIND
-    components = _components(chosen.get(j, by_kind[kind]) for j, kind in enumerate(kinds))
+    components = _components(
+        chosen.get(j, "empirical" if j in curved else by_kind[kind]) for j, kind in enumerate(kinds)
+    )
     for name, kind, component in zip(names, kinds, components, strict=True):
         if kind not in component.kinds:
             raise ValueError(

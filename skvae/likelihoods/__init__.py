@@ -19,6 +19,8 @@ from skvae.likelihoods.block import Block
 from skvae.likelihoods.categorical import Categorical
 from skvae.likelihoods.continuous_bernoulli import ContinuousBernoulli
 from skvae.likelihoods.counts import NegativeBinomial, Poisson
+from skvae.likelihoods.curve import is_normal
+from skvae.likelihoods.empirical import Empirical
 from skvae.likelihoods.gaussian import Gaussian, GaussianDiag
 from skvae.likelihoods.levels import known_levels
 from skvae.likelihoods.lognormal import LogNormal
@@ -34,6 +36,7 @@ __all__ = [
     "Categorical",
     "Constants",
     "ContinuousBernoulli",
+    "Empirical",
     "Gaussian",
     "GaussianDiag",
     "Head",
@@ -47,6 +50,7 @@ __all__ = [
     "Slopes",
     "StudentT",
     "Values",
+    "is_normal",
     "known_levels",
     "moments",
     "noise_variance",
@@ -59,6 +63,7 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "gaussian_diag": GaussianDiag,
     "student_t": StudentT,
     "lognormal": LogNormal,
+    "empirical": Empirical,
     "bernoulli": Bernoulli,
     "continuous_bernoulli": ContinuousBernoulli,
     "categorical": Categorical,
