@@ -15,7 +15,7 @@ from skvae.fitting.options import Options
 from skvae.limits import Limits
 from skvae.model.diagnostics import CodeUse, code_use, linear_r2
 from skvae.model.evidence import with_known_evidence
-from skvae.model.priors import Normal, Prior
+from skvae.model.priors import Normal, Normals, Prior
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
 from skvae.start.base import LinearStart, State
@@ -204,7 +204,10 @@ def fit_prior(
         q = vae.encode(some)
         draws = q.sample(some.draw_noise(vae.latent_dim, options.generator()))
     weight = None if some.weight is None else some.weight.numpy(force=True)
-    module = options.prior.fit(draws.numpy(force=True).astype(np.float64), options.seed, weight)
+    codes, *posteriors = (
+        part.numpy(force=True).astype(np.float64) for part in (draws, q.mean, q.variance)
+    )
+    module = options.prior.fit(codes, options.seed, weight, Normals(*posteriors))
     start_weight = evaluator.prefer(vae, module.to(draws))
     if start_weight is None:
         return kept, Normal()

@@ -188,7 +188,11 @@ def _joined(pieces: _Pieces, values: np.ndarray, unseen: float) -> Curve:
     below, above = np.cumsum(np.r_[each, share]), np.cumsum(np.r_[each, share[::-1]])[::-1]
     u = np.where(below < 0.5, ndtri(below), -ndtri(above))
     x = np.array([pieces.ends[0][0], *(right for _, right in pieces.ends)])
-    spread = values.std() if len(values) > 1 else 1.0
+    spread = (
+        max(values.std(), 4 * np.spacing(np.abs(values).max()))
+        if len(values) > 1
+        else np.abs(values[0]) or 1.0
+    )
     steps = [
         spread if x[i] == x[j] else (x[j] - x[i]) / (u[j] - u[i]) for i, j in ((0, 1), (-2, -1))
     ]
