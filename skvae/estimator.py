@@ -88,19 +88,19 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         rows cannot tell from the best for probabilistic PCA, at most 32.
     likelihood : str, component or dict, default="auto"
         How values scatter around what codes predict. "auto" goes by dtype: "gaussian" for a table
-        of numbers; otherwise "gaussian_diag" for numbers, "bernoulli" for booleans, "categorical"
-        for text and categories, "ordinal" for ordered categories. A name or a component (such as
+        of numbers; otherwise "gaussian_diag" for numbers, or beside other kinds "empirical" for
+        those that are not normal, "bernoulli" for booleans, "categorical" for text and
+        categories, "ordinal" for ordered categories. A name or a component (such as
         `StudentT(df=4)`) is for all columns; a dict from columns (names of a frame, positions of
         an array) to names or components leaves the others to "auto". The other names are
         "student_t", "lognormal", "continuous_bernoulli", "poisson" and "negative_binomial".
     architecture : {"mlp", "conv", "linear"}, component or callable, default="mlp"
         Networks beside the linear path: a name, an `MLP` or `Conv` with options of its own, or a
         callable `(n_in, n_out) -> torch.nn.Module` whose module ends in a linear layer.
-    prior : {"normal", "mixture", "vamp", "ex_post"} or component, default="normal"
-        Where codes come from: a standard normal, a mixture of normals or of posteriors that is
-        trained with the model, or a mixture that is fitted to the codes afterwards and kept if
-        held-out rows are likelier under it. "normal" is "ex_post" for an autoencoder, whose
-        training does not ask for normal codes.
+    prior : {"normal", "mixture", "vamp", "ex_post", "aggregate"} or component, default="normal"
+        Where codes come from: a standard normal, a mixture that is trained with the model, or one
+        that is made of the codes afterwards and kept if held-out rows are likelier under it.
+        "normal" is "ex_post" for an autoencoder, whose training does not ask for normal codes.
     objective : str or component, default="elbo"
         What training makes large: "elbo", "iwae", "tc", "mmd", "autoencoder", "denoising", or one
         of these with options of its own, such as `Iwae(n_draws=10)`.

@@ -108,6 +108,10 @@ class Likelihood(BaseEstimator, ABC):
         """What the log-density of a cell gains when it is told in the user's units, (n, c)."""
         return np.zeros(values.shape)
 
+    def has_mass(self, constants: Constants, values: np.ndarray) -> np.ndarray:
+        """Whether a value has a probability beside values that have a density, (n, c)."""
+        return np.zeros(values.shape, bool)
+
     def owners(self, constants: Constants) -> np.ndarray:
         """Column of the block that each feature belongs to, shape (n_features,)."""
         return np.arange(len(constants["bias"]))

@@ -107,6 +107,9 @@ class Empirical(Likelihood):
         """That of densities; a point of mass has a probability, in any unit."""
         return _by_column(constants, values, Curve.log_slopes)
 
+    def has_mass(self, constants: Constants, values: np.ndarray) -> np.ndarray:
+        return _by_column(constants, values, lambda curve, x: curve.is_mass[curve.lines(x)]) > 0
+
     def spread(self, params: Params) -> float:
         return 1.0
 

@@ -29,7 +29,7 @@ class Aggregate(MixtureOptions):
 
     Parameters
     ----------
-    n_components : int, default=1000
+    n_components : int, default=2000
         Posteriors, of as many rows. A draw costs as many multiplications as they have numbers.
 
     Examples
@@ -41,7 +41,7 @@ class Aggregate(MixtureOptions):
 
     is_fitted_after = True
 
-    def __init__(self, *, n_components: int = 1000) -> None:
+    def __init__(self, *, n_components: int = 2000) -> None:
         self.n_components = n_components
 
     def module(self, latent_dim: int, n_inputs: int) -> "AggregatePrior":
