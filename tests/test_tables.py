@@ -482,7 +482,7 @@ def test_the_start_of_a_table_follows_the_stream(by, cuts):
     X = people(300)
     X = X if by is None else X.sort_values(by)
     # Two rows say nothing of the distributions of numbers: which likelihood they have is told.
-    chosen = {name: "empirical" for name in X.select_dtypes("number")}
+    chosen = dict.fromkeys(X.select_dtypes("number"), "empirical")
     vae = vae_of(max_iter=0, likelihood=chosen)
     for part in np.split(np.arange(300), cuts):
         vae.partial_fit(X.iloc[part])
