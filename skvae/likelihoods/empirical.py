@@ -145,14 +145,18 @@ class Empirical(Likelihood):
 
     def slopes(self, params: Params, x: Tensor, eta: Tensor, weight: Tensor) -> Slopes:
         found, variance = _found(params, x), floored(params["dispersion"], params)
-        noise, is_mass, is_known = variance.sqrt(), found.is_mass, found.is_known
-        mass, away = interval_slopes(*found.ends(eta, noise)), (x - eta) / noise
+        noise, is_known = variance.sqrt(), found.is_known
+        away = (x - eta) / noise
         square = away.square()
-        density = -0.5 * (square + (variance.log() + _LOG_2PI))
-        known = torch.where(is_mass, mass.log_prob, density)
+        known = -0.5 * (square + (variance.log() + _LOG_2PI))
+        of_log_deviation, of_output = square.sub_(1.0), away
+        chosen = found.is_mass.nonzero(as_tuple=True)
+        lower, upper = ((end - eta) / noise for end in (found.lower, found.upper))
+        mass = interval_slopes(lower[chosen], upper[chosen])
+        known[chosen], of_output[chosen] = mass.log_prob, -mass.of_shift
+        of_log_deviation[chosen] = -mass.of_stretch
         weight = torch.where(is_known, weight, 0.0)
-        of_output = torch.where(is_mass, -mass.of_shift, away) / noise
-        of_log_deviation = torch.where(is_mass, -mass.of_stretch, square - 1.0)
+        of_output /= noise
         free = (2.0 * params["dispersion"]).exp() - params["floor"].square()
         moves = torch.heaviside(free, free.new_tensor(0.5))
         return Slopes(

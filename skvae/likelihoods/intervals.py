@@ -47,12 +47,14 @@ def interval_slopes(lower: Tensor, upper: Tensor) -> IntervalSlopes:
     short_shift = of_m / series - m
     short_stretch = m * short_shift + 1.0 + of_w / series
     low, high = _long(is_short, lower, upper)
-    ratio = _ratio(low, high)
-    of_high = math.sqrt(2 / math.pi) / torch.special.erfcx(_up(high)) / (1.0 - ratio)
-    of_low = of_high * _falls(low, high)
+    falls, top = _falls(low, high), torch.special.erfcx(_up(high))
+    ratio = torch.special.erfcx(_up(low)) / top * falls
+    log_below = (0.5 * top).log() - 0.5 * high.clamp(max=_FARTHEST).square()
+    of_high = math.sqrt(2 / math.pi) / top / (1.0 - ratio)
+    of_low = of_high * falls
     sign = torch.where(lower + upper > 0, -1.0, 1.0).to(low)
     return IntervalSlopes(
-        torch.where(is_short, short, torch.special.log_ndtr(high) + torch.log1p(-ratio)),
+        torch.where(is_short, short, log_below + torch.log1p(-ratio)),
         torch.where(is_short, short_shift, sign * (of_high - of_low)),
         torch.where(is_short, short_stretch, high * of_high - low * of_low),
     )
