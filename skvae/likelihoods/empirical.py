@@ -296,7 +296,7 @@ def _score_of_mean(column: _Column) -> Tensor:
     before = slopes[0] * noise * _beyond(-away[:, 0])
     after = slopes[-1] * noise * beyond[:, -1]
     if not is_known[0]:
-        share[:, 0], before = 1.0, 0.0
+        share[:, 0], before = 1.0, torch.zeros_like(before)
     if not is_known[-1]:
         share[:, ~is_known & (column.upper > column.knots[-1])] = 0.0
     mean = heights[0] + share @ rises - before + after

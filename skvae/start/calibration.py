@@ -48,7 +48,7 @@ def with_standard_scores(block: Block, head: Head) -> Head:
 
     How much of the variance is noise stays, as far as its floor allows.
     """
-    floor = block.floor.numpy(force=True)
+    floor = block.params()["floor"].numpy(force=True)
     signal = np.square(head.loadings).sum(1)
     noise = np.maximum(np.exp(2.0 * head.dispersion), np.square(floor))
     share = np.maximum(noise / (signal + noise), np.square(floor))

@@ -75,11 +75,11 @@ class Aggregate(MixtureOptions):
             On the CPU, in float64.
         """
         self.check()
-        means, variances = posteriors or Normals(codes, np.zeros_like(codes))
+        drawn_from = posteriors or Normals(codes, np.zeros_like(codes))
         shares = np.ones(len(codes)) if weight is None else weight
         z, means, variances, w = (
             torch.from_numpy(np.array(numbers, np.float64))
-            for numbers in (codes, means, variances, shares)
+            for numbers in (codes, *drawn_from, shares)
         )
         n = self.n_components
         module = self.module(z.shape[1], z.shape[1]).double()
