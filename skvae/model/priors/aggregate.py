@@ -29,7 +29,7 @@ class Aggregate(MixtureOptions):
 
     Parameters
     ----------
-    n_components : int, default=2000
+    n_components : int, default=5000
         Posteriors, of as many rows. A draw costs as many multiplications as they have numbers.
 
     Examples
@@ -41,7 +41,7 @@ class Aggregate(MixtureOptions):
 
     is_fitted_after = True
 
-    def __init__(self, *, n_components: int = 2000) -> None:
+    def __init__(self, *, n_components: int = 5000) -> None:
         self.n_components = n_components
 
     def module(self, latent_dim: int, n_inputs: int) -> "AggregatePrior":
@@ -186,4 +186,6 @@ class AggregatePrior(PriorModule):
 
     @property
     def _components(self) -> Components:
-        return Components(F.log_softmax(self.logits, 0), self.means, self.log_variances)
+        there = self.logits > 0.5 * _NO_WEIGHT
+        log_weights = F.log_softmax(self.logits, 0)
+        return Components(log_weights[there], self.means[there], self.log_variances[there])
