@@ -10,6 +10,7 @@ from skvae.likelihoods import (
     Bernoulli,
     Categorical,
     ContinuousBernoulli,
+    Empirical,
     Gaussian,
     GaussianDiag,
     LogNormal,
@@ -20,7 +21,7 @@ from skvae.likelihoods import (
 )
 from skvae.limits import Limits
 from skvae.model.networks import MLP, Conv, Linear
-from skvae.model.priors import ExPost, Mixture, Normal, Vamp
+from skvae.model.priors import Aggregate, ExPost, Mixture, Normal, Vamp
 from skvae.training.annealing import Langevin, Metropolis, RandomWalk
 from skvae.training.evaluation import DivergenceError
 from skvae.training.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
@@ -52,6 +53,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Aggregate",
     "Autoencoder",
     "Bernoulli",
     "Categorical",
@@ -65,6 +67,7 @@ __all__ = [
     "Denoising",
     "DivergenceError",
     "Elbo",
+    "Empirical",
     "ExPost",
     "Gaussian",
     "GaussianDiag",

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from skvae import choices
+import skvae.choices as choices
 from skvae._sklearn import (
     Interval,
     RealNotInt,
@@ -93,15 +93,15 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         for text and categories, "ordinal" for ordered categories. A name or a component (such as
         `StudentT(df=4)`) is for all columns; a dict from columns (names of a frame, positions of
         an array) to names or components leaves the others to "auto". The other names are
-        "student_t", "lognormal", "continuous_bernoulli", "poisson" and "negative_binomial".
+        "empirical", "student_t", "lognormal", "continuous_bernoulli", "poisson" and
+        "negative_binomial".
     architecture : {"mlp", "conv", "linear"}, component or callable, default="mlp"
         Networks beside the linear path: a name, an `MLP` or `Conv` with options of its own, or a
         callable `(n_in, n_out) -> torch.nn.Module` whose module ends in a linear layer.
-    prior : {"normal", "mixture", "vamp", "ex_post"} or component, default="normal"
-        Where codes come from: a standard normal, a mixture of normals or of posteriors that is
-        trained with the model, or a mixture that is fitted to the codes afterwards and kept if
-        held-out rows are likelier under it. "normal" is "ex_post" for an autoencoder, whose
-        training does not ask for normal codes.
+    prior : {"normal", "mixture", "vamp", "ex_post", "aggregate"} or component, default="normal"
+        Where codes come from: a standard normal, a mixture that is trained with the model, or one
+        that is made of the codes afterwards and kept if held-out rows are likelier under it.
+        "normal" is "ex_post" for an autoencoder, whose training does not ask for normal codes.
     objective : str or component, default="elbo"
         What training makes large: "elbo", "iwae", "tc", "mmd", "autoencoder", "denoising", or one
         of these with options of its own, such as `Iwae(n_draws=10)`.

@@ -31,6 +31,8 @@ def column(name, one, rng):
         return np.digitize(one + 0.3 * rng.standard_normal(n), [-1, 0, 1]) * 1.0
     if name in ("poisson", "negative_binomial"):
         return rng.poisson(np.exp(one)) * 1.0
+    if name == "empirical":  # mostly 0, and else an amount
+        return np.maximum(one + 0.3 * rng.standard_normal(n), 0.0)
     noisy = one + 0.3 * rng.standard_normal(n)
     return np.exp(noisy) if name == "lognormal" else noisy
 

@@ -65,6 +65,7 @@ SMALL = {
     "mixture": {"n_components": 3},
     "vamp": {"n_components": 5},
     "ex_post": {"n_components": 3},
+    "aggregate": {"n_components": 20},
     "metropolis": {"n_proposals": 2, "n_steps": 10},
     "randomwalk": {"n_proposals": 200},
     "adamw": {"learning_rate": 0.03},  # few passes have to be enough

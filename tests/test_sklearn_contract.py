@@ -113,6 +113,7 @@ SUPPORTS = {
     "student_t": np.asarray,
     "lognormal": lambda x: np.exp(np.clip(x, -9, 9)),
     "bernoulli": lambda x: x > 0,
+    "empirical": lambda x: np.maximum(x, 0),
     "continuous_bernoulli": lambda x: 1 / (1 + np.exp(-np.clip(x, -9, 9))),
     "categorical": level,
     "ordinal": level,
@@ -202,7 +203,7 @@ class OfManyKinds(OnSupport):
 
 SMALL = {"max_iter": 3, "architecture": MLP(hidden_layer_sizes=(8,))}
 # Their linear start is found by EM and by draws, one for each row.
-OPEN_STARTS = {"lognormal", "continuous_bernoulli", "categorical", "ordinal"} | {
+OPEN_STARTS = {"lognormal", "empirical", "continuous_bernoulli", "categorical", "ordinal"} | {
     "gaussian_diag",
     "student_t",
     "poisson",

@@ -28,6 +28,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks import frames
 from benchmarks.costs import fit_seconds, peak_growth_mb
+from benchmarks.fidelity import closeness, distributions
 from benchmarks.frames import is_number
 from benchmarks.imputers import IMPUTERS
 from benchmarks.marginals import Marginals
@@ -43,6 +44,7 @@ SKVAE = {
     "skvae_linear": {"max_iter": 0},
     "skvae_mean": {},
     "skvae_trees": {},
+    "skvae_aggregate": {"prior": "aggregate"},
     "skvae_negative_binomial": {"likelihood": "negative_binomial"},
     "skvae_poisson": {"likelihood": "poisson"},
 }
@@ -131,16 +133,29 @@ def imputation_errors(complete, filled, hidden) -> dict[str, float]:
 
 
 def synthesis(task) -> Outcome:
-    """Return how well a classifier of real rows does that was trained on sampled ones."""
+    """Return how like real rows sampled ones are.
+
+    A classifier trained on them is scored on real rows; distributions are compared with those of
+    the training rows; and distances to the closest training row with those of held-out rows.
+    """
     train, test = _halves(task.rows(), task.seed)
-    model = Marginals() if task.base == "marginals" else _skvae(task)
+    model = Marginals() if task.base == "marginals" else _skvae(task, train.X)
     seconds = fit_seconds(model, train.X)
     sampled = model.sample(len(train.X), random_state=task.seed)
     real = _scores_on_real_rows(task.dataset, task.directory, task.max_rows, task.seed)
     scores = _classified(sampled, test.X, _levels(task.rows().X))
     relative = {f"{name}_of_real": scores[name] / real[name] for name in scores}
-    return Outcome(scores | relative | {f"real_{name}": real[name] for name in real}
-                   | {"seconds": seconds}, model)  # fmt: skip
+    near = closeness(sampled, train.X)
+    near |= {f"real_{name}": far for name, far in closeness(test.X, train.X).items()}
+    return Outcome(
+        scores
+        | relative
+        | {f"real_{name}": real[name] for name in real}
+        | distributions(train.X, sampled)
+        | near
+        | {"seconds": seconds},
+        model,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -253,8 +268,10 @@ def speed(task) -> Outcome:
     return Outcome({"seconds": fit_seconds(model, X)}, model)
 
 
-def _skvae(task):
+def _skvae(task, X=None):
     parameters = dict(SKVAE[task.base])
+    if X is not None and parameters.get("prior") == "aggregate":  # as the documentation samples
+        parameters["likelihood"] = {name: "empirical" for name in X if is_number(X[name])}
     if task.dataset in LIKELIHOODS:
         parameters["likelihood"] = LIKELIHOODS[task.dataset]
     return VAETransformer(task.latent_dim, random_state=task.seed, **parameters)
@@ -314,12 +331,23 @@ MEASURES = {
     "synthesis": Measure(
         synthesis,
         ("adult",),
-        ("skvae_8", "skvae_16", "skvae_32", "marginals"),
+        ("skvae_8", "skvae_16", "skvae_32", "skvae_aggregate_8", "skvae_aggregate_16", "marginals"),
         {
             "f1": Figure("min", 3),
             "f1_of_real": Figure("min", 3),
             "accuracy": Figure("min", 3),
             "accuracy_of_real": Figure("min", 3),
+            "ks": Figure("max", 3),
+            "ks_worst": Figure("max", 3),
+            "tv": Figure("max", 3),
+            "tv_worst": Figure("max", 3),
+            "correlation_difference": Figure("max", 3),
+            "closest_1": Figure("min", 3),
+            "real_closest_1": Figure("min", 3),
+            "closest_50": Figure("min", 3),
+            "real_closest_50": Figure("min", 3),
+            "copies": Figure("max", 4),
+            "real_copies": Figure("max", 4),
             "seconds": SECONDS,
         },
     ),

@@ -125,6 +125,14 @@ class Units:
                 total[rows] += np.where(np.isnan(x[:, self.columns[own]]), 0.0, gain).sum(1)
         return total
 
+    def masses(self, values) -> np.ndarray:
+        """Which cells of rows have a probability beside others of a density, shape (n, c)."""
+        found = np.zeros((values.shape[0], self.n_cells), bool)
+        for likelihood, own, constants in self.parts:
+            if likelihood.has_scores:
+                found[:, own] = likelihood.has_mass(constants, values[:, self.columns[own]])
+        return found
+
     def of_columns(self, name: str, fixed: np.ndarray) -> np.ndarray:
         """A constant of every column of numbers, shape (d,): NaN for levels."""
         found = np.full(self.n_columns, np.nan)

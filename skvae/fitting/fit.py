@@ -16,7 +16,7 @@ from skvae.fitting.options import Options
 from skvae.fitting.rows import is_trainable, known_rows, new_start, with_hidden_layers
 from skvae.fitting.trial import Trial, best_of, run_trial
 from skvae.model.diagnostics import CodeUse, code_use
-from skvae.model.priors import Normal, Prior
+from skvae.model.priors import Normal, Normals, Prior
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
 from skvae.start.base import LinearStart, State
@@ -123,7 +123,10 @@ def fit_prior(
         q = vae.encode(some)
         draws = q.sample(some.draw_noise(vae.latent_dim, options.generator()))
     weight = None if some.weight is None else some.weight.numpy(force=True)
-    module = options.prior.fit(draws.numpy(force=True).astype(np.float64), options.seed, weight)
+    codes, *posteriors = (
+        part.numpy(force=True).astype(np.float64) for part in (draws, q.mean, q.variance)
+    )
+    module = options.prior.fit(codes, options.seed, weight, Normals(*posteriors))
     start_weight = evaluator.prefer(vae, module.to(draws))
     if start_weight is None:
         return kept, Normal()

@@ -19,6 +19,7 @@ from skvae.likelihoods.block import Block
 from skvae.likelihoods.categorical import Categorical
 from skvae.likelihoods.continuous_bernoulli import ContinuousBernoulli
 from skvae.likelihoods.counts import NegativeBinomial, Poisson
+from skvae.likelihoods.empirical import Empirical
 from skvae.likelihoods.gaussian import Gaussian, GaussianDiag
 from skvae.likelihoods.levels import known_levels
 from skvae.likelihoods.lognormal import LogNormal
@@ -34,6 +35,7 @@ __all__ = [
     "Categorical",
     "Constants",
     "ContinuousBernoulli",
+    "Empirical",
     "Gaussian",
     "GaussianDiag",
     "Head",
@@ -59,6 +61,7 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "gaussian_diag": GaussianDiag,
     "student_t": StudentT,
     "lognormal": LogNormal,
+    "empirical": Empirical,
     "bernoulli": Bernoulli,
     "continuous_bernoulli": ContinuousBernoulli,
     "categorical": Categorical,

@@ -13,7 +13,7 @@ constants; `Block` holds them as tensors and hands these back as `params`. Calle
     bias            (width,) outputs of a model without codes
     dispersion      what training moves beside the decoder, of any shape
     center, scale   (c,) of columns that are not coded, in the user's units where cells are numbers
-    floor           (c,) least standard deviation of the noise, where `is_gaussian` or `tail`
+    floor           (c,) least standard deviation of the noise, where `has_floor`
     levels, first_level   codes of the levels of all columns, and where each column's begin, where
                     `is_coded`
 """
@@ -59,6 +59,7 @@ class Likelihood(BaseEstimator, ABC):
     is_coded = False  # whether values are codes of levels
     level_link: LevelLink | None = None  # of outputs and shares of levels; None without levels
     is_gaussian = False  # given features: the linear start's own density
+    has_scores = False  # whether outputs and noise together are to be standard normal
     shares_noise = True  # in the linear start, with the other columns that do
     shares_scale = False  # whether columns that all have it are divided by one number, as in PCA
     takes_sparse = False  # whether its features are 0 where values are
@@ -70,6 +71,11 @@ class Likelihood(BaseEstimator, ABC):
     def tail(self) -> float:
         """Degrees of freedom of its features' noise in the factor model; 0 where that is normal."""
         return 0.0
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether the noise of its features has a floor of its own."""
+        return self.is_gaussian or self.has_scores or self.tail > 0
 
     @property
     def is_stochastic(self) -> bool:
@@ -101,6 +107,10 @@ class Likelihood(BaseEstimator, ABC):
     def log_jacobian(self, constants: Constants, values: np.ndarray) -> np.ndarray:
         """What the log-density of a cell gains when it is told in the user's units, (n, c)."""
         return np.zeros(values.shape)
+
+    def has_mass(self, constants: Constants, values: np.ndarray) -> np.ndarray:
+        """Whether a value has a probability beside values that have a density, (n, c)."""
+        return np.zeros(values.shape, bool)
 
     def owners(self, constants: Constants) -> np.ndarray:
         """Column of the block that each feature belongs to, shape (n_features,)."""

@@ -1,8 +1,9 @@
-"""Linear heads whose levels are as frequent under the prior as they are in the data.
+"""Linear heads under which columns are, under the prior, distributed as in the data.
 
 A head is fitted to draws from posteriors, which where levels are rare lie far beyond what the prior
 N(0, I) reaches: samples would never show such a level. Once the loadings are known, one number per
-level is left, and the share of every level says which (docs/theory.md).
+level is left, and the share of every level says which (docs/theory.md). Of normal scores outputs
+and noise together are standard normal.
 Shapes: n rows, c columns of a block, width outputs, q latent units.
 """
 
@@ -10,18 +11,24 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.quasirandom import SobolEngine
 
-from skvae.likelihoods import Block, LevelLink, Likelihood, Params
+from skvae.likelihoods import Block, Head, LevelLink, Likelihood, Params
 
 _STEPS = 200
 _TOLERANCE = 1e-4  # of the logarithm of a share
 _REACH, _NODES = 8.0, 401  # of a grid for one direction of the prior
 _POINTS = 4096  # of the prior, where all directions count together
 _SMALLEST_GAP = 1e-3  # of thresholds
+
+
+def is_held(likelihood: Likelihood) -> bool:
+    """Whether the distribution of its columns can be held."""
+    return has_levels(likelihood) or likelihood.has_scores
 
 
 class Free(NamedTuple):
@@ -34,6 +41,23 @@ class Free(NamedTuple):
 def has_levels(likelihood: Likelihood) -> bool:
     """Whether the shares of its levels can be held."""
     return likelihood.level_link is not None
+
+
+def with_standard_scores(block: Block, head: Head) -> Head:
+    """A head of normal scores, shrunk or widened to outputs and noise that are standard normal.
+
+    How much of the variance is noise stays, as far as its floor allows.
+    """
+    floor = block.params()["floor"].numpy(force=True)
+    signal = np.square(head.loadings).sum(1)
+    noise = np.maximum(np.exp(2.0 * head.dispersion), np.square(floor))
+    share = np.maximum(noise / (signal + noise), np.square(floor))
+    size = np.sqrt((1.0 - share) / np.where(signal > 0, signal, 1.0))
+    return Head(
+        head.loadings * size[:, None],
+        np.zeros_like(head.bias),
+        np.where(signal > 0, 0.5 * np.log(share), 0.0),
+    )
 
 
 def calibrated(block: Block, loadings: Tensor, free: Free, x: Tensor, w: Tensor) -> Free:

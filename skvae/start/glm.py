@@ -19,7 +19,13 @@ from skvae.likelihoods import Block, Head, Likelihood, Values
 from skvae.model.bounds import Proposals, places
 from skvae.model.rows import CellRows
 from skvae.model.vae import VAE
-from skvae.start.calibration import Free, calibrated, has_levels
+from skvae.start.calibration import (
+    Free,
+    calibrated,
+    has_levels,
+    is_held,
+    with_standard_scores,
+)
 from skvae.start.factor_start import FactorStart
 from skvae.start.factors import FactorModel, NoiseRule, Observations, fit_factors, regressed
 from skvae.start.heads import batches_of_cells, dense, fit_head
@@ -169,7 +175,7 @@ def _ordered(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
 
 
 def _noise_floor(block: Block, part: Part) -> np.ndarray:
-    if not (part.likelihood.is_gaussian or part.likelihood.tail):
+    if not part.likelihood.has_floor:
         return np.full(block.n_features, _LEAST_NOISE)
     least = 1e-12 if part.likelihood.shares_noise else _LEAST_OWN_NOISE
     return np.maximum(np.square(part.constants["floor"]), least)
@@ -180,19 +186,19 @@ def _with_heads(
 ) -> FactorStart:
     """Loadings, bias and dispersions of every block.
 
-    Rare levels lie beside the point in the factor model, whose posteriors take their features for
-    normal numbers. So the blocks of levels are fitted twice: the second time, to draws from the
-    posteriors under the first heads, which the prior can reach; and so are their features.
+    Rare levels and points of mass lie beside the point in the factor model, whose posteriors take
+    their features for normal numbers. So their blocks are fitted twice: the second time, to draws
+    from the posteriors under the first heads, which the prior can reach; and so are their features.
     """
-    n_levels = sum(has_levels(part.likelihood) for part in start.parts)
+    n_held = sum(is_held(part.likelihood) for part in start.parts)
     z = _posterior_draws(start.module().requires_grad_(False), rows, rng)
     start = _fitted(start, rows, z, w, rng, lambda likelihood: not likelihood.is_gaussian)
-    if not n_levels:
+    if not n_held:
         return start
     start = _calibrated(start, rows, w)
     z = _resampled_draws(start.module().requires_grad_(False), rows, rng)
     start, turn = _with_features(start, rows, z, w)
-    start = _fitted(start, rows, z @ torch.from_numpy(turn), w, rng, has_levels)
+    start = _fitted(start, rows, z @ torch.from_numpy(turn), w, rng, is_held)
     return _calibrated(start, rows, w)
 
 
@@ -218,7 +224,7 @@ def _fitted(
 
 
 def _calibrated(start: FactorStart, values: Values, weight: np.ndarray | None) -> FactorStart:
-    """The start with every level as likely as it is frequent."""
+    """The start with every level as likely as it is frequent, and scores standard normal."""
     w = torch.ones(values.shape[0], dtype=torch.float64)
     w = w if weight is None else torch.from_numpy(weight)
     heads = []
@@ -228,6 +234,8 @@ def _calibrated(start: FactorStart, values: Values, weight: np.ndarray | None) -
             loadings, *free = map(torch.from_numpy, head)
             bias, dispersion = calibrated(Block(*part), loadings, Free(*free), x, w)
             head = head._replace(bias=bias.numpy(), dispersion=dispersion.numpy())
+        elif part.likelihood.has_scores:
+            head = with_standard_scores(Block(*part), head)
         heads.append(head)
     return _having(start, heads)
 
@@ -235,16 +243,16 @@ def _calibrated(start: FactorStart, values: Values, weight: np.ndarray | None) -
 def _with_features(
     start: FactorStart, values: Values, z: Tensor, weight: np.ndarray | None
 ) -> tuple[FactorStart, np.ndarray]:
-    """The start whose features of levels follow points z, in new axes; the turn to these."""
+    """The start whose features of held columns follow points z, in new axes; the turn to these."""
     blocks = [Block(*part) for part in start.parts]
-    of_levels = np.concatenate(
-        [np.full(block.n_features, has_levels(block.likelihood)) for block in blocks]
-    )
+    held = _joined([np.full(block.n_features, is_held(block.likelihood)) for block in blocks], bool)
+    floor = _joined([_noise_floor(*pair) for pair in zip(blocks, start.parts, strict=True)])
     observed, features = _observed(values, start.parts), _features(values, blocks)
     if not isinstance(features, np.ndarray):  # sparse ones are not centred
         features = features.toarray() - _sparse_center(start.parts[0])
     rows = Observations(features, observed, weight)
-    factors = regressed(start.factors, rows, z.numpy(), of_levels, _LEAST_NOISE)
+    factors = regressed(start.factors, rows, z.numpy(), held, 0.0)
+    factors = replace(factors, noise=np.maximum(factors.noise, floor))
     turn = factors.axes
     turned = replace(start, factors=factors.turned(turn), loadings=start.loadings @ turn)
     return turned, turn

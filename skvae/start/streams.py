@@ -6,12 +6,14 @@ sample of the rows, where that makes them likelier.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
+from skvae.data.batches import Values
 from skvae.data.reservoir import Reservoir
 from skvae.start.base import LinearStart
+from skvae.start.factor_start import FactorStart
 from skvae.start.moments import Moments
 from skvae.start.ppca import Directions, linear_start
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _RENEWAL = 32  # rows that came since call for another look once they are one in so many
 _LIKELIER = 0.01  # nats per cell by which another start has to be
+_ALIKE = 0.9  # share of the rows by which two starts can be compared; below, the later one is it
 
 
 class NewRows(NamedTuple):
@@ -94,10 +97,24 @@ class TableStream(StartStream):
         start = rows.fit_start(new.latent_dim, weight, rng)
         found = TableStream(sample.n_rows, n_levels)
         if before is not None and not is_grown:
-            ours, theirs = (each.score(rows.values, weight) for each in (before, start))
-            if theirs <= ours + _LIKELIER * X.shape[1]:
-                return Followed(found, before, networks_stay=True)
+            alike = _alike(before, start, rows.values)
+            if alike.mean() >= _ALIKE:
+                own = None if weight is None else weight[alike]
+                ours, theirs = (each.score(rows.values[alike], own) for each in (before, start))
+                if theirs <= ours + _LIKELIER * X.shape[1]:
+                    return Followed(found, before, networks_stay=True)
         return Followed(found, start, networks_stay=False)
+
+
+def _alike(before: LinearStart, start: LinearStart, values: Values) -> np.ndarray:
+    """Rows whose scores can be compared: of no cell has one a density, the other a probability."""
+    units = [cast(FactorStart, each).units for each in (before, start)]
+    if not any(part.likelihood.has_scores for part in units[1].parts):
+        return np.ones(values.shape[0], bool)
+    masses = [np.zeros(values.shape, bool) for _ in units]
+    for known, found in zip(units, masses, strict=True):
+        found[:, known.columns] = known.masses(values)
+    return ~(masses[0] != masses[1]).any(1)
 
 
 def has_grown(n_rows: int, before: int) -> bool:

@@ -1,5 +1,6 @@
 """One column for each likelihood, and blocks of columns asked in the user's units."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from skvae.likelihoods import (
     Block,
     Categorical,
     ContinuousBernoulli,
+    Empirical,
     Gaussian,
     GaussianDiag,
     LogNormal,
@@ -27,6 +29,9 @@ NORMAL = 30.0 + 5.0 * RNG.standard_normal(N)
 POSITIVE = np.exp(1.0 + 0.7 * RNG.standard_normal(N))
 GRADES = RNG.choice(5, N, p=[0.1, 0.2, 0.4, 0.2, 0.1]).astype(float)
 COUNTS = RNG.poisson(4.0, N).astype(float)
+AMOUNTS = np.where(RNG.uniform(size=N) < 0.6, 0.0, POSITIVE)
+SHARES = np.clip(RNG.normal(0.4, 0.5, N), 0.0, 1.0)
+HOURS = np.where(RNG.uniform(size=N) < 0.5, 40.0, RNG.binomial(60, 0.6, N))
 COUNTED = (Poisson, NegativeBinomial)
 MODERATE = (-3.0, -0.5, 0.0, 0.005, 2.0)
 
@@ -50,6 +55,10 @@ CASES = {
     "student_t, df 40": Case(StudentT(df=40.0), NORMAL, log_noise=-30.0),
     "lognormal": Case(LogNormal(), POSITIVE, log_noise=-0.5),
     "lognormal, small": Case(LogNormal(), 1e-6 * POSITIVE, log_noise=-30.0),
+    "empirical": Case(Empirical(), AMOUNTS),
+    "empirical, bounded": Case(Empirical(), SHARES, log_noise=-2.0),
+    "empirical, rounded": Case(Empirical(), HOURS, log_noise=-1.0),
+    "empirical, without points of mass": Case(Empirical(), POSITIVE, log_noise=-1.0),
     "bernoulli": Case(Bernoulli(), (GRADES > 2) * 1.0, etas=(-40.0, *MODERATE, 40.0)),
     "continuous_bernoulli": Case(
         ContinuousBernoulli(),
@@ -152,6 +161,8 @@ def support(case, block, eta):
     if isinstance(likelihood, ContinuousBernoulli):
         nodes, weights = np.polynomial.legendre.leggauss(200)
         return (nodes + 1) / 2, weights / 2
+    if isinstance(likelihood, Empirical):
+        return of_curve(block, eta.item())
     u = np.linspace(-30.0, 30.0, 60_001)
     noise = np.exp(block.dispersion[0].item())
     noise = max(noise, block.floor.item()) * block.of("scale")
@@ -162,3 +173,32 @@ def support(case, block, eta):
         length = np.exp(x) * (x[1] - x[0])
         x = np.exp(x) - block.of("shift")
     return x, length
+
+
+def known_parts(block, x, p):
+    """Values that fit has seen the like of, and their shares of the probability."""
+    if isinstance(block.likelihood, Empirical):
+        u, known = block.constants["knots"][0], block.constants["is_known"][0] > 0
+        scores = block.standardised(torch.from_numpy(x)[:, None])[:, 0].numpy()
+        p = p * known[np.searchsorted(u, scores, side="right").clip(1, len(known)) - 1]
+    return x, p / p.sum()
+
+
+def of_curve(block, eta):
+    """Points of mass, and points of lines with the lengths of values that they stand for."""
+    knots, values = block.constants["knots"][0], block.constants["values"][0]
+    noise = max(np.exp(block.dispersion[0].item()), block.floor.item())
+    slopes = np.diff(values) / np.diff(knots)
+    ends = np.r_[min(knots[0], eta) - 30 * noise - 1, knots[1:-1], max(knots[-1], eta) + 30 * noise]
+    x, length = [values[:-1][slopes == 0]], [np.ones((slopes == 0).sum())]
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    for low, high, slope, u, value in zip(
+        ends[:-1], ends[1:], slopes, knots[:-1], values[:-1], strict=True
+    ):
+        near = np.clip(np.linspace(eta - 12 * noise, eta + 12 * noise, 25), low, high)
+        for left, right in itertools.pairwise(np.unique(np.r_[low, near, high])):
+            if slope > 0:
+                at = 0.5 * (left + right) + 0.5 * (right - left) * nodes
+                x.append(value + slope * (at - u))
+                length.append(0.5 * (right - left) * slope * weights)
+    return np.concatenate(x), np.concatenate(length)

@@ -9,6 +9,8 @@ from skvae.likelihoods import LIKELIHOODS, Block
 from tests.tables import NAMES, rows_of
 
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-12}
+# Of intervals far out, whose probabilities are exponentials of large numbers.
+FAR = {"rtol": 1e-10, "atol": 1e-10}
 
 
 def block_of(name, n_columns=5):
@@ -42,7 +44,8 @@ def test_slopes_are_autograds(name):
         x[:3] = -1.0
     found = block.slopes(x, eta, weight)
     for own, expected in zip(found, recorded(block, x, eta, weight), strict=True):
-        assert_close(own, expected, equal_nan=True, **TOLERANCE)
+        tolerance = FAR if name == "empirical" else TOLERANCE
+        assert_close(own, expected, equal_nan=True, **tolerance)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -15,7 +15,7 @@ from sklearn.mixture import GaussianMixture
 from torch import nn
 
 from skvae.model.posterior import Posterior
-from skvae.model.priors import PRIORS, ExPost, Mixture, Prior, Vamp
+from skvae.model.priors import PRIORS, Aggregate, ExPost, Mixture, Normals, Prior, Vamp
 
 N_INPUTS = 3
 TRAINED = sorted(name for name, prior in PRIORS.items() if prior.is_trained)
@@ -371,3 +371,81 @@ def test_starts_on_a_gpu(name):
     module = prior.module(2, N_INPUTS).to(rows)
     prior.start(module, rows, torch.Generator("cuda").manual_seed(0))
     assert torch.isfinite(module.log_prob(normal(20, 2).cuda(), Encoder(2).cuda())).all()
+
+
+def posteriors_of(n, q, seed=0):
+    """Codes of clusters with what they were drawn from."""
+    means = clusters(n, q, seed)
+    variances = np.random.default_rng(seed).uniform(0.05, 0.3, (n, q))
+    noise = np.random.default_rng(seed + 1).normal(size=(n, q))
+    return means + np.sqrt(variances) * noise, Normals(means, variances)
+
+
+@torch.no_grad()
+def test_the_aggregate_has_the_mean_and_the_variance_of_its_posteriors():
+    codes, posteriors = posteriors_of(300, 2)
+    module = Aggregate(n_components=300).fit(codes, 0, None, posteriors)
+    w = module.logits.softmax(0)[1:].numpy()
+    w = w / w.sum()
+    means, variances = module.means[1:].numpy(), module.log_variances[1:].exp().numpy()
+    center = w @ means
+    np.testing.assert_allclose(center, posteriors.means.mean(0), atol=1e-9)
+    spread = w @ (variances + np.square(means - center))
+    expected = posteriors.variances.mean(0) + posteriors.means.var(0)
+    np.testing.assert_allclose(spread, expected, rtol=1e-9)
+
+
+@torch.no_grad()
+def test_the_aggregate_is_likelier_than_a_normal_where_codes_are_in_clusters():
+    module = Aggregate(n_components=400).fit(*_fitting(posteriors_of(800, 2)))
+    others = torch.from_numpy(posteriors_of(800, 2, seed=5)[0])
+    normal_of_all = torch.distributions.MultivariateNormal(others.mean(0), others.T.cov())
+    assert module.log_prob(others).mean() > normal_of_all.log_prob(others).mean() + 0.1
+
+
+def _fitting(codes_and_posteriors):
+    codes, posteriors = codes_and_posteriors
+    return codes, 0, None, posteriors
+
+
+@torch.no_grad()
+def test_the_aggregate_is_smoothed_the_more_the_fewer_rows_it_is_made_of():
+    codes, posteriors = posteriors_of(3000, 4)
+    widths = []
+    for n in (30, 3000):
+        module = Aggregate(n_components=n).fit(codes, 0, None, posteriors)
+        own = module.log_variances[1 : n + 1].exp().numpy() - posteriors.variances[:n]
+        widths.append((own / posteriors.means[:n].var(0)).mean())
+    assert widths[0] > 2 * max(widths[1], 0.001)
+
+
+@torch.no_grad()
+def test_the_aggregate_of_fewer_rows_than_components_is_made_of_all():
+    codes, posteriors = posteriors_of(40, 2)
+    module = Aggregate(n_components=100).fit(codes, 0, None, posteriors)
+    assert (module.logits.softmax(0) > 0).sum() == 41
+    assert torch.isfinite(module.log_prob(torch.from_numpy(codes))).all()
+    assert torch.isfinite(module.sample(50, None, seeded())).all()
+
+
+@torch.no_grad()
+def test_rows_of_no_weight_are_no_part_of_the_aggregate():
+    codes, posteriors = posteriors_of(200, 2)
+    weight = np.repeat(np.float32([0.0, 3.0]), 100)
+    module = Aggregate(n_components=200).fit(codes, 0, weight, posteriors)
+    shares = module.logits.softmax(0)[1:]
+    assert not shares[:100].any()
+    assert shares[100:].min() > 0
+
+
+@torch.no_grad()
+def test_the_aggregate_is_the_mixture_that_it_says():
+    module = away_from_start("aggregate", 3)
+    z = 2.0 * normal(50, 3)
+    components = torch.distributions.Independent(
+        torch.distributions.Normal(module.means, (0.5 * module.log_variances).exp()), 1
+    )
+    mixture = torch.distributions.MixtureSameFamily(
+        torch.distributions.Categorical(logits=module.logits), components
+    )
+    torch.testing.assert_close(module.log_prob(z), mixture.log_prob(z))

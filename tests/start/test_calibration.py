@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from skvae.likelihoods import LIKELIHOODS, Block
-from skvae.start.calibration import Free, calibrated, has_levels
+from skvae.likelihoods import LIKELIHOODS, Block, Head
+from skvae.start.calibration import (
+    Free,
+    calibrated,
+    has_levels,
+    is_held,
+    with_standard_scores,
+)
 
 N = 400
 KINDS = ["bernoulli", "categorical", "ordinal"]
@@ -110,3 +116,20 @@ def test_shares_of_numbers_cannot_be_held():
     free, one = Free(block.bias, block.dispersion), torch.ones(1, 1, dtype=torch.float64)
     with pytest.raises(ValueError, match="Gaussian has no levels"):
         calibrated(block, one, free, one, one[0])
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-6, 0.4, 1.0, 30.0])
+def test_outputs_and_noise_of_scores_are_standard_normal(size):
+    block = block_of("empirical", np.random.RandomState(0).standard_normal((N, 1)))
+    head = with_standard_scores(block, Head(np.full((1, 2), size), np.ones(1), np.log([0.5])))
+    signal = np.square(head.loadings).sum()
+    assert signal + np.exp(2 * head.dispersion[0]) == pytest.approx(1.0)
+    assert head.bias == 0
+    ratio = signal * np.exp(-2 * head.dispersion[0])
+    assert ratio == pytest.approx(2 * size**2 / 0.25, rel=1e-9, abs=1e-12)
+
+
+def test_scores_are_held_but_have_no_levels():
+    held = {name for name, each in LIKELIHOODS.items() if is_held(each())}
+    assert held == {"bernoulli", "categorical", "ordinal", "empirical"}
+    assert not has_levels(LIKELIHOODS["empirical"]())

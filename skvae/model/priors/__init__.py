@@ -4,18 +4,22 @@ A component builds the density that a model holds. To add a prior: a file with a
 extends `Prior` and a density that extends `PriorModule`, and its row in PRIORS.
 """
 
-from skvae.model.priors.base import Encoder, Prior, PriorModule
+from skvae.model.priors.aggregate import Aggregate, AggregatePrior
+from skvae.model.priors.base import Encoder, Normals, Prior, PriorModule
 from skvae.model.priors.mixture import ExPost, Mixture, MixturePrior
 from skvae.model.priors.normal import Normal, StandardNormal
 from skvae.model.priors.vamp import Vamp, VampPrior
 
 __all__ = [
     "PRIORS",
+    "Aggregate",
+    "AggregatePrior",
     "Encoder",
     "ExPost",
     "Mixture",
     "MixturePrior",
     "Normal",
+    "Normals",
     "Prior",
     "PriorModule",
     "StandardNormal",
@@ -28,4 +32,5 @@ PRIORS: dict[str, type[Prior]] = {
     "mixture": Mixture,
     "vamp": Vamp,
     "ex_post": ExPost,
+    "aggregate": Aggregate,
 }

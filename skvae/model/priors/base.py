@@ -1,13 +1,21 @@
 """What a prior is: a component that a person chooses, and the density that a model holds."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from skvae.model.posterior import Posterior
+
+
+class Normals(NamedTuple):
+    """Posteriors of rows by units, each of shape (n, q)."""
+
+    means: np.ndarray
+    variances: np.ndarray
 
 
 class Prior(ABC, BaseEstimator):

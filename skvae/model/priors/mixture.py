@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
-from skvae.model.priors.base import Encoder, PriorModule
+from skvae.model.priors.base import Encoder, Normals, PriorModule
 from skvae.model.priors.components import LARGEST_ARRAY, MixtureOptions, choose, rows_at_a_time
 
 _LOG_2PI = math.log(2.0 * math.pi)
@@ -87,7 +87,11 @@ class ExPost(MixtureOptions):
         return MixturePrior(self.n_components, latent_dim)
 
     def fit(
-        self, codes: np.ndarray, random_state: int, weight: np.ndarray | None = None
+        self,
+        codes: np.ndarray,
+        random_state: int,
+        weight: np.ndarray | None = None,
+        posteriors: Normals | None = None,
     ) -> "MixturePrior":
         """Fit a mixture to codes.
 
@@ -99,6 +103,8 @@ class ExPost(MixtureOptions):
             Seed of where EM starts, and of the rows that weights choose.
         weight : ndarray of shape (n,) or None, default=None
             Of the rows.
+        posteriors : Normals of shape (n, q) or None, default=None
+            Not used: a draw from each is enough.
 
         Returns
         -------
