@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from skvae import MLP, AdamW, CollapseWarning, Langevin, Metropolis, VAETransformer
+from skvae.fitting import few_rows
 from skvae.fitting import fit as fitting
 from skvae.model.diagnostics import linear_r2
 from skvae.training.acceptance import Acceptance
@@ -145,7 +146,7 @@ def bowl():
 @pytest.fixture
 def lenient(monkeypatch):
     """A judge that keeps whatever training made: the true one keeps PCA instead."""
-    monkeypatch.setattr(fitting, "select", lambda *given: Acceptance(1.0, 0.01))
+    monkeypatch.setattr(few_rows, "select", lambda *given: Acceptance(1.0, 0.01))
 
 
 COLLAPSING = {

@@ -362,6 +362,8 @@ BAD_VALUES = {
     "early_stopping": ["no", 2],
     "validation_fraction": [0.0, 1.0, 2, "half"],
     "whiten": ["yes", None],
+    "refinement": [-1, 1.5, "many", None],
+    "store_rows": ["yes", None],
     "device": [0, None],
     "precision": ["half", 32],
     "warm_start": ["yes", None],

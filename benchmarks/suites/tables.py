@@ -128,7 +128,8 @@ def collect(lines: list[Line]) -> pd.DataFrame:
 
 def summaries(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return the table of every measure that has results, by its name."""
-    measured = runs[runs["failure"].isna()]
+    # Files of before know fewer figures.
+    measured = runs[runs["failure"].isna()].reindex(columns=COLUMNS)
     parts = {name: measured[measured["table"] == name] for name in MEASURES}
     return {name: _summary(MEASURES[name], part) for name, part in parts.items() if len(part)}
 

@@ -73,13 +73,25 @@ class _Pairs:
 
     def __init__(self, vae: VAE, rows: Rows, codes: Tensor) -> None:
         self.vae, self.codes = vae, codes
+        self.is_linear = vae.decoder is None and vae.observation.is_gaussian
         self.decoded = vae.reconstruct(codes)
         n_shifts = min(_MOST_SHIFTS // codes.shape[1], len(codes) - 1)
         self.shifts = range(1, max(n_shifts, 1) + 1)
         self.weight = torch.ones_like(codes[:, 0]) if rows.weight is None else rows.weight
+        self.mean = weighted_mean(codes, self.weight)
 
     def unexplained(self, units: Tensor | list[int]) -> Tensor:
-        """Variance of decoded rows that is left when all codes but those of the units are known."""
+        """Variance of decoded rows that is left when all codes but those of the units are known.
+
+        In a linear model that is the variance of what these decode to, without luck in the pairs.
+        """
+        if self.is_linear:
+            own = self.mean.expand_as(self.codes).clone()
+            own[:, units] = self.codes[:, units]
+            rows = self.vae.reconstruct(own)
+            return weighted_mean(
+                (rows - weighted_mean(rows, self.weight)).square().sum(-1), self.weight
+            )
         changes, weights = [], []
         for shift in self.shifts:
             mixed = self.codes.clone()

@@ -17,6 +17,7 @@ from tests.displays.pictures import texts
 
 
 def test_codes_are_drawn_over_the_prior(trained, curve):
+    trained = copy.copy(trained).set_params(refinement=0)
     display = LatentDisplay.from_estimator(trained, curve)
     np.testing.assert_array_equal(
         display.ax_.collections[0].get_offsets(), trained.transform(curve)

@@ -9,6 +9,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae.devices import PRECISIONS
+from skvae.fitting import few_rows
 from skvae.fitting import fit as fitting
 from skvae.fitting.beginning import initial_vae, new_vae
 from skvae.fitting.budget import auto_batch_size, is_small, make_budget
@@ -315,7 +316,7 @@ def test_every_restart_begins_with_networks_and_a_prior_of_its_own(X):
 def test_a_training_that_goes_on_has_its_prior_unless_another_is_asked_for(
     X, monkeypatch, n_components
 ):
-    monkeypatch.setattr(fitting, "select", lambda *given: Acceptance(1.0, 0.01))
+    monkeypatch.setattr(few_rows, "select", lambda *given: Acceptance(1.0, 0.01))
     model = fitted(X, max_iter=1, prior=Mixture(n_components=4))
     chosen = options(prior=Mixture(n_components=n_components))
     rows = training_rows(model.start, Matrix(X), None, chosen)
@@ -350,9 +351,9 @@ def test_codes_of_restarts_agree_by_the_nats_that_they_carry():
 def test_a_prior_that_is_fitted_afterwards_knows_the_weights(X, monkeypatch):
     weights, fit = [], ExPost.fit
 
-    def noted(self, codes, random_state, weight=None):
+    def noted(self, codes, random_state, weight, posteriors):
         weights.append(weight)
-        return fit(self, codes, random_state, weight)
+        return fit(self, codes, random_state, weight, posteriors)
 
     monkeypatch.setattr(ExPost, "fit", noted)
     given = np.linspace(1.0, 2.0, len(X))
@@ -430,8 +431,8 @@ def test_a_prior_is_fitted_to_codes_by_the_weights_of_their_rows(X):
     plain = ExPost.fit
 
     class Watched(ExPost):
-        def fit(self, codes, random_state, weight=None):
-            seen.append((codes, plain(self, codes, random_state, weight)))
+        def fit(self, codes, *given):
+            seen.append((codes, plain(self, codes, *given)))
             return seen[-1][1]
 
     chosen = replace(chosen, prior=Watched(n_components=2))

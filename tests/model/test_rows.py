@@ -150,7 +150,7 @@ def test_a_table_that_is_streamed_has_the_same_fit():
         fit_model(
             table(X, MIXED),
             None,
-            options(latent_dim=2, max_iter=3, limits=Limits(held_bytes=n_bytes)),
+            options(latent_dim=2, max_iter=3, limits=Limits(held_bytes=n_bytes, few_rows=0)),
         )[1].left
         for n_bytes in (2**20, 0)
     )

@@ -165,11 +165,13 @@ class AggregatePrior(PriorModule):
         self.logits = nn.Parameter(torch.zeros(n_components + 1, dtype=dtype))
         self.means = nn.Parameter(torch.zeros(shape, dtype=dtype))
         self.log_variances = nn.Parameter(torch.zeros(shape, dtype=dtype))
+        self.n_there = n_components + 1  # components that have a weight come first
+        self.register_load_state_dict_post_hook(_count)
 
     @torch.no_grad()
     def fill(self, part: Components, share: Tensor) -> None:
         """Take components, of which the standard normal has a share; those left over are none."""
-        n = len(part.means) + 1
+        n = self.n_there = len(part.means) + 1
         self.logits.fill_(_NO_WEIGHT)
         self.logits[0] = share.log()
         self.logits[1:n] = torch.log1p(-share) + part.log_weights
@@ -186,6 +188,10 @@ class AggregatePrior(PriorModule):
 
     @property
     def _components(self) -> Components:
-        there = self.logits > 0.5 * _NO_WEIGHT
-        log_weights = F.log_softmax(self.logits, 0)
-        return Components(log_weights[there], self.means[there], self.log_variances[there])
+        n, log_weights = self.n_there, F.log_softmax(self.logits, 0)
+        return Components(log_weights[:n], self.means[:n], self.log_variances[:n])
+
+
+def _count(prior: AggregatePrior, _: object) -> None:
+    """How many components of loaded weights are there: asked once, and not at every density."""
+    prior.n_there = int((prior.logits > 0.5 * _NO_WEIGHT).sum())
