@@ -8,16 +8,19 @@ import sklearn
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from skvae.fitting import few_rows, fit
 from skvae.fitting.beginning import initial_vae, training_state
 from skvae.fitting.fit import fit_model
 from skvae.fitting.options import Options
 from skvae.fitting.rows import start_vae, training_rows
+from skvae.limits import Limits
 from skvae.model.networks import MLP
 from skvae.model.priors import Normal
 from skvae.model.rows import ScoreRows
 from skvae.model.vae import Networks
 from skvae.start.ppca import fit_linear
 from skvae.start.tables import Matrix
+from skvae.training.acceptance import Acceptance
 from skvae.training.config import Budget, TrainingConfig
 from skvae.training.controller import Controller
 from skvae.training.evaluation import Evaluator
@@ -30,9 +33,16 @@ from skvae.training.step import choose_step
 
 HTML_HAS_PARAMETERS = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 7)
 SMALL = MLP(hidden_layer_sizes=(32, 32))
-RECIPE = TrainingConfig(Elbo(), AdamW(), Constant())
+# One split judges, which is enough for what is not about few rows.
+RECIPE = TrainingConfig(Elbo(), AdamW(), Constant(), limits=Limits(few_rows=0))
 N_ROWS, N_SCORES = 300, 5  # of a training
 BATCH_SIZE = 30
+
+
+def keep_everything(monkeypatch):
+    """Let whatever training made be kept, of few rows and of many."""
+    for module in (few_rows, fit):
+        monkeypatch.setattr(module, "select", lambda *given: Acceptance(1.0, 0.01))
 
 
 def gaussian(n_rows, n_columns, seed=0):

@@ -11,11 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from skvae import MLP, AdamW, CollapseWarning, Langevin, Metropolis, VAETransformer
-from skvae.fitting import few_rows
 from skvae.fitting import fit as fitting
 from skvae.model.diagnostics import linear_r2
-from skvae.training.acceptance import Acceptance
-from tests.samples import factors, fit_quietly
+from tests.samples import factors, fit_quietly, keep_everything
 
 SHORT = {"batch_size": 8, "max_iter": 5, "random_state": 0}
 COLUMNS = (
@@ -146,7 +144,7 @@ def bowl():
 @pytest.fixture
 def lenient(monkeypatch):
     """A judge that keeps whatever training made: the true one keeps PCA instead."""
-    monkeypatch.setattr(few_rows, "select", lambda *given: Acceptance(1.0, 0.01))
+    keep_everything(monkeypatch)
 
 
 COLLAPSING = {

@@ -34,7 +34,10 @@ def accept_of_few(
     candidate = candidate_of(trial, options)
     kept = select([candidate], options.limits)
     if kept.share == 0.0:
-        kept = select_by_all(candidate, X, weight, splits, options)
+        try:
+            kept = select_by_all(candidate, X, weight, splits, options)
+        except KeyboardInterrupt:  # the splits so far have not accepted it
+            trial.record.interrupted = True
     if kept.share == 1.0:
         learn_from_all(trial, options)
     return kept
@@ -86,5 +89,5 @@ def _trained_apart(
         except DivergenceError:
             return
         if trial.record.interrupted:
-            return
+            raise KeyboardInterrupt
         yield candidate_of(trial, options)

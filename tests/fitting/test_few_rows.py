@@ -11,6 +11,7 @@ from skvae import VAETransformer
 from skvae.fitting import few_rows
 from skvae.fitting.fit import fit_model
 from skvae.fitting.judges import other_splits, split
+from skvae.limits import Limits
 from skvae.start.tables import Matrix
 from tests import tables
 from tests.samples import curve, gaussian, options
@@ -72,32 +73,43 @@ def test_others_are_asked_only_where_it_is_open(monkeypatch):
         return plain(*given)
 
     monkeypatch.setattr(few_rows, "select_by_all", noted)
-    model, record = fit_model(Matrix(curve(300, 5)), None, options(max_iter=None))
+    model, record = fit_model(Matrix(curve(300, 5)), None, options(max_iter=None, limits=Limits()))
     assert model.kept == 1.0
     assert not asked
     assert len(record.losses) == record.n_passes > record.history[-1]["n_pass"]
-    fit_model(Matrix(gaussian(100, 6)), None, options(max_iter=2))
+    fit_model(Matrix(gaussian(100, 6)), None, options(max_iter=2, limits=Limits()))
     assert len(asked) == 1
 
 
 def test_the_last_passes_are_within_max_iter():
     X = curve(300, 5)
-    assert fit_model(Matrix(X), None, options(max_iter=30))[1].n_passes <= 30
+    assert fit_model(Matrix(X), None, options(max_iter=30, limits=Limits()))[1].n_passes <= 30
 
 
 def test_an_interrupt_of_the_last_passes_keeps_the_model(monkeypatch):
     X = curve(300, 5)
-    before, record = fit_model(Matrix(X), None, options(max_iter=None))
+    before, record = fit_model(Matrix(X), None, options(max_iter=None, limits=Limits()))
     assert not record.interrupted
 
     def interrupted(*given):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("skvae.fitting.trial.one_pass", interrupted)
-    model, record = fit_model(Matrix(X), None, options(max_iter=None))
+    model, record = fit_model(Matrix(X), None, options(max_iter=None, limits=Limits()))
     assert record.interrupted
     assert model.kept == before.kept
     assert np.isfinite(model.log_prob(X)).all()
+
+
+def test_an_interrupt_of_other_splits_ends_the_fit_with_pca(monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(few_rows, "run_trial", interrupted)
+    monkeypatch.setattr(few_rows, "is_open", lambda *given: True)
+    model, record = fit_model(Matrix(gaussian(100, 6)), None, options(max_iter=2, limits=Limits()))
+    assert model.kept == 0.0
+    assert record.interrupted
 
 
 def test_weights_and_gaps_have_splits_too():
@@ -106,5 +118,8 @@ def test_weights_and_gaps_have_splits_too():
     assert VAETransformer(4, random_state=0).fit(X, sample_weight=weight).kept_ > 0
     X[::7, 3] = np.nan
     rows = tables.table(X, "gaussian_diag")
-    one, again = (fit_model(rows, None, options(latent_dim=4, max_iter=40))[0] for _ in range(2))
+    one, again = (
+        fit_model(rows, None, options(latent_dim=4, max_iter=40, limits=Limits()))[0]
+        for _ in range(2)
+    )
     assert_array_equal(one.codes(X, False), again.codes(X, False))

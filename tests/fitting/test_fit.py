@@ -9,7 +9,6 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae.devices import PRECISIONS
-from skvae.fitting import few_rows
 from skvae.fitting import fit as fitting
 from skvae.fitting.beginning import initial_vae, new_vae
 from skvae.fitting.budget import auto_batch_size, is_small, make_budget
@@ -30,7 +29,7 @@ from skvae.training.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, To
 from skvae.training.optimizers import SGD, AdamW
 from skvae.training.schedules import Cyclical, LinearWarmUp, OneCycle
 from tests import tables
-from tests.samples import curve, fitted, gaussian, options, started
+from tests.samples import curve, fitted, gaussian, keep_everything, options, started
 
 CPU = torch.device("cpu")
 
@@ -316,7 +315,7 @@ def test_every_restart_begins_with_networks_and_a_prior_of_its_own(X):
 def test_a_training_that_goes_on_has_its_prior_unless_another_is_asked_for(
     X, monkeypatch, n_components
 ):
-    monkeypatch.setattr(few_rows, "select", lambda *given: Acceptance(1.0, 0.01))
+    keep_everything(monkeypatch)
     model = fitted(X, max_iter=1, prior=Mixture(n_components=4))
     chosen = options(prior=Mixture(n_components=n_components))
     rows = training_rows(model.start, Matrix(X), None, chosen)

@@ -9,12 +9,10 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import multivariate_normal
 
-from skvae.fitting import few_rows
 from skvae.model.priors import Mixture
 from skvae.model.rows import CellRows
-from skvae.training.acceptance import Acceptance
 from skvae.training.objective import OBJECTIVES
-from tests.samples import curve, fitted, gaussian
+from tests.samples import curve, fitted, gaussian, keep_everything
 
 Q = 2
 SHARE = 0.3
@@ -173,7 +171,7 @@ def test_nothing_observed_tells_nothing(trained):
 
 
 def test_the_prior_is_that_of_the_model(monkeypatch):
-    monkeypatch.setattr(few_rows, "select", lambda *given: Acceptance(1.0, 0.01))
+    keep_everything(monkeypatch)
     model = fitted(clipped(100), latent_dim=1, max_iter=1, prior=Mixture(n_components=2))
     ours, theirs = model.of_cells().module(torch.float64), model.module(torch.float64)
     z = torch.linspace(-3, 3, 20, dtype=torch.float64)[:, None]
