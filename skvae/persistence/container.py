@@ -20,6 +20,7 @@ import safetensors.numpy
 NAME, MAJOR, MINOR = "skvae", 1, 0  # of the format
 MOST_HEADER = 2**24  # bytes
 MOST_BYTES = 2**34  # of a file
+MOST_ARRAYS = 20_000
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _LENGTH = 8  # bytes that tell the length of the header
 _DTYPES = {
@@ -185,7 +186,10 @@ def header_of(data: bytes, size: int) -> Header:
         If it says what cannot be.
     """
     length = _header_length(data[:_LENGTH], size)
-    found = strict(data[_LENGTH : _LENGTH + length])
+    text = data[_LENGTH : _LENGTH + length]
+    if text.count(b'"data_offsets"') > MOST_ARRAYS:
+        raise LoadError(f"the file has more than {MOST_ARRAYS} arrays.")
+    found = strict(text)
     if not isinstance(found, dict):
         raise LoadError("the header is no object of JSON.")
     metadata = found.pop("__metadata__", None)

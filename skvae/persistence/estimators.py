@@ -1,5 +1,6 @@
 """A fitted estimator as a manifest and arrays, and back."""
 
+import copy
 import platform
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ class Content(NamedTuple):
     name: str  # of its class
     parameters: dict[str, Any]
     learned: dict[str, Any]
+    takes_own: bool  # whether it takes rows that it draws, rounded as the columns ask for
 
 
 def packed(content: Content, version: str) -> bytes:
@@ -39,13 +41,14 @@ def packed(content: Content, version: str) -> bytes:
         If a parameter or an attribute cannot be kept; the message names it.
     """
     writer = Writer(KINDS)
+    test = _answers(content.learned["_model"]) | {"takes_own": content.takes_own}
     manifest = {
         "format": {"name": container.NAME, "major": container.MAJOR, "minor": container.MINOR},
         "versions": _versions(version),
         "class": content.name,
         "parameters": _trees(writer, content.parameters, "parameter"),
         "learned": _trees(writer, content.learned, "attribute"),
-        "test": _trees(writer, _answers(content.learned["_model"], None), "test"),
+        "test": _trees(writer, test, "test"),
     }
     return container.pack(manifest, writer.arrays)
 
@@ -118,7 +121,7 @@ def _content(manifest: dict[str, Any], arrays: Arrays) -> Content:
     check_columns(learned["_columns"], model)
     with np.errstate(all="ignore"):
         _check_answers(model, test)
-    return Content(manifest["class"], parameters, learned)
+    return Content(manifest["class"], parameters, learned, test["takes_own"])
 
 
 def _values(reader: Reader, trees: Any) -> dict[str, Any]:
@@ -140,11 +143,15 @@ def _check_learned(learned: Mapping[str, Any], model: FittedModel) -> None:
         found = learned[name]
         if (found.shape if isinstance(found, np.ndarray) else found) not in (n, (n,)):
             raise LoadError(f"the attribute {name!r} is none of this model.")
-    if learned["_dtype"].kind != "f" or learned.get("feature_names_in_", np.empty(d)).shape != (d,):
-        raise LoadError("the dtype or the names of the columns are none of this model.")
+    names, schema = learned.get("feature_names_in_"), learned["_columns"].schema
+    known = None if names is None or schema is None else schema.names
+    if names is not None and (names.shape != (d,) or known not in (None, names.tolist())):
+        raise LoadError("the names of the columns are none of this model.")
+    if learned["_dtype"].kind != "f":
+        raise LoadError(f"the dtype of the codes is {learned['_dtype']}, and that of no number.")
 
 
-def _answers(model: FittedModel, rows: np.ndarray | None) -> dict[str, np.ndarray]:
+def _answers(model: FittedModel, rows: np.ndarray | None = None) -> dict[str, Any]:
     """What the model says of a few rows, or of rows that it draws."""
     if rows is None:
         rows = model.sample(_TEST_ROWS, np.random.RandomState(0), np.dtype(np.float64))
@@ -161,7 +168,7 @@ def _check_answers(model: FittedModel, test: Mapping[str, Any]) -> None:
     if rows.shape != (_TEST_ROWS, model.start.n_features) or rows.dtype != np.float64:
         raise LoadError("the rows of the self-test are none of the model.")
     found = _answers(model, rows)
-    if found.keys() != test.keys():
+    if test.keys() != found.keys() | {"takes_own"}:
         raise LoadError("the self-test is not complete.")
     for name, values in found.items():
         size = np.abs(values[np.isfinite(values)]).max(initial=1e-300)
@@ -187,6 +194,22 @@ def estimator_of(content: Content, kind: type) -> Any:
     try:
         made._validate_params()
         made.__setstate__(made.__getstate__() | content.learned)
+        if content.takes_own:
+            _ask_of_own(made)
     except Exception as error:  # whatever a file can cause
         raise LoadError(f"the file does not hold a model: {error!s:.300}") from error
     return made
+
+
+def takes_own(estimator: Any) -> bool:
+    """Whether an estimator takes rows that it draws: rounded, they may be what a column cannot."""
+    try:
+        _ask_of_own(estimator)
+    except ValueError:
+        return False
+    return True
+
+
+def _ask_of_own(estimator: Any) -> None:
+    plain = copy.copy(estimator).set_output(transform="default")
+    plain.transform(plain.sample(2, random_state=0))

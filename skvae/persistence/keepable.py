@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvae.ambient import asking, undisturbed
 from skvae.persistence.container import read
-from skvae.persistence.estimators import Content, estimator_of, packed, unpacked
+from skvae.persistence.estimators import Content, estimator_of, packed, takes_own, unpacked
 from skvae.persistence.tables import LEARNED, OPTIONAL, PRIVATE
 from skvae.persistence.writing import write_whole
 from skvae.pickles import VERSION
@@ -89,7 +89,7 @@ class Keepable(ABC):
                     f"the attribute {name} is none that a fit leaves, and is not saved: delete it "
                     "before, and keep it elsewhere."
                 )
-        return Content(type(self).__name__, parameters, learned)
+        return Content(type(self).__name__, parameters, learned, takes_own(self))
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
