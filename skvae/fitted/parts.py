@@ -1,5 +1,6 @@
 """Whether what an object is to be made of is what it declares: names, and types of values."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -13,18 +14,20 @@ from sklearn.base import BaseEstimator
 def check_parts(kept: type, parts: Mapping[str, Any], is_plain: bool = False) -> None:
     """Raise a ValueError where a type cannot be made of parts; plain: not yet as it declares.
 
-    Options of components are free: what uses them checks them.
+    Options of components are free: what uses them checks them. What has a default may be missing:
+    it was added since.
     """
     hints = _hints(kept)
-    if parts.keys() != hints.keys():
-        strange = sorted(parts.keys() ^ hints.keys())
-        raise ValueError(f"{kept.__name__} has, or lacks, the part {strange[0]!r:.80}.")
+    if strange := parts.keys() - hints.keys():
+        raise ValueError(f"{kept.__name__} has no part {min(strange)!r:.80}.")
+    if missing := hints.keys() - parts.keys() - _optional(kept):
+        raise ValueError(f"{kept.__name__} lacks the part {min(missing)!r:.80}.")
     if is_plain or issubclass(kept, BaseEstimator):
         return
-    for name, hint in hints.items():
-        if not is_of(parts[name], hint):
+    for name, value in parts.items():
+        if not is_of(value, hints[name]):
             raise ValueError(
-                f"{name} of {kept.__name__} is {parts[name]!r:.80}, which is not of its type."
+                f"{name} of {kept.__name__} is {value!r:.80}, which is not of its type."
             )
 
 
@@ -37,6 +40,13 @@ def _hints(kept: type) -> dict[str, Any]:
     if is_dataclass(kept):
         return {field.name: hints[field.name] for field in fields(kept) if field.init}
     return {name: hints[name] for name in kept._fields}  # type: ignore[attr-defined]
+
+
+@cache
+def _optional(kept: type) -> set[str]:
+    """Names of the parts that have a default."""
+    parameters = inspect.signature(kept).parameters.values()
+    return {own.name for own in parameters if own.default is not inspect.Parameter.empty}
 
 
 def is_of(value: Any, hint: Any) -> bool:

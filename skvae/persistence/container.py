@@ -111,20 +111,6 @@ def read(path: str | PathLike[str]) -> bytes:
         return start + file.read(size - len(start))
 
 
-def read_header(path: str | PathLike[str]) -> Header:
-    """The header of a file, without its data.
-
-    Raises
-    ------
-    LoadError
-        If it is none.
-    """
-    with _opened(path) as (file, size):
-        start = file.read(_LENGTH)
-        length = _header_length(start, size)
-        return header_of(start + file.read(length), size)
-
-
 @contextmanager
 def _opened(path: str | PathLike[str]) -> Iterator[tuple[IO[bytes], int]]:
     """A file that is open, and its size; of pipes and devices, nothing that one would wait for."""

@@ -64,15 +64,21 @@ def unpacked(data: bytes) -> Content:
     manifest, arrays = container.unpack(data)
     try:
         return _content(manifest, arrays)
-    except LoadError:
-        raise
-    except Exception as error:  # whatever else a file can cause: it is not to be trusted
-        raise LoadError(f"the file does not hold a model: {error!s:.300}") from error
+    except Exception as error:  # whatever a file can cause: it is not to be trusted
+        raise _error_of(error, manifest) from error
 
 
-def parameters_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters alone, of a manifest without its arrays."""
-    return _values(Reader({}, KINDS), manifest["parameters"])
+def _error_of(error: Exception, manifest: Mapping[str, Any]) -> LoadError:
+    """What is said of a file that does not hold a model; it may be of a later version."""
+    said = (
+        str(error) if isinstance(error, LoadError) else f"it does not hold a model: {error!s:.300}"
+    )
+    minor = manifest["format"].get("minor")
+    if isinstance(minor, int) and minor > container.MINOR:
+        said += (
+            f" It was written by skvae {manifest['versions'].get('skvae')!r:.40}: load it there."
+        )
+    return LoadError(said)
 
 
 def _versions(version: str) -> dict[str, str]:
@@ -188,8 +194,8 @@ def estimator_of(content: Content, kind: type) -> Any:
     if content.name != kind.__name__:
         raise LoadError(f"the file holds a {content.name!r:.40}, and no {kind.__name__}.")
     names = set(kind._get_param_names())  # type: ignore[attr-defined]
-    if strange := content.parameters.keys() ^ names:
-        raise LoadError(f"the file has, or lacks, the parameter {min(strange)!r:.80}.")
+    if strange := content.parameters.keys() - names:
+        raise LoadError(f"the file has the parameter {min(strange)!r:.80}, which is none.")
     made = kind(**content.parameters)
     try:
         made._validate_params()

@@ -19,7 +19,8 @@ WRONG = [
     (True, int), (1.0, int), ("1", float), (False, float), (1, bool), (1, str), (None, int),
     ("x", int | None), ([1], tuple[int, ...]), ((1, "x"), tuple[int, ...]), ((1,), tuple[int, str]),
     (("x", 1), tuple[int, str]), (["x"], list[float]), ((1.0,), list[float]),
-    ({1: 1}, dict[str, int]), ({"a": "x"}, dict[str, int]), ([1], dict), ([1.0], np.ndarray), (print, Architecture),
+    ({1: 1}, dict[str, int]), ({"a": "x"}, dict[str, int]),
+    ([1], dict), ([1.0], np.ndarray), (print, Architecture),
     ("mlp", Architecture), ("b", Literal["a"]),
 ]  # fmt: skip
 
@@ -49,3 +50,9 @@ def test_options_of_components_are_their_own():
     check_parts(MLP, options | {"dropout": "anything"})
     with pytest.raises(ValueError, match="'more'"):
         check_parts(MLP, options | {"more": 1})
+
+
+def test_what_was_added_since_has_its_default():
+    options = MLP().get_params()
+    options.pop("residual")
+    check_parts(MLP, options)
