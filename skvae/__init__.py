@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from skvae.data.doubts import ColumnWarning
-from skvae.estimator import VERSION, VAETransformer
+from skvae.estimator import VAETransformer
 from skvae.fitted.doubts import CollapseWarning
 from skvae.likelihoods import (
     Bernoulli,
@@ -22,6 +22,8 @@ from skvae.likelihoods import (
 from skvae.limits import Limits
 from skvae.model.networks import MLP, Conv, Linear
 from skvae.model.priors import Aggregate, ExPost, Mixture, Normal, Vamp
+from skvae.persistence.container import LoadError
+from skvae.pickles import VERSION
 from skvae.training.annealing import Langevin, Metropolis, RandomWalk
 from skvae.training.evaluation import DivergenceError
 from skvae.training.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     )
 
 __version__ = VERSION
+load = VAETransformer.load
 
 __all__ = [
     "MLP",
@@ -78,6 +81,7 @@ __all__ = [
     "Limits",
     "Linear",
     "LinearWarmUp",
+    "LoadError",
     "LogNormal",
     "LossCurveDisplay",
     "Metropolis",
@@ -100,6 +104,7 @@ __all__ = [
     "TraversalDisplay",
     "VAETransformer",
     "Vamp",
+    "load",
 ]
 
 

@@ -44,6 +44,8 @@ from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.limits import Limits
 from skvae.model.networks import ARCHITECTURES
 from skvae.model.priors import PRIORS, Prior
+from skvae.persistence.keepable import Keepable
+from skvae.persistence.tables import LEARNED, PRIVATE
 from skvae.pickles import opened, signed
 from skvae.start.latent_dim import latent_dim_of
 from skvae.start.spectrum import Spectra, farthest_cell
@@ -56,18 +58,10 @@ from skvae.training.optimizers import OPTIMIZERS, Optimizer
 from skvae.training.progress import progress_bar
 from skvae.training.schedules import KL_SCHEDULES, check_count
 
-VERSION = "0.2.0"
-_LEARNED = (
-    "latent_dim_", "n_features_in_", "n_samples_", "n_iter_", "loss_curve_", "validation_scores_",
-    "history_", "restarts_", "kept_", "start_weight_", "converged_", "pca_score_", "mean_",
-    "scale_", "noise_variance_", "explained_variance_ratio_", "kl_per_dim_", "prior_",
-    "n_active_", "device_",
-)  # fmt: skip
-_PRIVATE = ("_model", "_online", "_seed", "_left", "_dtype", "_columns", "_began")
 _N_LOADINGS = 1000  # rows that derivatives and diagnostics are averaged over
 
 
-class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class VAETransformer(Keepable, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Dimension reduction by a variational autoencoder that starts as PCA.
 
     The model begins as probabilistic PCA in closed form and trains nonlinear networks beside it.
@@ -839,7 +833,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _forget(self):
         learned = [name for name in vars(self) if name.endswith("_") and name[0] != "_"]
-        for name in (*learned, *_PRIVATE):
+        for name in (*learned, *PRIVATE):
             self.__dict__.pop(name, None)
 
     def _publish(self, reading, model, record, pca_score, curves, n_samples):
@@ -876,13 +870,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def __getstate__(self):
         state = super().__getstate__()
-        return signed({name: state[name] for name in state if name != "_spectra"}, VERSION)
+        return signed({name: state[name] for name in state if name != "_spectra"})
 
     def __setstate__(self, state):
         needed = list(self._parameter_constraints)
         if isinstance(state, dict) and "_model" in state:
-            needed += [*_LEARNED, *_PRIVATE]
-        super().__setstate__(opened(state, type(self).__name__, needed, VERSION))
+            needed += [*LEARNED, *PRIVATE]
+        super().__setstate__(opened(state, type(self).__name__, needed))
         model = getattr(self, "_model", None)
         if model is not None and not is_available(torch.device(model.device)):
             self._model, self.device_ = on_cpu(model), "cpu"

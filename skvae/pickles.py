@@ -11,15 +11,16 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+VERSION = "0.2.0"
 _VERSION = "_skvae_version"
 
 
-def signed(state: dict[str, Any], version: str) -> dict[str, Any]:
+def signed(state: dict[str, Any]) -> dict[str, Any]:
     """A state with the version that made it."""
-    return state | {_VERSION: version}
+    return state | {_VERSION: VERSION}
 
 
-def opened(state: Any, owner: str, needed: Iterable[str], version: str) -> dict[str, Any]:
+def opened(state: Any, owner: str, needed: Iterable[str]) -> dict[str, Any]:
     """The state; a ValueError where something is not there, a warning of another version."""
     if not isinstance(state, Mapping):
         raise ValueError(
@@ -32,11 +33,11 @@ def opened(state: Any, owner: str, needed: Iterable[str], version: str) -> dict[
     if lost is not None:
         raise ValueError(
             f"this {owner} was pickled by skvae {made_by:.80} and has no {lost}, which skvae "
-            f"{version} needs: load it with the version that made it, or fit it again."
+            f"{VERSION} needs: load it with the version that made it, or fit it again."
         )
-    if made_by != version:
+    if made_by != VERSION:
         warnings.warn(
-            f"this {owner} was pickled by skvae {made_by:.80} and is loaded by {version}; results "
+            f"this {owner} was pickled by skvae {made_by:.80} and is loaded by {VERSION}; results "
             "may differ. Fit it again to be safe.",
             UserWarning,
             stacklevel=3,

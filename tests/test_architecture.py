@@ -26,7 +26,7 @@ FLOORS = (
     ("start", "training"),
     ("fitted",),
     ("fitting",),
-    ("choices",),
+    ("choices", "persistence"),
     ("estimator",),
     ("displays",),
     ("__init__",),
@@ -42,10 +42,12 @@ PACKAGES = {
     "training": {"numpy", "sklearn", "scipy", "torch", "tqdm"},
     "fitted": {"numpy", "sklearn", "torch"},
     "fitting": {"numpy", "torch"},
+    "persistence": {"numpy", "safetensors", "sklearn", "torch"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
 }
 THIRD_PARTY = {
-    "joblib", "matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn", "torch", "tqdm"
+    "joblib", "matplotlib", "narwhals", "numpy", "pandas", "safetensors", "scipy", "sklearn",
+    "torch", "tqdm",
 }  # fmt: skip
 
 MOST_LINES, MOST_OF_ESTIMATOR = 400, 900

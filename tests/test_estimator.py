@@ -821,7 +821,7 @@ def test_pickles_hold_no_torch(curve, method):
 
 # checklist 47
 def test_a_pickle_of_another_version_warns(linear, monkeypatch):
-    monkeypatch.setattr(skvae.estimator, "VERSION", "0.0.1")
+    monkeypatch.setattr(skvae.pickles, "VERSION", "0.0.1")
     blob = pickle.dumps(linear)
     monkeypatch.undo()
     with pytest.warns(UserWarning, match=r"0\.0\.1"):

@@ -13,8 +13,7 @@ def plain_dtype(dtype: Any) -> Any:
     """Return a dict that stands for a dtype of pandas, polars or pyarrow; others as they are."""
     made_by = type(dtype).__module__.partition(".")[0]
     if made_by == "pyarrow":
-        pa = library("pyarrow")
-        return {"pyarrow": pa.schema([pa.field("", dtype)]).serialize().to_pybytes()}
+        return _plain_arrow(dtype)
     if made_by == "polars":
         return _plain_polars(dtype)
     if made_by != "pandas":
@@ -24,9 +23,33 @@ def plain_dtype(dtype: Any) -> Any:
         categories = dtype.categories
         plain = {"categories": categories.tolist(), "of": plain_dtype(categories.dtype)}
         return plain | {"ordered": bool(dtype.ordered)}
+    if isinstance(dtype, pd.ArrowDtype):  # whose name may be that of another dtype
+        return {"arrow": plain_dtype(dtype.pyarrow_dtype)}
     name = str(dtype)
     # Some names do not tell all: such a dtype stays what it is.
     return {"pandas": name} if _is_told_by(name, dtype) else dtype
+
+
+def _plain_arrow(dtype: Any) -> Any:
+    """Return its name; of a dictionary what it is of, of decimals how many digits.
+
+    Arrow's own bytes are not read: they may name types that run code of others.
+    """
+    pa = library("pyarrow")
+    if pa.types.is_dictionary(dtype):
+        parts = [plain_dtype(dtype.index_type), plain_dtype(dtype.value_type)]
+        return {"pyarrow": "dictionary", "options": [*parts, dtype.ordered]}
+    if pa.types.is_decimal(dtype):
+        name = f"decimal{dtype.bit_width}"
+        return {"pyarrow": name, "options": [dtype.precision, dtype.scale]}
+    return {"pyarrow": str(dtype), "options": []} if _is_alias(str(dtype), dtype) else dtype
+
+
+def _is_alias(name: str, dtype: Any) -> bool:
+    try:
+        return library("pyarrow").type_for_alias(name) == dtype
+    except ValueError:
+        return False
 
 
 def _plain_polars(dtype: Any) -> Any:
@@ -52,15 +75,34 @@ def dtype_from(plain: Any) -> Any:
     if not isinstance(plain, dict):
         return plain
     if "pyarrow" in plain:
-        pa = library("pyarrow")
-        return pa.ipc.read_schema(pa.py_buffer(plain["pyarrow"])).field(0).type
+        return _arrow_from(plain["pyarrow"], plain["options"])
     if "polars" in plain:
-        return getattr(library("polars"), plain["polars"])(**plain["options"])
+        return _polars_from(plain["polars"], plain["options"])
     pd = library("pandas")
+    if "arrow" in plain:
+        return pd.ArrowDtype(dtype_from(plain["arrow"]))
     if "categories" in plain:
         categories = pd.Index(plain["categories"], dtype=dtype_from(plain["of"]))
         return pd.CategoricalDtype(categories, ordered=plain["ordered"])
     return pd.api.types.pandas_dtype(plain["pandas"])
+
+
+def _arrow_from(name: str, options: list[Any]) -> Any:
+    pa = library("pyarrow")
+    if name == "dictionary":
+        index, values, ordered = options
+        return pa.dictionary(dtype_from(index), dtype_from(values), ordered=ordered)
+    if name in ("decimal32", "decimal64", "decimal128", "decimal256"):
+        return getattr(pa, name)(*options)
+    return pa.type_for_alias(name)
+
+
+def _polars_from(name: str, options: dict[str, Any]) -> Any:
+    pl = library("polars")
+    kind = getattr(pl, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, pl.DataType)):
+        raise ValueError(f"{name!r:.80} is no dtype of polars.")
+    return kind(**options)
 
 
 def plain_labels(labels: Any) -> Any:
@@ -89,4 +131,7 @@ def plain_missing(cell: Any) -> Any:
 
 def missing_from(plain: Any) -> Any:
     """Return the missing cell that `plain_missing` has made plain."""
-    return getattr(library("pandas"), plain["pandas"]) if isinstance(plain, dict) else plain
+    if not isinstance(plain, dict):
+        return plain
+    pd = library("pandas")
+    return {"NA": pd.NA, "NaT": pd.NaT}[plain["pandas"]]

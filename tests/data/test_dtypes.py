@@ -36,6 +36,8 @@ PANDAS = [
     pd.BooleanDtype(),
     pd.StringDtype(),
     pd.SparseDtype(np.float64),
+    pd.ArrowDtype(pa.string()),
+    pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string())),
 ]
 LABELS = [
     pd.Index(["a", "b"], name="column"),
@@ -50,6 +52,12 @@ def test_a_dtype_comes_back(dtype):
     plain = plain_dtype(dtype)
     assert dtype_from(plain) == dtype
     assert dtype is None or isinstance(plain, dict | np.dtype)
+
+
+@pytest.mark.parametrize("name", ["read_csv", "scan_csv", "Config", "nothing"])
+def test_polars_is_asked_for_dtypes_alone(name):
+    with pytest.raises(ValueError, match="no dtype of polars"):
+        dtype_from({"polars": name, "options": {"source": "/"}})
 
 
 def test_what_a_name_does_not_tell_stays_as_it_is():

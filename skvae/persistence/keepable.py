@@ -1,0 +1,124 @@
+"""What an estimator needs to be kept in a file."""
+
+from abc import ABC, abstractmethod
+from os import PathLike
+from typing import Any, Self
+
+from sklearn.utils.validation import check_is_fitted
+
+from skvae.ambient import asking, undisturbed
+from skvae.persistence.container import read
+from skvae.persistence.estimators import Content, estimator_of, packed, takes_own, unpacked
+from skvae.persistence.tables import LEARNED, OPTIONAL, PRIVATE
+from skvae.persistence.writing import write_whole
+from skvae.pickles import VERSION
+
+_REMEMBERED = ("_spectra",)  # what is found again when it is needed
+
+
+class Keepable(ABC):
+    """An estimator that `save` keeps in a file, and `load` makes of one."""
+
+    @abstractmethod
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is something to be saved."""
+
+    @asking
+    def save(self, path: str | PathLike[str]) -> None:
+        """Save the fitted estimator to a file that holds no code.
+
+        It is a safetensors file whose metadata tells parameters, columns and versions in JSON:
+        reading it runs nothing. Whoever loads it gets the same answers, to the bit on the same
+        machine. The file is there as a whole or not at all: what fails, such as a full disk,
+        leaves the one that was there before.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to; a file that is there is replaced. The usual ending is ".skvae".
+
+        Raises
+        ------
+        NotFittedError
+            If there is nothing to be saved yet.
+        TypeError
+            If a parameter cannot be told in JSON, such as an architecture that is a function, or
+            the estimator is of a class of your own; the message names it.
+        OSError
+            If the file cannot be written.
+
+        See Also
+        --------
+        load : The estimator of a file.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VAETransformer, load
+        >>> X = load_iris().data
+        >>> vae = VAETransformer(latent_dim=2, max_iter=0).fit(X)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     vae.save(Path(folder) / "iris.skvae")
+        ...     loaded = load(Path(folder) / "iris.skvae")
+        >>> bool((loaded.transform(X) == vae.transform(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        kind = type(self)
+        if Keepable not in kind.__bases__:
+            raise TypeError(
+                f"{kind.__name__} is a class of your own, which a file cannot hold: save a "
+                f"{kind.__mro__[1].__name__}, or pickle it."
+            )
+        write_whole(path, packed(self._content(), VERSION))
+
+    def _content(self) -> Content:
+        """What is kept; a TypeError names what is not known."""
+        parameters: dict[str, Any] = self.get_params(deep=False)  # type: ignore[attr-defined]
+        learned = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in parameters and name not in _REMEMBERED
+        }
+        known = LEARNED | PRIVATE | OPTIONAL
+        for name in learned:
+            if name not in known:
+                raise TypeError(
+                    f"the attribute {name} is none that a fit leaves, and is not saved: delete it "
+                    "before, and keep it elsewhere."
+                )
+        return Content(type(self).__name__, parameters, learned, takes_own(self))
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Load an estimator that `save` has written.
+
+        The file is checked before anything is made of it, whoever has sent it: sizes, names, types,
+        parameters, a checksum, and what the model says of a few rows. It can hold no code.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        estimator : VAETransformer
+            The fitted estimator; on the CPU, with a warning, where its device is not there.
+
+        Raises
+        ------
+        LoadError
+            If the file is not what `save` writes; the message says what is wrong with it.
+        OSError
+            If it cannot be read.
+
+        See Also
+        --------
+        VAETransformer.save : The file.
+        """
+        with undisturbed():
+            made: Self = estimator_of(unpacked(read(path)), cls)
+        return made

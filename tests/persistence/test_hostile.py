@@ -1,0 +1,567 @@
+"""No file does anything but load, or be refused by a LoadError, at once and with little memory."""
+
+import gzip
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import skvae
+from skvae import MLP, LoadError, Mixture, VAETransformer
+from skvae.persistence import container
+from skvae.persistence.estimators import estimator_of, unpacked
+from tests.persistence.hostile import (
+    joined,
+    of_other_bytes,
+    of_other_types,
+    signed,
+    split,
+    with_header,
+)
+from tests.samples import curve, fit_quietly
+from tests.test_components import mixed
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+SMALL = {"architecture": MLP(hidden_layer_sizes=(4,)), "batch_size": 16, "random_state": 0}
+
+
+def models():
+    """Small models of every kind, as files."""
+    matrix, table = curve(300, 5), mixed(60)
+    return {
+        "matrix": fit_quietly(VAETransformer(1, max_iter=20, store_rows=False, **SMALL), matrix),
+        "mixture": fit_quietly(
+            VAETransformer(1, prior=Mixture(n_components=2), max_iter=20, **SMALL), matrix
+        ),
+        "table": fit_quietly(VAETransformer(2, max_iter=5, store_rows=False, **SMALL), table),
+        "batches": VAETransformer(1, **SMALL).partial_fit(matrix[:60]),
+    }
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Bytes of files by the name of their model."""
+    path = tmp_path_factory.mktemp("files") / "model.skvae"
+    found = {}
+    for name, vae in models().items():
+        vae.save(path)
+        found[name] = path.read_bytes()
+    return found
+
+
+@pytest.fixture(scope="module")
+def data(files):
+    return files["matrix"]
+
+
+def load(data):
+    return estimator_of(unpacked(data), VAETransformer)
+
+
+def refused(data, match=""):
+    with pytest.raises(LoadError, match=match):
+        load(data)
+
+
+def pickled():
+    class Boom:
+        def __reduce__(self):
+            return os.system, ("touch /tmp/skvae-was-here",)
+
+    Boom.__qualname__ = "Boom"
+    return pickle.dumps(Boom(), protocol=4)
+
+
+def of_joblib():
+    file = io.BytesIO()
+    joblib.dump({"a": np.zeros(100)}, file)
+    return file.getvalue()
+
+
+def of_torch():
+    file = io.BytesIO()
+    torch.save({"a": torch.zeros(10)}, file)
+    return file.getvalue()
+
+
+def zipped():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", bytes(10**7))
+    return file.getvalue()
+
+
+FOREIGN = {
+    "nothing": lambda: b"",
+    "seven bytes": lambda: b"1234567",
+    "eight zeros": lambda: bytes(8),
+    "pickle": pickled,
+    "old pickle": lambda: b"cos\nsystem\n(S'true'\ntR.",
+    "joblib": of_joblib,
+    "torch": of_torch,
+    "zip": zipped,
+    "gzip": lambda: gzip.compress(bytes(10**7)),
+    "html": lambda: b"<!DOCTYPE html><html>" * 50,
+    "length 2^63": lambda: (2**63).to_bytes(8, "little") + b"{}" * 50,
+    "long header": lambda: (2**25).to_bytes(8, "little") + bytes(2**25 + 8),
+    "deep": lambda: joined(b"[" * 100_000 + b"]" * 100_000, b""),
+    "deep object": lambda: joined(b'{"a":' * 50_000 + b"1" + b"}" * 50_000, b""),
+    "number": lambda: joined(b"123456", b""),
+    "long number": lambda: joined(b'{"a":' + b"1" * 10_000 + b"}", b""),
+    "no text": lambda: joined(b'{"\xff\xfe": 1}', b""),
+    "other safetensors": lambda: joined(
+        {"a": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}, b""
+    ),
+    "empty arrays": lambda: joined(
+        {f"t{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(200_000)},
+        b"",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_other_files_are_refused(name, tmp_path):
+    path = tmp_path / "model.skvae"
+    path.write_bytes(FOREIGN[name]())
+    with pytest.raises(LoadError):
+        skvae.load(path)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "link to a folder"])
+def test_what_is_no_file_is_refused_without_waiting(kind, tmp_path):
+    path = tmp_path / "model.skvae"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = "/dev/zero"
+    else:
+        path.symlink_to(tmp_path)
+    with pytest.raises(LoadError, match="no file"):
+        skvae.load(path)
+
+
+def test_a_file_that_is_not_there_is_the_systems_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        skvae.load(tmp_path / "nothing.skvae")
+
+
+@pytest.mark.parametrize("cut", [1, 8, 1000, 0.5])
+def test_a_part_of_a_file_is_refused(cut, data):
+    n = int(len(data) * cut) if cut < 1 else cut
+    refused(data[:-n], "part")
+
+
+def test_more_than_a_file_is_refused(data):
+    refused(data + b"x", "more or fewer bytes")
+
+
+def test_a_changed_number_is_noticed(data):
+    changed = bytearray(data)
+    changed[-100] ^= 1
+    refused(bytes(changed), "checksum")
+
+
+def entry(shape, dtype="F64", place=(0, 0)):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": list(place)}
+
+
+HEADERS = {
+    "too large": lambda h: h.update(other=entry([2**60, 2**60])),
+    "none of 2^60": lambda h: h.update(other=entry([0, 2**60])),
+    "overflow": lambda h: h.update(other=entry([2**33, 2**31])),
+    "negative": lambda h: h.update(other=entry([-1])),
+    "half": lambda h: h.update(other=entry([0.5])),
+    "unknown dtype": lambda h: h.update(other=entry([0], "C64")),
+    "no offsets": lambda h: h.update(other={"dtype": "F64", "shape": []}),
+    "a list": lambda h: [h],
+    "no metadata": lambda h: h.pop("__metadata__") and None,
+    "more metadata": lambda h: h["__metadata__"].update(more="x"),
+    "other metadata": lambda h: h.update(__metadata__={"other": "x"}),
+    "manifest no text": lambda h: h["__metadata__"].update(skvae={}),
+    "manifest no JSON": lambda h: h["__metadata__"].update(skvae="x"),
+    "manifest a number": lambda h: h["__metadata__"].update(skvae="1"),
+    "one more array": lambda h: h.update(other=entry([0])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_other_headers_are_refused(name, data):
+    refused(with_header(data, HEADERS[name]))
+
+
+@pytest.mark.parametrize("change", ["overlap", "hole", "swap", "missing"])
+def test_arrays_elsewhere_are_refused(change, data):
+    def moved(header):
+        names = [name for name in header if name != "__metadata__"]
+        names.sort(key=lambda name: header[name]["data_offsets"])
+        first, second = (header[name] for name in names[-2:])
+        if change == "overlap":
+            second["data_offsets"] = first["data_offsets"][:1] + second["data_offsets"][1:]
+        elif change == "hole":
+            first["data_offsets"] = [n - 8 for n in first["data_offsets"]]
+        elif change == "swap":
+            header["first"] = header.pop(names[-1])
+        else:
+            del header[names[-1]]
+
+    refused(with_header(data, moved))
+
+
+def test_keys_that_are_there_twice_are_refused(data):
+    header, arrays = split(data)
+    name = next(name for name in json.loads(header) if name != "__metadata__")
+    extra = json.dumps({name: entry([0])})[1:-1].encode()
+    refused(joined(b"{" + extra + b"," + header[1:], arrays), "twice")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_are_none_are_refused(number, data):
+    header, arrays = split(data)
+    refused(joined(b'{"x":' + number.encode() + b"," + header[1:], arrays), "no number")
+
+
+def test_manifests_are_written_in_one_way(data):
+    def change(header):
+        header["__metadata__"]["skvae"] += " "
+
+    refused(with_header(data, change), "not written as")
+
+
+@pytest.mark.parametrize("major", [0, 2, "1", True, None, 1.0])
+def test_other_versions_are_refused(major, data):
+    changed = signed(data, lambda manifest, arrays: manifest["format"].update(major=major))
+    refused(changed, "format 2.*load it with skvae '0" if major == 2 else "")
+
+
+def test_files_of_later_versions_load_or_say_so(data):
+    def change(manifest, arrays):
+        manifest["format"]["minor"] = 1
+        manifest["versions"]["skvae"] = "9.9"
+        parts_of(manifest)["invented"] = 1
+
+    assert load(signed(data, lambda m, a: m["format"].update(minor=1))).n_features_in_ == 5
+    refused(signed(data, change), r"no part 'invented'.*written by skvae '9\.9'")
+
+
+def parts_of(manifest):
+    return manifest["learned"]["_model"]["parts"]
+
+
+def start_of(manifest):
+    return parts_of(manifest)["start"]["parts"]
+
+
+def option(name, value):
+    return lambda m, a: m["parameters"].update({name: value})
+
+
+def architecture(**options):
+    def change(manifest, arrays):
+        parts_of(manifest)["architecture"]["parts"].update(options)
+
+    return change
+
+
+def part(name, value):
+    return lambda m, a: parts_of(m).update({name: value})
+
+
+def of_start(name, value):
+    return lambda m, a: start_of(m).update({name: value})
+
+
+def weight(value, dtype=None):
+    def change(manifest, arrays):
+        name = next(name for name in sorted(arrays) if "encoder.0.weight" in name)
+        arrays[name] = arrays[name].astype(dtype or arrays[name].dtype)
+        if value is not None:
+            arrays[name][0, 0] = value
+
+    return change
+
+
+def without_array(manifest, arrays):
+    del arrays[next(name for name in arrays if "encoder" in name)]
+
+
+def one_more_array(manifest, arrays):
+    arrays["more"] = np.zeros(3)
+
+
+def renamed(manifest, arrays):
+    name = next(name for name in arrays if "encoder" in name)
+    arrays["other"] = arrays.pop(name)
+
+
+def other_answers(manifest, arrays):
+    arrays["test.codes"][3, 0] += 1.0
+
+
+def array_of(name, place, value):
+    def change(manifest, arrays):
+        arrays[next(key for key in sorted(arrays) if key.endswith(name))].reshape(-1)[place] = value
+
+    return change
+
+
+MODELS = {
+    "latent_dim=-1": option("latent_dim", -1),
+    "latent_dim of text": option("latent_dim", "many"),
+    "a parameter more": option("__class__", "os.system"),
+    "beta=NaN": option("beta", {"float": "nan"}),
+    "device": option("device", 3),
+    "architecture by import path": option("architecture", "os.system"),
+    "prior of a type that is none": option("prior", {"type": "Popen", "parts": {}}),
+    "component of another table": option("prior", {"type": "MLP", "parts": {}}),
+    "other class": lambda m, a: m.update({"class": "os.system"}),
+    "one part more": lambda m, a: m.update(code="import os"),
+    "one attribute more": lambda m, a: m["learned"].update(transform="x"),
+    "one attribute fewer": lambda m, a: m["learned"].pop("mean_"),
+    "no model": lambda m, a: m["learned"].update(_model=None),
+    "no parameters": lambda m, a: m.update(parameters=[]),
+    "wide layer": architecture(hidden_layer_sizes={"tuple": [10**9]}),
+    "wide layers": architecture(hidden_layer_sizes={"tuple": [10**6] * 60}),
+    "many layers": architecture(hidden_layer_sizes={"tuple": [4] * 100_000}),
+    "layers of nothing": architecture(hidden_layer_sizes={"tuple": [0]}),
+    "other layers": architecture(hidden_layer_sizes={"tuple": [5]}),
+    "unknown activation": architecture(activation="__import__"),
+    "many codes": part("latent_dim", 10**12),
+    "fewer codes": part("latent_dim", 0),
+    "view": part("view", 3),
+    "batches": part("batch_cells", 2**60),
+    "weights of nothing": part("weights", {"dict": []}),
+    "kept": part("kept", 2.0),
+    "device of the model": part("device", "nowhere"),
+    "many units": of_start("latent_dim", 10**9),
+    "units below nothing": of_start("latent_dim", -1),
+    "scale of 0": of_start("scale", 0.0),
+    "scale below 0": of_start("scale", -1.0),
+    "scale of none": of_start("scale", {"float": "nan"}),
+    "noise of 0": of_start("noise_variance", 0.0),
+    "much noise": of_start("noise_variance", 1e9),
+    "NaN": weight(np.nan),
+    "infinite": weight(np.inf),
+    "double precision of another weight": weight(1e30),
+    "whole numbers": weight(None, np.int64),
+    "half precision": weight(None, np.float16),
+    "missing array": without_array,
+    "one array more": one_more_array,
+    "renamed array": renamed,
+    "other answers": other_answers,
+    "order of codes": array_of("use.order", 0, 7),
+    "mean of none": array_of("start.mean", 0, np.nan),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_other_models_are_refused(name, data):
+    refused(signed(data, MODELS[name]))
+
+
+TABLES = {
+    "owner": array_of("factors.owner", 0, 10**12),
+    "owner below 0": array_of("factors.owner", 0, -5),
+    "columns": array_of("units.columns", 0, 10**9),
+    "levels": array_of("n_levels", 0, 10**9),
+    "noise": array_of("factors.noise", 0, 0.0),
+    "loadings": array_of("factors.loadings", 0, np.nan),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_other_tables_are_refused(name, files):
+    refused(signed(files["table"], TABLES[name]))
+
+
+def dtype_of_column(plain):
+    def change(manifest, arrays):
+        columns = manifest["learned"]["_columns"]["parts"]["schema"]["parts"]["columns"]["tuple"]
+        pairs = [[key, value] for key, value in plain.items()]
+        columns[0]["parts"]["dtype"] = {"dict": pairs}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {"polars": "read_csv", "options": {"dict": [["source", "/etc/passwd"]]}},
+        {"polars": "Config", "options": {"dict": []}},
+        {"pyarrow": "dictionary", "options": {"list": []}},
+        {"pyarrow": {"bytes": "00ff"}, "options": {"list": []}},
+        {"pandas": "nothing"},
+        {"categories": {"list": ["a", "a"]}, "of": None, "ordered": True},
+    ],
+    ids=str,
+)
+def test_dtypes_name_nothing_else(plain, files):
+    refused(signed(files["table"], dtype_of_column(plain)))
+
+
+def is_refused(changed):
+    """Whether a file is refused; what loads, answers questions about rows that it makes."""
+    if changed is None:
+        return True
+    try:
+        vae = load(changed)
+    except LoadError:
+        return True
+    rows = vae.sample(5, random_state=0)
+    vae.inverse_transform(vae.transform(rows))
+    vae.score_samples(rows)
+    return False
+
+
+ROWS = {
+    "matrix": curve(20, 5),
+    "mixture": curve(20, 5),
+    "table": mixed(60)[:20],
+    "batches": curve(20, 5),
+}
+
+
+def checksum(data):
+    return container.header_of(data, len(data)).manifest["sha256"]
+
+
+def mutants_of_bytes(files, n, seed):
+    generator = np.random.default_rng(seed)
+    names = list(files)
+    codes = {name: np.asarray(load(files[name]).transform(ROWS[name])) for name in names}
+    for _ in range(n):
+        name, other = (names[k] for k in generator.integers(0, len(names), 2))
+        changed = of_other_bytes(files[name], files[other], generator)
+        try:
+            vae = load(changed)
+        except LoadError:
+            continue
+        # Nothing but what says nothing, such as blanks, was changed: or it is the other file.
+        which = name if checksum(changed) == checksum(files[name]) else other
+        np.testing.assert_array_equal(vae.transform(ROWS[which]), codes[which])
+
+
+def mutants_of_types(files, n, seed):
+    generator = np.random.default_rng(seed)
+    names = list(files)
+    n_refused = 0
+    for _ in range(n):
+        name = names[generator.integers(len(names))]
+        n_refused += is_refused(of_other_types(files[name], generator))
+    assert n_refused > 0.5 * n
+
+
+def test_mutants_of_bytes_load_as_they_were_or_are_refused(files):
+    mutants_of_bytes(files, 4000, seed=0)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mutants_of_the_content_load_or_are_refused(files):
+    mutants_of_types(files, 800, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_many_mutants_of_bytes(seed, files):
+    mutants_of_bytes(files, 100_000, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_many_mutants_of_the_content(seed, files):
+    mutants_of_types(files, 5000, seed)
+
+
+AUDITED = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import numpy, pandas, polars, pyarrow, skvae  # of which files name dtypes
+for path in sys.argv[2:][: int(sys.argv[1])]:  # for what is imported when it is first needed
+    skvae.load(path)
+seen = []
+def hook(event, arguments):
+    if event in ("import", "exec", "compile", "open") or event.split(".")[0] in (
+        "socket", "subprocess", "os", "pickle", "ctypes", "shutil", "urllib", "marshal"
+    ):
+        seen.append((event, str(arguments)[:200]))
+sys.addaudithook(hook)
+for path in sys.argv[2:]:
+    try:
+        skvae.load(path)
+    except skvae.LoadError:
+        pass
+own = ["(3, 'rb'", "(3, 'r'", *(f"('{path}'" for path in sys.argv[2:])]  # their handles, too
+found = [(event, said) for event, said in seen
+         if not (event == "open" and any(map(said.startswith, own)))]
+print(len(seen))
+assert not found, found[:20]
+"""
+
+
+def test_loading_opens_its_file_and_nothing_else(files, tmp_path):
+    polars = dtype_of_column({"polars": "read_csv", "options": {"dict": []}})
+    changed = {"polars": signed(files["table"], polars), "pickle": pickled(), "zip": zipped()}
+    paths = []
+    for name, own in (files | changed).items():
+        paths.append(tmp_path / f"{name}.skvae")
+        paths[-1].write_bytes(own)
+    arguments = [str(len(files)), *map(str, paths)]
+    found = subprocess.run(
+        [sys.executable, "-c", AUDITED, *arguments], capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr
+    assert int(found.stdout) >= len(paths)
+
+
+MEASURED = """
+import resource, sys, time
+import skvae
+skvae.load(sys.argv[1])
+for path in sys.argv[2:]:
+    before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    try:
+        skvae.load(path)
+    except skvae.LoadError:
+        pass
+    else:
+        raise AssertionError(path)
+    used = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert used < 200, (path, used)
+"""
+
+
+def test_refusals_take_little_memory(files, tmp_path):
+    paths = [tmp_path / "model.skvae"]
+    paths[0].write_bytes(files["matrix"])
+    for name in ("wide layer", "wide layers", "many layers", "many codes", "many units"):
+        paths.append(tmp_path / f"{name}.skvae")
+        paths[-1].write_bytes(signed(files["matrix"], MODELS[name]))
+    for name in ("owner", "columns", "levels"):
+        paths.append(tmp_path / f"{name}.skvae")
+        paths[-1].write_bytes(signed(files["table"], TABLES[name]))
+    for name in ("deep", "long header", "empty arrays", "length 2^63"):
+        paths.append(tmp_path / f"{name}.skvae")
+        paths[-1].write_bytes(FOREIGN[name]())
+    found = subprocess.run(
+        [sys.executable, "-c", MEASURED, *map(str, paths)], capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr
+
+
+def test_frames_of_one_column_can_be_kept_and_changed(tmp_path):
+    frame = pd.DataFrame({"a": np.arange(40.0)})
+    path = tmp_path / "model.skvae"
+    VAETransformer(1, max_iter=0).fit(frame).save(path)
+    assert skvae.load(path).feature_names_in_.tolist() == ["a"]

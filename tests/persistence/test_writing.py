@@ -1,0 +1,143 @@
+"""A file is the old one or the new one, whatever happens while it is written."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import skvae
+from skvae import VAETransformer
+from skvae.persistence.writing import replace_by, write_whole
+from tests.samples import curve
+
+KILLED = """
+import os, random, signal, sys, time, warnings
+warnings.simplefilter("ignore")
+import skvae
+path, times, seed, *saved = sys.argv[1:]
+models = [skvae.load(own) for own in saved]
+wanted = {open(own, "rb").read() for own in saved}
+found, delays = set(), random.Random(int(seed))
+for _ in range(int(times)):
+    child = os.fork()
+    while child == 0:
+        for vae in models:
+            vae.save(path)
+    time.sleep(delays.uniform(0.02, 0.2))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with open(path, "rb") as file:
+        found.add(file.read())
+    assert found <= wanted
+    skvae.load(path)
+print(len(found))
+"""
+FULL = """
+import resource, signal, sys
+import skvae
+vae = skvae.load(sys.argv[2])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    vae.save(sys.argv[1])
+except OSError as error:
+    print(error.errno)
+"""
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Two models in files, which are not alike."""
+    paths = []
+    for n in (4, 7):
+        paths.append(tmp_path / f"{n}.model")
+        VAETransformer(1, max_iter=0).fit(curve(60, n)).save(paths[-1])
+    return paths
+
+
+def ran(program, *paths):
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, paths)], capture_output=True, text=True
+    )
+
+
+def kill_while_saving(saved, path, times, seed):
+    """Kill processes that save two models in turn, at random moments."""
+    path.write_bytes(saved[0].read_bytes())
+    found = ran(KILLED, path, times, seed, *saved)
+    assert found.returncode == 0, found.stderr
+    assert int(found.stdout) >= 1
+    assert skvae.load(path).n_features_in_ in (4, 7)
+
+
+def test_a_save_that_is_killed_leaves_one_of_both(saved, tmp_path):
+    kill_while_saving(saved, tmp_path / "model.skvae", times=20, seed=0)
+
+
+@pytest.mark.slow
+def test_many_saves_that_are_killed(saved, tmp_path):
+    kill_while_saving(saved, tmp_path / "model.skvae", times=1000, seed=1)
+
+
+def test_a_full_disk_leaves_the_old_file(saved, tmp_path):
+    path = tmp_path / "model.skvae"
+    path.write_bytes(saved[0].read_bytes())
+    found = ran(FULL, path, saved[1])
+    assert found.stdout.strip().isdigit(), found.stderr
+    assert path.read_bytes() == saved[0].read_bytes()
+    assert sorted(own.name for own in tmp_path.iterdir()) == ["4.model", "7.model", "model.skvae"]
+
+
+def test_what_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def fails(file):
+        file.write(b"new")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replace_by(path, fails)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_file_is_synced_before_it_has_its_name(tmp_path, monkeypatch):
+    path, done = tmp_path / "file", []
+    sync = os.fsync
+
+    def recorded(handle):
+        done.append(path.exists())
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    write_whole(path, b"new")
+    assert done == [False, True]  # the file, and its folder
+
+
+def test_a_new_file_is_as_any_other(tmp_path):
+    write_whole(tmp_path / "ours", b"")
+    (tmp_path / "other").write_bytes(b"")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_who_could_read_a_file_still_can(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    write_whole(path, b"new")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_stays(tmp_path):
+    (tmp_path / "target").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("target")
+    write_whole(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_bytes() == b"new"
+
+
+def test_a_folder_that_is_not_there_is_the_systems_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_whole(tmp_path / "nothing" / "file", b"new")
