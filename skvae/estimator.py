@@ -632,8 +632,9 @@ class VAETransformer(Keepable, ClassNamePrefixFeaturesOutMixin, TransformerMixin
             Rows.
         n_draws : int or None, default=None
             Draws for each row: with more the bound is closer to the likelihood, and takes as much
-            longer. None is 4 for complete numbers, and 24 for tables and rows with gaps. Rows of
-            which no more cells are known than there are codes have eight times as many.
+            longer. None is 8 for numbers, 4 where they have 128 principal scores or more, and 24
+            for tables and rows with gaps. Rows of which no more cells are known than there are
+            codes have eight times as many.
 
         Returns
         -------

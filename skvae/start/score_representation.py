@@ -9,6 +9,7 @@ from torch import Tensor
 
 from skvae.data.batches import Values
 from skvae.devices import room_for_rows
+from skvae.model.networks import MANY_SCORES
 from skvae.model.observation import Observation
 from skvae.model.rows import Rows, ScoreRows, ScoreStream
 from skvae.start.representation import N_HELD, NETWORK_CELLS, Representation
@@ -43,7 +44,8 @@ class ScoreRepresentation(Representation):
 
     @property
     def n_draws(self) -> int:
-        return 4
+        """Fewer of many scores: there a draw costs most, and narrow posteriors are rare."""
+        return 8 if self.pca.n_directions < MANY_SCORES else 4
 
     def dtype(self, dtype: np.dtype) -> np.dtype:
         return dtype
