@@ -331,7 +331,7 @@ MEASURES = {
     "synthesis": Measure(
         synthesis,
         ("adult",),
-        ("skvae_8", "skvae_16", "skvae_32", "skvae_aggregate_8", "skvae_aggregate_16", "marginals"),
+        ("skvae_8", "skvae_16", "skvae_aggregate_16", "marginals"),
         {
             "f1": Figure("min", 3),
             "f1_of_real": Figure("min", 3),

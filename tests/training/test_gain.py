@@ -12,8 +12,8 @@ from tests.training.judged import generator
 def standard_error(values, weight=None):
     """What the mean has to exceed, found by halving."""
     centred = values - Gain(values, weight).mean
-    low, high = 0.0, 100.0
-    for _ in range(40):
+    low, high = 0.0, 10.0
+    for _ in range(24):
         middle = 0.5 * (low + high)
         low, high = (low, middle) if Gain(centred + middle, weight).exceeds(1.0) else (middle, high)
     return high
@@ -31,12 +31,12 @@ def test_exceeds_asks_for_standard_errors():
 
 @pytest.mark.parametrize("sigma", [0.0, 0.5, 1.5])
 def test_standard_errors_are_those_of_weighted_means(sigma):
-    """By 400 samples of rows whose weights are their own: few heavy rows say little."""
-    noise = torch.randn(400, 100, generator=generator())
+    """By 150 samples of rows whose weights are their own: few heavy rows say little."""
+    noise = torch.randn(150, 100, generator=generator())
     weight = (sigma * torch.randn(100, generator=generator())).exp()
     spread = (noise @ (weight / weight.sum())).std().item()
     errors = [standard_error(values, weight) ** 2 for values in noise]
-    assert np.mean(errors) ** 0.5 == pytest.approx(spread, rel=0.15)
+    assert np.mean(errors) ** 0.5 == pytest.approx(spread, rel=0.2)
     assert standard_error(noise[0], 1e-3 * weight) ** 2 == pytest.approx(errors[0], rel=1e-3)
 
 
