@@ -23,7 +23,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skvae import MLP, DivergenceError, VAETransformer
+from skvae import MLP, DivergenceError, Limits, VAETransformer
 from skvae._sklearn import like, to_numpy
 from skvae.likelihoods import LIKELIHOODS
 from skvae.model.networks import ARCHITECTURES
@@ -135,7 +135,9 @@ def of_many_kinds(x):
 
 
 class OnSupport(VAETransformer):
-    """First brings rows into the support of its likelihoods."""
+    """First brings rows into the support of its likelihoods; one split is enough to judge them."""
+
+    limits = Limits(few_rows=0)
 
     def rows(self, X):
         sparse = scipy.sparse.issparse(X)
