@@ -1,9 +1,13 @@
 """Extremely randomised trees of residuals, as far as they hold for rows that are left out."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from sklearn.ensemble import ExtraTreesRegressor
 
 from skvae.fitted.regression import Regression, Scale, share_of
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesRegressor
 
 _N_TREES = 30
 _N_JUDGED = 10  # trees that are judged
@@ -63,7 +67,9 @@ class Trees(Regression):
 
 def _grown(
     n_trees: int, x: np.ndarray, y: np.ndarray, weight: np.ndarray, seed: int
-) -> ExtraTreesRegressor:
+) -> "ExtraTreesRegressor":
+    from sklearn.ensemble import ExtraTreesRegressor  # which takes as long as all of skvae
+
     trees = ExtraTreesRegressor(
         n_trees,
         min_samples_leaf=_MIN_LEAF_ROWS,

@@ -186,7 +186,8 @@ class Controller:
         return math.ceil(self.limits.fall_share * n_passes + self.warm_up / self.pass_steps)
 
     def begin_fall(self, least_decay_level: int) -> None:
-        """Let the rate fall from the first pass on, with some weight decay at least."""
+        """Let the rate fall from the first pass on, with some weight decay and the KL in full."""
+        self.share = 1.0  # of schedules, which have run
         self.decay_level = min(least_decay_level, len(self.weight_decays) - 1)
         self.fall(0, self.last_pass, 0)
 

@@ -8,16 +8,7 @@ from skvae.training.acceptance import Acceptance, Candidate, is_open, select
 from skvae.training.evaluation import Verdict
 from skvae.training.gain import Gain
 from tests.samples import curve, gaussian
-from tests.training.judged import beyond, error_of_codes, generator, set_up, trained
-
-
-@pytest.fixture
-def better():
-    """A model to change: the trained one, as it was left."""
-    vae = trained()[0]
-    before = {name: value.clone() for name, value in vae.state_dict().items()}
-    yield trained()
-    vae.load_state_dict(before)
+from tests.training.judged import beyond, error_of_codes, generator, set_up
 
 
 def kept_of(evaluator, vae, origin, limits=None):

@@ -44,6 +44,16 @@ def test_the_rate_falls_to_zero():
     assert controller.rate(steps.stop) == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize("name", KL_SCHEDULES)
+def test_a_training_that_only_falls_has_the_kl_in_full(name):
+    controller = plan_of(max_passes=10, config=RECIPE._replace(kl_schedule=KL_SCHEDULES[name]()))
+    controller.begin_fall(2)
+    assert controller.kl_weight == 1.0
+    assert controller.rate(0) == RATE
+    assert controller.rate(10 * controller.pass_steps) == pytest.approx(0, abs=1e-12)
+    assert controller.weight_decay == LIMITS.weight_decays[2]
+
+
 def run(controller, bounds, training_bounds=None):
     """Go through a plan on bounds that are known; the record and the rates of all steps."""
     record, rates, step = Record(bounds=[0.0]), [], 0

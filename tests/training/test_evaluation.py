@@ -14,16 +14,7 @@ from skvae.start.tables import Matrix
 from skvae.training.evaluation import DivergenceError, Evaluator
 from skvae.training.objective import Autoencoder
 from tests.samples import RECIPE, curve, gaussian, options
-from tests.training.judged import error_of_codes, generator, set_up, trained
-
-
-@pytest.fixture
-def better():
-    """A model to change: the trained one, as it was left."""
-    vae = trained()[0]
-    before = {name: value.clone() for name, value in vae.state_dict().items()}
-    yield trained()
-    vae.load_state_dict(before)
+from tests.training.judged import error_of_codes, generator, set_up
 
 
 def test_the_starts_own_figures():
