@@ -5,7 +5,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
@@ -33,10 +32,11 @@ from skvae.data.output import filled, restored
 from skvae.data.reading import names_of, read, read_codes
 from skvae.data.schema import Schema
 from skvae.data.weights import weighted
-from skvae.devices import PRECISIONS, is_available, resolve_device
+from skvae.devices import PRECISIONS, resolve_device
+from skvae.diagnosis import Diagnosable
 from skvae.fitted.attributes import constants, course
 from skvae.fitted.correction import check_refinement
-from skvae.fitted.doubts import on_cpu, warn_of_fit
+from skvae.fitted.doubts import warn_of_fit
 from skvae.fitted.questions import ask
 from skvae.fitting.fit import fit_model, with_stored_rows
 from skvae.fitting.online import check_online, fit_online
@@ -45,8 +45,7 @@ from skvae.limits import Limits
 from skvae.model.networks import ARCHITECTURES
 from skvae.model.priors import PRIORS, Prior
 from skvae.persistence.keepable import Keepable
-from skvae.persistence.tables import LEARNED, PRIVATE
-from skvae.pickles import opened, signed
+from skvae.persistence.tables import PRIVATE
 from skvae.start.latent_dim import latent_dim_of
 from skvae.start.spectrum import Spectra, farthest_cell
 from skvae.start.tables import Matrix, Table
@@ -58,10 +57,10 @@ from skvae.training.optimizers import OPTIMIZERS, Optimizer
 from skvae.training.progress import progress_bar
 from skvae.training.schedules import KL_SCHEDULES, check_count
 
-_N_LOADINGS = 1000  # rows that derivatives and diagnostics are averaged over
 
-
-class VAETransformer(Keepable, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class VAETransformer(
+    Keepable, Diagnosable, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Dimension reduction by a variational autoencoder that starts as PCA.
 
     The model begins as probabilistic PCA in closed form and trains nonlinear networks beside it.
@@ -667,89 +666,6 @@ class VAETransformer(Keepable, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         values = self._check_rows(X, "score").values
         return float(self._log_prob(values).mean(dtype=np.float64))
 
-    @asking
-    def loadings(self, X=None):
-        """What moving along a code does to the columns: the mean Jacobian of the decoder.
-
-        Parameters
-        ----------
-        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features), default=None
-            Rows at whose codes the derivatives are taken, at most the first 1000. None: 1000
-            draws from the prior.
-
-        Returns
-        -------
-        loadings : DataFrame of shape (latent_dim_, n_cells)
-            Change of the expected value of a column, in its units, per unit of a code as
-            `transform` returns it. A column with levels has a cell for each, named
-            "column=level": the change of its probability. Where the linear start was kept and
-            all columns are numbers without missing cells, these are PCA's `components_` unless
-            `whiten`.
-
-        Raises
-        ------
-        ValueError
-            If X cannot be used.
-        """
-        check_is_fitted(self)
-        if X is None:
-            codes = self._model.prior_codes(_N_LOADINGS, np.random.RandomState(0), self.whiten)
-        else:
-            values = self._check_rows(X, "loadings").values[:_N_LOADINGS]
-            codes = self._codes(values)
-        cells = self._columns.cell_names(self._labels())
-        values = self._model.loadings(codes, self.whiten, self._columns.n_levels)
-        import pandas as pd  # where it is needed: it takes longer to import than all of skvae
-
-        return pd.DataFrame(values, index=self.get_feature_names_out(), columns=cells)
-
-    @asking
-    def diagnostics(self, X, *, n_draws=32):
-        """What rows say of the posterior: which codes carry something, how loose the bound is.
-
-        Parameters
-        ----------
-        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            Rows, best such as training has not seen; at most the first 1000 are used.
-        n_draws : int, default=32
-            Draws from each row's posterior.
-
-        Returns
-        -------
-        diagnostics : dict
-            `kl_per_dim`, ndarray of shape (latent_dim_,): mean KL of each code's posterior from a
-            standard normal, nats. `active`, ndarray of bool: whether the posterior mean of the
-            code varies. `mutual_information`: of rows and codes, nats, at most the logarithm of
-            the number of rows. `bound`, `log_likelihood`: evidence lower bound and
-            importance-weighted likelihood of the model without the linear start, nats per row;
-            `gap`: their difference, what the posterior's shape costs. `restart_spread`: standard
-            deviation of the restarts' best held-out bounds; `restart_agreement`: least share of
-            the variance of the kept model's codes that a restart's codes tell.
-
-        Raises
-        ------
-        ValueError
-            If X cannot be used.
-        """
-        check_count("n_draws", n_draws)
-        values = self._check_rows(X, "diagnostics").values[:_N_LOADINGS]
-        if values.shape[0] < 2:
-            raise ValueError("X has 1 row; whether codes vary shows from 2 rows up.")
-        model = self._model.of_cells() if has_missing(values) else self._model
-        found = model.diagnose(values, int(n_draws))
-        padding = np.zeros(self.latent_dim_ - len(found.kl))
-        bounds, agreement = self.restarts_["bound"], self.restarts_["agreement"]
-        return {
-            "kl_per_dim": np.concatenate([found.kl, padding]),
-            "active": np.concatenate([found.is_active, padding]).astype(bool),
-            "mutual_information": found.mutual_information,
-            "bound": found.bound,
-            "log_likelihood": found.log_likelihood,
-            "gap": found.log_likelihood - found.bound,
-            "restart_spread": float(bounds.std()) if len(bounds) else 0.0,
-            "restart_agreement": float(agreement.min(initial=1.0)),
-        }
-
     def _validate(self, given, sample_weight, reset, in_stream=False):
         """X as it was read, the matrix or table to fit, weights; rows of weight 0 left out.
 
@@ -868,19 +784,6 @@ class VAETransformer(Keepable, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         twin = super().__sklearn_clone__()
         twin._spectra = vars(self).get("_spectra") or Spectra()
         return twin
-
-    def __getstate__(self):
-        state = super().__getstate__()
-        return signed({name: state[name] for name in state if name != "_spectra"})
-
-    def __setstate__(self, state):
-        needed = list(self._parameter_constraints)
-        if isinstance(state, dict) and "_model" in state:
-            needed += [*LEARNED, *PRIVATE]
-        super().__setstate__(opened(state, type(self).__name__, needed))
-        model = getattr(self, "_model", None)
-        if model is not None and not is_available(torch.device(model.device)):
-            self._model, self.device_ = on_cpu(model), "cpu"
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_model")

@@ -26,7 +26,7 @@ FLOORS = (
     ("start", "training"),
     ("fitted",),
     ("fitting",),
-    ("choices", "persistence"),
+    ("choices", "diagnosis", "persistence"),
     ("estimator",),
     ("displays",),
     ("__init__",),

@@ -4,19 +4,23 @@ from abc import ABC, abstractmethod
 from os import PathLike
 from typing import Any, Self
 
+import torch
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.ambient import asking, undisturbed
+from skvae.devices import is_available
+from skvae.fitted.doubts import on_cpu
 from skvae.persistence.container import read
 from skvae.persistence.estimators import Content, estimator_of, packed, takes_own, unpacked
 from skvae.persistence.tables import LEARNED, OPTIONAL, PRIVATE
 from skvae.persistence.writing import write_whole
-from skvae.pickles import VERSION
+from skvae.pickles import VERSION, opened, signed
 
 _REMEMBERED = ("_spectra",)  # what is found again when it is needed
 
 
-class Keepable(ABC):
+class Keepable(BaseEstimator, ABC):
     """An estimator that `save` keeps in a file, and `load` makes of one."""
 
     @abstractmethod
@@ -76,7 +80,7 @@ class Keepable(ABC):
 
     def _content(self) -> Content:
         """What is kept; a TypeError names what is not known."""
-        parameters: dict[str, Any] = self.get_params(deep=False)  # type: ignore[attr-defined]
+        parameters: dict[str, Any] = self.get_params(deep=False)
         learned = {
             name: value
             for name, value in vars(self).items()
@@ -122,3 +126,16 @@ class Keepable(ABC):
         with undisturbed():
             made: Self = estimator_of(unpacked(read(path)), cls)
         return made
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return signed({name: state[name] for name in state if name not in _REMEMBERED})
+
+    def __setstate__(self, state):
+        needed = list(self._parameter_constraints)
+        if isinstance(state, dict) and "_model" in state:
+            needed += [*LEARNED, *PRIVATE]
+        super().__setstate__(opened(state, type(self).__name__, needed))
+        model = getattr(self, "_model", None)
+        if model is not None and not is_available(torch.device(model.device)):
+            self._model, self.device_ = on_cpu(model), "cpu"

@@ -244,7 +244,7 @@ def test_a_model_of_a_gpu_comes_back(kept, path):
 
 def test_a_device_that_is_not_there_is_told(kept, path, monkeypatch):
     vae = pickle.loads(pickle.dumps(kept[0]))
-    monkeypatch.setattr("skvae.estimator.is_available", lambda device: False)
+    monkeypatch.setattr("skvae.persistence.keepable.is_available", lambda device: False)
     vae.save(path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
