@@ -49,6 +49,7 @@ class Record:
         losses = np.stack([loss.numpy(force=True) for loss in self.losses] or [np.zeros(())])
         values = {
             "n_passes": self.n_passes,
+            "converged": self.converged,
             "bounds": self.bounds,
             "history": self.history,
             "seconds": time.perf_counter() - self.began,
@@ -65,5 +66,6 @@ class Record:
             bounds=list(values["bounds"]),
             history=[dict(row) for row in values["history"]],
             n_passes=values["n_passes"],
+            converged=values["converged"],
             began=time.perf_counter() - values["seconds"],
         )
