@@ -68,7 +68,7 @@ def fit_model(
         # The first goes on from what there is, the others begin anew.
         before, weights = (previous, left) if number == 0 else (None, None)
         vae = initial_vae(start, seen, options, number=number, previous=before, left=weights)
-        return run_trial(vae, rows, training, evaluator, options, checkpoint, tell)
+        return run_trial(vae, rows, training, evaluator, options, checkpoint, report=tell)
 
     trial = best_of(attempt, options.n_init, seen)
     vae, record = trial.vae, trial.record

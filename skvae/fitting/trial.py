@@ -67,6 +67,7 @@ def run_trial(
     evaluator: Evaluator,
     options: Options,
     checkpoint: Checkpoint,
+    *,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Trial:
     """Train from these weights, or go on from where the same training stood."""

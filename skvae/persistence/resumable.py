@@ -1,13 +1,15 @@
 """What an estimator needs so that its fit, once interrupted, can go on."""
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from os import PathLike
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from skvae.devices import resolve_device
 from skvae.fitted.model import FittedModel
+from skvae.limits import Limits
 from skvae.persistence.checkpoints import PlainFit, ResumableFit, versions
 from skvae.persistence.fingerprint import Fingerprint, hash_of, hashes_of, said_of
 from skvae.start.base import State
@@ -17,18 +19,14 @@ from skvae.start.tables import TrainingTable
 _WITHOUT_EFFECT = ("checkpoint_dir", "checkpoint_every", "verbose")
 
 
-class Resumable(ABC):
+class Resumable(BaseEstimator, ABC):
     """An estimator whose fit can be interrupted."""
 
     checkpoint_dir: str | PathLike[str] | None
     checkpoint_every: float
     device: str
-    limits: Any
+    limits: ClassVar[Limits]
     _columns: Any
-
-    @abstractmethod
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name."""
 
     def _resumable(
         self,

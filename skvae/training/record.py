@@ -50,8 +50,8 @@ class Record:
         values = {
             "n_passes": self.n_passes,
             "converged": self.converged,
-            "bounds": self.bounds,
-            "history": self.history,
+            "bounds": list(self.bounds),
+            "history": [dict(row) for row in self.history],
             "seconds": time.perf_counter() - self.began,
         }
         return {"losses": losses[: len(self.losses)]}, values
