@@ -22,6 +22,7 @@ from skvae.likelihoods import (
 from skvae.limits import Limits
 from skvae.model.networks import MLP, Conv, Linear
 from skvae.model.priors import Aggregate, ExPost, Mixture, Normal, Vamp
+from skvae.persistence.checkpoints import DataChangedError
 from skvae.persistence.container import LoadError
 from skvae.pickles import VERSION
 from skvae.training.annealing import Langevin, Metropolis, RandomWalk
@@ -67,6 +68,7 @@ __all__ = [
     "Conv",
     "Cosine",
     "Cyclical",
+    "DataChangedError",
     "Denoising",
     "DivergenceError",
     "Elbo",

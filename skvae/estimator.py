@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -45,6 +46,7 @@ from skvae.limits import Limits
 from skvae.model.networks import ARCHITECTURES
 from skvae.model.priors import PRIORS, Prior
 from skvae.persistence.keepable import Keepable
+from skvae.persistence.resumable import Resumable
 from skvae.persistence.tables import PRIVATE
 from skvae.start.latent_dim import latent_dim_of
 from skvae.start.spectrum import Spectra, farthest_cell
@@ -59,7 +61,12 @@ from skvae.training.schedules import KL_SCHEDULES, check_count
 
 
 class VAETransformer(
-    Keepable, Diagnosable, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    Keepable,
+    Resumable,
+    Diagnosable,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Dimension reduction by a variational autoencoder that starts as PCA.
 
@@ -143,6 +150,12 @@ class VAETransformer(
     store_rows : bool, default=True
         Whether some rows of the training, at most 8192 and 262144 cells, are kept for `impute`
         and go into pickles with the estimator. Without them `impute` is the conditional mean.
+    checkpoint_dir : str, path-like or None, default=None
+        Folder where `fit` keeps what it needs to go on, should it be interrupted: the same `fit`
+        then goes on from there and ends with the same bits. It is made where it is missing; a fit
+        that has ended removes its file. SIGTERM then ends `fit` as Ctrl-C does.
+    checkpoint_every : float, default=60
+        Seconds from one checkpoint to the next.
     verbose : int, default=0
         1 shows a progress bar: passes, held-out bound, its gain over PCA, remaining time.
     random_state : int, RandomState instance or None, default=None
@@ -269,6 +282,8 @@ class VAETransformer(
         "precision": [StrOptions({"auto", *PRECISIONS})],
         "warm_start": ["boolean"],
         "store_rows": ["boolean"],
+        "checkpoint_dir": [str, PathLike, None],
+        "checkpoint_every": [Interval(Real, 0.0, None, closed="left")],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
@@ -298,6 +313,8 @@ class VAETransformer(
         precision="auto",
         warm_start=False,
         store_rows=True,
+        checkpoint_dir=None,
+        checkpoint_every=60,
         verbose=0,
         random_state=None,
     ):
@@ -322,6 +339,8 @@ class VAETransformer(
         self.precision = precision
         self.warm_start = warm_start
         self.store_rows = store_rows
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_every = checkpoint_every
         self.verbose = verbose
         self.random_state = random_state
 
@@ -352,31 +371,46 @@ class VAETransformer(
             If X or a parameter cannot be used; the message names the column or the parameter.
         DivergenceError
             If the loss is not finite; the message names the column with the farthest value.
+        DataChangedError
+            If `checkpoint_dir` has a checkpoint of the same fit but for the rows; the message
+            names the first that are others.
         KeyboardInterrupt
             If Ctrl-C comes before the first pass has been judged, or this is a clone that has not
             been fitted before, such as searches make. Else the best model so far is kept, with a
             warning.
         """
         self._validate_params()
-        spectra = self.__dict__.pop("_spectra", None)  # of a clone, which a search may have made
+        is_clone = "_spectra" in vars(self)  # which a search may have made
+        spectra = self.__dict__.pop("_spectra", None)
         previous = self._model if self.warm_start and self.__sklearn_is_fitted__() else None
         curves = ([], [], []) if previous is None else self._curves()
         left = None if previous is None else self._left
         if previous is None:
             self._forget()
         reading, X, weight = self._validate(Input.of(X), sample_weight, reset=previous is None)
-        options = self._options(X, weight, previous)
+        resumable = self._resumable(X, weight, previous, left, is_alone=not is_clone)
+        options = self._options(X, weight, previous, resumable.seed)
         if options.config.objective.is_deterministic and self.prior == "normal":
             # Nothing has made its codes normal.
             options = replace(options, prior=PRIORS["ex_post"]())
         with progress_bar(self.verbose) as report:
             try:
-                model, record = fit_model(
-                    X, weight, options, previous, report, left, spectra=spectra
+                model, record = resumable.run(
+                    options.seed,
+                    lambda checkpoint: fit_model(
+                        X,
+                        weight,
+                        options,
+                        previous,
+                        report,
+                        left,
+                        spectra=spectra,
+                        checkpoint=checkpoint,
+                    ),
                 )
             except DivergenceError as error:
                 raise DivergenceError(f"{error}; {self._farthest(X)}") from error
-        if record.interrupted and spectra is not None:
+        if record.interrupted and is_clone:
             raise KeyboardInterrupt  # which ends the search
         model = with_stored_rows(model, X, weight, options)
         # It may take long, and be interrupted.
@@ -735,14 +769,15 @@ class VAETransformer(
         codes = read_codes(self, X, self.latent_dim_)
         return codes, to_numpy(codes)
 
-    def _options(self, X, weight, previous):
+    def _options(self, X, weight, previous, seed=None):
         device = resolve_device(self.device)
         if previous is not None:
             choices.refuse_changes(self, self._began, previous)
             # Of the same rows the same are held out.
             latent_dim, seed = previous.latent_dim, self._seed
         else:
-            seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+            if seed is None or self.random_state is not None:
+                seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
             latent_dim = latent_dim_of(self.latent_dim, X, weight, seed)
             self._began = choices.fixed_of(self)
         architecture = choices.architecture_of(self, X.shape[1], previous)

@@ -15,6 +15,7 @@ from skvae.fitting.rows import is_trainable, known_rows, new_start
 from skvae.fitting.trial import Trial, learn_from_all, run_trial
 from skvae.start.tables import TrainingTable
 from skvae.training.acceptance import Acceptance, Candidate, is_open, select
+from skvae.training.checkpoint import Checkpoint
 from skvae.training.evaluation import DivergenceError
 
 
@@ -29,17 +30,18 @@ def accept_of_few(
     weight: np.ndarray | None,
     splits: Iterable[tuple[Tensor, Tensor]],
     options: Options,
+    checkpoint: Checkpoint,
 ) -> Acceptance:
     """Let more splits judge a training that one does not accept, and finish what is accepted."""
     candidate = candidate_of(trial, options)
     kept = select([candidate], options.limits)
     if kept.share == 0.0:
         try:
-            kept = select_by_all(candidate, X, weight, splits, options)
+            kept = select_by_all(candidate, X, weight, splits, options, checkpoint)
         except KeyboardInterrupt:  # the splits so far have not accepted it
             trial.record.interrupted = True
     if kept.share == 1.0:
-        learn_from_all(trial, options)
+        learn_from_all(trial, options, checkpoint)
     return kept
 
 
@@ -49,9 +51,10 @@ def select_by_all(
     weight: np.ndarray | None,
     splits: Iterable[tuple[Tensor, Tensor]],
     options: Options,
+    checkpoint: Checkpoint,
 ) -> Acceptance:
     """Keep what the rows of several splits find better together, as long as that is open."""
-    candidates, others = [first], _trained_apart(X, weight, splits, options)
+    candidates, others = [first], _trained_apart(X, weight, splits, options, checkpoint)
     while is_open(candidates, options.limits):
         candidate = next(others, None)
         if candidate is None:
@@ -68,6 +71,7 @@ def _trained_apart(
     weight: np.ndarray | None,
     splits: Iterable[tuple[Tensor, Tensor]],
     options: Options,
+    checkpoint: Checkpoint,
 ) -> Iterator[Candidate]:
     """A training for every split, from a linear start of its own.
 
@@ -85,7 +89,7 @@ def _trained_apart(
         evaluator = evaluator_of(start, rows, held_out, training, options)
         vae = initial_vae(start, evaluator.seen, options)
         try:
-            trial = run_trial(vae, rows, training, evaluator, options)
+            trial = run_trial(vae, rows, training, evaluator, options, checkpoint)
         except DivergenceError:
             return
         if trial.record.interrupted:

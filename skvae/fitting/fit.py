@@ -23,6 +23,7 @@ from skvae.start.base import LinearStart, State
 from skvae.start.spectrum import Spectra
 from skvae.start.tables import TrainingTable
 from skvae.training.acceptance import Acceptance, select
+from skvae.training.checkpoint import Checkpoint
 from skvae.training.evaluation import Evaluator
 from skvae.training.record import Progress, Record
 
@@ -38,13 +39,16 @@ def fit_model(
     left: State | None = None,
     *,
     spectra: Spectra | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[FittedModel, Record]:
     """Fit on a matrix or a table.
 
     The training goes on from the weights of a previous model; where that is the linear start, from
     those that the training before has left, if they fit. In a search the start comes from what
-    other candidates have found of the same rows.
+    other candidates have found of the same rows. With a checkpoint it goes on from where the same
+    fit stood, and ends with the same bits.
     """
+    checkpoint = checkpoint or Checkpoint()
     rng = np.random.RandomState(options.seed)
     start = previous.start if previous else new_start(X, weight, options, rng, spectra)
     if not is_trainable(start, X.n_rows, options):
@@ -64,14 +68,14 @@ def fit_model(
         # The first goes on from what there is, the others begin anew.
         before, weights = (previous, left) if number == 0 else (None, None)
         vae = initial_vae(start, seen, options, number=number, previous=before, left=weights)
-        return run_trial(vae, rows, training, evaluator, options, tell)
+        return run_trial(vae, rows, training, evaluator, options, checkpoint, report=tell)
 
     trial = best_of(attempt, options.n_init, seen)
     vae, record = trial.vae, trial.record
     record.log_jacobians = jacobians
     if previous is None and rows.n_rows < options.limits.few_rows and not record.interrupted:
         splits = other_splits(held_out, training, options.limits.n_splits)
-        kept = accept_of_few(trial, X, weight, splits, options)
+        kept = accept_of_few(trial, X, weight, splits, options, checkpoint)
     else:
         kept = select([candidate_of(trial, options)], options.limits)
     if kept.share == 0.0:

@@ -14,10 +14,12 @@ from skvae.fitting.options import Options
 from skvae.model.diagnostics import linear_r2
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
+from skvae.training.checkpoint import Checkpoint
 from skvae.training.controller import Controller
 from skvae.training.evaluation import DivergenceError, Evaluator
 from skvae.training.loop import one_pass, train
 from skvae.training.record import Progress, Record
+from skvae.training.state import TrainingState
 from skvae.training.step import choose_step
 
 
@@ -64,14 +66,31 @@ def run_trial(
     training: Tensor,
     evaluator: Evaluator,
     options: Options,
+    checkpoint: Checkpoint,
+    *,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Trial:
-    """Train from these weights, with annealing where it is asked for."""
+    """Train from these weights, or go on from where the same training stood."""
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
     budget = make_budget(len(training), vae, options)
     controller = Controller(budget, options.config, len(training), rows.n_inputs)
     state = training_state(vae, evaluator.generator, options, controller)
     state.begin(evaluator)
+    with checkpoint.training(state) as has_ended:
+        if not has_ended:
+            _train(state, rows, training, evaluator, options, report)
+    return Trial(vae.eval(), origin, state.record, rows, evaluator)
+
+
+def _train(
+    state: TrainingState,
+    rows: Rows,
+    training: Tensor,
+    evaluator: Evaluator,
+    options: Options,
+    report: Callable[[Progress], None],
+) -> None:
+    """Train, with annealing where it is asked for; leave the best weights."""
     annealing = options.annealing
     if annealing is not None:
         state.perturb = annealing.perturbation(state)
@@ -80,7 +99,6 @@ def run_trial(
         train(state, rows, training, evaluator, report)
     if annealing is not None and not state.record.interrupted:
         annealing.refine(state, rows, training, evaluator)
-    return Trial(vae.eval(), origin, state.record, rows, evaluator)
 
 
 @torch.no_grad()
@@ -95,7 +113,7 @@ def compare(vaes: list[VAE], best: VAE, rows: Rows) -> list[float]:
     return [linear_r2(vae.codes(rows), target, kl, rows.weight) for vae in vaes]
 
 
-def learn_from_all(trial: Trial, options: Options) -> None:
+def learn_from_all(trial: Trial, options: Options, checkpoint: Checkpoint) -> None:
     """Let the model learn from all rows, those that were held out too, at a falling rate.
 
     Of few rows the held-out ones are many. What they have said of the noise, and of the units,
@@ -110,21 +128,35 @@ def learn_from_all(trial: Trial, options: Options) -> None:
     budget = make_budget(rows.n_rows, vae, options)._replace(max_passes=n_passes)
     controller = Controller(budget, options.config, rows.n_rows, rows.n_inputs)
     controller.begin_fall(limits.final_decay_level)
-    state = training_state(vae, options.generator(), options, controller)
-    state.take = choose_step(state, trial.evaluator.seen, options.steps)
     noise = vae.observation.noise_variance
     held_out = None if noise is None else noise.item()
-    everything = torch.arange(rows.n_rows, device=options.device)
-    best = {name: value.clone() for name, value in vae.state_dict().items()}
-    try:
-        losses = [one_pass(state, rows, everything) for _ in range(n_passes)]
-    except KeyboardInterrupt:
-        losses, record.interrupted = [], True
-    if losses and math.isfinite(losses[-1]):
-        record.losses += losses
-        record.n_passes += n_passes
-        best = state.averaged_model().state_dict()
-    vae.load_state_dict(best)
+    state = training_state(vae, options.generator(), options, controller)
+    state.keep()
+    with checkpoint.training(state) as has_ended:
+        if not has_ended:
+            state.take = choose_step(state, trial.evaluator.seen, options.steps)
+            _pass_over_all(state, rows, n_passes)
+    record.losses += state.record.losses
+    record.n_passes += len(state.record.losses)
+    record.interrupted |= state.record.interrupted
     vae.eval()
     if held_out is not None:
         vae.observation.set_noise(held_out)
+
+
+def _pass_over_all(state: TrainingState, rows: Rows, n_passes: int) -> None:
+    """So many passes over all rows; nothing of them where they fail or are interrupted."""
+    record = state.record
+    everything = torch.arange(rows.n_rows, device=state.generator.device)
+    try:
+        while record.n_passes < n_passes:
+            record.losses.append(one_pass(state, rows, everything))
+            record.n_passes += 1
+            state.tell()
+    except KeyboardInterrupt:
+        record.interrupted = True
+    if record.interrupted or not math.isfinite(record.losses[-1]):
+        record.losses = []
+        state.go_back(state.best)
+    else:
+        state.go_back(state.averaged_model().state_dict())

@@ -196,6 +196,8 @@ def estimator_of(content: Content, kind: type) -> Any:
     names = set(kind._get_param_names())  # type: ignore[attr-defined]
     if strange := content.parameters.keys() - names:
         raise LoadError(f"the file has the parameter {min(strange)!r:.80}, which is none.")
+    if content.parameters.get("checkpoint_dir") is not None:
+        raise LoadError("the file names a folder of checkpoints, which none that is saved does.")
     made = kind(**content.parameters)
     try:
         made._validate_params()

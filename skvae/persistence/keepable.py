@@ -18,6 +18,7 @@ from skvae.persistence.writing import write_whole
 from skvae.pickles import VERSION, opened, signed
 
 _REMEMBERED = ("_spectra",)  # what is found again when it is needed
+_OF_THE_MACHINE = {"checkpoint_dir": None}  # a file names no folders, and chooses none
 
 
 class Keepable(BaseEstimator, ABC):
@@ -80,7 +81,7 @@ class Keepable(BaseEstimator, ABC):
 
     def _content(self) -> Content:
         """What is kept; a TypeError names what is not known."""
-        parameters: dict[str, Any] = self.get_params(deep=False)
+        parameters: dict[str, Any] = self.get_params(deep=False) | _OF_THE_MACHINE
         learned = {
             name: value
             for name, value in vars(self).items()
@@ -129,7 +130,8 @@ class Keepable(BaseEstimator, ABC):
 
     def __getstate__(self):
         state = super().__getstate__()
-        return signed({name: state[name] for name in state if name not in _REMEMBERED})
+        # What is remembered stays here; that there is something tells a clone.
+        return signed(state | {name: None for name in state if name in _REMEMBERED})
 
     def __setstate__(self, state):
         needed = list(self._parameter_constraints)

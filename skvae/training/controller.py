@@ -64,15 +64,24 @@ class Controller:
             "fall_steps": fall,
         }
 
-    @classmethod
-    def from_state(cls, state: dict[str, Any], config: TrainingConfig) -> "Controller":
-        """The controller where it stood."""
-        controller = cls(Budget(**state["budget"]), config, state["n_rows"], state["n_inputs"])
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from where it stood.
+
+        Raises
+        ------
+        ValueError
+            If it led another training, or stood where none can.
+        """
+        own, position = self.to_state(), state["position"]
+        if any(state[name] != own[name] for name in ("budget", "n_rows", "n_inputs")):
+            raise ValueError("it was led by another controller.")
+        is_possible = 1 <= position["batch_size"] <= max(self.batch_size, self.largest_batch)
+        if not (is_possible and position["last_pass"] <= self.budget.max_passes):
+            raise ValueError("no training can stand there.")
         for name in _POSITION:
-            setattr(controller, name, state["position"][name])
-        if state["fall_steps"] is not None:
-            controller.fall_steps = range(*state["fall_steps"])
-        return controller
+            setattr(self, name, position[name])
+        fall = state["fall_steps"]
+        self.fall_steps = None if fall is None else range(*fall)
 
     @property
     def pass_steps(self) -> int:

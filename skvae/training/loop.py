@@ -24,6 +24,7 @@ def train(
     try:
         while record.n_passes < controller.last_pass:
             advance(state, rows, training, evaluator, report)
+            state.tell()
     except KeyboardInterrupt:
         if len(record.bounds) == 1:  # nothing has been evaluated
             raise

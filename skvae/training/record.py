@@ -49,8 +49,9 @@ class Record:
         losses = np.stack([loss.numpy(force=True) for loss in self.losses] or [np.zeros(())])
         values = {
             "n_passes": self.n_passes,
-            "bounds": self.bounds,
-            "history": self.history,
+            "converged": self.converged,
+            "bounds": list(self.bounds),
+            "history": [dict(row) for row in self.history],
             "seconds": time.perf_counter() - self.began,
         }
         return {"losses": losses[: len(self.losses)]}, values
@@ -65,5 +66,6 @@ class Record:
             bounds=list(values["bounds"]),
             history=[dict(row) for row in values["history"]],
             n_passes=values["n_passes"],
+            converged=values["converged"],
             began=time.perf_counter() - values["seconds"],
         )

@@ -43,7 +43,7 @@ Step = Callable[["TrainingState", Rows, StepParameters], Terms]
 class TrainingState:
     """A model in training: its weights, their running average, what moves them, and how far it is.
 
-    How steps are taken and perturbed is not written: who reads a state says so again.
+    How steps are taken, perturbed and watched is not written: who reads a state says so again.
     """
 
     vae: VAE
@@ -60,6 +60,7 @@ class TrainingState:
     best_pass: int = 0
     perturb: Perturbation | None = None
     take: Step | None = None  # what moves the weights, by a batch
+    watch: Callable[["TrainingState"], None] | None = None  # is told when something is done
     step: int = 0
     gradient_norm: Tensor | float = math.nan  # of the last step
     temperature: float = math.nan  # of the perturbation
@@ -93,7 +94,7 @@ class TrainingState:
     def begin(self, evaluator: Evaluator) -> None:
         """Count from here: the first bound is the linear start's, the best weights are these."""
         self.record.add(evaluator.first_evaluation, step=0)
-        self._keep()
+        self.keep()
 
     def keep_if_best(self, evaluation: Evaluation) -> None:
         """Note an evaluation of the averaged model, and its weights if they are the best so far."""
@@ -105,9 +106,10 @@ class TrainingState:
             temperature=self.temperature,
         )
         if evaluation.bound == max(self.record.bounds[1:]):
-            self._keep()
+            self.keep()
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
+        """Let the averaged weights be the best so far."""
         best = self.averaged.state_dict()
         # Clones: copies that know of modules take several times as long.
         self.best = {name: value.clone() for name, value in best.items()}
@@ -157,41 +159,93 @@ class TrainingState:
         arrays |= _named("weights", self.weights.to_state())
         arrays |= _named("sampler", self.sampler.to_state())
         arrays |= _named("record", losses)
-        arrays |= {"generator": self.generator.get_state().numpy(force=True).copy()}
+        arrays |= {"generator": self.generator_state()}
         values = {
             "step": self.step,
             "gradient_norm": float(self.gradient_norm),
             "temperature": self.temperature,
             "best_pass": self.best_pass,
+            "in_bfloat16": self.vae.in_bfloat16,
             "controller": self.controller.to_state(),
             "record": record,
         }
         return arrays, values
 
-    @classmethod
-    def from_state(
-        cls,
-        saved: Saved,
-        vae: VAE,
-        config: TrainingConfig,
-        generator: torch.Generator,
-        precision: Callable[[int], torch.dtype],
-    ) -> "TrainingState":
-        """The training that was written, of a model with the same networks, on any device."""
+    def load_state(self, saved: Saved) -> None:
+        """Go on from where the same training stood when it was written, on any device.
+
+        Raises
+        ------
+        ValueError
+            If it is another one.
+        """
         arrays, values = saved
-        controller = Controller.from_state(values["controller"], config)
-        state = cls.of(vae, config, generator, precision, controller)
-        state.vae.load_state_dict(_tensors(_of("vae", arrays)))
-        state.averaged.load_state_dict(_tensors(_of("averaged", arrays)))
-        device = state.weights.values.device
-        state.best = {k: v.to(device) for k, v in _tensors(_of("best", arrays)).items()}
-        state.weights.load_state(_of("weights", arrays))
-        state.sampler.load_state(_of("sampler", arrays))
-        state.record = Record.from_state(_of("record", arrays), values["record"], device)
-        generator.set_state(torch.from_numpy(arrays["generator"]))
-        state.step, state.best_pass = values["step"], values["best_pass"]
-        state.gradient_norm, state.temperature = values["gradient_norm"], values["temperature"]
-        return state
+        _check_alike(arrays, self.to_state()[0])
+        self.controller.load_state(values["controller"])
+        self.vae.load_state_dict(_tensors(_of("vae", arrays)))
+        self.averaged.load_state_dict(_tensors(_of("averaged", arrays)))
+        device = self.weights.values.device
+        self.best = {k: v.to(device) for k, v in _tensors(_of("best", arrays)).items()}
+        self.weights.load_state(_of("weights", arrays))
+        self.sampler.load_state(_of("sampler", arrays))
+        self.record = Record.from_state(_of("record", arrays), values["record"], device)
+        self.set_generator(arrays["generator"])
+        self.step, self.best_pass = values["step"], values["best_pass"]
+        self.gradient_norm, self.temperature = values["gradient_norm"], values["temperature"]
+        self.vae.in_bfloat16 = values["in_bfloat16"]
+
+    def to_outcome(self) -> Saved:
+        """What the training leaves once it has ended, as arrays and as JSON values."""
+        losses, record = self.record.to_state()
+        arrays = _named("vae", _arrays(self.vae.state_dict())) | _named("record", losses)
+        return arrays | {"generator": self.generator_state()}, {"record": record}
+
+    def load_outcome(self, saved: Saved) -> None:
+        """Be as the same training was when it had ended.
+
+        Raises
+        ------
+        ValueError
+            If it is another one.
+        """
+        arrays, values = saved
+        _check_alike(arrays, self.to_outcome()[0])
+        self.vae.load_state_dict(_tensors(_of("vae", arrays)))
+        device = self.weights.values.device
+        self.record = Record.from_state(_of("record", arrays), values["record"], device)
+        self.set_generator(arrays["generator"])
+
+    def generator_state(self) -> np.ndarray:
+        """Where the generator stands."""
+        return self.generator.get_state().numpy(force=True).copy()
+
+    def set_generator(self, state: np.ndarray) -> None:
+        """Let the generator go on from where it stood."""
+        self.generator.set_state(torch.from_numpy(state))
+
+    def tell(self) -> None:
+        """Tell who watches that something is done: a pass, or a part of an annealing."""
+        if self.watch is not None:
+            self.watch(self)
+
+
+def _check_alike(found: dict[str, np.ndarray], own: dict[str, np.ndarray]) -> None:
+    """Raise a ValueError unless arrays have the names, dtypes and shapes of others.
+
+    How many passes there were, and rows that are still to come, differ.
+    """
+    for name in found.keys() | own.keys():
+        if name not in found or name not in own:
+            raise ValueError(f"{name!r:.80} is not of this training, or missing.")
+        one, two = found[name], own[name]
+        is_any_length = name.startswith(("record.", "sampler."))
+        sizes = one.shape[1:] == two.shape[1:] if is_any_length else one.shape == two.shape
+        if not (sizes and one.ndim == two.ndim and _is_same_type(one, two)):
+            raise ValueError(f"{name!r:.80} is not of this training.")
+
+
+def _is_same_type(one: np.ndarray, two: np.ndarray) -> bool:
+    return one.dtype == two.dtype or (one.dtype.kind == two.dtype.kind == "f" and not two.size)
 
 
 def _networks(vae: VAE) -> list[nn.Module]:

@@ -452,10 +452,10 @@ def test_a_prior_is_fitted_to_codes_by_the_weights_of_their_rows(X):
 def test_a_restart_that_diverges_costs_no_others(X, monkeypatch):
     trial, diverging = fitting.run_trial, [True, False, True]
 
-    def sometimes(*args):
+    def sometimes(*args, **others):
         if diverging.pop():
             raise DivergenceError("the held-out bound became nan")
-        return trial(*args)
+        return trial(*args, **others)
 
     monkeypatch.setattr(fitting, "run_trial", sometimes)
     assert len(fit_model(Matrix(X), None, options(n_init=3))[1].restarts) == 1

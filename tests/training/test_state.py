@@ -15,7 +15,6 @@ from skvae.start.tables import Table
 from skvae.training.loop import advance, train
 from skvae.training.objective import Terms
 from skvae.training.optimizers import OPTIMIZERS, AdamW
-from skvae.training.state import TrainingState
 from tests.samples import RECIPE, Setting, curve, plan_of
 
 
@@ -158,13 +157,8 @@ def test_a_training_that_was_written_goes_on_as_if_it_had_not_been(changes, n_pa
     before.begin(plan_of(30, config=before.state.config))
     for _ in range(n_passes):
         advance(before.state, before.rows, before.training, before.evaluator)
-    after.state = TrainingState.from_state(
-        written(before.state, tmp_path),
-        after.vae,
-        after.state.config,
-        after.state.generator,
-        after.state.precision,
-    )
+    after.begin(plan_of(30, config=after.state.config))
+    after.state.load_state(written(before.state, tmp_path))
     np.testing.assert_equal(all_of(after.state), all_of(before.state))
     after.choose()
     train(after.state, after.rows, after.training, after.evaluator)
@@ -180,10 +174,8 @@ def test_the_order_of_many_rows_goes_on(tmp_path):
     before.begin(plan_of(12, config=config))
     for _ in range(5):
         advance(before.state, before.rows, before.training, before.evaluator)
-    state = after.state
-    after.state = TrainingState.from_state(
-        written(before.state, tmp_path), after.vae, config, state.generator, state.precision
-    )
+    after.begin(plan_of(12, config=config))
+    after.state.load_state(written(before.state, tmp_path))
     after.choose()
     train(after.state, after.rows, after.training, after.evaluator)
     assert same(after.weights(), whole.weights())

@@ -1,0 +1,240 @@
+"""Files of fits that may be interrupted: which one is of a fit, and what is done about others.
+
+A file is named by what is fitted, so that fits of other parameters or rows, such as those of a
+search, have files of their own in one folder. It is written as models are: as a whole or not at
+all, with a checksum, without code.
+"""
+
+import math
+import warnings
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from skvae.fitted.model import FittedModel
+from skvae.fitted.state import Reader, Writer
+from skvae.interrupts import sigterm_interrupts
+from skvae.persistence import container
+from skvae.persistence.container import LoadError
+from skvae.persistence.fingerprint import Fingerprint, first_changed
+from skvae.persistence.tables import KINDS
+from skvae.persistence.writing import write_whole
+from skvae.pickles import VERSION
+from skvae.training.checkpoint import Checkpoint, Standing
+from skvae.training.evaluation import DivergenceError
+from skvae.training.record import Record
+
+ENDING = ".checkpoint"
+_KEYS = {"format", "versions", "fit", "rows", "seed", "standing"}
+
+
+class DataChangedError(ValueError):
+    """Rows are not those that a fit which was interrupted had begun with."""
+
+
+class Content(NamedTuple):
+    """What a file holds."""
+
+    fingerprint: Fingerprint
+    seed: int
+    standing: Standing
+
+
+def packed(content: Content) -> bytes:
+    """The bytes of a file."""
+    writer = Writer(KINDS)
+    manifest = {
+        "format": {"name": container.NAME, "major": container.MAJOR, "minor": container.MINOR},
+        "versions": versions(),
+        "fit": content.fingerprint.said,
+        "rows": content.fingerprint.rows,
+        "seed": content.seed,
+        "standing": writer.tree(tuple(content.standing), "standing"),
+    }
+    return container.pack(manifest, writer.arrays)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the bits of a fit depend on."""
+    return {"skvae": VERSION, "torch": str(torch.__version__), "numpy": np.__version__}
+
+
+def unpacked(data: bytes) -> Content:
+    """What a file holds.
+
+    Raises
+    ------
+    LoadError
+        If it is not what `packed` makes.
+    """
+    manifest, arrays = container.unpack(data)
+    if manifest.keys() != _KEYS:
+        raise LoadError("this is no checkpoint.")
+    try:
+        standing = Standing(*Reader(arrays, KINDS).value(manifest["standing"]))
+        fingerprint = Fingerprint(dict(manifest["fit"]), list(manifest["rows"]))
+        return Content(fingerprint, int(manifest["seed"]), standing)
+    except Exception as error:  # whatever a file can cause: it is not to be trusted
+        raise LoadError(f"it does not hold a checkpoint: {error!s:.300}") from error
+
+
+class ResumableFit:
+    """A fit that keeps where it stands in a file, and goes on from there.
+
+    Parameters
+    ----------
+    folder : path
+        Of checkpoints.
+    fingerprint : Fingerprint
+        What is fitted.
+    every : float
+        Seconds from one checkpoint to the next.
+    is_alone : bool
+        Whether other fits in the folder are none of its kin, as those of a search are: then it
+        says what differs.
+
+    Raises
+    ------
+    DataChangedError
+        If the folder has a checkpoint of the same fit but for the rows.
+    """
+
+    def __init__(
+        self, folder: str | PathLike[str], fingerprint: Fingerprint, every: float, is_alone: bool
+    ) -> None:
+        self.folder, self.fingerprint, self.every = Path(folder), fingerprint, every
+        name = f"{fingerprint.of_said}-{fingerprint.of_rows}{ENDING}"
+        self.path = self.folder / name
+        self.found = self._read(self.path)
+        self._has_warned = False
+        if self.found is None and is_alone:
+            self._tell_of_others()
+
+    @property
+    def seed(self) -> int | None:
+        """That of the fit which was interrupted."""
+        return None if self.found is None else self.found.seed
+
+    def _read(self, path: Path) -> Content | None:
+        """What a file holds that has to be of this fit; a warning where it is damaged."""
+        try:
+            found = unpacked(container.read(path))
+            if found.fingerprint != self.fingerprint:
+                raise LoadError("it is of another fit, and was renamed.")
+        except FileNotFoundError:
+            return None
+        except (LoadError, OSError) as error:
+            _warn(f"the checkpoint {path} cannot be used, and the fit begins anew: {error}")
+            return None
+        return found
+
+    def _tell_of_others(self) -> None:
+        """Say what differs from the last fit that was interrupted in the folder."""
+        found = _newest(self.folder)
+        if found is None:
+            return
+        path, other = found
+        if other.said == self.fingerprint.said:
+            rows = first_changed(self.fingerprint.rows, other.rows)
+            raise DataChangedError(
+                f"rows {rows.start} to {rows.stop - 1} of X, or their weights, are not those that "
+                f"the interrupted fit in {path} had. Give the rows that it had to go on from "
+                "there, or delete that file to begin anew, or give other rows a checkpoint_dir of "
+                "their own."
+            )
+        _warn(
+            f"the fit begins anew: the checkpoint {path} is of another one, which differs in "
+            f"{_differences(self.fingerprint.said, other.said)}. It stays where it is."
+        )
+
+    def run(
+        self, seed: int, fit: Callable[[Checkpoint], tuple[FittedModel, Record]]
+    ) -> tuple[FittedModel, Record]:
+        """Fit, from where the file stands; leave the file where the fit is interrupted."""
+
+        def keep(standing: Standing) -> None:
+            self._write(Content(self.fingerprint, seed, standing))
+
+        standing = None if self.found is None else self.found.standing
+        checkpoint = Checkpoint(keep, self.every, standing)
+        try:
+            with sigterm_interrupts():
+                model, record = fit(checkpoint)
+        except DivergenceError:  # it would again
+            self._remove()
+            raise
+        except Exception as error:
+            if self.found is None:
+                raise
+            _warn(f"the fit cannot go on from {self.path}, and begins anew: {error!s:.200}")
+            self.found = None
+            return self.run(seed, fit)
+        except BaseException:
+            checkpoint.flush()
+            raise
+        if not record.interrupted:
+            self._remove()
+        return model, record
+
+    def _write(self, content: Content) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path, packed(content))
+        except OSError as error:
+            if not self._has_warned:
+                self._has_warned = True
+                _warn(
+                    f"no checkpoint could be written to {self.folder}: {error}. The fit goes on; "
+                    "if it is interrupted, it begins where the last one stood, or anew."
+                )
+
+    def _remove(self) -> None:
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            _warn(f"the fit has ended, and its checkpoint {self.path} cannot be removed: {error}")
+
+
+class PlainFit:
+    """A fit that keeps nothing."""
+
+    seed = None
+    path = None
+
+    def run(
+        self, seed: int, fit: Callable[[Checkpoint], tuple[FittedModel, Record]]
+    ) -> tuple[FittedModel, Record]:
+        """Fit."""
+        return fit(Checkpoint(every=math.inf))
+
+
+def _newest(folder: Path) -> tuple[Path, Fingerprint] | None:
+    """The file of a folder that was written last, of those that can be read."""
+    try:
+        paths = sorted(folder.glob(f"*{ENDING}"), key=lambda path: path.stat().st_mtime)
+    except OSError:
+        return None
+    for path in reversed(paths):
+        try:
+            return path, unpacked(container.read(path)).fingerprint
+        except (LoadError, OSError):
+            continue
+    return None
+
+
+def _differences(own: dict[str, str], other: dict[str, str]) -> str:
+    """What differs, in words."""
+    names = [name for name in own if own[name] != other.get(name)]
+    names += [name for name in other if name not in own]
+    return ", ".join(
+        f"{name} ({other.get(name, 'nothing'):.60} there, {own.get(name, 'nothing')} here)"
+        for name in names
+    )
+
+
+def _warn(message: Any) -> None:
+    warnings.warn(message, UserWarning, stacklevel=2)
