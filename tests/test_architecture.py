@@ -26,7 +26,7 @@ FLOORS = (
     ("start", "training"),
     ("fitted",),
     ("fitting",),
-    ("choices", "diagnosis", "persistence"),
+    ("choices", "diagnosis", "distributed", "persistence"),
     ("estimator",),
     ("displays",),
     ("__init__",),
@@ -42,6 +42,7 @@ PACKAGES = {
     "training": {"numpy", "sklearn", "scipy", "torch", "tqdm"},
     "fitted": {"numpy", "sklearn", "torch"},
     "fitting": {"numpy", "torch"},
+    "distributed": {"narwhals", "numpy", "scipy", "sklearn"},
     "persistence": {"numpy", "safetensors", "sklearn", "torch"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
 }

@@ -111,7 +111,7 @@ class ShardSampler(Sampler):
             raise KeyboardInterrupt
 
     def to_state(self) -> dict[str, np.ndarray]:
-        mine = {}
+        mine: dict[str, np.ndarray] = {}
         for v, sampler in self.samplers.items():
             arrays = sampler.to_state() | {"generator": self.generators[v].get_state().numpy()}
             mine |= {f"{v}.{name}": array.copy() for name, array in arrays.items()}
@@ -174,18 +174,6 @@ class SharedStep(Step):
         if not isinstance(batch, ShardBatch):
             return self.alone(state, batch, parameters)
         return super().__call__(state, batch, parameters)
-
-
-def share_rows(
-    state: TrainingState,
-    team: Team,
-    shards: dict[int, Shard],
-    rows: Rows,
-    steps: Iterable[Callable[[], Step]],
-) -> None:
-    """Let the training take its steps together with the other processes."""
-    state.sampler = ShardSampler(team, shards, state.generator, state.config.limits)
-    state.take = SharedStep(state, rows, steps)
 
 
 def even_shards(team: Team, rows: Rows, training: Tensor) -> dict[int, Shard]:
