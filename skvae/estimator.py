@@ -42,7 +42,7 @@ from skvae.fitted.doubts import warn_of_fit
 from skvae.fitted.questions import ask
 from skvae.fitting.fit import fit_model, with_stored_rows
 from skvae.fitting.online import check_online, fit_online
-from skvae.fitting.sharing import as_first_has, is_first
+from skvae.fitting.sharing import as_first_has, is_first, n_rows_of
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.limits import Limits
 from skvae.model.networks import ARCHITECTURES
@@ -397,9 +397,9 @@ class VAETransformer(
             warning.
         """
         with self._rows_of_all(X, sample_weight) as given:
-            return self._fit(*given)
+            return self._fit(given)
 
-    def _fit(self, X, sample_weight, sharing):
+    def _fit(self, given):
         self._validate_params()
         is_clone = "_spectra" in vars(self)  # which a search may have made
         spectra = self.__dict__.pop("_spectra", None)
@@ -408,7 +408,9 @@ class VAETransformer(
         left = None if previous is None else self._left
         if previous is None:
             self._forget()
-        reading, X, weight = self._validate(Input.of(X), sample_weight, reset=previous is None)
+        rows = Input.of(given.X)
+        reading, X, weight = self._validate(rows, given.sample_weight, reset=previous is None)
+        sharing = self._with_own_rows(given)
         resumable = self._resumable(X, weight, previous, left, is_alone=not is_clone)
         options = self._options(X, weight, previous, resumable.seed, sharing)
         if options.config.objective.is_deterministic and self.prior == "normal":
@@ -437,7 +439,7 @@ class VAETransformer(
         model = with_stored_rows(model, X, weight, options)
         # It may take long, and be interrupted.
         pca_score = model.start.score(X.values, weight, is_own=previous is None)
-        self._publish(reading, model, record, pca_score, curves, X.shape[0])
+        self._publish(reading, model, record, pca_score, curves, n_rows_of(sharing, X))
         self._online, self._seed = None, options.seed
         self._left = record.left if self.warm_start else None
         warn_of_fit(model, record, self.latent_dim)

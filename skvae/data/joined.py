@@ -1,4 +1,4 @@
-"""Tables with the same columns as one table, whatever library they are of."""
+"""Rows of tables, whatever library they are of: some of one, or those of several as one table."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,14 @@ import numpy as np
 from scipy import sparse
 
 from skvae.data.input import Input
+
+
+def taken(table: Any, index: np.ndarray) -> Any:
+    """Some rows of a table, in the order of the index."""
+    frame = Input.of(table).frame
+    if frame is not None:
+        return frame[index].to_native()
+    return table[index] if hasattr(table, "shape") else [table[i] for i in index]
 
 
 def joined(tables: Sequence[Any]) -> Any:
@@ -20,8 +28,8 @@ def joined(tables: Sequence[Any]) -> Any:
         return filled[0]
     if sparse.issparse(filled[0]):
         return sparse.vstack(filled, format="csr")
-    frames = [Input.of(table).frame for table in filled]
-    if frames[0] is None:
+    frames = [frame for table in filled if (frame := Input.of(table).frame) is not None]
+    if not frames:
         concatenate = np.ma.concatenate if np.ma.isMaskedArray(filled[0]) else np.concatenate
         return concatenate(filled)
     return nw.concat(_with_same_levels(frames), how="vertical").to_native()

@@ -3,24 +3,34 @@
 from abc import ABC
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
+from skvae.data.batches import Values
 from skvae.data.input import Input
+from skvae.data.reading import read
+from skvae.distributed.exchange import own_rows
 from skvae.distributed.facts import dtypes_of, facts_of, refuse_other_dtypes
+from skvae.distributed.layout import Layout
 from skvae.distributed.pieces import Pieces, joined_pieces
+from skvae.distributed.telling import telling_places
 from skvae.fitting.sharing import Sharing
 from skvae.limits import Limits
 from skvae.team import Team, is_group_there, team_of_group
 
+_FEWEST_KNOWN = 2048  # rows that all processes know, where there are as many
+
 
 class Given(NamedTuple):
-    """Rows that a fit knows, and how they are shared."""
+    """Rows that a fit knows, and how those of all processes are shared."""
 
     X: Any
     sample_weight: Any
     sharing: Sharing | None = None  # where several processes fit together
+    spread: tuple[Layout, Pieces] | None = None  # all rows, where these are only some of them
 
 
 class Distributable(BaseEstimator, ABC):
@@ -28,7 +38,10 @@ class Distributable(BaseEstimator, ABC):
 
     distributed: str | None
     deterministic: bool
+    likelihood: Any
+    n_features_in_: int
     limits: ClassVar[Limits]
+    _columns: Any
 
     @contextmanager
     def _rows_of_all(self, X: Any, sample_weight: Any) -> Iterator[Given]:
@@ -49,8 +62,15 @@ class Distributable(BaseEstimator, ABC):
         facts, dtypes = team.all_do(lambda: self._facts(pieces))
         team.agree(facts)
         refuse_other_dtypes(team.gather(dtypes))
-        X, weight = joined_pieces(team.gather(pieces))
-        return Given(X, weight, Sharing(team, Input.of(X).n_rows))
+        pieces = pieces.weighted()
+        layout = Layout.of(team, pieces)
+        most = max(self.limits.known_cells // facts["the number of columns"], _FEWEST_KNOWN)
+        if layout.n_rows <= most:
+            return Given(*joined_pieces(team.gather(pieces)), Sharing(team, layout.n_rows))
+        telling = telling_places(layout, pieces, self.likelihood != "auto")
+        places = np.union1d(layout.drawn(most), telling)
+        known = joined_pieces(team.gather(pieces.taken(layout.firsts, places)))
+        return Given(*known, Sharing(team, layout.n_rows, places), (layout, pieces))
 
     def _facts(self, pieces: Pieces) -> tuple[dict[str, Any], dict[str, Any]]:
         """What has to be alike in all processes, and the dtypes of their columns."""
@@ -58,3 +78,16 @@ class Distributable(BaseEstimator, ABC):
         given = Input.of(pieces.tables[0])
         has_weight = pieces.weights[0] is not None
         return facts_of(self.get_params(deep=False), given, has_weight), dtypes_of(given)
+
+    def _with_own_rows(self, given: Given) -> Sharing | None:
+        """How rows are shared, with those of this process as the columns have them."""
+        if given.sharing is None or given.spread is None:
+            return given.sharing
+        layout, pieces = given.spread
+        n = self.n_features_in_
+
+        def values_of(table: Any) -> Values:
+            return read(self, Input.of(table), self._columns).values
+
+        own = layout.team.all_do(lambda: own_rows(layout, pieces, values_of, n))
+        return replace(given.sharing, own=own)
