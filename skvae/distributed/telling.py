@@ -25,8 +25,10 @@ def telling_places(layout: Layout, pieces: Pieces, has_chosen: bool) -> np.ndarr
     """Places of such rows, in order, the same whoever has the rows."""
     mine: First = {}
     for place, table in sorted(zip(pieces.places, pieces.tables, strict=True), key=_place_of):
-        first = layout.firsts[place]
-        for what, row in _first_rows(Input.of(table), has_chosen):
+        first, given = layout.firsts[place], Input.of(table)
+        if not given.n_rows:
+            continue
+        for what, row in _first_rows(given, has_chosen):
             mine.setdefault(what, first + row)
     found: First = {}
     for own in layout.team.gather(mine):
