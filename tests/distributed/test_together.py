@@ -65,7 +65,7 @@ def test_without_one_order_the_model_is_as_good(of_one, of_two, name):
 REASONS = {
     "parameter": "the parameter beta is",
     "bad parameter": "process 1 of 2 cannot take part: InvalidParameterError",
-    "number of columns": "the number of columns is 6 in process",
+    "number of columns": "the number of columns is",
     "names": "the names of the columns",
     "dtype": "the dtype of column 'whole' is Int64 in process 0 and Float64 in process 1",
     "kind": "the kind of table is",
