@@ -28,7 +28,7 @@ FLOORS = (
     ("fitting",),
     ("choices", "diagnosis", "distributed", "persistence"),
     ("estimator",),
-    ("displays",),
+    ("dask", "displays"),
     ("__init__",),
 )
 FLOOR_OF = {name: n for n, names in enumerate(FLOORS) for name in names}
@@ -44,11 +44,12 @@ PACKAGES = {
     "fitting": {"numpy", "torch"},
     "distributed": {"narwhals", "numpy", "scipy", "sklearn"},
     "persistence": {"numpy", "safetensors", "sklearn", "torch"},
+    "dask": {"dask", "distributed", "numpy", "pandas", "sklearn", "torch"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
 }
 THIRD_PARTY = {
-    "joblib", "matplotlib", "narwhals", "numpy", "pandas", "safetensors", "scipy", "sklearn",
-    "torch", "tqdm",
+    "dask", "distributed", "joblib", "matplotlib", "narwhals", "numpy", "pandas", "safetensors",
+    "scipy", "sklearn", "torch", "tqdm",
 }  # fmt: skip
 
 MOST_LINES, MOST_OF_ESTIMATOR = 400, 900

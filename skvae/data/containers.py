@@ -12,7 +12,6 @@ from skvae.data.excerpts import excerpt, excerpts
 
 # What a library's own call is for the frame that a lazy one gives.
 _CALLS = {
-    "dask": "X.compute()",
     "duckdb": "X.df()",
     "ibis": "X.to_pandas()",
     "pyspark": "X.toPandas()",
@@ -38,15 +37,24 @@ def library(name: str) -> Any:
 
 def refuse_foreign(X: Any, known: Any) -> None:
     """Raise a ValueError where X, known to narwhals as this, is no table at hand."""
-    is_dask = hasattr(X, "__dask_graph__") and not hasattr(X, "chunks")  # which arrays have
-    if is_dask or isinstance(known, nw.LazyFrame):
-        made_by = "dask" if is_dask else str(known.implementation)
-        call = _CALLS.get(made_by, "X.collect()")
+    if _is_of_dask(X):
+        raise ValueError(
+            f"X is a lazy {type(X).__name__} of Dask; give it to a skvae.dask.DaskVAETransformer "
+            "(from_local makes one of this estimator), or pass what it gives: X.compute()."
+        )
+    if isinstance(known, nw.LazyFrame):
+        call = _CALLS.get(str(known.implementation), "X.collect()")
         raise ValueError(f"X is a lazy frame; pass what it gives: {call}.")
     if isinstance(known, nw.Series):
         _refuse_one_column(X)
     if not isinstance(known, nw.DataFrame):
         _refuse_pieces(X)
+
+
+def _is_of_dask(X: Any) -> bool:
+    """Whether X is yet to be computed: arrays of xarray, which may be, have a graph then."""
+    graph_of = getattr(X, "__dask_graph__", None)
+    return graph_of is not None and graph_of() is not None
 
 
 def _refuse_pieces(X) -> None:

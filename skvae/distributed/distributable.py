@@ -13,7 +13,7 @@ from skvae.data.batches import Values
 from skvae.data.input import Input
 from skvae.data.reading import read
 from skvae.distributed.exchange import own_rows
-from skvae.distributed.facts import dtypes_of, facts_of, refuse_other_dtypes
+from skvae.distributed.facts import facts_of_pieces, refuse_other_dtypes
 from skvae.distributed.layout import Layout
 from skvae.distributed.pieces import Pieces, joined_pieces
 from skvae.distributed.telling import telling_places
@@ -50,10 +50,13 @@ class Distributable(BaseEstimator, ABC):
             yield Given(X, sample_weight)
             return
         with team_of_group(self.deterministic, self.limits.answer_seconds) as team:
-            if team.size == 1 and not self.deterministic:
-                yield Given(X, sample_weight)
-            else:
+            if team.size > 1 or self.deterministic:
                 yield self._gathered(team, Pieces.of(X, sample_weight, team.rank))
+            elif isinstance(X, Pieces):
+                self._facts(X)
+                yield Given(*joined_pieces([X]))
+            else:
+                yield Given(X, sample_weight)
 
     def _is_shared(self) -> bool:
         return self.distributed is not None and is_group_there()
@@ -75,9 +78,8 @@ class Distributable(BaseEstimator, ABC):
     def _facts(self, pieces: Pieces) -> tuple[dict[str, Any], dict[str, Any]]:
         """What has to be alike in all processes, and the dtypes of their columns."""
         self._validate_params()
-        given = Input.of(pieces.tables[0])
-        has_weight = pieces.weights[0] is not None
-        return facts_of(self.get_params(deep=False), given, has_weight), dtypes_of(given)
+        parameters = self.get_params(deep=False)
+        return facts_of_pieces(parameters, pieces)
 
     def _with_own_rows(self, given: Given) -> Sharing | None:
         """How rows are shared, with those of this process as the columns have them."""

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from skvae.components import plain
 from skvae.data.input import Input
+from skvae.distributed.pieces import Pieces
 
 # Parameters that may be others in every process.
 _OWN = ("device", "verbose", "checkpoint_dir", "checkpoint_every")
@@ -38,16 +39,46 @@ def dtypes_of(given: Input) -> dict[str, Any]:
     return {f"the dtype of column {name!r}": _text(own) for name, own in given.dtypes.items()}
 
 
-def refuse_other_dtypes(told: Sequence[Mapping[str, Any]]) -> None:
-    """Raise a ValueError where columns have other dtypes in another process."""
+def facts_of_pieces(
+    parameters: Mapping[str, Any], pieces: Pieces
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The facts of a process, and the dtypes of its columns: those of each of its pieces.
+
+    Raises
+    ------
+    ValueError
+        If pieces are not alike; the message names the first that is not.
+    """
+    givens = [Input.of(table) for table in pieces.tables]
+    found = [
+        facts_of(parameters, given, weight is not None)
+        for given, weight in zip(givens, pieces.weights, strict=True)
+    ]
+    for place, facts in zip(pieces.places, found, strict=True):
+        for name, value in facts.items():
+            if value != found[0].get(name):
+                raise ValueError(
+                    f"all partitions have to have the same columns, but {name} is "
+                    f"{found[0].get(name)!s:.200} in partition {pieces.places[0]} and "
+                    f"{value!s:.200} in partition {place}."
+                )
+    dtypes = [dtypes_of(given) for given in givens]
+    refuse_other_dtypes(dtypes, pieces.places, "partition")
+    return found[0], {name: own for each in reversed(dtypes) for name, own in each.items()}
+
+
+def refuse_other_dtypes(
+    told: Sequence[Mapping[str, Any]], places: Sequence[int] | None = None, where: str = "process"
+) -> None:
+    """Raise a ValueError where columns have other dtypes in another process or partition."""
     known: dict[str, tuple[int, Any]] = {}
-    for rank, dtypes in enumerate(told):
+    for rank, dtypes in zip(places or range(len(told)), told, strict=True):
         for name, dtype in dtypes.items():
             first, own = known.setdefault(name, (rank, dtype))
             if dtype != own:
                 raise ValueError(
-                    f"{name} is {own} in process {first} and {dtype} in process {rank}: give all "
-                    "processes the same dtypes."
+                    f"{name} is {own} in {where} {first} and {dtype} in {where} {rank}: "
+                    "give all of them the same dtypes."
                 )
 
 

@@ -1,0 +1,10 @@
+"""VAETransformer over a cluster of Dask: rows stay with the workers that hold them."""
+
+try:
+    import distributed  # noqa: F401
+except ImportError as error:
+    raise ImportError("skvae.dask needs Dask: pip install 'skvae[dask]'.") from error
+
+from skvae.dask.transformer import DaskVAETransformer
+
+__all__ = ["DaskVAETransformer"]
