@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
     """What a member leaves."""
 
     vae: Any  # the fitted estimator, of the first
-    warned: list[Warning]
+    warned: list[UserWarning]
 
 
 def take_part(seat: Seat, vae: VAETransformer, pieces: list[Piece]) -> Outcome:
@@ -56,11 +56,11 @@ def take_part(seat: Seat, vae: VAETransformer, pieces: list[Piece]) -> Outcome:
         raise TeamError(f"the worker {seat.worker} is gone; its part of the fit came to {here}.")
     vae = copy.copy(vae)  # workers of one process have one object
     own = Pieces(*map(list, zip(*pieces, strict=True)))
-    # A process warns whom it belongs to; who asked for the fit is somewhere else.
+    # A process warns its own people; who asked for the fit is somewhere else.
     with _meeting(seat), warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", UserWarning)
         vae.fit(own)
-    warned = [each.message for each in heard if isinstance(each.message, Warning)]
+    warned = [each.message for each in heard if isinstance(each.message, UserWarning)]
     return Outcome(vae, warned) if seat.rank == 0 else Outcome(None, [])
 
 

@@ -38,8 +38,9 @@ def joined(tables: Sequence[Any]) -> Any:
 def _with_same_levels(frames: list[nw.DataFrame]) -> list[nw.DataFrame]:
     """The frames, their columns of categories with the levels of all of them."""
     for name, dtype in frames[0].schema.items():
-        if dtype == nw.Categorical:
-            levels = [frame[name].cat.get_categories().to_list() for frame in frames]
+        # Other libraries than pandas join levels themselves.
+        if dtype == nw.Categorical and frames[0].implementation.is_pandas_like():
+            levels = [frame[name].to_native().cat.categories.tolist() for frame in frames]
             if any(own != levels[0] for own in levels):
                 frames = _with_levels(frames, name, sorted(set().union(*levels)))
     return frames
@@ -47,8 +48,6 @@ def _with_same_levels(frames: list[nw.DataFrame]) -> list[nw.DataFrame]:
 
 def _with_levels(frames: list[nw.DataFrame], name: str, levels: list) -> list[nw.DataFrame]:
     """The frames, a column of categories with these levels."""
-    if not frames[0].implementation.is_pandas_like():
-        return frames  # whose libraries join them
     natives = [frame.to_native() for frame in frames]
     return [
         nw.from_native(native.assign(**{name: native[name].cat.set_categories(levels)}))

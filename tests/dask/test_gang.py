@@ -1,0 +1,114 @@
+"""Fits of a gang end whatever happens to a worker, and with the same bits."""
+
+import os
+import signal
+import threading
+import time
+import warnings
+
+import dask.array as da
+import joblib
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+
+from skvae import VAETransformer
+from skvae.dask import DaskVAETransformer
+from skvae.team import TeamError
+from tests.distributed.together import SMALL, curve, sha
+
+LONG = SMALL | {"max_iter": 40, "early_stopping": False}
+ROWS = curve(1000, 6)
+
+
+def lazy(X=ROWS):
+    return da.from_array(X, chunks=(200, X.shape[1]))
+
+
+def fit(rows, **parameters):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return DaskVAETransformer(2, deterministic=True, **(LONG | parameters)).fit(rows)
+
+
+def n_running(client, name):
+    keys = [key for tasks in client.processing().values() for key in tasks]
+    return sum(name in str(key) for key in keys)
+
+
+def kill(client, name="skvae-", after=0.0):
+    """Kill a worker some seconds after both have got tasks of a name."""
+    pids = list(client.run(os.getpid).values())
+    end = time.monotonic() + 60
+    while n_running(client, name) < 2 and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(after)
+    os.kill(pids[0], signal.SIGKILL)
+
+
+def killed(client, work, **when):
+    """What comes of work while a worker is killed."""
+    killer = threading.Thread(target=kill, args=(client,), kwargs=when)
+    killer.start()
+    try:
+        return work()
+    finally:
+        killer.join()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cluster):
+    return sha(fit(lazy()).to_local())
+
+
+@pytest.mark.parametrize("after", [0.0, 0.5])
+def test_a_killed_worker_costs_time_alone(client, undisturbed, after):
+    vae = killed(client, lambda: fit(lazy()), after=after)
+    assert vae.n_restarts_ == 1
+    assert sha(vae.to_local()) == undisturbed
+
+
+def test_losing_more_workers_than_are_allowed_is_told(client):
+    with pytest.raises(TeamError, match=r"workers were lost 1 times.*max_restarts=1"):
+        killed(client, lambda: fit(lazy(), max_restarts=0))
+    client.wait_for_workers(2, timeout=60)
+
+
+def test_two_fits_take_turns(client, undisturbed):
+    found = []
+    other = threading.Thread(target=lambda: found.append(fit(lazy())))
+    other.start()
+    found.append(fit(lazy()))
+    other.join()
+    assert [sha(vae.to_local()) for vae in found] == [undisturbed] * 2
+    assert [vae.n_restarts_ for vae in found] == [0, 0]
+
+
+def test_without_a_cluster_it_says_how_to_make_one(monkeypatch):
+    monkeypatch.setattr("skvae.dask.transformer.get_client", _none)
+    with pytest.raises(RuntimeError, match="LocalCluster"):
+        DaskVAETransformer(2, **SMALL).fit(lazy())
+
+
+def _none():
+    raise ValueError("No global client found and no address provided")
+
+
+def test_a_search_on_the_cluster_survives_a_killed_worker(client):
+    grid = {"latent_dim": [1, 2, 3]}
+
+    def search():
+        found = GridSearchCV(VAETransformer(**LONG), grid, cv=2, refit=False)
+        with joblib.parallel_config(backend="dask"):
+            return found.fit(ROWS)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = killed(client, search, name="_fit_and_score", after=0.3)
+    expected = GridSearchCV(VAETransformer(**LONG), grid, cv=2, refit=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected.fit(ROWS)
+    scores = [each.cv_results_["mean_test_score"] for each in (found, expected)]
+    assert np.allclose(*scores, rtol=1e-6)
