@@ -15,16 +15,19 @@ INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --constraint 
 # As many workers as cores, each of one thread; four at most, for each imports torch. WORKERS=0 runs in one process.
 # Threads of torch wait by spinning: beside a busy neighbour two are many times slower than one, and on tables as small as
 # these one is as fast.
-demo test coverage golden-record golden-check test-slow test-order test-busy test-oldest test-mutants docs: export OMP_NUM_THREADS ?= 1
+demo demo-cluster test coverage golden-record golden-check test-slow test-order test-busy test-oldest test-mutants docs: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage golden-record golden-check test-slow test-order test-isa test-busy test-oldest test-mutants bench docs clean
+.PHONY: help demo demo-cluster test coverage golden-record golden-check test-slow test-order test-isa test-busy test-oldest test-mutants bench docs clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 demo: $(VENV)/.installed-bench ## PCA against VAETransformer on digits, or on a table of yours: make demo DATA=file.csv
 	$(PY) -m benchmarks.demo --output demo.png $(if $(DATA),--data "$(DATA)")
+
+demo-cluster: $(VENV)/.installed-dask ## a cluster of two workers: a fit, a lazy transform, a killed worker; one table
+	$(PY) -m benchmarks.demo_cluster
 
 test: $(VENV)/.installed-test ## lint, types, tests, the examples in docstrings, README and docs
 	$(PY) -m ruff check .

@@ -13,7 +13,7 @@ from distributed import Client, LocalCluster
 def cluster():
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="2GiB"
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit="2GiB"
         ) as made,
         Client(made),
     ):
