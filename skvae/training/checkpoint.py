@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from skvae.training.evaluation import DivergenceError
-from skvae.training.state import Saved, TrainingState
+from skvae.training.saved import Saved
+from skvae.training.state import TrainingState
 
 _PAUSE = 1.0  # seconds between two notes in memory, at least,
 _PAUSES = 200  # and times what a note takes
