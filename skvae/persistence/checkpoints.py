@@ -51,7 +51,7 @@ def packed(content: Content) -> bytes:
         "format": {"name": container.NAME, "major": container.MAJOR, "minor": container.MINOR},
         "versions": versions(),
         "fit": content.fingerprint.said,
-        "rows": content.fingerprint.rows,
+        "rows": [content.fingerprint.n_rows, *content.fingerprint.rows],
         "seed": content.seed,
         "standing": writer.tree(tuple(content.standing), "standing"),
     }
@@ -76,7 +76,8 @@ def unpacked(data: bytes) -> Content:
         raise LoadError("this is no checkpoint.")
     try:
         standing = Standing(*Reader(arrays, KINDS).value(manifest["standing"]))
-        fingerprint = Fingerprint(dict(manifest["fit"]), list(manifest["rows"]))
+        n_rows, *rows = manifest["rows"]
+        fingerprint = Fingerprint(dict(manifest["fit"]), rows, n_rows)
         return Content(fingerprint, int(manifest["seed"]), standing)
     except Exception as error:  # whatever a file can cause: it is not to be trusted
         raise LoadError(f"it does not hold a checkpoint: {error!s:.300}") from error
@@ -139,7 +140,7 @@ class ResumableFit:
             return
         path, other = found
         if other.said == self.fingerprint.said:
-            rows = first_changed(self.fingerprint.rows, other.rows)
+            rows = first_changed(self.fingerprint.rows, other.rows, self.fingerprint.n_rows)
             raise DataChangedError(
                 f"rows {rows.start} to {rows.stop - 1} of X, or their weights, are not those that "
                 f"the interrupted fit in {path} had. Give the rows that it had to go on from "

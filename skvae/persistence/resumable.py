@@ -53,7 +53,9 @@ class Resumable(BaseEstimator, ABC):
             "the limits": self.limits,
             "the model that it goes on from": begins,
         }
-        fingerprint = Fingerprint(said_of(parameters | others), hashes_of(X.values, weight))
+        fingerprint = Fingerprint(
+            said_of(parameters | others), hashes_of(X.values, weight), X.n_rows
+        )
         return ResumableFit(self.checkpoint_dir, fingerprint, self.checkpoint_every, is_alone)
 
 

@@ -106,7 +106,7 @@ class Fit:
 
 def in_a_file(standing):
     """A standing by way of the bytes of a file."""
-    return unpacked(packed(Content(Fingerprint({}, []), 0, standing))).standing
+    return unpacked(packed(Content(Fingerprint({}, [], 0), 0, standing))).standing
 
 
 def noted(fit):
