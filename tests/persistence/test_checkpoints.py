@@ -26,9 +26,10 @@ from skvae.persistence import checkpoints
 from skvae.persistence.container import LoadError, pack, unpack
 from skvae.persistence.fingerprint import BLOCK_ROWS, first_changed, hashes_of
 from tests.persistence.kept import bits
-from tests.samples import curve
+from tests.samples import curve, gaussian
 
 X = curve(150, 5)
+NOISE = gaussian(120, 5)
 FRAME = pd.DataFrame({"a": X[:, 0], "b": X[:, 1] > 0, "c": np.where(X[:, 2] > 0, "x", "y")})
 
 
@@ -412,7 +413,7 @@ kinds = [
     (own.X, {"annealing": RandomWalk(n_proposals=200), "max_iter": 200}, None),
     (own.X, {"n_init": 3}, None),
     (own.X, {"objective": "autoencoder", "prior": "ex_post"}, None),
-    (own.gaussian(120, 5), {"max_iter": 10}, few),
+    (own.NOISE, {"max_iter": 10}, few),
 ]
 luck = random.Random(seed)
 
