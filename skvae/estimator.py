@@ -1,6 +1,7 @@
 """VAETransformer: the parameters, the checks of what comes in, the names of what goes out."""
 
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar
@@ -395,18 +396,9 @@ class VAETransformer(
             options = replace(options, prior=PRIORS["ex_post"]())
         with progress_bar(self.verbose) as report:
             try:
+                given = X, weight, options, previous, report, left
                 model, record = resumable.run(
-                    options.seed,
-                    lambda checkpoint: fit_model(
-                        X,
-                        weight,
-                        options,
-                        previous,
-                        report,
-                        left,
-                        spectra=spectra,
-                        checkpoint=checkpoint,
-                    ),
+                    options.seed, partial(fit_model, *given, spectra=spectra)
                 )
             except DivergenceError as error:
                 raise DivergenceError(f"{error}; {self._farthest(X)}") from error

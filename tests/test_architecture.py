@@ -19,7 +19,7 @@ from skvae import VAETransformer
 MOVED = ("annealing", "columns", "networks", "objective", "optimizers", "priors", "schedules")
 # From the ground up. A module may import from floors below its own, and from its own package.
 FLOORS = (
-    ("_sklearn", "ambient", "components", "devices", "limits", "pickles"),
+    ("_sklearn", "ambient", "components", "devices", "interrupts", "limits", "pickles"),
     ("likelihoods", *MOVED),
     ("data",),
     ("model",),
@@ -42,7 +42,7 @@ PACKAGES = {
     "training": {"numpy", "sklearn", "scipy", "torch", "tqdm"},
     "fitted": {"numpy", "sklearn", "torch"},
     "fitting": {"numpy", "torch"},
-    "persistence": {"numpy", "safetensors", "sklearn", "torch"},
+    "persistence": {"numpy", "safetensors", "scipy", "sklearn", "torch"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
 }
 THIRD_PARTY = {

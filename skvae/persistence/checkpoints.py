@@ -5,7 +5,6 @@ search, have files of their own in one folder. It is written as models are: as a
 all, with a checksum, without code.
 """
 
-import math
 import warnings
 from collections.abc import Callable
 from os import PathLike
@@ -27,6 +26,8 @@ from skvae.pickles import VERSION
 from skvae.training.checkpoint import Checkpoint, Standing
 from skvae.training.evaluation import DivergenceError
 from skvae.training.record import Record
+
+Fit = Callable[..., tuple[FittedModel, Record]]  # of rows that are given, with a `checkpoint`
 
 ENDING = ".checkpoint"
 _KEYS = {"format", "versions", "fit", "rows", "seed", "standing"}
@@ -152,9 +153,7 @@ class ResumableFit:
             f"{_differences(self.fingerprint.said, other.said)}. It stays where it is."
         )
 
-    def run(
-        self, seed: int, fit: Callable[[Checkpoint], tuple[FittedModel, Record]]
-    ) -> tuple[FittedModel, Record]:
+    def run(self, seed: int, fit: Fit) -> tuple[FittedModel, Record]:
         """Fit, from where the file stands; leave the file where the fit is interrupted."""
 
         def keep(standing: Standing) -> None:
@@ -164,7 +163,7 @@ class ResumableFit:
         checkpoint = Checkpoint(keep, self.every, standing)
         try:
             with sigterm_interrupts():
-                model, record = fit(checkpoint)
+                model, record = fit(checkpoint=checkpoint)
         except DivergenceError:  # it would again
             self._remove()
             raise
@@ -204,13 +203,10 @@ class PlainFit:
     """A fit that keeps nothing."""
 
     seed = None
-    path = None
 
-    def run(
-        self, seed: int, fit: Callable[[Checkpoint], tuple[FittedModel, Record]]
-    ) -> tuple[FittedModel, Record]:
+    def run(self, seed: int, fit: Fit) -> tuple[FittedModel, Record]:
         """Fit."""
-        return fit(Checkpoint(every=math.inf))
+        return fit(checkpoint=Checkpoint())
 
 
 def _newest(folder: Path) -> tuple[Path, Fingerprint] | None:
