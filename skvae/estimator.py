@@ -397,9 +397,8 @@ class VAETransformer(
         with progress_bar(self.verbose) as report:
             try:
                 given = X, weight, options, previous, report, left
-                model, record = resumable.run(
-                    options.seed, partial(fit_model, *given, spectra=spectra)
-                )
+                fit = partial(fit_model, *given, spectra=spectra)
+                model, record = resumable.run(options.seed, fit)
             except DivergenceError as error:
                 raise DivergenceError(f"{error}; {self._farthest(X)}") from error
         if record.interrupted and is_clone:

@@ -154,6 +154,8 @@ def test_functions_are_short(module):
             first = node.body[0]
             doc = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
             spared = first.end_lineno - first.lineno + 1 if doc else 0
+            if node.name == "__init__":  # whose parameters are said twice
+                spared += first.lineno - node.lineno
             assert node.end_lineno - node.lineno + 1 - spared <= LONGEST_FUNCTION, node.name
 
 

@@ -193,8 +193,10 @@ class ResumableFit:
                 )
 
     def _remove(self) -> None:
+        """The file, and what was beside it when a process was killed that wrote it."""
         try:
-            self.path.unlink(missing_ok=True)
+            for path in (self.path, *self.folder.glob(f".{self.path.name}.*")):
+                path.unlink(missing_ok=True)
         except OSError as error:
             _warn(f"the fit has ended, and its checkpoint {self.path} cannot be removed: {error}")
 
