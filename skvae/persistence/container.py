@@ -27,6 +27,7 @@ _DTYPES = {
     "BOOL": "|b1", "U8": "|u1", "I8": "|i1", "U16": "<u2", "I16": "<i2", "U32": "<u4",
     "I32": "<i4", "U64": "<u8", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
 }  # fmt: skip
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 Arrays = dict[str, np.ndarray]
@@ -100,7 +101,7 @@ def _stored(dtype: np.dtype) -> np.dtype:
 
 def canonical(value: Any) -> str:
     """The one way to write a value in JSON."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def digest(

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -16,56 +17,25 @@ import pytest
 import torch
 
 import skvae
-from skvae import MLP, LoadError, Mixture, VAETransformer
-from skvae.persistence import container
-from skvae.persistence.estimators import estimator_of, unpacked
-from tests.persistence.hostile import (
-    joined,
-    of_other_bytes,
-    of_other_types,
-    signed,
-    split,
-    with_header,
-)
-from tests.samples import curve, fit_quietly
-from tests.test_components import mixed
+from skvae import LoadError, VAETransformer
+from tests.persistence.hostile import joined, signed, split, with_header
+from tests.persistence.mutated import load, originals
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
-SMALL = {"architecture": MLP(hidden_layer_sizes=(4,)), "batch_size": 16, "random_state": 0}
-
-
-def models():
-    """Small models of every kind, as files."""
-    matrix, table = curve(300, 5), mixed(60)
-    return {
-        "matrix": fit_quietly(VAETransformer(1, max_iter=20, store_rows=False, **SMALL), matrix),
-        "mixture": fit_quietly(
-            VAETransformer(1, prior=Mixture(n_components=2), max_iter=20, **SMALL), matrix
-        ),
-        "table": fit_quietly(VAETransformer(2, max_iter=5, store_rows=False, **SMALL), table),
-        "batches": VAETransformer(1, **SMALL).partial_fit(matrix[:60]),
-    }
-
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def files():
     """Bytes of files by the name of their model."""
-    path = tmp_path_factory.mktemp("files") / "model.skvae"
-    found = {}
-    for name, vae in models().items():
-        vae.save(path)
-        found[name] = path.read_bytes()
-    return found
+    found = originals()
+    return {"matrix": found["matrix"], "table": found["pandas"]}
 
 
 @pytest.fixture(scope="module")
 def data(files):
     return files["matrix"]
-
-
-def load(data):
-    return estimator_of(unpacked(data), VAETransformer)
 
 
 def refused(data, match=""):
@@ -394,170 +364,106 @@ def dtype_of_column(plain):
     return change
 
 
-@pytest.mark.parametrize(
-    "plain",
-    [
-        {"polars": "read_csv", "options": {"dict": [["source", "/etc/passwd"]]}},
-        {"polars": "Config", "options": {"dict": []}},
-        {"pyarrow": "dictionary", "options": {"list": []}},
-        {"pyarrow": {"bytes": "00ff"}, "options": {"list": []}},
-        {"pandas": "nothing"},
-        {"categories": {"list": ["a", "a"]}, "of": None, "ordered": True},
-    ],
-    ids=str,
-)
+DTYPES = [
+    {"polars": "read_csv", "options": {"dict": [["source", "/etc/passwd"]]}},
+    {"polars": "Config", "options": {"dict": []}},
+    {"pyarrow": "dictionary", "options": {"list": []}},
+    {"pyarrow": {"bytes": "00ff"}, "options": {"list": []}},
+    {"pandas": "nothing"},
+    {"categories": {"list": ["a", "a"]}, "of": None, "ordered": True},
+]
+
+
+@pytest.mark.parametrize("plain", DTYPES, ids=str)
 def test_dtypes_name_nothing_else(plain, files):
     refused(signed(files["table"], dtype_of_column(plain)))
 
 
-def is_refused(changed):
-    """Whether a file is refused; what loads, answers questions about rows that it makes."""
-    if changed is None:
-        return True
-    try:
-        vae = load(changed)
-    except LoadError:
-        return True
-    rows = vae.sample(5, random_state=0)
-    vae.inverse_transform(vae.transform(rows))
-    vae.score_samples(rows)
-    return False
+def mutated(n_bytes, n_content, seed):
+    """How many were refused of so many mutants, in a process that hears of all that they do."""
+    arguments = [str(n) for n in (n_bytes, n_content, seed)]
+    found = subprocess.run(
+        [sys.executable, "-m", "tests.persistence.mutated", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert found.returncode == 0, found.stderr
+    return [int(n) for n in found.stdout.split()]
 
 
-ROWS = {
-    "matrix": curve(20, 5),
-    "mixture": curve(20, 5),
-    "table": mixed(60)[:20],
-    "batches": curve(20, 5),
-}
-
-
-def checksum(data):
-    return container.header_of(data, len(data)).manifest["sha256"]
-
-
-def mutants_of_bytes(files, n, seed):
-    generator = np.random.default_rng(seed)
-    names = list(files)
-    codes = {name: np.asarray(load(files[name]).transform(ROWS[name])) for name in names}
-    for _ in range(n):
-        name, other = (names[k] for k in generator.integers(0, len(names), 2))
-        changed = of_other_bytes(files[name], files[other], generator)
-        try:
-            vae = load(changed)
-        except LoadError:
-            continue
-        # Nothing but what says nothing, such as blanks, was changed: or it is the other file.
-        which = name if checksum(changed) == checksum(files[name]) else other
-        np.testing.assert_array_equal(vae.transform(ROWS[which]), codes[which])
-
-
-def mutants_of_types(files, n, seed):
-    generator = np.random.default_rng(seed)
-    names = list(files)
-    n_refused = 0
-    for _ in range(n):
-        name = names[generator.integers(len(names))]
-        n_refused += is_refused(of_other_types(files[name], generator))
-    assert n_refused > 0.5 * n
-
-
-def test_mutants_of_bytes_load_as_they_were_or_are_refused(files):
-    mutants_of_bytes(files, 4000, seed=0)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_mutants_of_the_content_load_or_are_refused(files):
-    mutants_of_types(files, 800, seed=0)
+def test_mutants_load_as_they_were_or_are_refused():
+    of_bytes, of_content = mutated(10_000, 200, seed=0)
+    assert 9000 < of_bytes < 10_000
+    assert 100 < of_content < 200
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 11))
-def test_many_mutants_of_bytes(seed, files):
-    mutants_of_bytes(files, 100_000, seed)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("seed", range(1, 11))
-def test_many_mutants_of_the_content(seed, files):
-    mutants_of_types(files, 5000, seed)
+def test_many_mutants_load_as_they_were_or_are_refused(seed):
+    of_bytes, of_content = mutated(100_000, 5000, seed)
+    assert of_bytes > 90_000
+    assert of_content > 2500
 
 
 AUDITED = """
-import sys, warnings
+import resource, sys, time, warnings
 warnings.simplefilter("ignore")
 import numpy, pandas, polars, pyarrow, skvae  # of which files name dtypes
-for path in sys.argv[2:][: int(sys.argv[1])]:  # for what is imported when it is first needed
+from tests.persistence.mutated import Ear
+
+n_models, paths = int(sys.argv[1]), sys.argv[2:]
+assert repr(skvae.VAETransformer(latent_dim=2))  # as errors have it
+for path in paths[:n_models]:  # for what is imported when it is first needed
     skvae.load(path)
-seen = []
-def hook(event, arguments):
-    if event in ("import", "exec", "compile", "open") or event.split(".")[0] in (
-        "socket", "subprocess", "os", "pickle", "ctypes", "shutil", "urllib", "marshal"
-    ):
-        seen.append((event, str(arguments)[:200]))
-sys.addaudithook(hook)
-for path in sys.argv[2:]:
+
+def most():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MB
+
+own = ["(3, 'rb'", "(3, 'r'"]  # their handles, too
+ear = Ear()
+for number, path in enumerate(paths):
+    before, began = most(), time.process_time()
     try:
         skvae.load(path)
     except skvae.LoadError:
-        pass
-own = ["(3, 'rb'", "(3, 'r'", *(f"('{path}'" for path in sys.argv[2:])]  # their handles, too
-found = [(event, said) for event, said in seen
+        assert number >= n_models, path
+    else:
+        assert number < n_models, path
+    told = path, most() - before, time.process_time() - began
+    assert told[1] < 200 and told[2] < 1, told
+    own.append(f"('{path}'")
+found = [(event, said) for event, said in ear.heard
          if not (event == "open" and any(map(said.startswith, own)))]
-print(len(seen))
 assert not found, found[:20]
+print(len(ear.heard))
 """
 
 
-def test_loading_opens_its_file_and_nothing_else(files, tmp_path):
-    polars = dtype_of_column({"polars": "read_csv", "options": {"dict": []}})
-    changed = {"polars": signed(files["table"], polars), "pickle": pickled(), "zip": zipped()}
+def hostile(files):
+    """All files of this module that are to be refused, by name."""
+    yield from ((name, make()) for name, make in FOREIGN.items())
+    for changes, kind in ((MODELS, "matrix"), (TABLES, "table")):
+        yield from ((name, signed(files[kind], change)) for name, change in changes.items())
+    for name, change in HEADERS.items():
+        yield name, with_header(files["matrix"], change)
+    for number, plain in enumerate(DTYPES):
+        yield f"dtype {number}", signed(files["table"], dtype_of_column(plain))
+    yield "half", files["matrix"][: len(files["matrix"]) // 2]
+
+
+def test_hostile_files_are_refused_at_once_and_without_a_trace(files, tmp_path):
+    """Within a second and 200 MB, and nothing is imported, opened, connected or run."""
     paths = []
-    for name, own in (files | changed).items():
-        paths.append(tmp_path / f"{name}.skvae")
-        paths[-1].write_bytes(own)
+    for number, (name, data) in enumerate([*files.items(), *hostile(files)]):
+        paths.append(tmp_path / f"{number} {name.replace('/', ' ')}.skvae")
+        paths[-1].write_bytes(data)
     arguments = [str(len(files)), *map(str, paths)]
     found = subprocess.run(
-        [sys.executable, "-c", AUDITED, *arguments], capture_output=True, text=True
+        [sys.executable, "-c", AUDITED, *arguments], capture_output=True, text=True, cwd=ROOT
     )
     assert found.returncode == 0, found.stderr
     assert int(found.stdout) >= len(paths)
-
-
-MEASURED = """
-import resource, sys, time
-import skvae
-skvae.load(sys.argv[1])
-for path in sys.argv[2:]:
-    before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    try:
-        skvae.load(path)
-    except skvae.LoadError:
-        pass
-    else:
-        raise AssertionError(path)
-    used = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    assert used < 200, (path, used)
-"""
-
-
-def test_refusals_take_little_memory(files, tmp_path):
-    paths = [tmp_path / "model.skvae"]
-    paths[0].write_bytes(files["matrix"])
-    for name in ("wide layer", "wide layers", "many layers", "many codes", "many units"):
-        paths.append(tmp_path / f"{name}.skvae")
-        paths[-1].write_bytes(signed(files["matrix"], MODELS[name]))
-    for name in ("owner", "columns", "levels"):
-        paths.append(tmp_path / f"{name}.skvae")
-        paths[-1].write_bytes(signed(files["table"], TABLES[name]))
-    for name in ("deep", "long header", "empty arrays", "length 2^63"):
-        paths.append(tmp_path / f"{name}.skvae")
-        paths[-1].write_bytes(FOREIGN[name]())
-    found = subprocess.run(
-        [sys.executable, "-c", MEASURED, *map(str, paths)], capture_output=True, text=True
-    )
-    assert found.returncode == 0, found.stderr
 
 
 def test_frames_of_one_column_can_be_kept_and_changed(tmp_path):
