@@ -18,6 +18,7 @@ import torch
 
 import skvae
 from skvae import LoadError, VAETransformer
+from skvae.persistence import container
 from tests.persistence.hostile import joined, signed, split, with_header
 from tests.persistence.mutated import load, originals
 
@@ -38,7 +39,7 @@ def data(files):
     return files["matrix"]
 
 
-def refused(data, match=""):
+def refused(data, match=None):
     with pytest.raises(LoadError, match=match):
         load(data)
 
@@ -99,11 +100,82 @@ FOREIGN = {
 }
 
 
+# What is told: of the check that comes first, which later ones would hide.
+REASONS = {
+    "too large": "sizes that cannot be",
+    "none of 2^60": "sizes that cannot be",
+    "overflow": "not the bytes that its shape",
+    "negative": "sizes that cannot be",
+    "half": "sizes that cannot be",
+    "unknown dtype": "'C64', which is not kept",
+    "no offsets": "does not tell the array",
+    "a list": "no object",
+    "more metadata": "or more than one",
+    "manifest no text": "not written as",
+    "manifest a number": "not written as",
+    "one more array": "checksum",
+    "a parameter more": "'__class__', which is none",
+    "latent_dim=-1": "The 'latent_dim' parameter",
+    "device": "The 'device' parameter",
+    "component of another table": "The 'prior' parameter",
+    "other class": "holds a 'os.system'",
+    "one part more": "has, or lacks, 'code'",
+    "one attribute more": "'transform' is none that a fit leaves",
+    "wide layer": "hidden_layer_sizes",
+    "wide layers": "encoder.0.weight",
+    "many layers": "hidden_layer_sizes",
+    "other layers": "shape of the weight 'encoder.0.weight'",
+    "many codes": "^latent_dim",
+    "fewer codes": "^latent_dim",
+    "batches": "batch_cells",
+    "kept": "^kept and",
+    "weight of the start": "^kept and",
+    "one weight more": "is none of the model's",
+    "format of others": "none of skvae",
+    "scale of 0": "^scale",
+    "scale below 0": "^scale",
+    "noise of 0": "^noise_variance",
+    "much noise": "^noise_variance",
+    "NaN": "not finite",
+    "infinite": "not finite",
+    "whole numbers": "dtype of the weight",
+    "half precision": "dtype of the weight",
+    "one array more": "belongs to nothing",
+    "other answers": "does not give the codes",
+    "order of codes": "^the order",
+    "mean of none": "^mean",
+    "owner": "^owner",
+    "owner below 0": "^owner",
+    "columns": "^columns",
+    "levels": "^the number of levels",
+    "noise": "^noise",
+    "loadings": "^loadings",
+    "nothing": "only a part of one",
+    "seven bytes": "only a part of one",
+    "length 2^63": "only a part of one",
+    "long header": "are allowed",
+    "empty arrays": "more than 20000 arrays",
+    "deep": "too deeply",
+    "deep object": "too deeply",
+    "number": "no object",
+    "no text": "no JSON",
+    "other safetensors": "no file of skvae",
+}
+
+
 @pytest.mark.parametrize("name", FOREIGN)
 def test_other_files_are_refused(name, tmp_path):
     path = tmp_path / "model.skvae"
     path.write_bytes(FOREIGN[name]())
-    with pytest.raises(LoadError):
+    with pytest.raises(LoadError, match=REASONS.get(name)):
+        skvae.load(path)
+
+
+def test_files_that_are_too_long_are_not_read(data, tmp_path, monkeypatch):
+    path = tmp_path / "model.skvae"
+    path.write_bytes(data)
+    monkeypatch.setattr(container, "MOST_BYTES", 1000)
+    with pytest.raises(LoadError, match="1000 at most"):
         skvae.load(path)
 
 
@@ -118,7 +190,7 @@ def test_what_is_no_file_is_refused_without_waiting(kind, tmp_path):
         path = "/dev/zero"
     else:
         path.symlink_to(tmp_path)
-    with pytest.raises(LoadError, match="no file"):
+    with pytest.raises(LoadError, match="a pipe or a device, and no file"):
         skvae.load(path)
 
 
@@ -168,7 +240,7 @@ HEADERS = {
 
 @pytest.mark.parametrize("name", HEADERS)
 def test_other_headers_are_refused(name, data):
-    refused(with_header(data, HEADERS[name]))
+    refused(with_header(data, HEADERS[name]), REASONS.get(name))
 
 
 @pytest.mark.parametrize("change", ["overlap", "hole", "swap", "missing"])
@@ -186,7 +258,8 @@ def test_arrays_elsewhere_are_refused(change, data):
         else:
             del header[names[-1]]
 
-    refused(with_header(data, moved))
+    reason = "leaves a hole" if change == "hole" else "fewer bytes" if change == "missing" else None
+    refused(with_header(data, moved), reason)
 
 
 def test_keys_that_are_there_twice_are_refused(data):
@@ -266,6 +339,11 @@ def without_array(manifest, arrays):
     del arrays[next(name for name in arrays if "encoder" in name)]
 
 
+def one_more_weight(manifest, arrays):
+    weights = parts_of(manifest)["weights"]["dict"]
+    weights.append(["more", weights[0][1]])
+
+
 def one_more_array(manifest, arrays):
     arrays["more"] = np.zeros(3)
 
@@ -296,6 +374,7 @@ MODELS = {
     "prior of a type that is none": option("prior", {"type": "Popen", "parts": {}}),
     "component of another table": option("prior", {"type": "MLP", "parts": {}}),
     "other class": lambda m, a: m.update({"class": "os.system"}),
+    "format of others": lambda m, a: m["format"].update(name="other"),
     "one part more": lambda m, a: m.update(code="import os"),
     "one attribute more": lambda m, a: m["learned"].update(transform="x"),
     "one attribute fewer": lambda m, a: m["learned"].pop("mean_"),
@@ -312,7 +391,9 @@ MODELS = {
     "view": part("view", 3),
     "batches": part("batch_cells", 2**60),
     "weights of nothing": part("weights", {"dict": []}),
+    "one weight more": one_more_weight,
     "kept": part("kept", 2.0),
+    "weight of the start": part("start_weight", 2.0),
     "device of the model": part("device", "nowhere"),
     "many units": of_start("latent_dim", 10**9),
     "units below nothing": of_start("latent_dim", -1),
@@ -337,7 +418,7 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_other_models_are_refused(name, data):
-    refused(signed(data, MODELS[name]))
+    refused(signed(data, MODELS[name]), REASONS.get(name))
 
 
 TABLES = {
@@ -352,7 +433,7 @@ TABLES = {
 
 @pytest.mark.parametrize("name", TABLES)
 def test_other_tables_are_refused(name, files):
-    refused(signed(files["table"], TABLES[name]))
+    refused(signed(files["table"], TABLES[name]), REASONS.get(name))
 
 
 def dtype_of_column(plain):
