@@ -40,7 +40,7 @@ def signed(data, change):
     change(manifest, arrays)
     try:
         return container.pack(manifest, arrays)
-    except safetensors.SafetensorError:
+    except ValueError:  # which is no file that anybody could write
         return None
 
 

@@ -118,6 +118,9 @@ def main(n_bytes, n_content, seed):
     for data in files.values():
         assert not is_refused(data)
     assert repr(VAETransformer(latent_dim=2))  # as errors have it
+    vae = load(files["matrix"])
+    for container_of_codes in ("pandas", "polars"):  # which a file may ask for
+        vae.set_output(transform=container_of_codes).transform(vae.sample(5, random_state=0))
     of_content(files, FIRST, seed=10**6)
     ear = Ear()
     refused = of_bytes(files, n_bytes, seed), of_content(files, n_content, seed)
