@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skvae._sklearn import check_options
 from skvae.data.batches import BATCH_CELLS
@@ -168,10 +168,7 @@ _CHECKS: dict[type, Callable[[Any], None]] = {
 
 def _check_weights(model: FittedModel) -> None:
     """Names, shapes and dtypes are those of the module; no number is not finite."""
-    if model.architecture is not None:
-        _check_networks(model)
-    module = model.start.module_of(model.architecture, model.prior)  # of networks without memory
-    expected = module.state_dict()
+    expected = _expected(model).state_dict()
     if model.weights.keys() != expected.keys():
         strange = sorted(model.weights.keys() ^ expected.keys())[0]
         raise LoadError(f"the weight {strange!r:.80} is missing, or is none of the model's.")
@@ -179,29 +176,38 @@ def _check_weights(model: FittedModel) -> None:
         _check_weight(name, model.weights[name], own)
 
 
-def _check_networks(model: FittedModel) -> None:
-    """Before memory is taken for them, which the file does not have."""
-    _check_architecture(model.architecture)
+def _expected(model: FittedModel) -> nn.Module:
+    """The module, of networks without memory.
+
+    What the file does not have is told before memory is taken for the rest.
+    """
+    start, architecture = model.start, model.architecture
+    if architecture is None:
+        return start.module()
+    _check_architecture(architecture)
     n = getattr(model.prior, "n_components", 1)
     _demand(isinstance(n, int) and 1 <= n <= _MOST_UNITS, "n_components")
-    assert model.architecture is not None
+    networks = start.networks_of(architecture)
     with torch.device("meta"):
-        sizes = model.start.network_sizes(model.architecture)
-        networks = [model.architecture(*size) for size in sizes]
-        prior = model.prior.module(model.start.latent_dim, model.start.n_inputs)
+        prior = model.prior.module(start.latent_dim, start.n_inputs)
     for prefix, module in zip(("encoder", "decoder", "prior"), (*networks, prior), strict=True):
         for name, own in module.state_dict().items():
             path = f"{prefix}.{name}"
             _demand(path in model.weights, f"the weight {path!r}, which is missing,")
-            _check_weight(path, model.weights[path], own)
+            _check_shape(path, model.weights[path], own)
+    return start.module_with(networks, architecture, model.prior)
 
 
 def _check_weight(name: str, found: np.ndarray, own: Tensor) -> None:
     is_float = own.dtype.is_floating_point
-    _demand(found.shape == tuple(own.shape), f"the shape of the weight {name!r}")
+    _check_shape(name, found, own)
     wanted = found.dtype in (np.float32, np.float64) if is_float else found.dtype.kind in "iub"
     _demand(wanted, f"the dtype of the weight {name!r}")
     _demand(not is_float or bool(np.isfinite(found).all()), f"the weight {name!r}, not finite,")
+
+
+def _check_shape(name: str, found: np.ndarray, own: Tensor) -> None:
+    _demand(found.shape == tuple(own.shape), f"the shape of the weight {name!r}")
 
 
 def _check_architecture(architecture: Any) -> None:

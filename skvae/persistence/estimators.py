@@ -210,7 +210,10 @@ def estimator_of(content: Content, kind: type) -> Any:
 
 
 def takes_own(estimator: Any) -> bool:
-    """Whether an estimator takes rows that it draws: rounded, they may be what a column cannot."""
+    """Whether an estimator takes rows that it draws: rounded, they may be what a column cannot.
+
+    What the model answers of rows that were taken is asked elsewhere.
+    """
     try:
         _ask_of_own(estimator)
     except ValueError:
@@ -220,4 +223,4 @@ def takes_own(estimator: Any) -> bool:
 
 def _ask_of_own(estimator: Any) -> None:
     plain = copy.copy(estimator).set_output(transform="default")
-    plain.transform(plain.sample(2, random_state=0))
+    plain._check_rows(plain.sample(2, random_state=0), "transform")
