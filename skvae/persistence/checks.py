@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from skvae._sklearn import check_options
 from skvae.data.batches import BATCH_CELLS
 from skvae.fitted.model import FittedModel
+from skvae.model.networks import ARCHITECTURES
 from skvae.persistence.container import LoadError
 from skvae.start.factor_start import FactorStart
 from skvae.start.factors import FactorModel
@@ -34,8 +35,8 @@ _POSITIVE: dict[type, tuple[str, ...]] = {
 }
 
 
-def check_model(model: FittedModel) -> None:
-    """Check a model as a whole.
+def check_model(model: FittedModel, are_networks_ours: bool = True) -> None:
+    """Check a model as a whole; networks that are not ours are left to what builds them.
 
     Raises
     ------
@@ -54,12 +55,12 @@ def check_model(model: FittedModel) -> None:
         values, weight = model.stored.values, model.stored.weight
         _demand(values.ndim == 2 and values.shape[1] == model.start.n_features, "stored rows")
         _demand(weight is None or weight.shape == values.shape[:1], "weights of stored rows")
-    _check_weights(model)
+    if are_networks_ours:
+        _check_weights(model)
 
 
-def check_columns(columns: Any, model: FittedModel) -> None:
-    """Raise a LoadError where columns are not those of a model."""
-    d = model.start.n_features
+def check_columns(columns: Any, d: int) -> None:
+    """Raise a LoadError where columns are not those of a model of d of them."""
     _demand(columns.n_levels.shape == (d,), "the number of columns")
     schema = columns.schema
     if schema is not None:
@@ -131,7 +132,8 @@ def _check_factors(start: FactorStart) -> None:
     _check_places(together, units.n_columns, "columns")
     for name, values in units.fixed._asdict().items():
         _demand(values.shape == units.fixed.columns.shape, name)
-    _check_places(np.concatenate([part.columns for part in start.parts]), n_cells, "parts")
+    parts = [np.zeros(0, int), *(part.columns for part in start.parts)]
+    _check_places(np.concatenate(parts), n_cells, "parts")
     _demand(units.scale is None or units.scale > 0, "scale")
     for part in start.parts:
         check_options(part.likelihood)
@@ -211,6 +213,9 @@ def _check_shape(name: str, found: np.ndarray, own: Tensor) -> None:
 
 
 def _check_architecture(architecture: Any) -> None:
+    """Sizes of networks; what a person has registered has options that are the person's own."""
+    if type(architecture) not in ARCHITECTURES.values():
+        return
     for name, value in architecture.get_params().items():
         for own in value if isinstance(value, list | tuple) else [value]:
             _demand(not isinstance(own, int | float) or abs(own) <= _MOST_UNITS, name)
