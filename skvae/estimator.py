@@ -34,6 +34,7 @@ from skvae.data.schema import Schema
 from skvae.data.weights import weighted
 from skvae.devices import PRECISIONS, resolve_device
 from skvae.diagnosis import Diagnosable
+from skvae.export.exportable import Exportable
 from skvae.fitted.attributes import constants, course
 from skvae.fitted.correction import check_refinement
 from skvae.fitted.doubts import warn_of_fit
@@ -59,7 +60,12 @@ from skvae.training.schedules import KL_SCHEDULES, check_count
 
 
 class VAETransformer(
-    Keepable, Diagnosable, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    Keepable,
+    Exportable,
+    Diagnosable,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Dimension reduction by a variational autoencoder that starts as PCA.
 

@@ -27,6 +27,7 @@ FLOORS = (
     ("fitted",),
     ("fitting",),
     ("choices", "diagnosis", "persistence"),
+    ("export",),
     ("estimator",),
     ("displays",),
     ("__init__",),
@@ -42,12 +43,13 @@ PACKAGES = {
     "training": {"numpy", "sklearn", "scipy", "torch", "tqdm"},
     "fitted": {"numpy", "sklearn", "torch"},
     "fitting": {"numpy", "torch"},
+    "export": {"numpy", "onnx", "scipy", "skl2onnx", "sklearn", "torch"},
     "persistence": {"numpy", "safetensors", "sklearn", "torch"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
 }
 THIRD_PARTY = {
-    "joblib", "matplotlib", "narwhals", "numpy", "pandas", "safetensors", "scipy", "sklearn",
-    "torch", "tqdm",
+    "joblib", "matplotlib", "narwhals", "numpy", "onnx", "onnxruntime", "pandas", "safetensors",
+    "scipy", "skl2onnx", "sklearn", "torch", "tqdm",
 }  # fmt: skip
 
 MOST_LINES, MOST_OF_ESTIMATOR = 400, 900
