@@ -289,6 +289,41 @@ class CellAnswers(Answers):
         raise ValueError(_NO_SCORE)
 
 
+class AlikeAnswers(Answers):
+    """Of rows that are all alike, which have no units: codes are 0, and the row is the mean row."""
+
+    def __init__(
+        self,
+        n_rows: Value,
+        complete: ScoreAnswers | None,
+        *about: "FittedModel | bool | int | np.dtype",
+    ) -> None:
+        super().__init__(*about)  # type: ignore[arg-type]
+        self._n_rows, self._complete = n_rows, complete
+
+    def _filled(self, width: int, value: float, dtype: np.dtype) -> Value:
+        return self._n_rows.graph.filled(self._n_rows, width, value, dtype)
+
+    @property
+    def codes(self) -> Value:
+        return self._filled(self.model.latent_dim, 0.0, self.dtype)
+
+    @property
+    def moments(self) -> tuple[Value, Value]:
+        return self.codes, self._filled(self.model.latent_dim, 1.0, self.dtype)
+
+    @property
+    def rows(self) -> Value:
+        (row,) = self.model.decode(np.zeros((1, self.model.latent_dim)))
+        return self._filled(len(row), 0.0, np.dtype(np.float64)) + row
+
+    @property
+    def score(self) -> Value:
+        if self._complete is None:
+            raise ValueError(_NO_SCORE)
+        return self._complete.score
+
+
 def params_of(block: Block) -> dict[str, np.ndarray]:
     """What a likelihood has learnt, in numpy."""
     return {name: array_of(tensor) for name, tensor in block.params().items()}
@@ -297,12 +332,17 @@ def params_of(block: Block) -> dict[str, np.ndarray]:
 def answers_of(
     model: FittedModel,
     matrix: Value | None,
-    values: Value | None,
+    values: Value,
     *about: "bool | int | np.dtype",
 ) -> Answers:
     """Answers about rows as they come: a matrix of scores, or values of a table."""
+    own: Answers
     if isinstance(model.start, ProbabilisticPCA):
         assert matrix is not None
-        return ScoreAnswers(matrix, model, *about)
-    assert values is not None
-    return CellAnswers(values, model, *about)
+        own = ScoreAnswers(matrix, model, *about)
+    else:
+        own = CellAnswers(values, model, *about)
+    if model.start.latent_dim and model.start.n_inputs:
+        return own
+    complete = own if isinstance(own, ScoreAnswers) else None
+    return AlikeAnswers(values.rows(), complete, model, *about)

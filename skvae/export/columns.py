@@ -24,7 +24,7 @@ class Inputs(NamedTuple):
 
     ports: list[Port]
     matrix: Value | None  # as it comes, where it is one
-    values: Value | None  # (n, d) double precision: numbers, codes of levels, NaN where missing
+    values: Value  # (n, d) double precision: numbers, codes of levels, NaN where missing
 
 
 def is_table(columns: Columns) -> bool:

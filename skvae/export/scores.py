@@ -43,14 +43,15 @@ def score_of_holed(pca: ProbabilisticPCA, features: Value, there: Value) -> Valu
     for vae, _ in pca.of_cells().densities():
         inference = cast(FactorInference, vae.inference)
         loadings, noise = array_of(inference.factor_loadings), array_of(inference.factor_noise)
-        found = told(inference, features, there)
-        assert found.triangle is not None
-        of_units = (features @ (loadings / noise[:, None]) * found.mean).sum(1, keep=True)
-        square = (features * features / noise).sum(1, keep=True) - of_units
-        diagonal = (found.triangle * np.eye(loadings.shape[1])).sum(2)
-        log_det = diagonal.apply("Log").sum(1, keep=True) * 2.0
+        total = (features * features / noise).sum(1, keep=True)
+        if pca.latent_dim:  # rows that are all alike have none
+            found = told(inference, features, there)
+            assert found.triangle is not None
+            of_units = (features @ (loadings / noise[:, None]) * found.mean).sum(1, keep=True)
+            diagonal = (found.triangle * np.eye(pca.latent_dim)).sum(2)
+            total = total - of_units + diagonal.apply("Log").sum(1, keep=True) * 2.0
         log_noise = _LOG_2PI + math.log(float(noise[0]))
-        parts.append((square + log_det + n_there * log_noise) * -0.5)
+        parts.append((total + n_there * log_noise) * -0.5)
     return _mixed(parts) - n_there * math.log(pca.scale)
 
 
