@@ -103,50 +103,57 @@ class Answers(ABC):
 
 
 class ScoreAnswers(Answers):
-    """Of a matrix whose complete rows are principal scores; `X` as it comes."""
+    """Of a matrix whose complete rows are principal scores; `X` as it comes.
+
+    Whether a step of the refinement is worth it is decided by a threshold, which rounding must not
+    pass: with such steps the networks are in double precision, whatever the rows are.
+    """
 
     def __init__(self, X: Value, *about: "FittedModel | bool | int | np.dtype") -> None:
         super().__init__(*about)  # type: ignore[arg-type]
         self.X, self.pca = X, cast(ProbabilisticPCA, self.model.start)
-        self._vae = self.model.module(torch_dtype(self.dtype))
+        decides = self.model.architecture is not None and self.n_steps > 0
+        self._inner = np.dtype(np.float64) if decides else self.dtype
+        self._vae = self.model.module(torch_dtype(self._inner))
         self._holed = X.is_nan().to(np.int64).sum(1) > np.array(0)
 
     @cached_property
     def _scores(self) -> Value:
-        return self._standardised(self.X) @ self.pca.components.T
+        return self._standardised(self.X.to(self._inner)) @ self._rounded(self.pca.components.T)
 
     @cached_property
     def _complete(self) -> Normal:
         return of_scores(self._vae, self._scores)
 
-    @cached_property
-    def _observation(self) -> ScoreObservation:
-        return cast(ScoreObservation, self._vae.observation)
-
     def _standardised(self, x: Value) -> Value:
-        return (x - self.pca.mean) / self.pca.scale
+        return (x - self._rounded(self.pca.mean)) / self._rounded(self.pca.scale)
+
+    def _rounded(self, array: "np.ndarray | float") -> np.ndarray:
+        """Constants as arithmetic in the dtype of the rows has them."""
+        return np.asarray(array, self.dtype).astype(np.float64)
 
     @cached_property
     def codes(self) -> Value:
         vae, q = self._vae, self._complete
         points = q.mean * array_of(vae.scale.code_scale)
         if vae.decoder is not None:
-            noise = float(self._observation.noise_variance)
+            observation = cast(ScoreObservation, vae.observation)
+            noise = float(observation.noise_variance)
 
             def height(rows: Sequence[Value], z: Value) -> tuple[Value, Value]:
-                mean, back = decoded(vae, z, self._observation)
+                mean, back = decoded(vae, z, observation)
                 error = mean - rows[0]
                 return (error * error).sum(1) / (2.0 * noise), back(error / noise)
 
             points = descended(height, [self._scores], q, points, self.n_steps, vae.latent_dim)
+            points = points.to(self.dtype)
         (found,) = self._with_holed([self._coded(points)], self._holed_codes)
         return found
 
     @cached_property
     def moments(self) -> tuple[Value, Value]:
-        mean, deviation = self._with_holed(
-            list(self._moments_of(self._complete)), self._holed_moments
-        )
+        own = [moment.to(self.dtype) for moment in self._moments_of(self._complete)]
+        mean, deviation = self._with_holed(own, self._holed_moments)
         return mean, deviation
 
     def _with_holed(
@@ -171,15 +178,16 @@ class ScoreAnswers(Answers):
 
     @cached_property
     def rows(self) -> Value:
+        vae = self.model.module(torch_dtype(self.dtype))
         z = self._points(self.codes, self.dtype)
-        scores, _ = decoded(self._vae, z, self._observation)
+        scores, _ = decoded(vae, z, cast(ScoreObservation, vae.observation))
         return scores @ self.pca.components * self.pca.scale + self.pca.mean
 
     @cached_property
     def score(self) -> Value:
         if self.model.architecture is not None:
             raise ValueError(_NO_SCORE)
-        x = self._standardised(self.X.to(np.float64))
+        x = (self.X.to(np.float64) - self.pca.mean) / self.pca.scale
         complete = score_of_complete(self.pca, x).to(self.dtype)
         (found,) = self._with_holed([complete], self._holed_score)
         return found

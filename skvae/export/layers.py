@@ -151,7 +151,7 @@ def _normalized(
 
 
 def _silu(module: nn.Module, x: Value, shape: Shape) -> tuple[Value, Back]:
-    share = x.apply("Sigmoid")
+    share = 1.0 / ((-x).apply("Exp") + 1.0)  # onnxruntime's own is less exact
     return x * share, lambda slope: slope * (share * (x * (1.0 - share) + 1.0))
 
 
