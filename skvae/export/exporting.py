@@ -51,9 +51,9 @@ class Exported(NamedTuple):
 
     def proto(self, wanted: Sequence[str]) -> Any:
         """A model of ONNX, checked."""
-        import onnx  # where it is needed: it is an extra
-
         graph, ports, found = self.graph(wanted)
+        import onnx  # where it is needed: it is an extra, and the graph has said so
+
         for port, value in found:
             graph.name(value, port.name)
         model = graph.model(

@@ -6,6 +6,7 @@ returns what comes out and the way back. To add one: a function, and its row in 
 
 import math
 from collections.abc import Callable
+from itertools import chain
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -45,7 +46,7 @@ def through(module: nn.Module, x: Value, shape: Shape) -> tuple[Value, Back]:
 
 def shape_after(module: nn.Module, shape: Shape) -> Shape:
     """Shape of what a layer makes of a row."""
-    like = next(module.parameters(), torch.zeros(0))
+    like = next(chain(module.parameters(), module.buffers()), torch.zeros(0))
     return tuple(module(like.new_zeros(1, *shape)).shape[1:])
 
 

@@ -35,7 +35,7 @@ def graph_of(vae, path, outputs=OUTPUTS, dtype=None):
 
 
 def feed(graph, X):
-    """What goes into a graph: a matrix, or a column each of a pandas frame, text that is no level if missing."""
+    """What goes into a graph: a matrix, or a column each of a pandas frame."""
     if isinstance(X, np.ndarray):
         (port,) = graph.get_inputs()
         return {port.name: np.ascontiguousarray(X, NUMBERS[port.type])}
@@ -81,11 +81,12 @@ def assert_parity(vae, X, path, dtype=np.float64):
 def assert_near(found, expected, share, spread_of=None):
     """Equal to a share of the spread of each column."""
     spread = np.std(expected if spread_of is None else spread_of, 0, dtype=np.float64)
+    rounding = 4 * np.finfo(found.dtype).eps * np.abs(expected)
     difference = np.abs(found.astype(np.float64) - expected)
     assert found.shape == expected.shape
-    assert (
-        difference <= share * np.where(spread > 0, spread, 1.0) + 1e-15 * np.abs(expected)
-    ).all(), difference.max(0)
+    assert (difference <= share * np.where(spread > 0, spread, 1.0) + rounding).all(), (
+        difference.max(0)
+    )
 
 
 def assert_same_rows(vae, found, codes, share):
