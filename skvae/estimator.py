@@ -36,6 +36,7 @@ from skvae.data.schema import Schema
 from skvae.data.weights import weighted
 from skvae.devices import PRECISIONS, resolve_device
 from skvae.diagnosis import Diagnosable
+from skvae.export.exportable import Exportable
 from skvae.fitted.attributes import constants, course
 from skvae.fitted.correction import check_refinement
 from skvae.fitted.doubts import warn_of_fit
@@ -64,6 +65,7 @@ from skvae.training.schedules import KL_SCHEDULES, check_count
 class VAETransformer(
     Keepable,
     Resumable,
+    Exportable,
     Diagnosable,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,

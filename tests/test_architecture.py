@@ -27,6 +27,7 @@ FLOORS = (
     ("fitted",),
     ("fitting",),
     ("choices", "diagnosis", "persistence"),
+    ("export",),
     ("estimator",),
     ("displays", "serving"),
     ("command",),
@@ -44,13 +45,14 @@ PACKAGES = {
     "fitted": {"numpy", "sklearn", "torch"},
     "fitting": {"numpy", "torch"},
     "persistence": {"numpy", "safetensors", "scipy", "sklearn", "torch"},
+    "export": {"numpy", "onnx", "scipy", "skl2onnx", "sklearn", "torch"},
     "serving": {"narwhals", "numpy", "sklearn"},
     "command": {"numpy", "pandas", "sklearn", "tqdm"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
 }
 THIRD_PARTY = {
-    "joblib", "matplotlib", "narwhals", "numpy", "pandas", "safetensors", "scipy",
-    "sklearn", "torch", "tqdm",
+    "joblib", "matplotlib", "narwhals", "numpy", "onnx", "onnxruntime", "pandas", "safetensors",
+    "scipy", "skl2onnx", "sklearn", "torch", "tqdm",
 }  # fmt: skip
 
 MOST_LINES, MOST_OF_ESTIMATOR = 400, 900
