@@ -36,6 +36,7 @@ from skvae.data.schema import Schema
 from skvae.data.weights import weighted
 from skvae.devices import PRECISIONS, resolve_device
 from skvae.diagnosis import Diagnosable
+from skvae.distributed.distributable import Distributable
 from skvae.export.exportable import Exportable
 from skvae.fitted.attributes import constants, course
 from skvae.fitted.correction import check_refinement
@@ -43,6 +44,7 @@ from skvae.fitted.doubts import warn_of_fit
 from skvae.fitted.questions import ask
 from skvae.fitting.fit import fit_model, with_stored_rows
 from skvae.fitting.online import check_online, fit_online
+from skvae.fitting.sharing import as_first_has, is_first, n_rows_of
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.limits import Limits
 from skvae.model.networks import ARCHITECTURES
@@ -66,6 +68,7 @@ class VAETransformer(
     Keepable,
     Resumable,
     Exportable,
+    Distributable,
     Diagnosable,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -159,6 +162,14 @@ class VAETransformer(
         that has ended removes its file. SIGTERM then ends `fit` as Ctrl-C does.
     checkpoint_every : float, default=60
         Seconds from one checkpoint to the next.
+    distributed : {"auto"} or None, default=None
+        "auto": inside a group of `torch.distributed` the rows that all its processes give to `fit`
+        are fitted as one table, and every process gets the same model. Outside of one it changes
+        nothing.
+    deterministic : bool, default=False
+        Whether the model of several processes is the same to the bit whatever their number, and
+        however the rows are spread, at the price of smaller products. Without it each process
+        takes its rows as they are. A fit of one process is always repeatable.
     verbose : int, default=0
         1 shows a progress bar: passes, held-out bound, its gain over PCA, remaining time.
     random_state : int, RandomState instance or None, default=None
@@ -287,6 +298,8 @@ class VAETransformer(
         "store_rows": ["boolean"],
         "checkpoint_dir": [str, PathLike, None],
         "checkpoint_every": [Interval(Real, 0.0, None, closed="left")],
+        "distributed": [StrOptions({"auto"}), None],
+        "deterministic": ["boolean"],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
@@ -318,6 +331,8 @@ class VAETransformer(
         store_rows=True,
         checkpoint_dir=None,
         checkpoint_every=60,
+        distributed=None,
+        deterministic=False,
         verbose=0,
         random_state=None,
     ):
@@ -344,6 +359,8 @@ class VAETransformer(
         self.store_rows = store_rows
         self.checkpoint_dir = checkpoint_dir
         self.checkpoint_every = checkpoint_every
+        self.distributed = distributed
+        self.deterministic = deterministic
         self.verbose = verbose
         self.random_state = random_state
 
@@ -382,6 +399,10 @@ class VAETransformer(
             been fitted before, such as searches make. Else the best model so far is kept, with a
             warning.
         """
+        with self._rows_of_all(X, sample_weight) as given:
+            return self._fit(given)
+
+    def _fit(self, given):
         self._validate_params()
         is_clone = "_spectra" in vars(self)  # which a search may have made
         spectra = self.__dict__.pop("_spectra", None)
@@ -390,25 +411,29 @@ class VAETransformer(
         left = None if previous is None else self._left
         if previous is None:
             self._forget()
-        reading, X, weight = self._validate(Input.of(X), sample_weight, reset=previous is None)
+        reading, X, weight = self._validate(
+            Input.of(given.X), given.sample_weight, reset=previous is None
+        )
+        sharing = self._with_own_rows(given)
         resumable = self._resumable(X, weight, previous, left, is_alone=not is_clone)
-        options = self._options(X, weight, previous, resumable.seed)
+        options = self._options(X, weight, previous, resumable.seed, sharing)
         if options.config.objective.is_deterministic and self.prior == "normal":
             # Nothing has made its codes normal.
             options = replace(options, prior=PRIORS["ex_post"]())
-        with progress_bar(self.verbose) as report:
+        with progress_bar(self.verbose if is_first(sharing) else 0) as report:
             try:
-                given = X, weight, options, previous, report, left
-                fit = partial(fit_model, *given, spectra=spectra)
+                rows = X, weight, options, previous, report, left
+                fit = partial(fit_model, *rows, spectra=spectra)
                 model, record = resumable.run(options.seed, fit)
             except DivergenceError as error:
                 raise DivergenceError(f"{error}; {self._farthest(X)}") from error
+        model, record = as_first_has(sharing, (model, record))
         if record.interrupted and is_clone:
             raise KeyboardInterrupt  # which ends the search
         model = with_stored_rows(model, X, weight, options)
         # It may take long, and be interrupted.
         pca_score = model.start.score(X.values, weight, is_own=previous is None)
-        self._publish(reading, model, record, pca_score, curves, X.shape[0])
+        self._publish(reading, model, record, pca_score, curves, n_rows_of(sharing, X))
         self._online, self._seed = None, options.seed
         self._left = record.left if self.warm_start else None
         warn_of_fit(model, record, self.latent_dim)
@@ -762,7 +787,7 @@ class VAETransformer(
         codes = read_codes(self, X, self.latent_dim_)
         return codes, to_numpy(codes)
 
-    def _options(self, X, weight, previous, seed=None):
+    def _options(self, X, weight, previous, seed=None, sharing=None):
         device = resolve_device(self.device)
         if previous is not None:
             choices.refuse_changes(self, self._began, previous)
@@ -771,10 +796,12 @@ class VAETransformer(
         else:
             if seed is None or self.random_state is not None:
                 seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+            seed = as_first_has(sharing, seed)
             latent_dim = latent_dim_of(self.latent_dim, X, weight, seed)
             self._began = choices.fixed_of(self)
         architecture = choices.architecture_of(self, X.shape[1], previous)
-        return choices.options_of(self, latent_dim, seed, device, architecture)
+        options = choices.options_of(self, latent_dim, seed, device, architecture)
+        return replace(options, sharing=sharing)
 
     def _forget(self):
         learned = [name for name in vars(self) if name.endswith("_") and name[0] != "_"]

@@ -118,6 +118,10 @@ class Limits:
         Bytes of scores that a training holds; where they are more, they are made pass by pass.
     stored_rows : int, default=8192
         Rows that a fitted model keeps for `impute`, at most.
+    known_cells : int, default=16777216
+        Cells of rows that all processes of one fit know, at most; of more they know a sample.
+    answer_seconds : float, default=60.0
+        Seconds that the processes of one fit wait for each other before they give up.
     stored_cells : int, default=262144
         Cells of these, at most: 2 MB, and what `impute` learns of them is bounded by it.
     """
@@ -172,3 +176,5 @@ class Limits:
     held_bytes: int = 2**29
     stored_rows: int = 8192
     stored_cells: int = 2**18
+    known_cells: int = 2**24
+    answer_seconds: float = 60.0

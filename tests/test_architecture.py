@@ -19,14 +19,24 @@ from skvae import VAETransformer
 MOVED = ("annealing", "columns", "networks", "objective", "optimizers", "priors", "schedules")
 # From the ground up. A module may import from floors below its own, and from its own package.
 FLOORS = (
-    ("_sklearn", "ambient", "components", "devices", "interrupts", "limits", "pickles", "registry"),
+    (
+        "_sklearn",
+        "ambient",
+        "components",
+        "devices",
+        "interrupts",
+        "limits",
+        "pickles",
+        "registry",
+        "team",
+    ),
     ("likelihoods", *MOVED),
     ("data",),
     ("model",),
     ("start", "training"),
     ("fitted",),
     ("fitting",),
-    ("choices", "diagnosis", "persistence"),
+    ("choices", "diagnosis", "distributed", "persistence"),
     ("export",),
     ("estimator",),
     ("displays", "serving"),
@@ -48,6 +58,7 @@ PACKAGES = {
     "export": {"numpy", "onnx", "scipy", "skl2onnx", "sklearn", "torch"},
     "serving": {"narwhals", "numpy", "sklearn"},
     "command": {"numpy", "pandas", "sklearn", "tqdm"},
+    "distributed": {"narwhals", "numpy", "scipy", "sklearn"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
 }
 THIRD_PARTY = {

@@ -36,6 +36,12 @@ class Input:
         """Whether it is a frame of a library that narwhals knows."""
         return self.frame is not None
 
+    @property
+    def n_rows(self) -> int:
+        """Rows of the table."""
+        table = self.native if self.frame is None else self.frame
+        return table.shape[0] if hasattr(table, "shape") else len(table)
+
     @cached_property
     def container(self) -> str:
         """The library of a frame, and "numpy" for all else."""

@@ -13,7 +13,14 @@ from skvae.fitting.beginning import initial_vae
 from skvae.fitting.few_rows import accept_of_few, candidate_of
 from skvae.fitting.judges import evaluator_of, other_splits, split
 from skvae.fitting.options import Options
-from skvae.fitting.rows import is_trainable, known_rows, new_start, with_hidden_layers
+from skvae.fitting.rows import (
+    is_trainable,
+    known_rows,
+    new_start,
+    with_hidden_layers,
+    with_own_shards,
+)
+from skvae.fitting.sharing import n_rows_of
 from skvae.fitting.trial import Trial, best_of, run_trial
 from skvae.model.diagnostics import CodeUse, code_use
 from skvae.model.priors import Normal, Normals, Prior
@@ -56,9 +63,10 @@ def fit_model(
             return previous, Record(converged=True)
         # The closed form counts as a pass: it has seen all the rows.
         return linear_model(start, X, options, weight), linear_record(start, X, weight)
-    options = with_hidden_layers(options, start, X.n_rows)
+    options = with_hidden_layers(options, start, n_rows_of(options.sharing, X))
     rows = known_rows(start, X, weight, options)
     held_out, training = split(rows.n_rows, options.validation_fraction, rng, options.device)
+    options = with_own_shards(options, start, rows, held_out.numpy(force=True))
     evaluator = evaluator_of(start, rows, held_out, training, options)
     seen = evaluator.seen
     jacobians = mean_jacobians(start, X, weight, training, held_out)

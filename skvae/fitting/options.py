@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from skvae.fitting.sharing import Sharing
 from skvae.limits import Limits
 from skvae.model.columns import of_columns
 from skvae.model.networks import Architecture
@@ -37,6 +38,7 @@ class Options:
     seed: int
     store_rows: bool = False
     steps: tuple[Callable[[], Step], ...] = STEPS  # ways to take a step, the quickest first
+    sharing: Sharing | None = None  # where several processes fit together
 
     @property
     def limits(self) -> Limits:

@@ -19,8 +19,9 @@ from skvae.training.controller import Controller
 from skvae.training.evaluation import DivergenceError, Evaluator
 from skvae.training.loop import one_pass, train
 from skvae.training.record import Progress, Record
+from skvae.training.shards import SharedStep
 from skvae.training.state import TrainingState
-from skvae.training.step import choose_step
+from skvae.training.step import Step, choose_step
 
 
 class Trial(NamedTuple):
@@ -72,9 +73,11 @@ def run_trial(
 ) -> Trial:
     """Train from these weights, or go on from where the same training stood."""
     origin = {name: value.clone() for name, value in vae.state_dict().items()}
-    budget = make_budget(len(training), vae, options)
-    controller = Controller(budget, options.config, len(training), rows.n_inputs)
+    n_rows = n_training(training, options)
+    budget = make_budget(n_rows, vae, options)
+    controller = Controller(budget, options.config, n_rows, rows.n_inputs)
     state = training_state(vae, evaluator.generator, options, controller)
+    share(state, rows, training, options)
     state.begin(evaluator)
     with checkpoint.training(state) as has_ended:
         if not has_ended:
@@ -94,12 +97,30 @@ def _train(
     annealing = options.annealing
     if annealing is not None:
         state.perturb = annealing.perturbation(state)
-    state.take = choose_step(state, evaluator.seen, options.steps)
+    state.take = way_of(state, evaluator.seen, options)
     is_over = state.annealed is not None
     if not is_over and (annealing is None or annealing.follows_training):
         train(state, rows, training, evaluator, report)
     if annealing is not None and not state.record.interrupted:
         annealing.refine(state, rows, training, evaluator)
+
+
+def n_training(training: Tensor, options: Options) -> int:
+    """Rows of a pass."""
+    return len(training) if options.sharing is None else options.sharing.n_training(training)
+
+
+def share(state: TrainingState, rows: Rows, training: Tensor, options: Options) -> None:
+    """Let the training take its rows as the processes share them, where there are several."""
+    if options.sharing is not None:
+        state.sampler = options.sharing.sampler(rows, training, state.generator, options.limits)
+
+
+def way_of(state: TrainingState, some: Rows, options: Options) -> Step:
+    """The way in which the training takes its steps on such rows."""
+    if options.sharing is not None:
+        return SharedStep(state, some, options.steps)
+    return choose_step(state, some, options.steps)
 
 
 @torch.no_grad()
@@ -126,17 +147,20 @@ def learn_from_all(trial: Trial, options: Options, checkpoint: Checkpoint) -> No
         n_passes = min(n_passes, options.max_iter - record.n_passes)
     if n_passes <= 0 or options.annealing is not None:
         return
-    budget = make_budget(rows.n_rows, vae, options)._replace(max_passes=n_passes)
-    controller = Controller(budget, options.config, rows.n_rows, rows.n_inputs)
+    everything = torch.arange(rows.n_rows, device=options.device)
+    n_rows = n_training(everything, options)
+    budget = make_budget(n_rows, vae, options)._replace(max_passes=n_passes)
+    controller = Controller(budget, options.config, n_rows, rows.n_inputs)
     controller.begin_fall(limits.final_decay_level)
     noise = vae.observation.noise_variance
     held_out = None if noise is None else noise.item()
     state = training_state(vae, options.generator(), options, controller)
+    share(state, rows, everything, options)
     state.keep()
     with checkpoint.training(state) as has_ended:
         if not has_ended:
-            state.take = choose_step(state, trial.evaluator.seen, options.steps)
-            _pass_over_all(state, rows, n_passes)
+            state.take = way_of(state, trial.evaluator.seen, options)
+            _pass_over_all(state, rows, everything, n_passes)
     record.losses += state.record.losses
     record.n_passes += len(state.record.losses)
     record.interrupted |= state.record.interrupted
@@ -145,10 +169,9 @@ def learn_from_all(trial: Trial, options: Options, checkpoint: Checkpoint) -> No
         vae.observation.set_noise(held_out)
 
 
-def _pass_over_all(state: TrainingState, rows: Rows, n_passes: int) -> None:
+def _pass_over_all(state: TrainingState, rows: Rows, everything: Tensor, n_passes: int) -> None:
     """So many passes over all rows; nothing of them where they fail or are interrupted."""
     record = state.record
-    everything = torch.arange(rows.n_rows, device=state.generator.device)
     try:
         while record.n_passes < n_passes:
             record.losses.append(one_pass(state, rows, everything))

@@ -50,8 +50,17 @@ class Rows(ABC):
         """Rows that hold those of the index, and where each is among them: all are at hand."""
         return self, index
 
-    def batches(self, index: Tensor, size: int, generator: torch.Generator) -> "Iterator[Rows]":
-        """Rows as the steps of the training see them."""
+    def batches(
+        self,
+        index: Tensor,
+        size: int | list[int],
+        generator: torch.Generator,
+        luck: torch.Generator | None = None,
+    ) -> "Iterator[Rows]":
+        """Rows as the steps of the training see them: so many each, or so many in turn.
+
+        What is drawn for a batch as a whole is drawn by luck, where that is given.
+        """
         return map(self.take, index.split(size))
 
     def drawn(self, generator: torch.Generator) -> "Rows":
@@ -219,8 +228,15 @@ class CellRows(Rows):
         values = torch.where(self.probabilities & ~values.isnan(), draw.to(values), values)
         return replace(self, values=values, probabilities=None, known=None)
 
-    def batches(self, index: Tensor, size: int, generator: torch.Generator) -> "Iterator[Rows]":
-        return hidden_batches(self.take, index.split(size), self.masked_share, generator)
+    def batches(
+        self,
+        index: Tensor,
+        size: int | list[int],
+        generator: torch.Generator,
+        luck: torch.Generator | None = None,
+    ) -> "Iterator[Rows]":
+        parts = index.split(size)
+        return hidden_batches(self.take, parts, self.masked_share, generator, luck)
 
     def hiding(self, rate: float, generator: torch.Generator) -> "CellRows":
         """The same rows, a share of their cells hidden."""
@@ -251,14 +267,15 @@ def hidden_batches(
     parts: tuple[Tensor, ...],
     masked_share: float,
     generator: torch.Generator,
+    luck: torch.Generator | None = None,
 ) -> Iterator[Rows]:
     """Batches of which a share, drawn at random, have cells hidden."""
     # All at once, so that no step has to wait for the device.
     draws = torch.empty(len(parts), 2, dtype=torch.float32, device=generator.device)
-    draws = draws.uniform_(generator=generator)
-    for part, (rate, luck) in zip(parts, draws.tolist(), strict=True):
+    draws = draws.uniform_(generator=luck or generator)
+    for part, (rate, chance) in zip(parts, draws.tolist(), strict=True):
         rows = take(part).drawn(generator)
-        yield rows if luck >= masked_share else rows.hiding(rate, generator)
+        yield rows if chance >= masked_share else rows.hiding(rate, generator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,8 +311,15 @@ class CellStream(Rows):
         noise = torch.empty(self.n_rows, latent_dim, dtype=dtype, device=self.device)
         return noise.normal_(generator=generator)
 
-    def batches(self, index: Tensor, size: int, generator: torch.Generator) -> "Iterator[Rows]":
-        return hidden_batches(self.take, index.split(size), self.masked_share, generator)
+    def batches(
+        self,
+        index: Tensor,
+        size: int | list[int],
+        generator: torch.Generator,
+        luck: torch.Generator | None = None,
+    ) -> "Iterator[Rows]":
+        parts = index.split(size)
+        return hidden_batches(self.take, parts, self.masked_share, generator, luck)
 
 
 def torch_dtype(dtype: np.dtype | type) -> torch.dtype:

@@ -64,7 +64,7 @@ class Moments:
         kept_cells: int = _KEPT_CELLS,
     ) -> "Moments":
         """The moments of these rows and of others, dense or sparse; at least so many directions."""
-        limit = min(max(kept_cells // X.shape[1], fewest), X.shape[1])
+        limit = _most_directions(X.shape[1], fewest, kept_cells)
         weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
         moments = self
         for rows in batches(*X.shape):
@@ -86,19 +86,39 @@ class Moments:
         exponent = int(np.frexp(largest)[1]) if largest else self.exponent
         if self.root.any():
             exponent = max(exponent, self.exponent)
-        ours, theirs = self.weight / (self.weight + total), total / (self.weight + total)
+        own = Moments(len(x), total, self.origin, mean, np.sqrt(share)[:, None] * centred, 0, 0.0)
+        return self._and(own, apart, exponent, limit)
+
+    def joined(self, other: "Moments", fewest: int, kept_cells: int = _KEPT_CELLS) -> "Moments":
+        """The moments of the rows of both, which have one origin."""
+        if not (self.n_rows and other.n_rows):
+            return other if other.n_rows else self
+        apart = other.shift - self.shift
+        largest = float(np.abs(apart).max())
+        own = int(np.frexp(largest)[1]) if largest else min(self.exponent, other.exponent)
+        exponent = max(own, self.exponent, other.exponent)
+        limit = _most_directions(len(self.origin), fewest, kept_cells)
+        return self._and(other, apart, exponent, limit)
+
+    def _and(self, other: "Moments", apart: np.ndarray, exponent: int, limit: int) -> "Moments":
+        """Those of both, given how far their means lie apart and the unit of the root."""
+        weight = self.weight + other.weight
+        ours, theirs = self.weight / weight, other.weight / weight
         stacked = np.concatenate(
             [
                 np.sqrt(ours) * np.ldexp(self.root, self.exponent - exponent),
-                np.sqrt(theirs * share)[:, None] * np.ldexp(centred, -exponent),
+                np.sqrt(theirs) * np.ldexp(other.root, other.exponent - exponent),
                 np.sqrt(ours * theirs) * np.ldexp(apart, -exponent)[None],
             ]
         )
         root, lost = _compressed(stacked, limit)
-        before = ours * float(np.ldexp(self.lost, 2 * (self.exponent - exponent)))
+        before = sum(
+            share * float(np.ldexp(part.lost, 2 * (part.exponent - exponent)))
+            for share, part in ((ours, self), (theirs, other))
+        )
         return Moments(
-            self.n_rows + len(x),
-            self.weight + total,
+            self.n_rows + other.n_rows,
+            weight,
             self.origin,
             self.shift + theirs * apart,
             root,
@@ -126,6 +146,11 @@ def no_moments(X: Values) -> Moments:
     origin = np.asarray(first.toarray() if sparse.issparse(first) else first, np.float64)[0]
     d = len(origin)
     return Moments(0, 0.0, origin, np.zeros(d), np.zeros((0, d)), 0, 0.0)
+
+
+def _most_directions(n_columns: int, fewest: int, kept_cells: int) -> int:
+    """That a root keeps."""
+    return min(max(kept_cells // n_columns, fewest), n_columns)
 
 
 def _compressed(stacked: np.ndarray, limit: int) -> tuple[np.ndarray, float]:

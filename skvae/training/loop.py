@@ -59,9 +59,8 @@ def one_pass(state: TrainingState, rows: Rows, training: Tensor) -> Tensor:
     """
     bounds, controller = [], state.controller
     state.vae.in_bfloat16 = state.precision(controller.batch_size) == torch.bfloat16
-    chosen = state.sampler.next(training, controller.pass_steps * controller.batch_size)
-    loaded, order = rows.load(chosen)
-    for batch in loaded.batches(order, controller.batch_size, state.generator):
+    n_steps, size = controller.pass_steps, controller.batch_size
+    for batch in state.sampler.one_pass(rows, training, n_steps, size):
         terms = take_step(state, batch)
         bounds.append((batch.is_masked, terms.elbo))
     # The bound of fewer cells is no measure of the bound of all.

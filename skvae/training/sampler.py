@@ -1,15 +1,34 @@
 """The order in which rows are trained on, pass by pass."""
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skvae.limits import Limits
+from skvae.model.rows import Rows
 
 
-class RowSampler:
+class Sampler(ABC):
+    """What gives the batches of a training."""
+
+    @abstractmethod
+    def one_pass(self, rows: Rows, training: Tensor, n_steps: int, size: int) -> Iterator[Rows]:
+        """So many batches of so many of the rows[training], in random order."""
+
+    @abstractmethod
+    def to_state(self) -> dict[str, np.ndarray]:
+        """What is still to come in this round."""
+
+    @abstractmethod
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on with what was still to come."""
+
+
+class RowSampler(Sampler):
     """Rows in random order, pass by pass.
 
     Where they are too many for one pass, it takes blocks of neighbours, which a file gives fast,
@@ -21,6 +40,10 @@ class RowSampler:
         self.sorted: Tensor | None = None
         self.blocks = torch.zeros(0, dtype=torch.int64)  # that are still to come in this round
         self.places = torch.zeros(0, dtype=torch.int64)  # those of the last block that are
+
+    def one_pass(self, rows: Rows, training: Tensor, n_steps: int, size: int) -> Iterator[Rows]:
+        loaded, order = rows.load(self.next(training, n_steps * size))
+        return loaded.batches(order, size, self.generator)
 
     def next(self, rows: Tensor, n: int) -> Tensor:
         """The next n of the rows."""
@@ -48,14 +71,12 @@ class RowSampler:
         return torch.randperm(n, generator=self.generator, device=device)
 
     def to_state(self) -> dict[str, np.ndarray]:
-        """What is still to come in this round."""
         return {
             "blocks": self.blocks.numpy(force=True).copy(),
             "places": self.places.numpy(force=True).copy(),
         }
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go on with what was still to come."""
         self.blocks, self.places = (
             torch.from_numpy(arrays[name]).to(self.generator.device)
             for name in ("blocks", "places")

@@ -19,7 +19,7 @@ from skvae.training.controller import Controller
 from skvae.training.evaluation import Evaluation, Evaluator
 from skvae.training.objective import Terms
 from skvae.training.record import Record
-from skvae.training.sampler import RowSampler
+from skvae.training.sampler import RowSampler, Sampler
 from skvae.training.saved import Saved, named, owned, to_arrays, to_tensors
 from skvae.training.weights import Weights, as_one_tensor, parameters_of
 
@@ -53,7 +53,7 @@ class TrainingState:
     generator: torch.Generator
     precision: Callable[[int], torch.dtype]  # of a step of so many rows
     controller: Controller
-    sampler: RowSampler
+    sampler: Sampler
     record: Record = field(default_factory=Record)
     best: dict[str, Tensor] = field(default_factory=dict)  # weights of the best evaluation
     best_pass: int = 0

@@ -65,13 +65,22 @@ def clip(gradient: Tensor, limit: float | None) -> Tensor:
 class Step(ABC):
     """A way to take the steps of a training: all lead to the same weights."""
 
+    def __init__(self) -> None:
+        self.gradient: Gradient | None = None
+
     @abstractmethod
     def accepts(self, state: TrainingState, rows: Rows) -> bool:
         """Whether all the steps of a training on such rows can be taken in this way."""
 
     @abstractmethod
+    def gradient_of(self, state: TrainingState) -> Gradient:
+        """What finds the gradient of a batch's loss."""
+
     def __call__(self, state: TrainingState, batch: Rows, parameters: StepParameters) -> Terms:
         """Move the weights once."""
+        if self.gradient is None:
+            self.gradient = self.gradient_of(state)
+        return train_step(state, batch, parameters, self.gradient)
 
 
 class PlainStep(Step):
@@ -80,8 +89,8 @@ class PlainStep(Step):
     def accepts(self, state: TrainingState, rows: Rows) -> bool:
         return True
 
-    def __call__(self, state: TrainingState, batch: Rows, parameters: StepParameters) -> Terms:
-        return train_step(state, batch, parameters, recorded_gradient(state))
+    def gradient_of(self, state: TrainingState) -> Gradient:
+        return recorded_gradient(state)
 
 
 class WrittenStep(Step):
@@ -94,16 +103,14 @@ class WrittenStep(Step):
     """
 
     def __init__(self, written: type[WrittenGradient]) -> None:
+        super().__init__()
         self.written = written
-        self.gradient: Gradient | None = None
 
     def accepts(self, state: TrainingState, rows: Rows) -> bool:
         return self.written.suits(state, rows)
 
-    def __call__(self, state: TrainingState, batch: Rows, parameters: StepParameters) -> Terms:
-        if self.gradient is None:
-            self.gradient = self.written(state)
-        return train_step(state, batch, parameters, self.gradient)
+    def gradient_of(self, state: TrainingState) -> Gradient:
+        return self.written(state)
 
 
 # The quickest first; the last takes what the others do not.

@@ -1,0 +1,65 @@
+"""The rows of a process, as pieces of all rows."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skvae.data.input import Input
+from skvae.data.joined import joined, taken
+
+
+class Pieces(NamedTuple):
+    """Tables whose rows follow each other where their places do.
+
+    A process of a group has one, whose place is the number of the process. An engine that spreads
+    pieces over processes as it likes says where each belongs.
+    """
+
+    places: list[int]
+    tables: list[Any]
+    weights: list[np.ndarray | None]
+
+    @classmethod
+    def of(cls, X: Any, sample_weight: Any, rank: int) -> "Pieces":
+        """What came, as pieces."""
+        if isinstance(X, Pieces):
+            return X
+        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        return cls([rank], [X], [weight])
+
+    @property
+    def sizes(self) -> dict[int, int]:
+        """Rows of every piece, by its place."""
+        counts = (Input.of(table).n_rows for table in self.tables)
+        return dict(zip(self.places, counts, strict=True))
+
+    def weighted(self) -> "Pieces":
+        """The rows that have a weight."""
+        tables, weights = list(self.tables), list(self.weights)
+        for i, weight in enumerate(weights):
+            if weight is not None and not weight.all():
+                own = np.flatnonzero(weight)
+                tables[i], weights[i] = taken(tables[i], own), weight[own]
+        return Pieces(self.places, tables, weights)
+
+    def taken(self, firsts: dict[int, int], index: np.ndarray) -> "Pieces":
+        """The rows that stand at places of all rows, given where each piece begins."""
+        tables, weights = [], []
+        for (place, n), table, weight in zip(
+            self.sizes.items(), self.tables, self.weights, strict=True
+        ):
+            first = firsts[place]
+            own = index[(first <= index) & (index < first + n)] - first
+            tables.append(taken(table, own))
+            weights.append(None if weight is None else weight[own])
+        return Pieces(self.places, tables, weights)
+
+
+def joined_pieces(all_pieces: list[Pieces]) -> tuple[Any, np.ndarray | None]:
+    """The rows of all processes as one table, in the order of their places, and their weights."""
+    found = sorted(
+        (one for pieces in all_pieces for one in zip(*pieces, strict=True)),
+        key=lambda one: one[0],
+    )
+    weights = [weight for _, _, weight in found if weight is not None]
+    return joined([table for _, table, _ in found]), np.concatenate(weights) if weights else None

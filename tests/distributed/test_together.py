@@ -1,0 +1,92 @@
+"""Several processes fit one model: the same on all of them, and for any number of them."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from skvae import VAETransformer
+from tests.distributed.together import CASES, SMALL, curve
+
+OTHERS = ["matrix/uneven", "matrix, a sample known/uneven", "table/one has none"]
+
+
+@pytest.fixture(scope="module")
+def of_one(together):
+    return together(1, "det", *CASES)[0]
+
+
+@pytest.fixture(scope="module")
+def of_three(together):
+    return together(3, "det", *CASES, *OTHERS)
+
+
+@pytest.fixture(scope="module")
+def of_two(together):
+    return together(2, "fast", "matrix", "matrix, a sample known/uneven", "refusals")
+
+
+@pytest.mark.parametrize("name", [*CASES, *OTHERS])
+def test_all_processes_have_the_same_model(of_three, name):
+    assert len({found[name]["sha"] for found in of_three}) == 1
+    assert len({found[name]["score"] for found in of_three}) == 1
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_number_of_processes_changes_no_bit(of_one, of_three, name):
+    assert of_one[name] == of_three[0][name]
+    assert of_one[name]["n_iter"] > 1
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_how_rows_are_spread_changes_no_bit(of_one, of_three, name):
+    assert of_one[name.split("/")[0]] == of_three[0][name]
+
+
+def test_one_process_after_another_has_the_start_of_all_rows(of_one):
+    X = curve(4000, 6)
+    alone = VAETransformer(latent_dim=2, max_iter=0).fit(X)
+    start = alone._model.start
+    assert of_one["matrix, a sample known"]["variances"] == pytest.approx(
+        start.code_unit, rel=1e-10
+    )
+    assert of_one["matrix, a sample known"]["n_samples"] == len(X)
+
+
+@pytest.mark.parametrize("name", ["matrix", "matrix, a sample known/uneven"])
+def test_without_one_order_the_model_is_as_good(of_one, of_two, name):
+    exact, fast = of_one[name.split("/")[0]], of_two[0][name]
+    gain = exact["score"] - exact["pca_score"]
+    assert fast["score"] - fast["pca_score"] == pytest.approx(gain, rel=0.15)
+    assert len({found[name]["sha"] for found in of_two}) == 1
+
+
+REASONS = {
+    "parameter": "the parameter beta is",
+    "bad parameter": "process 1 of 2 cannot take part: InvalidParameterError",
+    "number of columns": "the number of columns is",
+    "names": "the names of the columns",
+    "dtype": "the dtype of column 'whole' is Int64 in process 0 and Float64 in process 1",
+    "kind": "the kind of table is",
+    "infinite": "infinity",
+    "seeds": "the parameter random_state is",
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_processes_that_do_not_fit_together_are_told(of_two, reason):
+    said = [found["refusals"][reason] for found in of_two]
+    if reason == "bad parameter":
+        assert "beta" in said[1]
+        said = said[:1]
+    assert all(REASONS[reason] in text for text in said), said
+
+
+def test_outside_of_a_group_nothing_changes():
+    X = curve(300, 6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        alone = VAETransformer(latent_dim=2, **SMALL).fit(X)
+        auto = VAETransformer(latent_dim=2, distributed="auto", **SMALL).fit(X)
+    assert np.array_equal(alone.transform(X), auto.transform(X))
