@@ -57,9 +57,8 @@ def check_model(model: FittedModel) -> None:
     _check_weights(model)
 
 
-def check_columns(columns: Any, model: FittedModel) -> None:
-    """Raise a LoadError where columns are not those of a model."""
-    d = model.start.n_features
+def check_columns(columns: Any, d: int) -> None:
+    """Raise a LoadError where columns are not those of a model of d of them."""
     _demand(columns.n_levels.shape == (d,), "the number of columns")
     schema = columns.schema
     if schema is not None:

@@ -111,6 +111,35 @@ def read(path: str | PathLike[str]) -> bytes:
         return start + file.read(size - len(start))
 
 
+class HeaderOnly:
+    """A file of which the header was read, and single arrays are when they are asked for.
+
+    The checksum, which is of all arrays, is not compared.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = path
+        with _opened(path) as (file, self.n_bytes):
+            start = file.read(_LENGTH)
+            head = start + file.read(_header_length(start, self.n_bytes))
+        self.header = header_of(head, self.n_bytes)
+
+    def array(self, name: str) -> np.ndarray:
+        """One array of the file."""
+        own = self.header.entries[name]
+        with _opened(self.path) as (file, _):
+            file.seek(self.header.length + own.first)
+            data = file.read(own.last - own.first)
+        if len(data) != own.last - own.first:
+            raise LoadError("the file ended early: it was changed while it was read.")
+        return np.frombuffer(data, own.dtype).reshape(own.shape)
+
+
 @contextmanager
 def _opened(path: str | PathLike[str]) -> Iterator[tuple[IO[bytes], int]]:
     """A file that is open, and its size; of pipes and devices, nothing that one would wait for."""

@@ -65,10 +65,10 @@ def unpacked(data: bytes) -> Content:
     try:
         return _content(manifest, arrays)
     except Exception as error:  # whatever a file can cause: it is not to be trusted
-        raise _error_of(error, manifest) from error
+        raise error_of(error, manifest) from error
 
 
-def _error_of(error: Exception, manifest: Mapping[str, Any]) -> LoadError:
+def error_of(error: Exception, manifest: Mapping[str, Any]) -> LoadError:
     """What is said of a file that does not hold a model; it may be of a later version."""
     said = (
         str(error) if isinstance(error, LoadError) else f"it does not hold a model: {error!s:.300}"
@@ -109,10 +109,15 @@ def _in_numpy(value: Any) -> Any:
     return to_numpy(value) if is_array else value
 
 
-def _content(manifest: dict[str, Any], arrays: Arrays) -> Content:
+def check_keys(manifest: Mapping[str, Any]) -> None:
+    """Raise a LoadError unless a manifest has its parts, and no others."""
     if manifest.keys() != _KEYS:
         strange = sorted(manifest.keys() ^ _KEYS)[0]
         raise LoadError(f"the manifest has, or lacks, {strange!r:.80}.")
+
+
+def _content(manifest: dict[str, Any], arrays: Arrays) -> Content:
+    check_keys(manifest)
     reader = Reader(arrays, KINDS)
     parameters, learned, test = (
         _values(reader, manifest[part]) for part in ("parameters", "learned", "test")
@@ -124,7 +129,7 @@ def _content(manifest: dict[str, Any], arrays: Arrays) -> Content:
         raise LoadError("the file holds no fitted model.")
     check_model(model)
     _check_learned(learned, model)
-    check_columns(learned["_columns"], model)
+    check_columns(learned["_columns"], model.start.n_features)
     with np.errstate(all="ignore"):
         _check_answers(model, test)
     return Content(manifest["class"], parameters, learned, test["takes_own"])
@@ -134,15 +139,20 @@ def _values(reader: Reader, trees: Any) -> dict[str, Any]:
     return {name: reader.value(tree) for name, tree in trees.items()}
 
 
+def check_attribute(name: str, value: Any) -> None:
+    """Raise a LoadError unless a fit leaves such a value under such a name."""
+    hint = (LEARNED | PRIVATE | OPTIONAL).get(name)
+    if hint is None or not is_of(value, hint):
+        raise LoadError(f"the attribute {name!r:.80} is none that a fit leaves.")
+
+
 def _check_learned(learned: Mapping[str, Any], model: FittedModel) -> None:
     """Raise a LoadError unless the attributes are those that a fit leaves, of this model."""
     needed = LEARNED | PRIVATE
     if missing := needed.keys() - learned.keys():
         raise LoadError(f"the file lacks the attribute {min(missing)!r}.")
     for name, value in learned.items():
-        hint = (needed | OPTIONAL).get(name)
-        if hint is None or not is_of(value, hint):
-            raise LoadError(f"the attribute {name!r:.80} is none that a fit leaves.")
+        check_attribute(name, value)
     d, q = model.start.n_features, model.latent_dim
     sizes = {"n_features_in_": d, "latent_dim_": q, "mean_": d, "kl_per_dim_": q}
     for name, n in sizes.items():
