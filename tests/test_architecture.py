@@ -28,8 +28,9 @@ FLOORS = (
     ("fitting",),
     ("choices", "diagnosis", "persistence"),
     ("estimator",),
-    ("displays",),
-    ("__init__",),
+    ("displays", "serving"),
+    ("command",),
+    ("__init__", "__main__"),
 )
 FLOOR_OF = {name: n for n, names in enumerate(FLOORS) for name in names}
 
@@ -43,11 +44,13 @@ PACKAGES = {
     "fitted": {"numpy", "sklearn", "torch"},
     "fitting": {"numpy", "torch"},
     "persistence": {"numpy", "safetensors", "scipy", "sklearn", "torch"},
+    "serving": {"narwhals", "numpy", "sklearn"},
+    "command": {"numpy", "pandas", "sklearn", "tqdm"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
 }
 THIRD_PARTY = {
-    "joblib", "matplotlib", "narwhals", "numpy", "pandas", "safetensors", "scipy", "sklearn",
-    "torch", "tqdm",
+    "joblib", "matplotlib", "narwhals", "numpy", "pandas", "safetensors", "scipy",
+    "sklearn", "torch", "tqdm",
 }  # fmt: skip
 
 MOST_LINES, MOST_OF_ESTIMATOR = 400, 900

@@ -32,6 +32,7 @@ class Question:
     answer: Callable[[BaseEstimator, Any], Any]
     of_no_rows: Callable[[BaseEstimator], Any]  # an answer of which the columns matter
     keeps_columns: bool = False  # whether the answer has the columns of the rows
+    averaged: str | None = None  # a column of the answer of which the mean says something
 
 
 class Asker:
@@ -105,7 +106,7 @@ class Asker:
     def _as_fitted(self, rows: Any) -> Any:
         """Rows with the names of fit, or as the array that fit had."""
         needed = self.needed
-        if needed.names is None:
+        if not needed.is_named:
             return matrix_of(Input.of(rows))
         if _frame(rows).columns == needed.names:
             return rows
@@ -172,7 +173,10 @@ def _like_output(vae: BaseEstimator, values: np.ndarray, names: list[str]) -> An
 QUESTIONS: dict[str, Question] = {
     "transform": Question(Needed.rows_of, lambda vae, X: vae.transform(X), _codes_of_none),
     "score_samples": Question(
-        Needed.rows_of, _scores, lambda vae: _like_output(vae, np.zeros((1, 1)), [SCORE])
+        Needed.rows_of,
+        _scores,
+        lambda vae: _like_output(vae, np.zeros((1, 1)), [SCORE]),
+        averaged=SCORE,
     ),
     "impute": Question(
         Needed.rows_of, lambda vae, X: vae.impute(X), lambda vae: None, keeps_columns=True

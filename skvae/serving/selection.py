@@ -8,9 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
+from skvae.data.column import Column
 from skvae.data.excerpts import excerpt, excerpts
+from skvae.data.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -18,23 +21,30 @@ class Needed:
     """The columns that a question is about."""
 
     who: str  # has them
-    n_columns: int
-    names: list[Any] | None  # None where they go by position
-    labels: Any = None  # pandas' index of them
+    columns: Sequence[Column]
+    dtype: np.dtype  # of numbers, as fit had them
+    is_named: bool = True  # else they go by their position
+    labels: Any = None  # pandas' index of their names
 
     @classmethod
     def rows_of(cls, vae: BaseEstimator) -> "Needed":
         """The columns of fit."""
         schema = vae._columns.schema
-        is_named = schema is not None and schema.container != "numpy"
-        names, labels = (schema.names, schema.labels) if is_named else (None, None)
-        return cls("the model", vae.n_features_in_, names, labels)
+        if schema is None:
+            schema = Schema.of_numbers(range(vae.n_features_in_))
+        is_named = schema.container != "numpy"
+        return cls("the model", schema.columns, vae._dtype, is_named, schema.labels)
 
     @classmethod
     def codes_of(cls, vae: BaseEstimator) -> "Needed":
         """The columns of codes, as `transform` names them."""
-        names = vae.get_feature_names_out().tolist()
-        return cls("a table of codes", len(names), names)
+        columns = Schema.of_numbers(vae.get_feature_names_out().tolist()).columns
+        return cls("a table of codes", columns, vae._dtype)
+
+    @property
+    def names(self) -> list[Any]:
+        """Names of the columns."""
+        return [column.name for column in self.columns]
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ class Selection:
                 f"{excerpts(names)}."
             )
         kept = list(dict.fromkeys(place[str(name)] for name in carried.kept))
-        if needed.names is None:
+        if not needed.is_named:
             return cls(_by_position(names, kept, needed, carried), kept)
         return cls(_by_name(names, place, kept, needed, carried), kept)
 
@@ -82,19 +92,18 @@ def _by_position(
     names: Sequence[Any], kept: list[int], needed: Needed, carried: Carried
 ) -> list[int]:
     own = [n for n in range(len(names)) if n not in kept]
-    if len(own) == needed.n_columns:
+    if len(own) == len(needed.columns):
         return own
     raise ValueError(
         f"the model was fitted to an array, whose columns have no names, and takes "
-        f"{needed.n_columns} columns by their position; the table has {len(own)} beside those that "
-        f"are kept, {excerpts(names[n] for n in own)}. Of one too many: {carried.remedy}."
+        f"{len(needed.columns)} columns by their position; the table has {len(own)} beside those "
+        f"that are kept, {excerpts(names[n] for n in own)}. Of one too many: {carried.remedy}."
     )
 
 
 def _by_name(
     names: Sequence[Any], place: dict[str, int], kept: list[int], needed: Needed, carried: Carried
 ) -> list[int]:
-    assert needed.names is not None
     if missing := [name for name in needed.names if str(name) not in place]:
         raise ValueError(
             f"{_columns(missing)} missing, which {needed.who} has; the table has {excerpts(names)}."
