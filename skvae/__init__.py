@@ -25,6 +25,8 @@ from skvae.model.priors import Aggregate, ExPost, Mixture, Normal, Vamp
 from skvae.persistence.checkpoints import DataChangedError
 from skvae.persistence.container import LoadError
 from skvae.pickles import VERSION
+from skvae.registry import REGISTRY
+from skvae.serving.batches import batch_function
 from skvae.training.annealing import Langevin, Metropolis, RandomWalk
 from skvae.training.evaluation import DivergenceError
 from skvae.training.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 
 __version__ = VERSION
 load = VAETransformer.load
+register = REGISTRY.register
 
 __all__ = [
     "MLP",
@@ -106,7 +109,9 @@ __all__ = [
     "TraversalDisplay",
     "VAETransformer",
     "Vamp",
+    "batch_function",
     "load",
+    "register",
 ]
 
 

@@ -20,6 +20,7 @@ MOVED = ("annealing", "columns", "networks", "objective", "optimizers", "priors"
 # From the ground up. A module may import from floors below its own, and from its own package.
 FLOORS = (
     ("_sklearn", "ambient", "components", "devices", "interrupts", "limits", "pickles"),
+    ("_sklearn", "ambient", "components", "devices", "limits", "pickles", "registry"),
     ("likelihoods", *MOVED),
     ("data",),
     ("model",),

@@ -14,6 +14,7 @@ from torch import Tensor
 from skvae._sklearn import check_options
 from skvae.data.batches import BATCH_CELLS
 from skvae.fitted.model import FittedModel
+from skvae.model.networks import ARCHITECTURES
 from skvae.persistence.container import LoadError
 from skvae.start.factor_start import FactorStart
 from skvae.start.factors import FactorModel
@@ -204,6 +205,9 @@ def _check_weight(name: str, found: np.ndarray, own: Tensor) -> None:
 
 
 def _check_architecture(architecture: Any) -> None:
+    """Sizes of networks; what a person has registered has options that are the person's own."""
+    if type(architecture) not in ARCHITECTURES.values():
+        return
     for name, value in architecture.get_params().items():
         for own in value if isinstance(value, list | tuple) else [value]:
             _demand(not isinstance(own, int | float) or abs(own) <= _MOST_UNITS, name)

@@ -12,6 +12,7 @@ from skvae.fitted.state import KEPT
 from skvae.fitting.online import Networks, Online
 from skvae.limits import Limits
 from skvae.model.priors import Prior
+from skvae.registry import REGISTRY
 from skvae.start.moments import Moments
 from skvae.start.streams import MatrixStream, TableStream
 from skvae.training.annealing import ANNEALING
@@ -74,3 +75,5 @@ KINDS: dict[str, type] = KEPT | {
         *_COMPONENTS,
     )
 }
+
+REGISTRY.reserve(KINDS)
