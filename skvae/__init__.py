@@ -24,6 +24,7 @@ from skvae.model.networks import MLP, Conv, Linear
 from skvae.model.priors import Aggregate, ExPost, Mixture, Normal, Vamp
 from skvae.persistence.checkpoints import DataChangedError
 from skvae.persistence.container import LoadError
+from skvae.persistence.tables import SKOPS_TRUSTED_TYPES
 from skvae.pickles import VERSION
 from skvae.registry import REGISTRY
 from skvae.serving.batches import batch_function
@@ -58,6 +59,7 @@ register = REGISTRY.register
 __all__ = [
     "MLP",
     "SGD",
+    "SKOPS_TRUSTED_TYPES",
     "Adam",
     "AdamW",
     "Aggregate",

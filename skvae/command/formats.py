@@ -111,11 +111,14 @@ class Text(Format):
     def write(self, file: IO[bytes], tables: Iterator[Any]) -> None:
         packed: Any = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if self.is_packed else file
         text = io.TextIOWrapper(packed, "utf-8", newline="")
-        for n, table in enumerate(tables):
-            frame = table if isinstance(table, pd.DataFrame) else _to_pandas(table)
-            frame.to_csv(text, sep=self.delimiter, index=False, header=n == 0, lineterminator="\n")
-        text.flush()
-        text.detach()
+        try:
+            for n, table in enumerate(tables):
+                frame = table if isinstance(table, pd.DataFrame) else _to_pandas(table)
+                frame.to_csv(
+                    text, sep=self.delimiter, index=False, header=n == 0, lineterminator="\n"
+                )
+        finally:  # else it closes what it writes into, which may be standard output
+            text.detach()
         if self.is_packed:
             packed.close()
 

@@ -35,8 +35,8 @@ _POSITIVE: dict[type, tuple[str, ...]] = {
 }
 
 
-def check_model(model: FittedModel) -> None:
-    """Check a model as a whole.
+def check_model(model: FittedModel, are_networks_ours: bool = True) -> None:
+    """Check a model as a whole; networks that are not ours are left to what builds them.
 
     Raises
     ------
@@ -55,7 +55,8 @@ def check_model(model: FittedModel) -> None:
         values, weight = model.stored.values, model.stored.weight
         _demand(values.ndim == 2 and values.shape[1] == model.start.n_features, "stored rows")
         _demand(weight is None or weight.shape == values.shape[:1], "weights of stored rows")
-    _check_weights(model)
+    if are_networks_ours:
+        _check_weights(model)
 
 
 def check_columns(columns: Any, d: int) -> None:

@@ -95,13 +95,13 @@ def _trees(writer: Writer, values: Mapping[str, Any], what: str) -> dict[str, An
     trees = {}
     for name, value in values.items():
         try:
-            trees[name] = writer.tree(_in_numpy(value), f"{what}.{name}")
+            trees[name] = writer.tree(in_numpy(value), f"{what}.{name}")
         except TypeError as error:
             raise TypeError(f"the {what} {name} cannot be saved: {error}") from error
     return trees
 
 
-def _in_numpy(value: Any) -> Any:
+def in_numpy(value: Any) -> Any:
     """Arrays of other libraries as numpy has them."""
     if isinstance(value, np.ndarray | np.generic):
         return value
@@ -128,7 +128,7 @@ def _content(manifest: dict[str, Any], arrays: Arrays) -> Content:
     if not isinstance(model, FittedModel):
         raise LoadError("the file holds no fitted model.")
     check_model(model)
-    _check_learned(learned, model)
+    check_learned(learned, model)
     check_columns(learned["_columns"], model.start.n_features)
     with np.errstate(all="ignore"):
         _check_answers(model, test)
@@ -146,7 +146,7 @@ def check_attribute(name: str, value: Any) -> None:
         raise LoadError(f"the attribute {name!r:.80} is none that a fit leaves.")
 
 
-def _check_learned(learned: Mapping[str, Any], model: FittedModel) -> None:
+def check_learned(learned: Mapping[str, Any], model: FittedModel) -> None:
     """Raise a LoadError unless the attributes are those that a fit leaves, of this model."""
     needed = LEARNED | PRIVATE
     if missing := needed.keys() - learned.keys():

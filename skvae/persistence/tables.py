@@ -77,3 +77,12 @@ KINDS: dict[str, type] = KEPT | {
 }
 
 REGISTRY.reserve(KINDS)
+
+# What skops has to be told to trust beside its own list.
+SKOPS_TRUSTED_TYPES: list[str] = sorted(
+    [
+        "numpy.dtype",
+        "skvae.estimator.VAETransformer",
+        *(f"{kept.__module__}.{kept.__qualname__}" for kept in KINDS.values()),
+    ]
+)

@@ -9,12 +9,10 @@ def test_rows_of_a_seed_are_those_of_the_estimator(vae, model, run):
     status, out, _ = run("sample", model, "-n", 20, "--seed", 3)
     assert status == 0
     expected = vae.sample(20, random_state=3)
-    found = pd.read_csv(
-        io.StringIO(out), dtype={"city": str}, keep_default_na=False, float_precision="round_trip"
-    )
+    found = pd.read_csv(io.StringIO(out), dtype=str, keep_default_na=False)
     assert found.columns.tolist() == expected.columns.tolist()
     for name, own in expected.items():
-        assert found[name].tolist() == own.tolist(), name
+        assert found[name].tolist() == [str(cell) for cell in own], name
     assert run("sample", model, "-n", 20, "--seed", 3)[1] == out
     assert run("sample", model, "-n", 20)[1] != out
 
