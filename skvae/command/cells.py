@@ -153,4 +153,4 @@ def reader_of(column: Column, dtype: np.dtype, keeps_whole: bool) -> Callable[[C
         return levels(column)
     if keeps_whole and column.numpy_dtype.kind in "iu":
         return whole_numbers(column.numpy_dtype)
-    return numbers(dtype)
+    return numbers(column.numpy_dtype if column.numpy_dtype == np.float32 else dtype)

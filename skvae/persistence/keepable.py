@@ -129,6 +129,12 @@ class Keepable(BaseEstimator, ABC):
             made: Self = estimator_of(unpacked(read(path)), cls)
         return made
 
+    def __copy__(self):
+        # Not by its state, which is taken for one that others have made.
+        twin = object.__new__(type(self))
+        twin.__dict__ = vars(self).copy()
+        return twin
+
     def __getstate__(self):
         state = super().__getstate__()
         # What is remembered stays here; that there is something tells a clone.

@@ -5,7 +5,7 @@ its parts have the types that they declare, and agree on their sizes, as those o
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -49,11 +49,7 @@ def _check_parts(value: Any) -> None:
     """Raise a ValueError where an object of ours, here or inside, is not what it declares."""
     parts: Iterable[Any] = ()
     if type(value) in KINDS.values() and not isinstance(value, BaseEstimator):
-        own = (
-            {each.name: getattr(value, each.name) for each in fields(value) if each.init}
-            if is_dataclass(value)
-            else value._asdict()
-        )
+        own = _parts_of(value) if is_dataclass(value) else value._asdict()
         check_parts(type(value), own)
         parts = own.values()
     elif isinstance(value, Mapping):
@@ -62,3 +58,14 @@ def _check_parts(value: Any) -> None:
         parts = value
     for part in parts:
         _check_parts(part)
+
+
+def _parts_of(value: Any) -> dict[str, Any]:
+    """What an object is made of; what it has found since is forgotten, and found again."""
+    own = {each.name: getattr(value, each.name) for each in fields(value) if each.init}
+    vars(value).clear()
+    vars(value).update(own)
+    for each in fields(value):
+        if not each.init and each.default_factory is not MISSING:
+            vars(value)[each.name] = each.default_factory()
+    return own

@@ -60,7 +60,7 @@ def test_it_runs_as_a_module_and_whoever_reads_it_may_stop(model):
     call = [sys.executable, "-m", "skvae"]
     shown = subprocess.run([*call, "--version"], capture_output=True, text=True, check=True)
     assert shown.stdout == f"skvae {skvae.__version__}\n"
-    command = [*call, "sample", model, "-n", "200000"]
+    command = [*call, "sample", model, "-n", "20000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.readline()
         process.stdout.close()

@@ -89,7 +89,7 @@ def test_it_does_not_matter_how_many_rows_are_read_at_once(command, share, endin
     vae.save(tmp_path / "model.skvae")
     write(frame, tmp_path / f"rows{ending}")
     expected = getattr(vae, METHODS[command])(frame)
-    for n in (1, 9000, 10**6):
+    for n in (1, 10**6):
         target = tmp_path / f"{n}.parquet"
         options = ["-o", target, "--rows-at-once", n]
         assert run(command, tmp_path / "model.skvae", tmp_path / f"rows{ending}", *options)[0] == 0
@@ -245,7 +245,7 @@ def test_nothing_is_written_over_what_is_read(model, tmp_path, fails):
 
 
 def test_without_arrow_the_extra_is_named(model, tmp_path, fails, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     (tmp_path / "rows.parquet").write_bytes(b"PAR1")
     assert "pip install 'skvae[parquet]'" in fails("transform", model, tmp_path / "rows.parquet")
 

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skvae
 from skvae import VAETransformer
+from skvae.persistence.tables import OPTIONAL
 from tests.generated import WITHOUT_A_FIT, seeds
 from tests.persistence.golden import KINDS
 from tests.persistence.hostile import STRANGE
@@ -25,10 +27,11 @@ CHOSEN = ("matrix", "pandas", "batches", "prior-mixture")
 
 @pytest.fixture(scope="module")
 def states():
-    """Pickled states of models of several kinds: whoever reads one has a copy."""
+    """A state of a model of a kind, a new one for each call."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return {name: pickle.dumps(KINDS[name]().__getstate__()) for name in CHOSEN}
+        pickled = {name: pickle.dumps(KINDS[name]().__getstate__()) for name in CHOSEN}
+    return lambda name: pickle.loads(pickled[name])
 
 
 def opened(state):
@@ -62,31 +65,25 @@ MANGLED = [*STRANGE, np.zeros(3), np.array(["x"]), np.float64("nan"), object(), 
 @given(st.sampled_from(CHOSEN), seeds)
 @WITHOUT_A_FIT
 def test_a_state_that_was_changed_is_refused_or_holds(states, name, seed):
-    state, generator = pickle.loads(states[name]), np.random.default_rng(seed)
+    state, generator = states(name), np.random.default_rng(seed)
     found = places(state)
     key, own = found[generator.integers(len(found))]
     own[key] = copy.deepcopy(MANGLED[generator.integers(len(MANGLED))])
-    try:
+    with suppress(ValueError):  # and no other error, now or later
         vae = opened(state)
-    except ValueError as error:
-        assert str(error)
-        return
-    try:
         rows = vae.sample(3, random_state=0)
         vae.transform(rows)
         vae.score_samples(rows)
-    except ValueError as error:
-        assert str(error)
 
 
 @given(st.sampled_from(CHOSEN), seeds)
 @WITHOUT_A_FIT
 def test_a_state_that_lacks_something_is_refused(states, name, seed):
-    state, generator = pickle.loads(states[name]), np.random.default_rng(seed)
+    state, generator = states(name), np.random.default_rng(seed)
     key = sorted(state)[generator.integers(len(state))]
     del state[key]
-    if key in ("_skvae_version", "feature_names_in_"):
-        assert opened(state).latent_dim_ == 1 or name == "pandas"
+    if key == "_skvae_version" or key in OPTIONAL:
+        assert opened(state).n_samples_ > 0
         return
     with pytest.raises(ValueError, match=rf"has no {key}|none that a fitted"):
         opened(state)
@@ -100,20 +97,20 @@ def test_what_is_no_state_is_refused(state):
 
 @pytest.mark.parametrize("name", ["transform", "fit", "_parameter_constraints", "__class__", 3])
 def test_no_attribute_stands_before_a_method(name, states):
-    state = pickle.loads(states["matrix"])
+    state = states("matrix")
     state[name] = print
     with pytest.raises(ValueError, match="no attribute of an object"):
         opened(state)
 
 
 def test_what_a_person_adds_comes_back(states):
-    state = pickle.loads(states["matrix"])
+    state = states("matrix")
     state["note"] = "of Monday"
     assert opened(state).note == "of Monday"
 
 
 def test_states_of_other_versions_load_with_a_warning_or_say_what_they_lack(states):
-    state = pickle.loads(states["matrix"])
+    state = states("matrix")
     state["_skvae_version"] = "0.3.0"
     with pytest.warns(UserWarning, match=r"pickled by skvae 0\.3\.0"):
         opened(state)
