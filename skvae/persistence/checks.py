@@ -132,7 +132,8 @@ def _check_factors(start: FactorStart) -> None:
     _check_places(together, units.n_columns, "columns")
     for name, values in units.fixed._asdict().items():
         _demand(values.shape == units.fixed.columns.shape, name)
-    _check_places(np.concatenate([part.columns for part in start.parts]), n_cells, "parts")
+    parts = [np.zeros(0, int), *(part.columns for part in start.parts)]
+    _check_places(np.concatenate(parts), n_cells, "parts")
     _demand(units.scale is None or units.scale > 0, "scale")
     for part in start.parts:
         check_options(part.likelihood)

@@ -250,3 +250,9 @@ def test_a_device_that_is_not_there_is_told(kept, path, monkeypatch):
         warnings.simplefilter("always")
         skvae.load(path)
     assert "runs on the CPU" in str(caught[0].message)
+
+
+def test_a_table_of_which_nothing_varies_comes_back(path):
+    X = pd.DataFrame({"constant": [3.0, None, 3.0, 3.0] * 5})
+    vae = VAETransformer(1, max_iter=0).fit(X)
+    assert np.array_equal(loaded(vae, path).score_samples(X), vae.score_samples(X))
