@@ -19,8 +19,16 @@ from skvae import VAETransformer
 MOVED = ("annealing", "columns", "networks", "objective", "optimizers", "priors", "schedules")
 # From the ground up. A module may import from floors below its own, and from its own package.
 FLOORS = (
-    ("_sklearn", "ambient", "components", "devices", "interrupts", "limits", "pickles"),
-    ("_sklearn", "ambient", "components", "devices", "limits", "pickles", "registry"),
+    (
+        "_sklearn",
+        "ambient",
+        "components",
+        "devices",
+        "interrupts",
+        "limits",
+        "pickles",
+        "registry",
+    ),
     ("likelihoods", *MOVED),
     ("data",),
     ("model",),
