@@ -259,3 +259,12 @@ def test_a_table_of_which_nothing_varies_comes_back(path):
     X = pd.DataFrame({"constant": [3.0, None, 3.0, 3.0] * 5})
     vae = VAETransformer(1, max_iter=0).fit(X)
     assert np.array_equal(loaded(vae, path).score_samples(X), vae.score_samples(X))
+
+
+def test_a_frame_of_numbers_is_saved_without_a_warning(path):
+    X = pd.DataFrame(bent(40, 3), columns=list("abc"))
+    vae = VAETransformer(1, max_iter=0).fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        skvae_again = loaded(vae, path)
+    assert np.array_equal(skvae_again.transform(X), vae.transform(X))
