@@ -415,7 +415,7 @@ class VAETransformer(
             Input.of(given.X), given.sample_weight, reset=previous is None
         )
         sharing = self._with_own_rows(given)
-        resumable = self._resumable(X, weight, previous, left, is_alone=not is_clone)
+        resumable = self._resumable(X, weight, previous, left, not is_clone, sharing)
         options = self._options(X, weight, previous, resumable.seed, sharing)
         if options.config.objective.is_deterministic and self.prior == "normal":
             # Nothing has made its codes normal.

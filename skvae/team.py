@@ -193,24 +193,32 @@ def team_of_group(has_one_order: bool, seconds: float) -> Iterator[Team]:
 
 @contextmanager
 def _stopping_together(team: Team) -> Iterator[None]:
-    """Let Ctrl-C wait for the end of the pass: all processes stop there, or none.
+    """Let Ctrl-C and SIGTERM wait for the end of the pass: all processes stop there, or none.
 
-    A second one stops this process alone. Only the main thread is told of signals.
+    A second one stops this process alone. Only the main thread is told of signals, and who has set
+    a handler of their own for SIGTERM keeps it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {signal.SIGINT: signal.getsignal(signal.SIGINT)}
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        before[signal.SIGTERM] = signal.SIG_DFL
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def stop(number: int, frame: FrameType | None) -> None:
         team.wants_stop = True
-        signal.signal(signal.SIGINT, before)
+        restore()
 
-    signal.signal(signal.SIGINT, stop)
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 def _added(node: Node, known: Mapping[Node, Tensor]) -> Tensor:

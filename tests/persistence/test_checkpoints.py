@@ -478,7 +478,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("skvae.persistence.writing.os.fsync", full)
-    monkeypatch.setattr(checkpoints.ResumableFit, "_remove", lambda self: None)
+    monkeypatch.setattr(checkpoints.CheckpointFile, "remove", lambda self: None)
     with told("no checkpoint could be written"):
         found = quick(tmp_path).fit(X)
     assert path.read_bytes() == before
