@@ -28,6 +28,7 @@ from skvae.persistence.tables import SKOPS_TRUSTED_TYPES
 from skvae.pickles import VERSION
 from skvae.registry import REGISTRY
 from skvae.serving.batches import batch_function
+from skvae.team import TeamError
 from skvae.training.annealing import Langevin, Metropolis, RandomWalk
 from skvae.training.evaluation import DivergenceError
 from skvae.training.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
@@ -107,6 +108,7 @@ __all__ = [
     "Settle",
     "Sigmoid",
     "StudentT",
+    "TeamError",
     "TotalCorrelation",
     "TraversalDisplay",
     "VAETransformer",
