@@ -24,7 +24,11 @@ from skvae.model.networks import MLP, Conv, Linear
 from skvae.model.priors import Aggregate, ExPost, Mixture, Normal, Vamp
 from skvae.persistence.checkpoints import DataChangedError
 from skvae.persistence.container import LoadError
+from skvae.persistence.tables import SKOPS_TRUSTED_TYPES
 from skvae.pickles import VERSION
+from skvae.registry import REGISTRY
+from skvae.serving.batches import batch_function
+from skvae.team import TeamError
 from skvae.training.annealing import Langevin, Metropolis, RandomWalk
 from skvae.training.evaluation import DivergenceError
 from skvae.training.objective import Autoencoder, Denoising, Elbo, Iwae, Mmd, TotalCorrelation
@@ -51,10 +55,12 @@ if TYPE_CHECKING:
 
 __version__ = VERSION
 load = VAETransformer.load
+register = REGISTRY.register
 
 __all__ = [
     "MLP",
     "SGD",
+    "SKOPS_TRUSTED_TYPES",
     "Adam",
     "AdamW",
     "Aggregate",
@@ -102,11 +108,14 @@ __all__ = [
     "Settle",
     "Sigmoid",
     "StudentT",
+    "TeamError",
     "TotalCorrelation",
     "TraversalDisplay",
     "VAETransformer",
     "Vamp",
+    "batch_function",
     "load",
+    "register",
 ]
 
 

@@ -1,6 +1,7 @@
 """VAETransformer: the parameters, the checks of what comes in, the names of what goes out."""
 
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar
@@ -36,6 +37,7 @@ from skvae.data.weights import weighted
 from skvae.devices import PRECISIONS, resolve_device
 from skvae.diagnosis import Diagnosable
 from skvae.distributed.distributable import Distributable
+from skvae.export.exportable import Exportable
 from skvae.fitted.attributes import constants, course
 from skvae.fitted.correction import check_refinement
 from skvae.fitted.doubts import warn_of_fit
@@ -65,6 +67,7 @@ from skvae.training.schedules import KL_SCHEDULES, check_count
 class VAETransformer(
     Keepable,
     Resumable,
+    Exportable,
     Distributable,
     Diagnosable,
     ClassNamePrefixFeaturesOutMixin,
@@ -408,29 +411,20 @@ class VAETransformer(
         left = None if previous is None else self._left
         if previous is None:
             self._forget()
-        rows = Input.of(given.X)
-        reading, X, weight = self._validate(rows, given.sample_weight, reset=previous is None)
+        reading, X, weight = self._validate(
+            Input.of(given.X), given.sample_weight, reset=previous is None
+        )
         sharing = self._with_own_rows(given)
-        resumable = self._resumable(X, weight, previous, left, is_alone=not is_clone)
+        resumable = self._resumable(X, weight, previous, left, not is_clone, sharing)
         options = self._options(X, weight, previous, resumable.seed, sharing)
         if options.config.objective.is_deterministic and self.prior == "normal":
             # Nothing has made its codes normal.
             options = replace(options, prior=PRIORS["ex_post"]())
         with progress_bar(self.verbose if is_first(sharing) else 0) as report:
             try:
-                model, record = resumable.run(
-                    options.seed,
-                    lambda checkpoint: fit_model(
-                        X,
-                        weight,
-                        options,
-                        previous,
-                        report,
-                        left,
-                        spectra=spectra,
-                        checkpoint=checkpoint,
-                    ),
-                )
+                rows = X, weight, options, previous, report, left
+                fit = partial(fit_model, *rows, spectra=spectra)
+                model, record = resumable.run(options.seed, fit)
             except DivergenceError as error:
                 raise DivergenceError(f"{error}; {self._farthest(X)}") from error
         model, record = as_first_has(sharing, (model, record))

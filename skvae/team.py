@@ -91,6 +91,8 @@ class Team:
 
     def gather(self, value: Value) -> list[Value]:
         """What every process has, in their order. All of them are asked at once."""
+        if self.size == 1:
+            return [value]
         found: list[Any] = [None] * self.size
         with self.answering():
             dist.all_gather_object(found, value, self.group)
@@ -98,6 +100,8 @@ class Team:
 
     def first(self, value: Value) -> Value:
         """What the first process has."""
+        if self.size == 1:
+            return value
         found = [value]
         with self.answering():
             dist.broadcast_object_list(found, group=self.group, group_src=0)
@@ -130,6 +134,8 @@ class Team:
     def total(self, parts: Mapping[int, Tensor]) -> Tensor:
         """The sum over all shards, given what this process has of each of its own."""
         mine = _added(self.nodes[self.rank], {(v, v + 1): part for v, part in parts.items()})
+        if self.size == 1:
+            return mine
         with self.answering():
             if not self.has_one_order:
                 dist.all_reduce(mine, group=self.group)
@@ -193,24 +199,32 @@ def team_of_group(has_one_order: bool, seconds: float) -> Iterator[Team]:
 
 @contextmanager
 def _stopping_together(team: Team) -> Iterator[None]:
-    """Let Ctrl-C wait for the end of the pass: all processes stop there, or none.
+    """Let Ctrl-C and SIGTERM wait for the end of the pass: all processes stop there, or none.
 
-    A second one stops this process alone. Only the main thread is told of signals.
+    A second one stops this process alone. Only the main thread is told of signals, and who has set
+    a handler of their own for SIGTERM keeps it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {signal.SIGINT: signal.getsignal(signal.SIGINT)}
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        before[signal.SIGTERM] = signal.SIG_DFL
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def stop(number: int, frame: FrameType | None) -> None:
         team.wants_stop = True
-        signal.signal(signal.SIGINT, before)
+        restore()
 
-    signal.signal(signal.SIGINT, stop)
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 def _added(node: Node, known: Mapping[Node, Tensor]) -> Tensor:

@@ -1,13 +1,17 @@
 """Rows, options and fits that several test modules share."""
 
 import copy
+import random
 import warnings
+from collections import Counter
 
 import numpy as np
+import pytest
 import sklearn
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from skvae import VAETransformer
 from skvae.fitting import few_rows, fit
 from skvae.fitting.beginning import initial_vae, training_state
 from skvae.fitting.fit import fit_model
@@ -37,6 +41,26 @@ SMALL = MLP(hidden_layer_sizes=(32, 32))
 RECIPE = TrainingConfig(Elbo(), AdamW(), Constant(), limits=Limits(few_rows=0))
 N_ROWS, N_SCORES = 300, 5  # of a training
 BATCH_SIZE = 30
+
+
+class OneSplit(VAETransformer):
+    """An estimator of which one split judges the training, however few its rows are."""
+
+    limits = RECIPE.limits
+
+
+def spread(cases, n_each=2):
+    """Cases of which the default run takes so many that every name stands in `n_each` of them.
+
+    A contract over two tables of names holds for every pair; the slow tests run all of them.
+    """
+    seen, marked = Counter(), []
+    for names in random.Random(0).sample(cases, len(cases)):
+        parts = [part for part in names.items() if part[0] != "kind"]
+        is_new = any(seen[part] < n_each for part in parts)
+        seen.update(parts if is_new else [])
+        marked.append(pytest.param(names, marks=[] if is_new else pytest.mark.slow))
+    return marked
 
 
 def keep_everything(monkeypatch):

@@ -19,7 +19,17 @@ from skvae import VAETransformer
 MOVED = ("annealing", "columns", "networks", "objective", "optimizers", "priors", "schedules")
 # From the ground up. A module may import from floors below its own, and from its own package.
 FLOORS = (
-    ("_sklearn", "ambient", "components", "devices", "limits", "pickles", "team"),
+    (
+        "_sklearn",
+        "ambient",
+        "components",
+        "devices",
+        "interrupts",
+        "limits",
+        "pickles",
+        "registry",
+        "team",
+    ),
     ("likelihoods", *MOVED),
     ("data",),
     ("model",),
@@ -27,9 +37,11 @@ FLOORS = (
     ("fitted",),
     ("fitting",),
     ("choices", "diagnosis", "distributed", "persistence"),
+    ("export",),
     ("estimator",),
-    ("dask", "displays"),
-    ("__init__",),
+    ("dask", "displays", "serving"),
+    ("command",),
+    ("__init__", "__main__"),
 )
 FLOOR_OF = {name: n for n, names in enumerate(FLOORS) for name in names}
 
@@ -42,14 +54,17 @@ PACKAGES = {
     "training": {"numpy", "sklearn", "scipy", "torch", "tqdm"},
     "fitted": {"numpy", "sklearn", "torch"},
     "fitting": {"numpy", "torch"},
+    "persistence": {"numpy", "safetensors", "scipy", "sklearn", "torch"},
+    "export": {"numpy", "onnx", "scipy", "skl2onnx", "sklearn", "torch"},
+    "serving": {"narwhals", "numpy", "sklearn"},
+    "command": {"numpy", "pandas", "sklearn", "tqdm"},
     "distributed": {"narwhals", "numpy", "scipy", "sklearn"},
-    "persistence": {"numpy", "safetensors", "sklearn", "torch"},
     "dask": {"dask", "distributed", "numpy", "pandas", "sklearn", "torch"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
 }
 THIRD_PARTY = {
-    "dask", "distributed", "joblib", "matplotlib", "narwhals", "numpy", "pandas", "safetensors",
-    "scipy", "sklearn", "torch", "tqdm",
+    "dask", "distributed", "joblib", "matplotlib", "narwhals", "numpy", "onnx", "onnxruntime",
+    "pandas", "safetensors", "scipy", "skl2onnx", "sklearn", "torch", "tqdm",
 }  # fmt: skip
 
 MOST_LINES, MOST_OF_ESTIMATOR = 400, 900
@@ -156,6 +171,8 @@ def test_functions_are_short(module):
             first = node.body[0]
             doc = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
             spared = first.end_lineno - first.lineno + 1 if doc else 0
+            if node.name == "__init__":  # whose parameters are said twice
+                spared += first.lineno - node.lineno
             assert node.end_lineno - node.lineno + 1 - spared <= LONGEST_FUNCTION, node.name
 
 

@@ -33,7 +33,7 @@ from skvae.training.annealing import ANNEALING
 from skvae.training.objective import OBJECTIVES
 from skvae.training.optimizers import OPTIMIZERS
 from skvae.training.schedules import KL_SCHEDULES, RATE_SCHEDULES
-from tests.samples import options, projected, started
+from tests.samples import OneSplit, options, projected, spread, started
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -144,7 +144,7 @@ def component(parameter, name):
     return TABLES[parameter][name](**SMALL.get(name, {}))
 
 
-def model(latent_dim=2, /, **names):
+def model(latent_dim=2, /, kind_of_estimator=OneSplit, **names):
     """Estimator of these components, by their names in the tables; other parameters as they are."""
     names.pop("kind", None)
     names = {"architecture": "mlp", "optimizer": "adamw"} | names
@@ -158,7 +158,7 @@ def model(latent_dim=2, /, **names):
         chosen["max_iter"] = 250  # which an evaluation takes as much of as a pass
         if len(names) > 1:
             chosen["architecture"] = narrow(chosen["architecture"])
-    return VAETransformer(latent_dim, **DEFAULTS | chosen)
+    return kind_of_estimator(latent_dim, **DEFAULTS | chosen)
 
 
 def narrow(architecture):
@@ -262,7 +262,7 @@ ALONE = [{parameter: name} for parameter, table in TABLES.items() for name in ta
 def test_it_fits_answers_improves_and_repeats_itself(names):
     X = rows_for(names)
     before = generators()
-    vae = model(**names).fit(X)
+    vae = model(kind_of_estimator=VAETransformer, **names).fit(X)
     found = answers(vae, X)
     assert generators() == before
     assert_answers(vae, X)
@@ -287,39 +287,39 @@ def check(names, **params):
     assert_improves(vae)
 
 
-@each(pairs("objective", "architecture"))
+@each(spread(pairs("objective", "architecture")))
 def test_objectives_with_architectures(names):
     check(names, init="random")
     if names["architecture"] != "linear":  # of which PCA is the best
         check(names)
 
 
-@each(pairs("objective", "likelihood"))
+@each(spread(pairs("objective", "likelihood")))
 def test_objectives_with_likelihoods(names):
     check(names, max_iter=8)
 
 
-@each([names for names in pairs("prior", "objective") if not is_refused(names)])
+@each(spread([names for names in pairs("prior", "objective") if not is_refused(names)]))
 def test_priors_with_objectives(names):
     check(names)
 
 
-@each(pairs("optimizer", "schedule"))
+@each(spread(pairs("optimizer", "schedule")))
 def test_optimizers_with_rate_schedules(names):
     check(names)
 
 
-@each([
+@each(spread([
     {"annealing": annealing, "architecture": architecture, "kind": kind}
     for annealing in ANNEALING
     for architecture in ARCHITECTURES
     for kind in ("numbers", "table")
-])  # fmt: skip
+]))  # fmt: skip
 def test_annealing_with_architectures_and_kinds_of_rows(names):
     check(names, init="random")
 
 
-@each([names for names in pairs("kl_schedule", "objective") if not is_refused(names)])
+@each(spread([names for names in pairs("kl_schedule", "objective") if not is_refused(names)]))
 def test_kl_schedules_with_objectives(names):
     check(names)
 
@@ -355,7 +355,7 @@ def test_pairs_that_make_no_sense_are_refused_by_both_names(names):
         model(**names).fit(clipped())
 
 
-@each([names for names in pairs("annealing", "objective") if not is_refused(names)])
+@each(spread([names for names in pairs("annealing", "objective") if not is_refused(names)]))
 def test_annealing_with_objectives_that_are_left(names):
     check(names)
 
@@ -418,10 +418,10 @@ def test_partial_fit_is_not_there_where_all_rows_are_needed(names):
 def test_partial_fit_takes_the_others(names):
     X = rows_for(names)
     vae = model(**names)
-    for _ in range(3):
+    for _ in range(2):
         vae.partial_fit(X)
     assert_answers(vae, X)
-    assert vae.n_samples_ == 3 * len(X)
+    assert vae.n_samples_ == 2 * len(X)
 
 
 OUT_OF_RANGE = [
@@ -594,9 +594,9 @@ def test_an_option_is_set_by_its_nested_name_and_counts(name):
 def test_a_search_reaches_the_options_of_every_component():
     parts = {name.split("__")[0]: clone(part) for name, (part, _) in NESTED.items()}
     before = {parameter: part.get_params() for parameter, part in parts.items()}
-    pipeline = make_pipeline(StandardScaler(), VAETransformer(2, **DEFAULTS | {"max_iter": 2}))
+    pipeline = make_pipeline(StandardScaler(), OneSplit(2, **DEFAULTS | {"max_iter": 2}))
     pipeline[-1].set_params(**parts)
-    grids = [{f"vaetransformer__{name}": values[1:]} for name, (_, values) in NESTED.items()]
+    grids = [{f"onesplit__{name}": values[1:]} for name, (_, values) in NESTED.items()]
     search = GridSearchCV(pipeline, grids, cv=2, error_score="raise").fit(clipped(80))
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     for name, value in search.best_params_.items():

@@ -105,7 +105,8 @@ def test_everything_public_is_on_the_page_of_the_api():
     text = (ROOT / "docs" / "api.md").read_text()
     for name in skvae.__all__:
         assert inspect.getdoc(getattr(skvae, name))
-        assert re.search(rf"auto(class|exception|function):: {name}$", text, re.MULTILINE), name
+        found = rf"auto(class|data|exception|function):: {name}$"
+        assert re.search(found, text, re.MULTILINE), name
 
 
 def test_what_is_said_of_sparse_rows_is_in_the_tags():

@@ -32,6 +32,7 @@ from skvae import MLP, VAETransformer
 from skvae.components import component
 from skvae.data.batches import BATCH_CELLS
 from skvae.model.priors import PRIORS
+from tests.samples import OneSplit
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -46,6 +47,32 @@ def quick(latent_dim=2, **params):
 
 def frame(X):
     return pd.DataFrame(X, columns=COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def _briefly(curve):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return quick(warm_start=True).fit(curve)
+
+
+@pytest.fixture
+def briefly(_briefly):
+    """A copy of one short fit, that a test may do with what it likes."""
+    return copy.deepcopy(_briefly)
+
+
+@pytest.fixture(scope="module")
+def _of_a_frame(curve):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return quick().fit(frame(curve))
+
+
+@pytest.fixture
+def of_a_frame(_of_a_frame):
+    """The same of a model of a frame."""
+    return copy.deepcopy(_of_a_frame)
 
 
 def answers(vae, X):
@@ -463,9 +490,8 @@ def test_array_to_a_model_of_a_frame_warns_once(curve):
 
 # checklist 9, 10
 @pytest.mark.parametrize("method", ["transform", "encode", "score", "score_samples", "partial_fit"])
-def test_other_names_are_refused(curve, method):
-    vae = quick().fit(frame(curve))
-    call = getattr(vae, method)
+def test_other_names_are_refused(curve, of_a_frame, method):
+    call = getattr(of_a_frame, method)
     with pytest.raises(ValueError, match="must be in the same order"):
         call(frame(curve)[COLUMNS[::-1]])
     with pytest.raises(ValueError, match=r"(?s)unseen at fit time:\n- z.*now missing:\n- a"):
@@ -476,10 +502,9 @@ def test_other_names_are_refused(curve, method):
 
 # checklist 12
 @pytest.mark.parametrize("method", ["transform", "encode", "score", "score_samples", "partial_fit"])
-def test_other_widths_are_refused(curve, method):
-    vae = quick().fit(curve)
+def test_other_widths_are_refused(curve, briefly, method):
     with pytest.raises(ValueError, match="X has 1 features, but VAETransformer is expecting 6"):
-        getattr(vae, method)(curve[:, :1])
+        getattr(briefly, method)(curve[:, :1])
 
 
 # checklist 31
@@ -630,8 +655,8 @@ def with_infinity(X):
     [({"batch_size": 0}, np.copy), ({}, with_infinity), ({"device": "cuda:99"}, np.copy)],
     ids=["parameter", "infinity", "device"],
 )
-def test_a_failed_refit_mixes_no_models(curve, params, damage, warm_start, method):
-    vae = quick(warm_start=warm_start).fit(curve)
+def test_a_failed_refit_mixes_no_models(curve, briefly, params, damage, warm_start, method):
+    vae = briefly.set_params(warm_start=warm_start)
     old = copy.deepcopy(vae)
     with pytest.raises(ValueError, match=r"batch_size|infinity|device"):
         getattr(vae.set_params(**params), method)(damage(curve))
@@ -892,12 +917,12 @@ def test_equal_weights_are_no_weights(curve, trained):
 def test_partial_fit_learns(curve):
     vae = quick().partial_fit(curve)
     first = vae.score(curve)
-    for _ in range(9):
+    for _ in range(4):
         vae.partial_fit(curve)
     assert vae.score(curve) > first
     assert vae.kept_ == 1.0
-    assert vae.n_samples_ == 10 * len(curve)
-    assert len(vae.loss_curve_) == vae.n_iter_ == 10
+    assert vae.n_samples_ == 5 * len(curve)
+    assert len(vae.loss_curve_) == vae.n_iter_ == 5
     assert vae.loss_curve_[-1] < vae.loss_curve_[0]
 
 
@@ -920,12 +945,12 @@ def test_fit_forgets_partial_fit(curve):
 def test_partial_fit_takes_one_row_after_the_first_batch(curve):
     """And is no worse for it: one row judges nothing."""
     vae = quick()
-    for _ in range(5):
+    for _ in range(3):
         vae.partial_fit(curve)
     kept, score, spread = vae.kept_, vae.score(curve), vae.explained_variance_ratio_
     vae.partial_fit(curve[:1])
     assert np.isfinite(vae.transform(curve)).all()
-    assert vae.n_samples_ == 5 * len(curve) + 1
+    assert vae.n_samples_ == 3 * len(curve) + 1
     assert vae.kept_ == kept
     assert vae.score(curve) > score - 0.1
     np.testing.assert_allclose(vae.explained_variance_ratio_, spread)
@@ -965,7 +990,9 @@ PRIORS_BEFORE_AND_AFTER = [
 def test_a_training_that_goes_on_takes_another_prior(curve, before, after, method):
     if method == "partial_fit" and "ex_post" in (before, after):
         pytest.skip("partial_fit knows no end after which a prior could be fitted")
-    vae = quick(1, warm_start=True, max_iter=6, batch_size=32, prior=before)
+    body = MLP(hidden_layer_sizes=(16,))
+    vae = OneSplit(1, architecture=body, warm_start=True, max_iter=4, random_state=0)
+    vae.set_params(batch_size=32, prior=before)
     getattr(getattr(vae, method)(curve), method)(curve)
     getattr(vae.set_params(prior=after), method)(curve)
     assert np.isfinite(vae.score(curve))
@@ -1097,12 +1124,22 @@ def test_warm_start_keeps_out_the_same_rows(curve, monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_other_codes_than_before_are_refused(curve, method):
-    vae = quick(warm_start=True).fit(curve).set_params(latent_dim=3)
+def test_other_codes_than_before_are_refused(curve, briefly, method):
+    vae = briefly.set_params(latent_dim=3)
     with pytest.raises(
         ValueError, match=r"latent_dim=3, but training goes on with a model of latent_dim=2\."
     ):
         getattr(vae, method)(curve)
+
+
+@pytest.fixture(scope="module")
+def kept(curve):
+    """A model that can be trained further, and copied for it; not to be fitted again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        vae = quick(warm_start=True, max_iter=10).fit(curve)
+    assert vae.kept_ > 0
+    return vae
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
@@ -1117,9 +1154,8 @@ def test_other_codes_than_before_are_refused(curve, method):
     ],
     ids=str,
 )
-def test_what_a_training_cannot_change_is_refused(curve, method, name, value):
-    vae = quick(warm_start=True, max_iter=10).fit(curve)
-    assert vae.kept_ > 0
+def test_what_a_training_cannot_change_is_refused(curve, kept, method, name, value):
+    vae = copy.deepcopy(kept)
     codes = vae.transform(curve)
     vae.set_params(**{name: value})
     with pytest.raises(ValueError, match=rf"(?s)^{name}=.*goes on with a model of {name}=.*anew"):
@@ -1169,7 +1205,7 @@ def test_partial_fit_takes_another_prior_and_optimizer(curve):
     ids=["sizes", "activation", "prior"],
 )
 def test_a_fitted_model_does_not_follow_its_parameters(curve, component, changed):
-    vae = clone(quick(max_iter=40, **component)).fit(curve)
+    vae = clone(quick(max_iter=15, **component)).fit(curve)
     assert vae.kept_ > 0
     codes, score = vae.transform(curve), vae.score(curve)
     vae.set_params(**changed)
@@ -1333,10 +1369,17 @@ def test_codes_past_the_rank_warn_and_are_0(curve):
 # Numbers far from one
 
 
+@pytest.fixture(scope="module")
+def codes_of_the_curve(curve):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return quick(1, max_iter=20).fit_transform(curve)
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-44, 1e39, 1e100])
-def test_codes_are_in_the_units_of_the_data(curve, scale):
-    codes, scaled = (quick(1, max_iter=20).fit(X).transform(X) for X in (curve, curve * scale))
-    np.testing.assert_allclose(scaled / scale, codes, rtol=1e-4)
+def test_codes_are_in_the_units_of_the_data(curve, codes_of_the_curve, scale):
+    scaled = quick(1, max_iter=20).fit_transform(curve * scale)
+    np.testing.assert_allclose(scaled / scale, codes_of_the_curve, rtol=1e-4)
 
 
 def test_rows_too_far_for_their_square_are_the_least_likely(curve):

@@ -15,9 +15,14 @@ BATCH_CELLS = 4_194_304
 
 def batches(n_rows: int, n_columns: int, cells: int = BATCH_CELLS) -> Iterator[slice]:
     """Slices that cover n_rows rows, each small enough to be held densely."""
-    step = max(1, min(8192, cells // max(n_columns, 1)))
+    step = rows_at_once(n_columns, cells)
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
+
+
+def rows_at_once(n_columns: int, cells: int = BATCH_CELLS) -> int:
+    """The number of rows of a batch; of the last one there may be fewer."""
+    return max(1, min(8192, cells // max(n_columns, 1)))
 
 
 def dense(X) -> np.ndarray:

@@ -97,10 +97,12 @@ def _cells_of(model: "FittedModel") -> CellRepresentation:
 
 
 def _incomplete(X: np.ndarray, model: "FittedModel") -> Iterator[np.ndarray]:
-    """Positions of the rows with missing cells, as many as are held at once."""
-    incomplete = np.flatnonzero(np.isnan(X).any(1))
+    """Positions of the rows with missing cells, as many as are held at once, of one block."""
     row_cost = model.representation.row_cost
-    return (incomplete[part] for part in batches(len(incomplete), row_cost, model.batch_cells))
+    for block in batches(*X.shape):
+        incomplete = block.start + np.flatnonzero(np.isnan(X[block]).any(1))
+        for part in batches(len(incomplete), row_cost, model.batch_cells):
+            yield incomplete[part]
 
 
 def _fill(X: np.ndarray, index: np.ndarray, guess: np.ndarray) -> None:

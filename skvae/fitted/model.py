@@ -131,13 +131,13 @@ class FittedModel:
         """Point codes, refined by so many steps, shape (n, latent_dim), in the dtype of X."""
         parts = (refined_codes(vae, rows, refinement) for vae, rows in self._batches(X))
         codes = collected(X.shape[0], parts)[:, self.order]
-        codes *= self._unit(whiten).astype(codes.dtype)
+        codes *= self.unit(whiten).astype(codes.dtype)
         return self._padded(codes)
 
     def reconstruct(self, codes: np.ndarray, whiten: bool) -> np.ndarray:
         """Rows from point codes, shape (n, d)."""
         z = codes[:, : self.start.latent_dim]
-        return self.decode(z / self._unit(whiten).astype(z.dtype))
+        return self.decode(z / self.unit(whiten).astype(z.dtype))
 
     @torch.inference_mode()
     def posterior(self, X: Values) -> tuple[np.ndarray, np.ndarray]:
@@ -190,7 +190,7 @@ class FittedModel:
         vae = self.module(torch.float64)
         if not vae.prior.is_standard:
             z = vae.sample_prior(n, seeded(rng, self.device)).numpy(force=True)[:, self.order]
-        return self._padded(z * self._unit(whiten))
+        return self._padded(z * self.unit(whiten))
 
     def loadings(self, codes: np.ndarray, whiten: bool, n_levels: np.ndarray) -> np.ndarray:
         """Mean change of the expected cells per unit of each code, shape (latent_dim, cells).
@@ -198,7 +198,7 @@ class FittedModel:
         A column with levels has as many cells: their probabilities. Central differences, in
         double precision.
         """
-        unit = self._unit(whiten)
+        unit = self.unit(whiten)
         z = codes[:, : len(unit)].astype(np.float64) / unit
         changes = []
         for step in _DERIVATIVE_STEP * np.eye(len(unit)):
@@ -362,7 +362,7 @@ class FittedModel:
         """Change of a row per unit of the prior's coordinate, in the user's units, shape (q,)."""
         return self.use.spread * self.start.code_unit
 
-    def _unit(self, whiten: bool) -> np.ndarray:
+    def unit(self, whiten: bool) -> np.ndarray:
         """What a step of one in the prior's coordinate is in a code, shape (q,).
 
         Where it is nothing, as of rows that are all alike, codes stay in that coordinate.

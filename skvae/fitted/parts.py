@@ -87,6 +87,6 @@ _OF_ARGUMENTS: dict[Any, Callable[[Any, tuple[Any, ...]], bool]] = {
     Union: _is_any,
     UnionType: _is_any,
     Literal: lambda value, of: value in of,
-    # The only functions that are kept are components.
-    Callable: lambda value, of: callable(value) and isinstance(value, BaseEstimator),
+    # Those that come out of a state are components, or what this process has registered.
+    Callable: lambda value, of: callable(value),
 }

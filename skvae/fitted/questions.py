@@ -1,18 +1,36 @@
-"""Questions to a fitted model about rows of which cells may be missing."""
+"""Questions to a fitted model about rows of which cells may be missing.
+
+Rows are asked about in blocks of `rows_at_once`, whatever their number: rounding hangs on the rows
+that come together, so whoever has a part of the rows, and cuts it where blocks begin, gets the same
+bits for it.
+"""
 
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from skvae.data.batches import Values
+from skvae.data.batches import Values, batches
 from skvae.data.columns import has_missing
 from skvae.fitted.model import FittedModel
 
+Question = Callable[[FittedModel, Values], Iterable[np.ndarray]]
 
-def ask(
-    model: FittedModel, X: Values, question: Callable[[FittedModel, Values], Iterable[np.ndarray]]
-) -> list[np.ndarray]:
+
+def ask(model: FittedModel, X: Values, question: Question) -> list[np.ndarray]:
     """Arrays that a model answers of rows; it needs help where fit had no missing cells."""
+    blocks = list(batches(*X.shape))
+    if len(blocks) < 2:
+        return _of_block(model, X, question)
+    answers: list[np.ndarray] = []
+    for block in blocks:
+        own = _of_block(model, X[block], question)
+        answers = answers or [np.empty((X.shape[0], *part.shape[1:]), part.dtype) for part in own]
+        for answer, part in zip(answers, own, strict=True):
+            answer[block] = part
+    return answers
+
+
+def _of_block(model: FittedModel, X: Values, question: Question) -> list[np.ndarray]:
     if model.representation.takes_gaps or not has_missing(X):
         answers = list(question(model, X))
     else:

@@ -12,6 +12,7 @@ from types import UnionType
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from skvae.data.column import Column
 from skvae.data.columns import Columns
@@ -23,6 +24,7 @@ from skvae.likelihoods import LIKELIHOODS
 from skvae.model.diagnostics import CodeUse
 from skvae.model.networks import ARCHITECTURES
 from skvae.model.priors import PRIORS
+from skvae.registry import REGISTRY, Registry, is_component
 from skvae.start.factor_start import FactorStart
 from skvae.start.factors import FactorModel
 from skvae.start.ppca import ProbabilisticPCA
@@ -67,8 +69,9 @@ def from_state(state: KeptState) -> Any:
 class Writer:
     """Makes trees of values; what several of them share is written once."""
 
-    def __init__(self, kinds: Kinds) -> None:
+    def __init__(self, kinds: Kinds, registry: Registry = REGISTRY) -> None:
         self.arrays: Arrays = {}
+        self._registry = registry
         self._names = {kept: name for name, kept in kinds.items()}
         self._known: dict[int, tuple[Any, str]] = {}  # by identity, with what keeps that alive
 
@@ -84,6 +87,8 @@ class Writer:
             return value
         if type(value) in self._names:
             return self._object(value, path)
+        if callable(value) or isinstance(value, BaseEstimator):
+            return self.registered(value, path)
         for kind, write in _WRITERS:
             if isinstance(value, kind):
                 return write(self, value, path)
@@ -91,6 +96,25 @@ class Writer:
             f"{value!r:.80} is of the type {type(value).__name__}, which cannot be kept; use a "
             "name or a component of skvae in its place."
         )
+
+    def registered(self, value: Any, path: str) -> dict[str, Any]:
+        """What a person has registered: a callable by its name, a component with its options."""
+        is_component = isinstance(value, BaseEstimator)
+        own = type(value) if is_component else value
+        name = self._registry.name_of(own)
+        if name is None:
+            raise TypeError(
+                f"{value!r:.80} is code, which a file cannot hold: call skvae.register(name, "
+                f"{getattr(own, '__name__', '...')}) before you save and before you load, or use "
+                "a name or a component of skvae in its place."
+            )
+        if not is_component:
+            return {"registered": name}
+        options = value.get_params(deep=False)
+        return {
+            "registered": name,
+            "options": {key: self.tree(part, f"{path}.{key}") for key, part in options.items()},
+        }
 
     def _object(self, value: Any, path: str) -> dict[str, Any]:
         if id(value) in self._known:
@@ -163,7 +187,10 @@ def _parts(value: Any) -> dict[str, Any]:
 class Reader:
     """Makes values of trees."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], kinds: Kinds) -> None:
+    def __init__(
+        self, arrays: Mapping[str, np.ndarray], kinds: Kinds, registry: Registry = REGISTRY
+    ) -> None:
+        self._registry = registry
         self.used: set[str] = set()  # names of the arrays
         self._arrays = arrays
         self._kinds = kinds
@@ -200,6 +227,18 @@ class Reader:
         if "name" in tree:
             self._known[_text(tree["name"])] = made
         return made
+
+    def registered(self, tree: dict[str, Any]) -> Any:
+        """What a person has registered, and nothing else under its name."""
+        name = _text(tree["registered"])
+        own = self._registry.get(name)
+        if is_component(own) != ("options" in tree):
+            raise ValueError(f"{name!r} was a component in one process, and is none in the other.")
+        if not is_component(own):
+            return own
+        options = {key: self.value(part) for key, part in tree["options"].items()}
+        check_parts(own, options)
+        return own(**options)
 
     def same(self, tree: dict[str, Any]) -> Any:
         """What has been read before."""
@@ -288,6 +327,7 @@ _WRITERS: tuple[tuple[type | UnionType, Callable[[Writer, Any, str], Any]], ...]
 _READERS: tuple[tuple[set[str], set[str], Callable[[Reader, dict[str, Any]], Any]], ...] = (
     ({"type", "parts"}, {"name"}, Reader.object),
     ({"same"}, set(), Reader.same),
+    ({"registered"}, {"options"}, Reader.registered),
     ({"array"}, {"order"}, Reader.array),
     ({"objects", "shape"}, {"text"}, Reader.objects),
     ({"float"}, set(), lambda reader, tree: _endless(tree["float"])),

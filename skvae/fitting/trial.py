@@ -98,7 +98,8 @@ def _train(
     if annealing is not None:
         state.perturb = annealing.perturbation(state)
     state.take = way_of(state, evaluator.seen, options)
-    if annealing is None or annealing.follows_training:
+    is_over = state.annealed is not None
+    if not is_over and (annealing is None or annealing.follows_training):
         train(state, rows, training, evaluator, report)
     if annealing is not None and not state.record.interrupted:
         annealing.refine(state, rows, training, evaluator)

@@ -14,7 +14,7 @@ from skvae.likelihoods.checks import refuse, refuse_cell
 from skvae.likelihoods.draws import numpy_generator
 from skvae.likelihoods.statistics import means, quantiles, row_sums
 
-_LOG_RATE = 15.0  # of counts may be so far outside of 0 and that of the column's mean
+LOG_RATE = 15.0  # of counts may be so far outside of 0 and that of the column's mean
 _MOST = 2.0**53  # counts of which the next larger one is another number
 _TOO_MANY = "counts beyond 2**53 cannot be told apart"
 _LOG_THETA = (-8.0, 12.0)  # ends of the logarithm of a negative binomial's size
@@ -212,4 +212,4 @@ def _totals(params: Params, x: Tensor) -> Tensor:
 def _bounded(params: Params, eta: Tensor) -> Tensor:
     """Log-rates that are neither far below nor far above those of the columns' means."""
     low, high = params["bias"].clamp(max=0.0), params["bias"].clamp(min=0.0)
-    return eta.clamp(low - _LOG_RATE, high + _LOG_RATE)
+    return eta.clamp(low - LOG_RATE, high + LOG_RATE)

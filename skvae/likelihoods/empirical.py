@@ -21,7 +21,7 @@ from skvae.likelihoods.numbers import SMALLEST_NOISE, floored
 from skvae.likelihoods.statistics import moments, or_one
 
 _LOG_2PI = math.log(2 * math.pi)
-_POINT = 1e-3  # length of a line, in deviations of the noise, up to which it is one point
+POINT = 1e-3  # length of a line, in deviations of the noise, up to which it is one point
 
 
 class _Cells(NamedTuple):
@@ -290,7 +290,7 @@ def _score_of_mean(column: _Column) -> Tensor:
     probability, beyond = torch.special.ndtr(away), _beyond(away)
     along = (beyond[:, :-1] - beyond[:, 1:]) * noise / lengths
     at_point = torch.special.ndtr(0.5 * (away[:, :-1] + away[:, 1:]))
-    share = torch.where(lengths < _POINT * noise, at_point, along)
+    share = torch.where(lengths < POINT * noise, at_point, along)
     share = torch.where(is_known, share, probability[:, 1:])
     slopes = rises / lengths
     before = slopes[0] * noise * _beyond(-away[:, 0])

@@ -11,7 +11,7 @@ from skvae.likelihoods.checks import refuse
 from skvae.likelihoods.numbers import NormalNumbers, noise_variance, normal_constants
 from skvae.likelihoods.statistics import resolution
 
-_SMALLEST = float(np.finfo(float).smallest_subnormal)
+SMALLEST = float(np.finfo(float).smallest_subnormal)
 
 
 class LogNormal(NormalNumbers):
@@ -31,7 +31,7 @@ class LogNormal(NormalNumbers):
         self, values: np.ndarray, weight: np.ndarray | None = None, scale: float | None = None
     ) -> Constants:
         smallest = np.nanmin(np.where(values > 0, values, np.inf), axis=0)
-        half = np.where(np.isfinite(smallest), np.maximum(0.5 * smallest, _SMALLEST), 1.0)
+        half = np.where(np.isfinite(smallest), np.maximum(0.5 * smallest, SMALLEST), 1.0)
         shift = np.where((values == 0).any(0), half, 0.0)
         y = _log(values, shift)
         # Logarithms are as exact as their values, also those near 0.
@@ -56,4 +56,4 @@ class LogNormal(NormalNumbers):
 
 def _log(values: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Logarithm of shifted values; below the support the nearest one that is a number."""
-    return np.log(np.maximum(values + shift, _SMALLEST))
+    return np.log(np.maximum(values + shift, SMALLEST))

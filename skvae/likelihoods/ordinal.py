@@ -68,7 +68,7 @@ class Ordinal(Levels):
         return scaled(params, (p * params["ranks"]).sum(-1))
 
     def log_prob(self, params: Params, x: Tensor, eta: Tensor) -> Tensor:
-        lower, upper = _thresholds(params)
+        lower, upper = level_ends(params)
         level = x.clamp(min=0).long().T
         low, high = lower.gather(1, level).T - eta, upper.gather(1, level).T - eta
         seen = _log_between(low, high) + params["log_seen"]
@@ -76,7 +76,7 @@ class Ordinal(Levels):
 
     def expectation(self, params: Params, eta: Tensor) -> Tensor:
         """Probabilities of levels, shape (batch, c * levels), 0 past a column's last one."""
-        lower, upper = _thresholds(params)
+        lower, upper = level_ends(params)
         p = torch.sigmoid(upper - eta[..., None]) - torch.sigmoid(lower - eta[..., None])
         return p.flatten(1)
 
@@ -87,12 +87,12 @@ class Ordinal(Levels):
     def sample(self, params: Params, eta: Tensor, generator: torch.Generator) -> Tensor:
         u = uniform(eta, generator)
         logistic = eta + torch.log(u) - torch.log1p(-u.clamp(max=1 - 1e-7))
-        upper = _thresholds(params)[1]
+        upper = level_ends(params)[1]
         level = (logistic[..., None] > upper).sum(-1)
         return torch.minimum(level, params["n_levels"] - 1).to(eta)
 
 
-def _thresholds(params: Params) -> tuple[Tensor, Tensor]:
+def level_ends(params: Params) -> tuple[Tensor, Tensor]:
     """Lower and upper end of every level, shape (c, levels)."""
     raw = params["dispersion"]
     upper = torch.cat([raw[:, :1], F.softplus(raw[:, 1:])], 1).cumsum(1)

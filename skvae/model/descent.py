@@ -20,8 +20,8 @@ Height = Callable[[Rows, Tensor], Tensor]
 IsWorth = Callable[[Tensor, Tensor], Tensor]
 
 # Lengths of a step, in those of the covariance: where the height is the posterior's, 1 arrives.
-_SHORTEST, _LONGEST = 1e-4, 4.0
-_CUTS = 0.01, 0.5  # what is left of a step that went too far, at least and at most
+SHORTEST, LONGEST = 1e-4, 4.0
+CUTS = 0.01, 0.5  # what is left of a step that went too far, at least and at most
 
 
 def descend(
@@ -79,15 +79,15 @@ class _Way(NamedTuple):
             z=torch.where(is_lower[:, None], tried, self.z),
             level=torch.where(is_lower, level, self.level),
             slope=torch.where(is_lower[:, None], slope, self.slope),
-            length=(self.length * stretch).clamp(_SHORTEST, _LONGEST),
+            length=(self.length * stretch).clamp(SHORTEST, LONGEST),
         )
 
 
 def _stretch(step: Tensor, slope: Tensor, slope_there: Tensor, is_lower: Tensor) -> Tensor:
     """How much longer or shorter the next step of each row is to be, shape (n,)."""
     fall, fall_there = (-(own * step).sum(-1) for own in (slope, slope_there))
-    bottom = torch.where(fall > fall_there, fall / (fall - fall_there), _LONGEST)
-    return torch.where(is_lower, bottom, bottom.nan_to_num(_CUTS[0]).clamp(*_CUTS))
+    bottom = torch.where(fall > fall_there, fall / (fall - fall_there), LONGEST)
+    return torch.where(is_lower, bottom, bottom.nan_to_num(CUTS[0]).clamp(*CUTS))
 
 
 def _with_slope(height: Height, rows: Rows, z: Tensor) -> tuple[Tensor, Tensor]:

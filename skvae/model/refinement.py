@@ -12,7 +12,7 @@ from skvae.model.descent import descend
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
 
-_TOLERANCE = 0.005  # a step is worth it if it promises a larger share of the row's error
+TOLERANCE = 0.005  # a step is worth it if it promises a larger share of the row's error
 
 
 def refined_codes(vae: VAE, rows: Rows, n_steps: int) -> Tensor:
@@ -37,4 +37,4 @@ def refined_codes(vae: VAE, rows: Rows, n_steps: int) -> Tensor:
 
 
 def _is_worth(promise: Tensor, misfit: Tensor) -> Tensor:
-    return promise > _TOLERANCE * misfit
+    return promise > TOLERANCE * misfit

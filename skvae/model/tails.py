@@ -8,7 +8,7 @@ hardly anything of z. Shapes: n rows, D features, q latent units; df is 0 where 
 import torch
 from torch import Tensor
 
-_ROUNDS = 8  # of weights and means, one after the other
+ROUNDS = 8  # of weights and means, one after the other
 _PART_CELLS = 262_144  # of what features add to a precision, held at a time
 
 
@@ -20,7 +20,7 @@ def tail_weights(
     df: Tensor,
     tailed: Tensor,
     *,
-    n_rounds: int = _ROUNDS,
+    n_rounds: int = ROUNDS,
 ) -> Tensor:
     """Weights of centred features, shape (n, D): 0 where not there, 1 where noise is normal.
 

@@ -5,7 +5,6 @@ search, have files of their own in one folder. It is written as models are: as a
 all, with a checksum, without code.
 """
 
-import math
 import warnings
 from collections.abc import Callable
 from os import PathLike
@@ -24,9 +23,12 @@ from skvae.persistence.fingerprint import Fingerprint, first_changed
 from skvae.persistence.tables import KINDS
 from skvae.persistence.writing import write_whole
 from skvae.pickles import VERSION
+from skvae.team import Team, TeamError
 from skvae.training.checkpoint import Checkpoint, Standing
 from skvae.training.evaluation import DivergenceError
 from skvae.training.record import Record
+
+Fit = Callable[..., tuple[FittedModel, Record]]  # of rows that are given, with a `checkpoint`
 
 ENDING = ".checkpoint"
 _KEYS = {"format", "versions", "fit", "rows", "seed", "standing"}
@@ -51,7 +53,7 @@ def packed(content: Content) -> bytes:
         "format": {"name": container.NAME, "major": container.MAJOR, "minor": container.MINOR},
         "versions": versions(),
         "fit": content.fingerprint.said,
-        "rows": content.fingerprint.rows,
+        "rows": [content.fingerprint.n_rows, *content.fingerprint.rows],
         "seed": content.seed,
         "standing": writer.tree(tuple(content.standing), "standing"),
     }
@@ -76,14 +78,15 @@ def unpacked(data: bytes) -> Content:
         raise LoadError("this is no checkpoint.")
     try:
         standing = Standing(*Reader(arrays, KINDS).value(manifest["standing"]))
-        fingerprint = Fingerprint(dict(manifest["fit"]), list(manifest["rows"]))
+        n_rows, *rows = manifest["rows"]
+        fingerprint = Fingerprint(dict(manifest["fit"]), rows, n_rows)
         return Content(fingerprint, int(manifest["seed"]), standing)
     except Exception as error:  # whatever a file can cause: it is not to be trusted
         raise LoadError(f"it does not hold a checkpoint: {error!s:.300}") from error
 
 
-class ResumableFit:
-    """A fit that keeps where it stands in a file, and goes on from there.
+class CheckpointFile:
+    """The file of a fit in a folder of checkpoints.
 
     Parameters
     ----------
@@ -91,8 +94,6 @@ class ResumableFit:
         Of checkpoints.
     fingerprint : Fingerprint
         What is fitted.
-    every : float
-        Seconds from one checkpoint to the next.
     is_alone : bool
         Whether other fits in the folder are none of its kin, as those of a search are: then it
         says what differs.
@@ -104,20 +105,15 @@ class ResumableFit:
     """
 
     def __init__(
-        self, folder: str | PathLike[str], fingerprint: Fingerprint, every: float, is_alone: bool
+        self, folder: str | PathLike[str], fingerprint: Fingerprint, is_alone: bool
     ) -> None:
-        self.folder, self.fingerprint, self.every = Path(folder), fingerprint, every
+        self.folder, self.fingerprint = Path(folder), fingerprint
         name = f"{fingerprint.of_said}-{fingerprint.of_rows}{ENDING}"
         self.path = self.folder / name
         self.found = self._read(self.path)
         self._has_warned = False
         if self.found is None and is_alone:
             self._tell_of_others()
-
-    @property
-    def seed(self) -> int | None:
-        """That of the fit which was interrupted."""
-        return None if self.found is None else self.found.seed
 
     def _read(self, path: Path) -> Content | None:
         """What a file holds that has to be of this fit; a warning where it is damaged."""
@@ -139,7 +135,7 @@ class ResumableFit:
             return
         path, other = found
         if other.said == self.fingerprint.said:
-            rows = first_changed(self.fingerprint.rows, other.rows)
+            rows = first_changed(self.fingerprint.rows, other.rows, self.fingerprint.n_rows)
             raise DataChangedError(
                 f"rows {rows.start} to {rows.stop - 1} of X, or their weights, are not those that "
                 f"the interrupted fit in {path} had. Give the rows that it had to go on from "
@@ -151,39 +147,11 @@ class ResumableFit:
             f"{_differences(self.fingerprint.said, other.said)}. It stays where it is."
         )
 
-    def run(
-        self, seed: int, fit: Callable[[Checkpoint], tuple[FittedModel, Record]]
-    ) -> tuple[FittedModel, Record]:
-        """Fit, from where the file stands; leave the file where the fit is interrupted."""
-
-        def keep(standing: Standing) -> None:
-            self._write(Content(self.fingerprint, seed, standing))
-
-        standing = None if self.found is None else self.found.standing
-        checkpoint = Checkpoint(keep, self.every, standing)
-        try:
-            with sigterm_interrupts():
-                model, record = fit(checkpoint)
-        except DivergenceError:  # it would again
-            self._remove()
-            raise
-        except Exception as error:
-            if self.found is None:
-                raise
-            _warn(f"the fit cannot go on from {self.path}, and begins anew: {error!s:.200}")
-            self.found = None
-            return self.run(seed, fit)
-        except BaseException:
-            checkpoint.flush()
-            raise
-        if not record.interrupted:
-            self._remove()
-        return model, record
-
-    def _write(self, content: Content) -> None:
+    def write(self, seed: int, standing: Standing) -> None:
+        """Write where the fit stands; one warning where that fails."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self.path, packed(content))
+            write_whole(self.path, packed(Content(self.fingerprint, seed, standing)))
         except OSError as error:
             if not self._has_warned:
                 self._has_warned = True
@@ -192,24 +160,81 @@ class ResumableFit:
                     "if it is interrupted, it begins where the last one stood, or anew."
                 )
 
-    def _remove(self) -> None:
+    def remove(self) -> None:
+        """Remove it, and what was beside it when a process was killed that wrote it."""
         try:
-            self.path.unlink(missing_ok=True)
+            for path in (self.path, *self.folder.glob(f".{self.path.name}.*")):
+                path.unlink(missing_ok=True)
         except OSError as error:
             _warn(f"the fit has ended, and its checkpoint {self.path} cannot be removed: {error}")
+
+
+class ResumableFit:
+    """A fit that keeps where it stands in a file, and goes on from there.
+
+    Parameters
+    ----------
+    file : CheckpointFile or None
+        None in a process that leaves the file to the first of several.
+    every : float
+        Seconds from one checkpoint to the next.
+    team : Team or None, default=None
+        The processes of the fit, which all go on from what the first has found, and note where it
+        stands when the first says so.
+    """
+
+    def __init__(self, file: CheckpointFile | None, every: float, team: Team | None = None) -> None:
+        self.file, self.every, self.team = file, every, team
+        found = None if file is None or file.found is None else file.found[1:]
+        self.found: tuple[int, Standing] | None = found if team is None else team.first(found)
+
+    @property
+    def seed(self) -> int | None:
+        """That of the fit which was interrupted."""
+        return None if self.found is None else self.found[0]
+
+    def run(self, seed: int, fit: Fit) -> tuple[FittedModel, Record]:
+        """Fit, from where the file stands; leave the file where the fit is interrupted."""
+
+        def keep(standing: Standing) -> None:
+            if self.file is not None:
+                self.file.write(seed, standing)
+
+        standing = None if self.found is None else self.found[1]
+        agreed = bool if self.team is None else self.team.first
+        checkpoint = Checkpoint(keep, self.every, standing, agreed)
+        try:
+            with sigterm_interrupts():
+                model, record = fit(checkpoint=checkpoint)
+        except DivergenceError:  # it would again
+            self._remove()
+            raise
+        except BaseException as error:
+            if not isinstance(error, Exception) or isinstance(error, TeamError):
+                checkpoint.flush()  # for the same fit, when it is asked for again
+                raise
+            if self.found is None:
+                raise
+            _warn(f"the fit cannot go on from its checkpoint, and begins anew: {error!s:.200}")
+            self.found = None
+            return self.run(seed, fit)
+        if not record.interrupted:
+            self._remove()
+        return model, record
+
+    def _remove(self) -> None:
+        if self.file is not None:
+            self.file.remove()
 
 
 class PlainFit:
     """A fit that keeps nothing."""
 
     seed = None
-    path = None
 
-    def run(
-        self, seed: int, fit: Callable[[Checkpoint], tuple[FittedModel, Record]]
-    ) -> tuple[FittedModel, Record]:
+    def run(self, seed: int, fit: Fit) -> tuple[FittedModel, Record]:
         """Fit."""
-        return fit(Checkpoint(every=math.inf))
+        return fit(checkpoint=Checkpoint())
 
 
 def _newest(folder: Path) -> tuple[Path, Fingerprint] | None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skvae._sklearn import check_options
 from skvae.data.batches import BATCH_CELLS
 from skvae.fitted.model import FittedModel
+from skvae.model.networks import ARCHITECTURES
 from skvae.persistence.container import LoadError
 from skvae.start.factor_start import FactorStart
 from skvae.start.factors import FactorModel
@@ -34,8 +35,8 @@ _POSITIVE: dict[type, tuple[str, ...]] = {
 }
 
 
-def check_model(model: FittedModel) -> None:
-    """Check a model as a whole.
+def check_model(model: FittedModel, are_networks_ours: bool = True) -> None:
+    """Check a model as a whole; networks that are not ours are left to what builds them.
 
     Raises
     ------
@@ -54,12 +55,12 @@ def check_model(model: FittedModel) -> None:
         values, weight = model.stored.values, model.stored.weight
         _demand(values.ndim == 2 and values.shape[1] == model.start.n_features, "stored rows")
         _demand(weight is None or weight.shape == values.shape[:1], "weights of stored rows")
-    _check_weights(model)
+    if are_networks_ours:
+        _check_weights(model)
 
 
-def check_columns(columns: Any, model: FittedModel) -> None:
-    """Raise a LoadError where columns are not those of a model."""
-    d = model.start.n_features
+def check_columns(columns: Any, d: int) -> None:
+    """Raise a LoadError where columns are not those of a model of d of them."""
     _demand(columns.n_levels.shape == (d,), "the number of columns")
     schema = columns.schema
     if schema is not None:
@@ -131,7 +132,8 @@ def _check_factors(start: FactorStart) -> None:
     _check_places(together, units.n_columns, "columns")
     for name, values in units.fixed._asdict().items():
         _demand(values.shape == units.fixed.columns.shape, name)
-    _check_places(np.concatenate([part.columns for part in start.parts]), n_cells, "parts")
+    parts = [np.zeros(0, int), *(part.columns for part in start.parts)]
+    _check_places(np.concatenate(parts), n_cells, "parts")
     _demand(units.scale is None or units.scale > 0, "scale")
     for part in start.parts:
         check_options(part.likelihood)
@@ -168,10 +170,7 @@ _CHECKS: dict[type, Callable[[Any], None]] = {
 
 def _check_weights(model: FittedModel) -> None:
     """Names, shapes and dtypes are those of the module; no number is not finite."""
-    if model.architecture is not None:
-        _check_networks(model)
-    module = model.start.module_of(model.architecture, model.prior)  # of networks without memory
-    expected = module.state_dict()
+    expected = _expected(model).state_dict()
     if model.weights.keys() != expected.keys():
         strange = sorted(model.weights.keys() ^ expected.keys())[0]
         raise LoadError(f"the weight {strange!r:.80} is missing, or is none of the model's.")
@@ -179,32 +178,44 @@ def _check_weights(model: FittedModel) -> None:
         _check_weight(name, model.weights[name], own)
 
 
-def _check_networks(model: FittedModel) -> None:
-    """Before memory is taken for them, which the file does not have."""
-    _check_architecture(model.architecture)
+def _expected(model: FittedModel) -> nn.Module:
+    """The module, of networks without memory.
+
+    What the file does not have is told before memory is taken for the rest.
+    """
+    start, architecture = model.start, model.architecture
+    if architecture is None:
+        return start.module()
+    _check_architecture(architecture)
     n = getattr(model.prior, "n_components", 1)
     _demand(isinstance(n, int) and 1 <= n <= _MOST_UNITS, "n_components")
-    assert model.architecture is not None
+    networks = start.networks_of(architecture)
     with torch.device("meta"):
-        sizes = model.start.network_sizes(model.architecture)
-        networks = [model.architecture(*size) for size in sizes]
-        prior = model.prior.module(model.start.latent_dim, model.start.n_inputs)
+        prior = model.prior.module(start.latent_dim, start.n_inputs)
     for prefix, module in zip(("encoder", "decoder", "prior"), (*networks, prior), strict=True):
         for name, own in module.state_dict().items():
             path = f"{prefix}.{name}"
             _demand(path in model.weights, f"the weight {path!r}, which is missing,")
-            _check_weight(path, model.weights[path], own)
+            _check_shape(path, model.weights[path], own)
+    return start.module_with(networks, architecture, model.prior)
 
 
 def _check_weight(name: str, found: np.ndarray, own: Tensor) -> None:
     is_float = own.dtype.is_floating_point
-    _demand(found.shape == tuple(own.shape), f"the shape of the weight {name!r}")
+    _check_shape(name, found, own)
     wanted = found.dtype in (np.float32, np.float64) if is_float else found.dtype.kind in "iub"
     _demand(wanted, f"the dtype of the weight {name!r}")
     _demand(not is_float or bool(np.isfinite(found).all()), f"the weight {name!r}, not finite,")
 
 
+def _check_shape(name: str, found: np.ndarray, own: Tensor) -> None:
+    _demand(found.shape == tuple(own.shape), f"the shape of the weight {name!r}")
+
+
 def _check_architecture(architecture: Any) -> None:
+    """Sizes of networks; what a person has registered has options that are the person's own."""
+    if type(architecture) not in ARCHITECTURES.values():
+        return
     for name, value in architecture.get_params().items():
         for own in value if isinstance(value, list | tuple) else [value]:
             _demand(not isinstance(own, int | float) or abs(own) <= _MOST_UNITS, name)

@@ -27,6 +27,8 @@ _DTYPES = {
     "BOOL": "|b1", "U8": "|u1", "I8": "|i1", "U16": "<u2", "I16": "<i2", "U32": "<u4",
     "I32": "<i4", "U64": "<u8", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
 }  # fmt: skip
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 Arrays = dict[str, np.ndarray]
 
@@ -64,13 +66,32 @@ def pack(manifest: Mapping[str, Any], arrays: Arrays) -> bytes:
     views = {name: own[name].reshape(-1).view(np.uint8).data for name in own}
     entries = {name: (own[name].dtype, own[name].shape) for name in own}
     text = canonical({**manifest, "sha256": digest(manifest, entries, views)})
-    found = safetensors.numpy.save(own, {NAME: text})
-    if int.from_bytes(found[:_LENGTH], "little") > MOST_HEADER:
+    # Larger numbers come first, as safetensors has it: all are then aligned.
+    names = sorted(own, key=lambda name: (-own[name].itemsize, name))
+    header = _header_text(text, {name: own[name] for name in names})
+    if len(header) > MOST_HEADER:
         raise ValueError(
             f"the names, levels and options of this model take {len(text)} bytes, and a file may "
             f"have {MOST_HEADER} of them: leave out columns with that many levels."
         )
-    return found
+    # Joined once: the library's own writer would hold all arrays three times.
+    length = len(header).to_bytes(_LENGTH, "little")
+    return b"".join([length, header, *(views[name] for name in names)])
+
+
+def _header_text(manifest: str, arrays: Arrays) -> bytes:
+    """The header of a manifest and of arrays that follow one another, of whole words."""
+    told: dict[str, Any] = {"__metadata__": {NAME: manifest}}
+    place = 0
+    for name, own in arrays.items():
+        places = [place, place + own.nbytes]
+        dtype = _NAMES.get(own.dtype.str)
+        if dtype is None:
+            raise ValueError(f"the array {name} is of the dtype {own.dtype}, which is not kept.")
+        told[name] = {"dtype": dtype, "shape": list(own.shape), "data_offsets": places}
+        place = places[1]
+    text = canonical(told).encode()
+    return text + b" " * (-len(text) % _LENGTH)
 
 
 def _stored(dtype: np.dtype) -> np.dtype:
@@ -80,7 +101,7 @@ def _stored(dtype: np.dtype) -> np.dtype:
 
 def canonical(value: Any) -> str:
     """The one way to write a value in JSON."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def digest(
@@ -109,6 +130,35 @@ def read(path: str | PathLike[str]) -> bytes:
         start = file.read(_LENGTH)
         _header_length(start, size)
         return start + file.read(size - len(start))
+
+
+class HeaderOnly:
+    """A file of which the header was read, and single arrays are when they are asked for.
+
+    The checksum, which is of all arrays, is not compared.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = path
+        with _opened(path) as (file, self.n_bytes):
+            start = file.read(_LENGTH)
+            head = start + file.read(_header_length(start, self.n_bytes))
+        self.header = header_of(head, self.n_bytes)
+
+    def array(self, name: str) -> np.ndarray:
+        """One array of the file."""
+        own = self.header.entries[name]
+        with _opened(self.path) as (file, _):
+            file.seek(self.header.length + own.first)
+            data = file.read(own.last - own.first)
+        if len(data) != own.last - own.first:
+            raise LoadError("the file ended early: it was changed while it was read.")
+        return np.frombuffer(data, own.dtype).reshape(own.shape)
 
 
 @contextmanager
@@ -160,7 +210,7 @@ def unpack(data: bytes) -> tuple[dict[str, Any], Arrays]:
         views = safetensors.numpy.load(data)
     except safetensors.SafetensorError as error:
         raise LoadError(f"safetensors refuses the file: {error}.") from error
-    return manifest, {name: np.array(view) for name, view in views.items()}
+    return manifest, {name: np.require(view, requirements="W") for name, view in views.items()}
 
 
 def header_of(data: bytes, size: int) -> Header:

@@ -65,10 +65,10 @@ def unpacked(data: bytes) -> Content:
     try:
         return _content(manifest, arrays)
     except Exception as error:  # whatever a file can cause: it is not to be trusted
-        raise _error_of(error, manifest) from error
+        raise error_of(error, manifest) from error
 
 
-def _error_of(error: Exception, manifest: Mapping[str, Any]) -> LoadError:
+def error_of(error: Exception, manifest: Mapping[str, Any]) -> LoadError:
     """What is said of a file that does not hold a model; it may be of a later version."""
     said = (
         str(error) if isinstance(error, LoadError) else f"it does not hold a model: {error!s:.300}"
@@ -95,13 +95,13 @@ def _trees(writer: Writer, values: Mapping[str, Any], what: str) -> dict[str, An
     trees = {}
     for name, value in values.items():
         try:
-            trees[name] = writer.tree(_in_numpy(value), f"{what}.{name}")
+            trees[name] = writer.tree(in_numpy(value), f"{what}.{name}")
         except TypeError as error:
             raise TypeError(f"the {what} {name} cannot be saved: {error}") from error
     return trees
 
 
-def _in_numpy(value: Any) -> Any:
+def in_numpy(value: Any) -> Any:
     """Arrays of other libraries as numpy has them."""
     if isinstance(value, np.ndarray | np.generic):
         return value
@@ -109,10 +109,15 @@ def _in_numpy(value: Any) -> Any:
     return to_numpy(value) if is_array else value
 
 
-def _content(manifest: dict[str, Any], arrays: Arrays) -> Content:
+def check_keys(manifest: Mapping[str, Any]) -> None:
+    """Raise a LoadError unless a manifest has its parts, and no others."""
     if manifest.keys() != _KEYS:
         strange = sorted(manifest.keys() ^ _KEYS)[0]
         raise LoadError(f"the manifest has, or lacks, {strange!r:.80}.")
+
+
+def _content(manifest: dict[str, Any], arrays: Arrays) -> Content:
+    check_keys(manifest)
     reader = Reader(arrays, KINDS)
     parameters, learned, test = (
         _values(reader, manifest[part]) for part in ("parameters", "learned", "test")
@@ -123,8 +128,8 @@ def _content(manifest: dict[str, Any], arrays: Arrays) -> Content:
     if not isinstance(model, FittedModel):
         raise LoadError("the file holds no fitted model.")
     check_model(model)
-    _check_learned(learned, model)
-    check_columns(learned["_columns"], model)
+    check_learned(learned, model)
+    check_columns(learned["_columns"], model.start.n_features)
     with np.errstate(all="ignore"):
         _check_answers(model, test)
     return Content(manifest["class"], parameters, learned, test["takes_own"])
@@ -134,15 +139,20 @@ def _values(reader: Reader, trees: Any) -> dict[str, Any]:
     return {name: reader.value(tree) for name, tree in trees.items()}
 
 
-def _check_learned(learned: Mapping[str, Any], model: FittedModel) -> None:
+def check_attribute(name: str, value: Any) -> None:
+    """Raise a LoadError unless a fit leaves such a value under such a name."""
+    hint = (LEARNED | PRIVATE | OPTIONAL).get(name)
+    if hint is None or not is_of(value, hint):
+        raise LoadError(f"the attribute {name!r:.80} is none that a fit leaves.")
+
+
+def check_learned(learned: Mapping[str, Any], model: FittedModel) -> None:
     """Raise a LoadError unless the attributes are those that a fit leaves, of this model."""
     needed = LEARNED | PRIVATE
     if missing := needed.keys() - learned.keys():
         raise LoadError(f"the file lacks the attribute {min(missing)!r}.")
     for name, value in learned.items():
-        hint = (needed | OPTIONAL).get(name)
-        if hint is None or not is_of(value, hint):
-            raise LoadError(f"the attribute {name!r:.80} is none that a fit leaves.")
+        check_attribute(name, value)
     d, q = model.start.n_features, model.latent_dim
     sizes = {"n_features_in_": d, "latent_dim_": q, "mean_": d, "kl_per_dim_": q}
     for name, n in sizes.items():
@@ -210,7 +220,10 @@ def estimator_of(content: Content, kind: type) -> Any:
 
 
 def takes_own(estimator: Any) -> bool:
-    """Whether an estimator takes rows that it draws: rounded, they may be what a column cannot."""
+    """Whether an estimator takes rows that it draws: rounded, they may be what a column cannot.
+
+    What the model answers of rows that were taken is asked elsewhere.
+    """
     try:
         _ask_of_own(estimator)
     except ValueError:
@@ -219,5 +232,7 @@ def takes_own(estimator: Any) -> bool:
 
 
 def _ask_of_own(estimator: Any) -> None:
-    plain = copy.copy(estimator).set_output(transform="default")
-    plain.transform(plain.sample(2, random_state=0))
+    # A frame of numbers would come back as an array, without the names that fit has seen.
+    asked = "pandas" if hasattr(estimator, "feature_names_in_") else "default"
+    plain = copy.copy(estimator).set_output(transform=asked)
+    plain._check_rows(plain.sample(2, random_state=0), "transform")

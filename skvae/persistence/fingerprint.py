@@ -23,6 +23,7 @@ class Fingerprint(NamedTuple):
 
     said: dict[str, str]  # by name, all but the rows: parameters, columns, versions
     rows: list[str]  # a hash of every block
+    n_rows: int
 
     @property
     def of_said(self) -> str:
@@ -101,7 +102,7 @@ def _bytes_of(X: Values) -> Any:
             yield np.ascontiguousarray(part)
 
 
-def first_changed(rows: list[str], before: list[str]) -> slice:
+def first_changed(rows: list[str], before: list[str], n_rows: int) -> range:
     """The rows of the first block that is another than before."""
     n = next(n for n, pair in enumerate(zip(rows, before, strict=True)) if pair[0] != pair[1])
-    return slice(n * BLOCK_ROWS, (n + 1) * BLOCK_ROWS)
+    return range(n * BLOCK_ROWS, min((n + 1) * BLOCK_ROWS, n_rows))

@@ -13,6 +13,7 @@ from skvae.devices import is_available
 from skvae.fitted.doubts import on_cpu
 from skvae.persistence.container import read
 from skvae.persistence.estimators import Content, estimator_of, packed, takes_own, unpacked
+from skvae.persistence.states import check_state
 from skvae.persistence.tables import LEARNED, OPTIONAL, PRIVATE
 from skvae.persistence.writing import write_whole
 from skvae.pickles import VERSION, opened, signed
@@ -128,6 +129,12 @@ class Keepable(BaseEstimator, ABC):
             made: Self = estimator_of(unpacked(read(path)), cls)
         return made
 
+    def __copy__(self):
+        # Not by its state, which is taken for one that others have made.
+        twin = object.__new__(type(self))
+        twin.__dict__ = vars(self).copy()
+        return twin
+
     def __getstate__(self):
         state = super().__getstate__()
         # What is remembered stays here; that there is something tells a clone.
@@ -137,7 +144,12 @@ class Keepable(BaseEstimator, ABC):
         needed = list(self._parameter_constraints)
         if isinstance(state, dict) and "_model" in state:
             needed += [*LEARNED, *PRIVATE]
-        super().__setstate__(opened(state, type(self).__name__, needed))
+        own = opened(state, type(self).__name__, needed)
+        if "_model" in own:
+            check_state(own, type(self))
+        super().__setstate__(own)
+        if "_model" in own:
+            self._validate_params()
         model = getattr(self, "_model", None)
         if model is not None and not is_available(torch.device(model.device)):
             self._model, self.device_ = on_cpu(model), "cpu"

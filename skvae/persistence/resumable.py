@@ -9,8 +9,9 @@ from sklearn.base import BaseEstimator
 
 from skvae.devices import resolve_device
 from skvae.fitted.model import FittedModel
+from skvae.fitting.sharing import Sharing, is_first
 from skvae.limits import Limits
-from skvae.persistence.checkpoints import PlainFit, ResumableFit, versions
+from skvae.persistence.checkpoints import CheckpointFile, PlainFit, ResumableFit, versions
 from skvae.persistence.fingerprint import Fingerprint, hash_of, hashes_of, said_of
 from skvae.start.base import State
 from skvae.start.tables import TrainingTable
@@ -35,10 +36,32 @@ class Resumable(BaseEstimator, ABC):
         previous: FittedModel | None,
         left: State | None,
         is_alone: bool,
+        sharing: Sharing | None,
     ) -> ResumableFit | PlainFit:
-        """The fit of these rows, where `checkpoint_dir` says whether it may have been begun."""
-        if self.checkpoint_dir is None:
+        """The fit of these rows, where `checkpoint_dir` says whether it may have been begun.
+
+        Of several processes the first has the file.
+        """
+        given = X, weight, previous, left, is_alone
+        if sharing is None:
+            file = self._checkpoint_file(*given)
+            return PlainFit() if file is None else ResumableFit(file, self.checkpoint_every)
+        team, has_file = sharing.team, is_first(sharing)
+        file = team.all_do(lambda: self._checkpoint_file(*given) if has_file else None)
+        if not team.first(file is not None):
             return PlainFit()
+        return ResumableFit(file, self.checkpoint_every, team)
+
+    def _checkpoint_file(
+        self,
+        X: TrainingTable,
+        weight: np.ndarray | None,
+        previous: FittedModel | None,
+        left: State | None,
+        is_alone: bool,
+    ) -> CheckpointFile | None:
+        if self.checkpoint_dir is None:
+            return None
         begins = None if previous is None else _hash(previous, left)
         parameters = {
             name: value
@@ -53,8 +76,10 @@ class Resumable(BaseEstimator, ABC):
             "the limits": self.limits,
             "the model that it goes on from": begins,
         }
-        fingerprint = Fingerprint(said_of(parameters | others), hashes_of(X.values, weight))
-        return ResumableFit(self.checkpoint_dir, fingerprint, self.checkpoint_every, is_alone)
+        fingerprint = Fingerprint(
+            said_of(parameters | others), hashes_of(X.values, weight), X.n_rows
+        )
+        return CheckpointFile(self.checkpoint_dir, fingerprint, is_alone)
 
 
 def _hash(previous: FittedModel, left: State | None) -> str:

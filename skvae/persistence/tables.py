@@ -12,6 +12,7 @@ from skvae.fitted.state import KEPT
 from skvae.fitting.online import Networks, Online
 from skvae.limits import Limits
 from skvae.model.priors import Prior
+from skvae.registry import REGISTRY
 from skvae.start.moments import Moments
 from skvae.start.streams import MatrixStream, TableStream
 from skvae.training.annealing import ANNEALING
@@ -74,3 +75,14 @@ KINDS: dict[str, type] = KEPT | {
         *_COMPONENTS,
     )
 }
+
+REGISTRY.reserve(KINDS)
+
+# What skops has to be told to trust beside its own list.
+SKOPS_TRUSTED_TYPES: list[str] = sorted(
+    [
+        "numpy.dtype",
+        "skvae.estimator.VAETransformer",
+        *(f"{kept.__module__}.{kept.__qualname__}" for kept in KINDS.values()),
+    ]
+)

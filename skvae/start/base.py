@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skvae.data.batches import Values
 from skvae.model.columns import ColumnMap, of_columns
@@ -118,12 +118,26 @@ class LinearStart(View):
         """The model with networks of an architecture, whose weights are still to be loaded."""
         if architecture is None:
             return self.module(knows_columns=knows_columns)
+        return self.module_with(self.networks_of(architecture), architecture, prior, knows_columns)
+
+    def networks_of(self, architecture: Architecture) -> tuple[nn.Module, nn.Module]:
+        """The networks of encoder and decoder, which have no memory yet."""
         with torch.device("meta"):
             encoder, decoder = (architecture(*size) for size in self.network_sizes(architecture))
+        return encoder, decoder
+
+    def module_with(
+        self,
+        networks: tuple[nn.Module, nn.Module],
+        architecture: Architecture,
+        prior: Prior,
+        knows_columns: bool = False,
+    ) -> VAE:
+        """The model with networks that an architecture has made."""
         module = prior.module(self.latent_dim, self.n_inputs)
         columns, is_of_columns = self.columns(architecture), of_columns(architecture)
-        networks = Networks(encoder, decoder, columns, is_of_columns)
-        return self.module(networks, module, knows_columns)
+        whole = Networks(*networks, columns, is_of_columns)
+        return self.module(whole, module, knows_columns)
 
     @abstractmethod
     def network_sizes(self, architecture: Architecture) -> list[tuple[int, int]]:

@@ -167,7 +167,7 @@ def _as_factors(
     loadings = np.zeros((len(owner), q))
     loadings[:, : pca.latent_dim] = pca.scale * pca.components[: pca.latent_dim].T * pca.weights
     noise = np.maximum(pca.noise_variance * pca.scale**2, floor)
-    return FactorModel(center, loadings, noise, owner)
+    return FactorModel(center[: len(owner)], loadings, noise, owner)
 
 
 def _ordered(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:

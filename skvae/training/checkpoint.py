@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from skvae.training.evaluation import DivergenceError
-from skvae.training.state import Saved, TrainingState
+from skvae.training.saved import Saved
+from skvae.training.state import TrainingState
 
 _PAUSE = 1.0  # seconds between two notes in memory, at least,
 _PAUSES = 200  # and times what a note takes
@@ -37,6 +38,8 @@ class Checkpoint:
         Seconds from one time that it is called to the next.
     found : Standing or None, default=None
         Where the same fit stood when it was interrupted.
+    agreed : callable, default=bool
+        Whether it is noted, given that the time is due here: several processes do as one says.
     """
 
     def __init__(
@@ -44,8 +47,9 @@ class Checkpoint:
         keep: Callable[[Standing], None] | None = None,
         every: float = math.inf,
         found: Standing | None = None,
+        agreed: Callable[[bool], bool] = bool,
     ) -> None:
-        self.keep, self.every = keep, every
+        self.keep, self.every, self.agreed = keep, every, agreed
         self._ended = [] if found is None else list(found.ended)
         self._running = None if found is None else found.running
         self._n_found, self._place = len(self._ended), 0
@@ -91,7 +95,7 @@ class Checkpoint:
         if self.keep is None:
             return
         began = time.perf_counter()
-        if began < self._next_note and not self._is_due:
+        if not self.agreed(began >= self._next_note or self._is_due):
             return
         self._running, self._is_new = state.to_state(), True
         self._next_note = began + max(_PAUSE, _PAUSES * (time.perf_counter() - began))

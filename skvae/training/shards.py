@@ -16,6 +16,7 @@ from torch import Tensor
 from skvae.limits import Limits
 from skvae.model.networks import draw_with
 from skvae.model.rows import Rows
+from skvae.model.vae import VAE
 from skvae.team import Team
 from skvae.training.objective import Terms
 from skvae.training.sampler import RowSampler, Sampler
@@ -142,6 +143,7 @@ class SharedStep(Step):
         super().__init__()
         self.sampler = cast(ShardSampler, state.sampler)
         steps = tuple(steps)
+        refuse_shared_statistics(state.vae)
         self.alone = choose_step(state, rows, steps)
         self.gradients: dict[int, Gradient] = {}
         for v, generator in self.sampler.generators.items():
@@ -161,7 +163,8 @@ class SharedStep(Step):
                 if rows.n_rows:
                     draw_with(vae, self.sampler.generators[v])
                     terms = self.gradients[v](rows, kl_weight)
-                    parts[v] = _summed(weights.gradient, terms, rows, team.wants_stop)
+                    parts[v][:-1] = _summed(weights.gradient, terms, rows)
+                parts[v][-1] = team.wants_stop
             total = team.total(parts)
             n_rows, loss, weight, elbo, log_likelihood, self.sampler.stop = total[-_N_SUMS:]
             torch.div(total[:-_N_SUMS], n_rows, out=weights.gradient)
@@ -172,6 +175,7 @@ class SharedStep(Step):
     def __call__(self, state: TrainingState, batch: Rows, parameters: StepParameters) -> Terms:
         # An annealing takes steps on rows that all processes have: they do the same.
         if not isinstance(batch, ShardBatch):
+            draw_with(state.vae, state.generator)
             return self.alone(state, batch, parameters)
         return super().__call__(state, batch, parameters)
 
@@ -193,7 +197,16 @@ def sizes_of(share: float, offset: float, n_steps: int, size: int) -> list[int]:
     return np.diff(ends).tolist()
 
 
-def _summed(gradient: Tensor, terms: Terms, rows: Rows, wants_stop: bool) -> Tensor:
+def refuse_shared_statistics(vae: VAE) -> None:
+    """Raise a ValueError where layers take statistics of a batch, which processes do not share."""
+    if any(getattr(layer, "track_running_stats", False) for layer in vae.modules()):
+        raise ValueError(
+            "the architecture has layers that take means over the rows of a step, of which a "
+            "process has only some: use normalization='layer', or fit with distributed=None."
+        )
+
+
+def _summed(gradient: Tensor, terms: Terms, rows: Rows) -> Tensor:
     """What is summed of a shard: gradient and means times what they are means of."""
     n = rows.n_rows
     weight = gradient.new_tensor(n) if rows.weight is None else rows.weight.sum()
@@ -203,7 +216,6 @@ def _summed(gradient: Tensor, terms: Terms, rows: Rows, wants_stop: bool) -> Ten
         weight,
         weight * terms.elbo,
         weight * terms.log_likelihood,
-        gradient.new_tensor(wants_stop),
     ]
     return torch.cat([n * gradient, torch.stack([each.to(gradient) for each in sums])])
 

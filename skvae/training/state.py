@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,12 +20,11 @@ from skvae.training.evaluation import Evaluation, Evaluator
 from skvae.training.objective import Terms
 from skvae.training.record import Record
 from skvae.training.sampler import RowSampler, Sampler
+from skvae.training.saved import Saved, named, owned, to_arrays, to_tensors
 from skvae.training.weights import Weights, as_one_tensor, parameters_of
 
 # What moves the gradient besides the loss: called with it and the share of the budget used up.
 Perturbation = Callable[[Tensor, float], None]
-# Arrays, and values that JSON can hold.
-Saved = tuple[dict[str, np.ndarray], dict[str, Any]]
 
 
 class StepParameters(NamedTuple):
@@ -64,6 +63,7 @@ class TrainingState:
     step: int = 0
     gradient_norm: Tensor | float = math.nan  # of the last step
     temperature: float = math.nan  # of the perturbation
+    annealed: Saved | None = None  # what an annealing that follows, and has begun, needs besides
 
     @classmethod
     def of(
@@ -153,12 +153,12 @@ class TrainingState:
     def to_state(self) -> Saved:
         """All that the training needs to go on, as arrays and as JSON values."""
         losses, record = self.record.to_state()
-        arrays = _named("vae", _arrays(self.vae.state_dict()))
-        arrays |= _named("averaged", _arrays(self.averaged.state_dict()))
-        arrays |= _named("best", _arrays(self.best))
-        arrays |= _named("weights", self.weights.to_state())
-        arrays |= _named("sampler", self.sampler.to_state())
-        arrays |= _named("record", losses)
+        arrays = named("vae", to_arrays(self.vae.state_dict()))
+        arrays |= named("averaged", to_arrays(self.averaged.state_dict()))
+        arrays |= named("best", to_arrays(self.best))
+        arrays |= named("weights", self.weights.to_state())
+        arrays |= named("sampler", self.sampler.to_state())
+        arrays |= named("record", losses)
         arrays |= {"generator": self.generator_state()}
         values = {
             "step": self.step,
@@ -169,6 +169,9 @@ class TrainingState:
             "controller": self.controller.to_state(),
             "record": record,
         }
+        if self.annealed is not None:
+            arrays |= named("annealed", self.annealed[0])
+            values["annealed"] = self.annealed[1]
         return arrays, values
 
     def load_state(self, saved: Saved) -> None:
@@ -182,22 +185,24 @@ class TrainingState:
         arrays, values = saved
         _check_alike(arrays, self.to_state()[0])
         self.controller.load_state(values["controller"])
-        self.vae.load_state_dict(_tensors(_of("vae", arrays)))
-        self.averaged.load_state_dict(_tensors(_of("averaged", arrays)))
+        self.vae.load_state_dict(to_tensors(owned("vae", arrays)))
+        self.averaged.load_state_dict(to_tensors(owned("averaged", arrays)))
         device = self.weights.values.device
-        self.best = {k: v.to(device) for k, v in _tensors(_of("best", arrays)).items()}
-        self.weights.load_state(_of("weights", arrays))
-        self.sampler.load_state(_of("sampler", arrays))
-        self.record = Record.from_state(_of("record", arrays), values["record"], device)
+        self.best = to_tensors(owned("best", arrays), device)
+        self.weights.load_state(owned("weights", arrays))
+        self.sampler.load_state(owned("sampler", arrays))
+        self.record = Record.from_state(owned("record", arrays), values["record"], device)
         self.set_generator(arrays["generator"])
         self.step, self.best_pass = values["step"], values["best_pass"]
         self.gradient_norm, self.temperature = values["gradient_norm"], values["temperature"]
         self.vae.in_bfloat16 = values["in_bfloat16"]
+        if "annealed" in values:
+            self.annealed = owned("annealed", arrays), values["annealed"]
 
     def to_outcome(self) -> Saved:
         """What the training leaves once it has ended, as arrays and as JSON values."""
         losses, record = self.record.to_state()
-        arrays = _named("vae", _arrays(self.vae.state_dict())) | _named("record", losses)
+        arrays = named("vae", to_arrays(self.vae.state_dict())) | named("record", losses)
         return arrays | {"generator": self.generator_state()}, {"record": record}
 
     def load_outcome(self, saved: Saved) -> None:
@@ -210,9 +215,9 @@ class TrainingState:
         """
         arrays, values = saved
         _check_alike(arrays, self.to_outcome()[0])
-        self.vae.load_state_dict(_tensors(_of("vae", arrays)))
+        self.vae.load_state_dict(to_tensors(owned("vae", arrays)))
         device = self.weights.values.device
-        self.record = Record.from_state(_of("record", arrays), values["record"], device)
+        self.record = Record.from_state(owned("record", arrays), values["record"], device)
         self.set_generator(arrays["generator"])
 
     def generator_state(self) -> np.ndarray:
@@ -223,18 +228,22 @@ class TrainingState:
         """Let the generator go on from where it stood."""
         self.generator.set_state(torch.from_numpy(state))
 
-    def tell(self) -> None:
-        """Tell who watches that something is done: a pass, or a part of an annealing."""
+    def tell(self, annealed: Callable[[], Saved] | None = None) -> None:
+        """Tell who watches that a pass is done, or a part of an annealing, and what that needs."""
         if self.watch is not None:
+            self.annealed = None if annealed is None else annealed()
             self.watch(self)
 
 
 def _check_alike(found: dict[str, np.ndarray], own: dict[str, np.ndarray]) -> None:
     """Raise a ValueError unless arrays have the names, dtypes and shapes of others.
 
-    How many passes there were, and rows that are still to come, differ.
+    How many passes there were, and rows that are still to come, differ; what an annealing needs,
+    that annealing knows.
     """
     for name in found.keys() | own.keys():
+        if name.startswith("annealed."):
+            continue
         if name not in found or name not in own:
             raise ValueError(f"{name!r:.80} is not of this training, or missing.")
         one, two = found[name], own[name]
@@ -250,20 +259,3 @@ def _is_same_type(one: np.ndarray, two: np.ndarray) -> bool:
 
 def _networks(vae: VAE) -> list[nn.Module]:
     return [network for network in (vae.encoder, vae.decoder) if network is not None]
-
-
-def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    return {name: tensor.numpy(force=True).copy() for name, tensor in tensors.items()}
-
-
-def _tensors(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
-def _named(owner: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{owner}.{name}": array for name, array in arrays.items()}
-
-
-def _of(owner: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    start = f"{owner}."
-    return {k.removeprefix(start): array for k, array in arrays.items() if k.startswith(start)}

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import sparse
 import skvae
 from benchmarks import __main__ as command_line
 from benchmarks import report
+from benchmarks.suites import experiments
 from tests.benchmarks.rows import mixed, with_holes
 
 ROOT = Path(skvae.__file__).parent.parent
@@ -55,6 +57,21 @@ def command(tmp_path):
         return [json.loads(line) for line in path.read_text().splitlines()]
 
     return run
+
+
+@pytest.fixture
+def one_split(monkeypatch):
+    """One split judges the trainings of few rows: what is tested is the suite around them."""
+    one = partial(skvae.Limits, few_rows=0)
+    monkeypatch.setattr(skvae.VAETransformer, "limits", one())
+    monkeypatch.setattr(experiments, "Limits", one)
+
+
+@pytest.fixture
+def short_training(one_split, monkeypatch):
+    """And so few steps."""
+    short = skvae.Limits(few_rows=0, steps=(30, 30))
+    monkeypatch.setattr(skvae.VAETransformer, "limits", short)
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def test_rows_that_are_made_differ_by_the_seed_alone(name):
     assert pca.score(X_test) == pytest.approx(pca.score(X), abs=0.2 * X.shape[1])
 
 
+@pytest.mark.usefixtures("one_split")
 def test_a_recipe_is_fitted_with_its_limits(command):
     arguments = ["--datasets", "iris", "--seeds", "0", "--recipes", BEFORE, "default"]
     before, default = command("recipes", *arguments)

@@ -6,14 +6,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-import skvae
 from benchmarks.averages import standard_error
 from benchmarks.datasets import Source
 from benchmarks.suites import choices, strategies, strategies_table
 from benchmarks.suites.choices import CASES, DEFAULT, STRATEGIES
 from benchmarks.suites.strategies import Pace
 from tests.benchmarks.rows import line
-from tests.samples import curve
+from tests.samples import OneSplit, curve
 
 
 def test_names_are_unique_and_go_by_group():
@@ -26,7 +25,7 @@ def test_names_are_unique_and_go_by_group():
 
 @pytest.mark.parametrize("name", choices.names())
 def test_arguments_are_the_estimators(name):
-    estimator = skvae.VAETransformer(1, max_iter=1, random_state=0)
+    estimator = OneSplit(1, max_iter=1, random_state=0)
     estimator.set_params(**choices.arguments_of(name))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

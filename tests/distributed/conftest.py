@@ -21,7 +21,12 @@ def started(size, module, *arguments, restarts=0):
 
 
 def environment():
-    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    """Of a group: processes that start again do not look for those that are gone."""
+    return os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+    }
 
 
 @pytest.fixture(scope="session")

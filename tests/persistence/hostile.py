@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import numpy as np
 import safetensors.numpy
@@ -39,7 +40,7 @@ def signed(data, change):
     change(manifest, arrays)
     try:
         return container.pack(manifest, arrays)
-    except safetensors.SafetensorError:
+    except ValueError:  # which is no file that anybody could write
         return None
 
 
@@ -122,6 +123,38 @@ def _change_array(arrays, generator):
         flat[generator.integers(own.size)] = [-1, 0, 100, 2**15][generator.integers(4)] % 127
     else:
         arrays[name] = np.zeros((0, *own.shape), own.dtype)
+
+
+EXTREMES = [
+    b"0", b"-1", b"-0", b"1.5", b"1e999", b"NaN", b"-Infinity", b"2147483648", b"4294967296",
+    b"9223372036854775807", b"18446744073709551616", b"1" * 5000, b"1e308", b"null", b"[]", b'""',
+]  # fmt: skip
+_NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+def of_other_header(data, other, generator):
+    """The file with keys of its header there twice, missing, or of another; or other numbers."""
+    text, arrays = split(data)
+    kind = generator.integers(5)
+    if kind == 0:  # a number of the header or the manifest
+        places = list(_NUMBER.finditer(text))
+        place = places[generator.integers(len(places))]
+        number = EXTREMES[generator.integers(len(EXTREMES))]
+        return joined(text[: place.start()] + number + text[place.end() :], arrays)
+    pairs = [list(pair) for pair in json.loads(text).items()]
+    own, second = (int(n) for n in generator.integers(0, len(pairs), 2))
+    if kind == 1:
+        pairs.insert(second, copy.deepcopy(pairs[own]))
+    elif kind == 2:
+        del pairs[own]
+    elif kind == 3:  # what another key says
+        pairs[own][1] = pairs[second][1]
+    else:  # what another file says of it, or of another key
+        theirs = json.loads(split(other)[0])
+        name = pairs[own][0]
+        pairs[own][1] = theirs.get(name, theirs["__metadata__"])
+    written = ",".join(f"{json.dumps(key)}:{json.dumps(value)}" for key, value in pairs)
+    return joined(b"{" + written.encode() + b"}", arrays)
 
 
 def of_other_bytes(data, other, generator):

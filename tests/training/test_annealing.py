@@ -339,7 +339,9 @@ def test_a_random_walk_of_many_weights_goes_along_random_directions():
 
 def walk_of(setting, n_dimensions):
     criterion = RowLosses.of(setting.state, setting.rows, setting.training, setting.evaluator)
-    return Walk(setting.state, criterion, n_dimensions, lambda loss: None)
+    walk = Walk(setting.state, criterion, lambda loss: None)
+    walk.begin(n_dimensions)
+    return walk
 
 
 def test_moves_lie_in_so_many_directions_in_which_every_weight_has_a_part():

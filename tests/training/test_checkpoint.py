@@ -10,7 +10,7 @@ from skvae.data.input import Input
 from skvae.fitting.fit import fit_model
 from skvae.limits import Limits
 from skvae.model.networks import MLP
-from skvae.model.priors import PRIORS, ExPost, Mixture
+from skvae.model.priors import PRIORS, ExPost
 from skvae.persistence.checkpoints import Content, packed, unpacked
 from skvae.persistence.fingerprint import Fingerprint
 from skvae.start.tables import Matrix, Table
@@ -106,7 +106,7 @@ class Fit:
 
 def in_a_file(standing):
     """A standing by way of the bytes of a file."""
-    return unpacked(packed(Content(Fingerprint({}, []), 0, standing))).standing
+    return unpacked(packed(Content(Fingerprint({}, [], 0), 0, standing))).standing
 
 
 def noted(fit):
@@ -169,7 +169,7 @@ def test_an_interrupt_keeps_what_was_noted_last():
 def test_what_is_of_another_training_is_refused():
     _, checkpoints = noted(Fit())
     for changes in ({"architecture": MLP(hidden_layer_sizes=(9,))}, {"max_iter": 7}):
-        with pytest.raises(ValueError, match="is not of|another"):
+        with pytest.raises(ValueError, match=r"is not of|by another"):
             Fit(**changes)(Checkpoint(found=checkpoints[0]))
 
 

@@ -2,7 +2,10 @@
 
 import copy
 
+import torch
+
 from skvae.training.evaluation import Evaluator
+from skvae.training.saved import Saved, to_arrays, to_tensors
 from skvae.training.state import TrainingState
 
 
@@ -13,6 +16,14 @@ class Best:
         self.training, self.evaluator, self.record = state, evaluator, state.record
         self.weights = copy.deepcopy(state.averaged.state_dict())
         self.bound = evaluator.calibrate_and_evaluate(state.averaged).bound
+
+    def to_state(self) -> Saved:
+        """The weights, and their bound."""
+        return to_arrays(self.weights), {"bound": self.bound}
+
+    def load_state(self, saved: Saved, device: torch.device) -> None:
+        """Let these be the best so far."""
+        self.weights, self.bound = to_tensors(saved[0], device), saved[1]["bound"]
 
     def evaluate(self, temperature: float, n_proposals: int, accepted: float) -> None:
         """Evaluate the weights as they are; keep them if they are the best so far."""

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from numbers import Real
 from typing import NamedTuple
@@ -15,12 +16,14 @@ from skvae.model.vae import network_parameters
 from skvae.training.annealing.acceptance import accept, geometric
 from skvae.training.annealing.base import Annealing, check_sizes
 from skvae.training.annealing.best import Best
+from skvae.training.annealing.course import course_of
 from skvae.training.annealing.passes import Passes
 from skvae.training.annealing.row_losses import RowLosses
 from skvae.training.config import Budget
 from skvae.training.controller import Controller
 from skvae.training.evaluation import Evaluator
 from skvae.training.record import Record
+from skvae.training.saved import Saved, named, owned, part_of, to_arrays, to_tensors
 from skvae.training.schedules import Constant, Cosine, check_count
 from skvae.training.state import TrainingState
 from skvae.training.step import take_step
@@ -69,30 +72,33 @@ class Metropolis(Annealing):
     def refine(
         self, state: TrainingState, rows: Rows, training: Tensor, evaluator: Evaluator
     ) -> None:
-        record = state.record
-        n_proposals, n_steps = self._affordable(state.controller, record)
+        record, begun = state.record, state.annealed
+        affordable = self._affordable(state.controller, record)
+        n_proposals, n_steps = affordable if begun is None else begun[1]["affordable"]
         if n_proposals < self.n_proposals:
             record.converged = False
         if n_proposals < 1:
             return
-        criterion = RowLosses.of(state, rows, training, evaluator)
+        criterion, before = RowLosses.again(state, rows, training, evaluator)
         passes = Passes(record, state.controller.pass_steps)
+        some_training = partial(self._train, state, rows, training, n_steps, passes)
         with passes, Best(state, evaluator) as best:
-            here = Snapshot.of(state)
-            loss = criterion.losses(state)
-            some_training = partial(self._train, state, rows, training, n_steps, passes)
-            temperature = self._first_temperature(state, criterion, some_training, here, loss)
-            for k in range(n_proposals):
-                jump(state, geometric(self.jump, k, n_proposals))
+            if begun is None:
+                chain = Chain(0, 0.0, Snapshot.of(state), criterion.losses(state))
+                chain.temperature = self._first_temperature(state, criterion, some_training, chain)
+            else:
+                chain = Chain.from_state(part_of(begun, "chain"), state)
+                passes.load_state(part_of(begun, "passes"), chain.loss.device)
+                best.load_state(part_of(begun, "best"), chain.loss.device)
+            course = partial(course_of, (n_proposals, n_steps), before, passes, best, chain)
+            while chain.k < n_proposals:
+                jump(state, geometric(self.jump, chain.k, n_proposals))
                 some_training()
                 proposed = criterion.losses(state)
-                accepted = accept(proposed - loss, temperature, state.generator)
-                best.evaluate(temperature, 1, float(accepted))
-                if accepted:
-                    here, loss = Snapshot.of(state), proposed
-                else:
-                    here.restore(state)
-                temperature *= self.cooling
+                accepted = accept(proposed - chain.loss, chain.temperature, state.generator)
+                best.evaluate(chain.temperature, 1, float(accepted))
+                chain.go_on(state, proposed if accepted else None, self.cooling)
+                state.tell(course)
 
     def _affordable(self, controller: Controller, record: Record) -> tuple[int, int]:
         """Proposals, and steps of each, for which passes are left: one short one at the least."""
@@ -108,14 +114,13 @@ class Metropolis(Annealing):
         state: TrainingState,
         criterion: RowLosses,
         some_training: Callable[[], None],
-        here: "Snapshot",
-        loss: Tensor,
+        chain: "Chain",
     ) -> float:
         changes = []
         for _ in range(_N_PROBES):
             some_training()
-            changes.append((criterion.losses(state) - loss).mean().abs())
-            here.restore(state)
+            changes.append((criterion.losses(state) - chain.loss).mean().abs())
+            chain.here.restore(state)
         return float(torch.stack(changes).median().clamp(min=1e-12))
 
     def _train(
@@ -178,6 +183,57 @@ class Snapshot(NamedTuple):
             moment.copy_(value)
         for part, step in zip(weights.parts, self.steps, strict=True):
             part.step.copy_(step)
+
+    def to_state(self) -> Saved:
+        """As arrays."""
+        moments, steps = (
+            to_arrays({str(n): own for n, own in enumerate(each)})
+            for each in (self.moments, self.steps)
+        )
+        arrays = named("moments", moments) | named("steps", steps)
+        return arrays | named("model", to_arrays(self.model)), {}
+
+    @classmethod
+    def from_state(cls, saved: Saved, device: torch.device) -> "Snapshot":
+        """What was written."""
+        model, moments, steps = (
+            to_tensors(owned(name, saved[0]), device) for name in ("model", "moments", "steps")
+        )
+        return cls(model, list(moments.values()), list(steps.values()))
+
+
+@dataclass
+class Chain:
+    """Where jumps stand."""
+
+    k: int  # proposals so far
+    temperature: float
+    here: Snapshot
+    loss: Tensor  # of the rows, (n,)
+
+    def go_on(self, state: TrainingState, accepted: Tensor | None, cooling: float) -> None:
+        """Stay where the loss that was accepted is, or go back; cool down."""
+        if accepted is None:
+            self.here.restore(state)
+        else:
+            self.here, self.loss = Snapshot.of(state), accepted
+        self.temperature *= cooling
+        self.k += 1
+
+    def to_state(self) -> Saved:
+        """As arrays and JSON values."""
+        arrays, _ = self.here.to_state()
+        values = {"k": self.k, "temperature": self.temperature}
+        return arrays | to_arrays({"loss": self.loss}), values
+
+    @classmethod
+    def from_state(cls, saved: Saved, state: TrainingState) -> "Chain":
+        """Where they stood."""
+        arrays, values = saved
+        device = state.weights.values.device
+        here = Snapshot.from_state(saved, device)
+        loss = torch.tensor(arrays["loss"], device=device)
+        return cls(values["k"], values["temperature"], here, loss)
 
 
 @torch.no_grad()

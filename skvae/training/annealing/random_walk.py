@@ -12,9 +12,11 @@ from skvae.model.rows import Rows
 from skvae.training.annealing.acceptance import accept, geometric
 from skvae.training.annealing.base import Annealing, check_above_zero, check_sizes
 from skvae.training.annealing.best import Best
+from skvae.training.annealing.course import course_of
 from skvae.training.annealing.passes import Passes
 from skvae.training.annealing.row_losses import RowLosses
 from skvae.training.evaluation import Evaluator
+from skvae.training.saved import Saved, part_of, to_arrays, to_tensors
 from skvae.training.schedules import check_count
 from skvae.training.state import TrainingState
 
@@ -65,29 +67,37 @@ class RandomWalk(Annealing):
     def refine(
         self, state: TrainingState, rows: Rows, training: Tensor, evaluator: Evaluator
     ) -> None:
-        criterion, record = RowLosses.of(state, rows, training, evaluator), state.record
+        record, begun = state.record, state.annealed
+        criterion, before = RowLosses.again(state, rows, training, evaluator)
         n_compared, n_rows = criterion.rows.n_rows, len(training)
         n_passes = state.controller.total_passes - record.n_passes
-        n_probes, n_proposals = self._affordable(n_passes * n_rows / n_compared)
+        affordable = self._affordable(n_passes * n_rows / n_compared)
+        n_probes, n_proposals = affordable if begun is None else begun[1]["affordable"]
         record.converged = n_proposals == self.n_proposals
         if n_proposals < 1:
             Best(state, evaluator).evaluate(math.nan, 0, math.nan)
             return
         with Passes(record, n_rows) as passes, Best(state, evaluator) as best:
-            walk = Walk(
-                state, criterion, self._coordinates(state), partial(passes.add, n=n_compared)
-            )
-            first = walk.typical_change(self.neighbourhood[0], n_probes)
+            walk = Walk(state, criterion, partial(passes.add, n=n_compared))
+            if begun is None:
+                walk.begin(self._coordinates(state))
+                walk.first = walk.typical_change(self.neighbourhood[0], n_probes)
+            else:
+                walk.load_state(part_of(begun, "chain"))
+                passes.load_state(part_of(begun, "passes"), walk.here.device)
+                best.load_state(part_of(begun, "best"), walk.here.device)
+            course = partial(course_of, (n_probes, n_proposals), before, passes, best, walk)
             every = max(1, n_proposals // _N_EVALUATIONS)
-            n_accepted = 0
-            for k in range(n_proposals):
-                temperature = geometric((first, first * self.final_temperature), k, n_proposals)
-                n_accepted += walk.step(geometric(self.neighbourhood, k, n_proposals), temperature)
+            ends = walk.first, walk.first * self.final_temperature
+            while walk.k < n_proposals:
+                temperature = geometric(ends, walk.k, n_proposals)
+                walk.step(geometric(self.neighbourhood, walk.k, n_proposals), temperature)
                 state.step += 1
-                if (k + 1) % every == 0:
+                if walk.k % every == 0:
                     walk.go_back()
-                    best.evaluate(temperature, every, n_accepted / every)
-                    n_accepted = 0
+                    best.evaluate(temperature, every, walk.n_accepted / every)
+                    walk.n_accepted = 0
+                    state.tell(course)
 
     def _affordable(self, n_evaluations: float) -> tuple[int, int]:
         """Probes and proposals for so many evaluations, one of which is that of the beginning."""
@@ -119,22 +129,42 @@ class Walk:
     """
 
     def __init__(
-        self,
-        state: TrainingState,
-        criterion: RowLosses,
-        n_dimensions: int,
-        evaluated: Callable[[Tensor], None],
+        self, state: TrainingState, criterion: RowLosses, evaluated: Callable[[Tensor], None]
     ) -> None:
-        self.state, self.criterion, self.n_dimensions = state, criterion, n_dimensions
+        self.state, self.criterion = state, criterion
         self.evaluated = evaluated  # is told of every loss
-        self.scale, self.owner = usual_sizes(state), None
+        self.k = self.n_accepted = 0  # moves so far, those accepted since the last look
+        self.first = math.nan  # temperature
+        self.here = state.weights.values.detach().clone()
+        self.scale, self.n_dimensions = torch.ones_like(self.here), len(self.here)
+        self.owner: Tensor | None = None  # the coordinate of every weight
+        self.loss = torch.zeros_like(self.here)
+
+    def begin(self, n_dimensions: int) -> None:
+        """Draw the directions, and look at where it begins."""
+        self.scale, self.n_dimensions = usual_sizes(self.state), n_dimensions
         n_weights = len(self.scale)
         if n_dimensions < n_weights:
-            draw = partial(torch.randint, generator=state.generator, device=self.scale.device)
+            draw = partial(torch.randint, generator=self.state.generator, device=self.scale.device)
             self.owner = draw(n_dimensions, (n_weights,))
             self.scale = self.scale * (2 * draw(2, (n_weights,)) - 1)
-        self.here = state.weights.values.detach().clone()
         self.loss = self._criteriond()[0]
+
+    def to_state(self) -> Saved:
+        """Where it stands; the weights are the training's."""
+        tensors = {"scale": self.scale, "loss": self.loss}
+        if self.owner is not None:
+            tensors["owner"] = self.owner
+        numbers = ("k", "n_dimensions", "first")
+        return to_arrays(tensors), {name: getattr(self, name) for name in numbers}
+
+    def load_state(self, saved: Saved) -> None:
+        """Go on from where it stood."""
+        tensors, values = to_tensors(saved[0], self.here.device), saved[1]
+        self.scale, self.loss, self.owner = tensors["scale"], tensors["loss"], tensors.get("owner")
+        self.k, self.n_dimensions, self.first = (
+            values[name] for name in ("k", "n_dimensions", "first")
+        )
 
     def typical_change(self, size: float, n_moves: int) -> float:
         """Median change of the loss by so many moves from here."""
@@ -153,6 +183,8 @@ class Walk:
         if accepted:
             self.here = self.state.weights.values.detach().clone()
             self.loss = self.criterion.update_noise(self.state, decoded, kl)
+            self.n_accepted += 1
+        self.k += 1
         return accepted
 
     @torch.no_grad()

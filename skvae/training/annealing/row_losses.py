@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,6 +27,20 @@ class RowLosses(NamedTuple):
         some = rows.take(training[:N_ROWS]).drawn(state.generator)
         noise = some.draw_noise(state.vae.latent_dim, state.generator)
         return cls(some, None if evaluator.is_deterministic else noise)
+
+    @classmethod
+    def again(
+        cls, state: TrainingState, rows: Rows, training: Tensor, evaluator: Evaluator
+    ) -> "tuple[RowLosses, np.ndarray]":
+        """Those of an annealing that begins or goes on, and the generator before their draws."""
+        now = state.generator_state()
+        if state.annealed is None:
+            return cls.of(state, rows, training, evaluator), now
+        before = state.annealed[0]["before"]
+        state.set_generator(before)
+        found = cls.of(state, rows, training, evaluator)
+        state.set_generator(now)
+        return found, before
 
     def losses(self, state: TrainingState) -> Tensor:
         """Minus the bound of every row, in nats, under the weights as they are."""

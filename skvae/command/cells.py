@@ -1,0 +1,156 @@
+"""Cells of text as the columns of a model need them, whatever else is in the same rows.
+
+A column is read by what it held in fit: numbers, booleans, or levels, which stay text even where
+they look like numbers. An empty cell, or one of the words for nothing, is a missing one, unless fit
+had it as a level. What cannot be read is refused with its place.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skvae.command.errors import CommandError
+from skvae.data.column import Column, objects
+from skvae.data.excerpts import excerpt, excerpts
+
+NOTHING = frozenset(
+    {"", "NA", "N/A", "<NA>", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "#N/A"}
+)
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+_REMEDY = "correct the cell, or leave it empty, which is a missing cell"
+
+Cells = Sequence[str]
+
+
+class _UnreadError(ValueError):
+    """Why a cell cannot be read."""
+
+
+def typed(
+    text: pd.DataFrame, readers: Mapping[int, Callable[[Cells], Any]], where: str, first: int
+) -> pd.DataFrame:
+    """A frame of text with the columns at some positions as their readers have them.
+
+    Raises
+    ------
+    CommandError
+        With the file, row, column and value of the first cell that cannot be read.
+    """
+    columns = {}
+    for n, name in enumerate(text.columns):
+        cells = text.iloc[:, n].tolist()
+        if n not in readers:
+            columns[n] = pd.Series(objects(cells), dtype=object)
+            continue
+        try:
+            columns[n] = readers[n](cells)
+        except ValueError:
+            row, error = _first_unread(cells, readers[n])
+            raise CommandError(
+                f"{where}, row {first + row}, column {name!r}: {excerpt(cells[row])} {error}."
+            ) from error
+    frame = pd.DataFrame(columns, index=text.index)
+    frame.columns = text.columns
+    return frame
+
+
+def _first_unread(cells: Cells, read: Callable[[Cells], Any]) -> tuple[int, ValueError]:
+    """Position of the first cell that cannot be read, and why."""
+    for row, cell in enumerate(cells):
+        try:
+            read([cell])
+        except ValueError as error:
+            return row, error
+    raise AssertionError("every cell can be read, and all of them together cannot")
+
+
+def numbers(dtype: np.dtype) -> Callable[[Cells], np.ndarray]:
+    """A reader of numbers."""
+    return lambda cells: _floats(cells).astype(dtype, copy=False)
+
+
+def _floats(cells: Cells) -> np.ndarray:
+    found = objects([math.nan if cell in NOTHING else cell for cell in cells])
+    if "_" in "\n".join(cells):  # which Python takes between digits
+        raise _UnreadError(f"is no number; {_REMEDY}")
+    try:
+        values = found.astype(np.float64)
+    except ValueError:
+        raise _UnreadError(f"is no number; {_REMEDY}") from None
+    if np.isinf(values).any():
+        raise _UnreadError("is infinite or too large; clip it, or drop the row")
+    return values
+
+
+def whole_numbers(dtype: np.dtype) -> Callable[[Cells], pd.Series]:
+    """A reader of whole numbers, which keeps them to the last digit."""
+    name = "UInt64" if dtype == np.uint64 else "Int64"
+    return lambda cells: pd.Series(pd.array([_whole(cell) for cell in cells], dtype=name))
+
+
+def _whole(cell: str) -> int | None:
+    if cell in NOTHING:
+        return None
+    try:
+        return int(cell) if "_" not in cell else int(_floats([cell])[0])
+    except ValueError:
+        number = float(_floats([cell])[0])
+    if number != math.floor(number) or abs(number) >= 2**63:
+        raise _UnreadError("is no whole number, and fit had whole numbers there; round it")
+    return int(number)
+
+
+def booleans(cells: Cells) -> pd.Series:
+    """A reader of booleans."""
+    found = [None if cell in NOTHING else _boolean(cell) for cell in cells]
+    return pd.Series(pd.array(found, dtype="boolean"))
+
+
+def _boolean(cell: str) -> bool:
+    known = _BOOLEANS.get(cell.strip().lower())
+    if known is None:
+        raise _UnreadError(f"is no boolean; write true or false, or 1 or 0, or {_REMEDY}")
+    return known
+
+
+def levels(column: Column) -> Callable[[Cells], pd.Series]:
+    """A reader of levels; what fit has not seen stays what it is."""
+    known = {str(level): level for level in reversed(column.levels)}
+    known |= {level: level for level in column.levels if isinstance(level, str)}
+    has_text = any(isinstance(level, str) for level in column.levels)
+
+    def level_of(cell: str) -> Any:
+        if cell in known:
+            return known[cell]
+        if cell in NOTHING:
+            return None
+        if has_text or not column.levels:
+            return cell
+        try:
+            number = float(_floats([cell])[0])
+        except ValueError:
+            raise _UnreadError(f"is none of the levels {excerpts(column.levels)}") from None
+        return next((level for level in column.levels if level == number), number)
+
+    def read(cells: Cells) -> pd.Series:
+        own = {cell: level_of(cell) for cell in dict.fromkeys(cells)}  # few different ones
+        return pd.Series(objects([own[cell] for cell in cells]), dtype=object)
+
+    return read
+
+
+def reader_of(column: Column, dtype: np.dtype, keeps_whole: bool) -> Callable[[Cells], Any]:
+    """What reads the cells of a column of fit.
+
+    dtype is that of the numbers of the model; `keeps_whole` asks for whole numbers as such.
+    """
+    if column.kind == "boolean":
+        return booleans
+    if column.numpy_dtype is None:
+        return levels(column)
+    if keeps_whole and column.numpy_dtype.kind in "iu":
+        return whole_numbers(column.numpy_dtype)
+    return numbers(column.numpy_dtype if column.numpy_dtype == np.float32 else dtype)

@@ -1,0 +1,246 @@
+"""Tables in files, a part of the rows at a time: text with delimiters, and Parquet.
+
+What reads a file says the names of its columns, and gives its rows in parts of a number that it is
+asked for, of which the last is smaller; of a file without rows, one part without rows. To add a
+format, write a `Format` and enter its ending in the table that ends the module.
+"""
+
+import csv
+import gzip
+import io
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import pandas as pd
+
+from skvae.command.errors import CommandError
+from skvae.data.column import objects
+from skvae.data.excerpts import excerpt
+
+STREAM = "-"  # the name of stdin and of stdout
+
+
+class Part(NamedTuple):
+    """Some rows of a file."""
+
+    rows: Any  # a frame of pandas, all of text, or a table of Arrow
+    first: int  # number of the first of them, from 1
+    done: int  # of the file, up to the end of the part
+
+
+class Source(NamedTuple):
+    """A file that is open."""
+
+    names: list[str]
+    total: int | None  # of what `done` counts
+    unit: str
+    parts: Callable[[int], Iterator[Part]]  # of so many rows
+
+
+class Format(ABC):
+    """How a table is written in a file."""
+
+    @abstractmethod
+    def read(self, path: str, has_header: bool = True) -> Any:
+        """A context that opens a file, as a Source."""
+
+    @abstractmethod
+    def write(self, file: IO[bytes], tables: Iterator[Any]) -> None:
+        """Write tables of the same columns, one after another."""
+
+
+class Text(Format):
+    """Cells in lines, as spreadsheets write them, in UTF-8.
+
+    Parameters
+    ----------
+    delimiter : str
+        What is between cells.
+    is_packed : bool
+        Whether the file is packed by gzip.
+    """
+
+    def __init__(self, delimiter: str, is_packed: bool = False) -> None:
+        self.delimiter, self.is_packed = delimiter, is_packed
+
+    @contextmanager
+    def read(self, path: str, has_header: bool = True) -> Iterator[Source]:
+        with ExitStack() as stack:
+            raw, total = sys.stdin.buffer, None
+            if path != STREAM:
+                raw, total = stack.enter_context(Path(path).open("rb")), Path(path).stat().st_size
+            data: Any = gzip.GzipFile(fileobj=raw) if self.is_packed else raw
+            text = io.TextIOWrapper(data, "utf-8-sig", newline="")
+            stack.callback(text.detach)
+            with _told(path):
+                yield self._source(path, text, raw, total, has_header)
+
+    def _source(
+        self, path: str, text: IO[str], raw: Any, total: int | None, has_header: bool
+    ) -> Source:
+        lines = csv.reader(text, delimiter=self.delimiter, strict=True)
+        head = next((line for line in lines if line), None)
+        if head is None:
+            raise CommandError(f"{_shown(path)} is empty; its first line has to name the columns.")
+        names = head if has_header else [str(n) for n in range(len(head))]
+
+        def parts(n_rows: int) -> Iterator[Part]:
+            first, begun = 1, [] if has_header else [head]
+            while True:
+                block = begun + list(islice(filter(None, lines), n_rows - len(begun)))
+                begun = []
+                _check_widths(block, len(names), path, first)
+                if block or first == 1:
+                    columns = zip(*block, strict=True) if block else [()] * len(names)
+                    frame = pd.DataFrame(
+                        {n: objects(list(cells)) for n, cells in enumerate(columns)}, dtype=object
+                    )
+                    frame.columns = names
+                    yield Part(frame, first, 0 if total is None else raw.tell())
+                if len(block) < n_rows:
+                    return
+                first += len(block)
+
+        return Source(names, total, "B", parts)
+
+    def write(self, file: IO[bytes], tables: Iterator[Any]) -> None:
+        packed: Any = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if self.is_packed else file
+        text = io.TextIOWrapper(packed, "utf-8", newline="")
+        try:
+            for n, table in enumerate(tables):
+                frame = table if isinstance(table, pd.DataFrame) else _to_pandas(table)
+                frame.to_csv(
+                    text, sep=self.delimiter, index=False, header=n == 0, lineterminator="\n"
+                )
+        finally:  # else it closes what it writes into, which may be standard output
+            text.detach()
+        if self.is_packed:
+            packed.close()
+
+
+def _check_widths(block: list[list[str]], n_columns: int, path: str, first: int) -> None:
+    for n, line in enumerate(block):
+        if len(line) != n_columns:
+            raise CommandError(
+                f"{_shown(path)}, row {first + n}: {len(line)} cells, and there are {n_columns} "
+                f"columns; the row begins with {excerpt(line[0])}. Cells with the delimiter in "
+                'them go in quotes, "like, this".'
+            )
+
+
+def _shown(path: str) -> str:
+    return "standard input" if path == STREAM else path
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Errors of reading, with the file and the remedy."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise CommandError(
+            f"{_shown(path)} is no text in UTF-8 ({error.reason} at byte {error.start} of a part); "
+            "save it in UTF-8."
+        ) from error
+    except csv.Error as error:
+        raise CommandError(f"{_shown(path)} is no table of text: {error}.") from error
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise CommandError(f"{path} is no file of gzip, or a part of one: {error}.") from error
+
+
+def _to_pandas(table: Any) -> pd.DataFrame:
+    """A table of Arrow, with whole numbers whole where cells are missing."""
+    return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+class Parquet(Format):
+    """Columns of Arrow."""
+
+    @contextmanager
+    def read(self, path: str, has_header: bool = True) -> Iterator[Source]:
+        arrow, parquet = _arrow()
+        try:
+            file = parquet.ParquetFile(path)
+        except arrow.ArrowInvalid as error:
+            raise CommandError(f"{path} is no file of Parquet: {error}") from error
+        with file:
+            yield Source(
+                file.schema_arrow.names, file.metadata.num_rows, "row",
+                lambda n_rows: _parts_of(arrow, file, n_rows),
+            )  # fmt: skip
+
+    def write(self, file: IO[bytes], tables: Iterator[Any]) -> None:
+        arrow, parquet = _arrow()
+        writer = None
+        for table in tables:
+            own = _to_arrow(arrow, table) if isinstance(table, pd.DataFrame) else table
+            writer = writer or parquet.ParquetWriter(file, own.schema)
+            writer.write_table(own.cast(writer.schema))
+        if writer is not None:
+            writer.close()
+
+
+def _parts_of(arrow: Any, file: Any, n_rows: int) -> Iterator[Part]:
+    """Batches of a file may be shorter where its groups of rows end: they are put together."""
+    first, waiting = 1, file.schema_arrow.empty_table()
+    for batch in file.iter_batches(batch_size=n_rows):
+        waiting = arrow.concat_tables([waiting, arrow.Table.from_batches([batch])])
+        while len(waiting) >= n_rows:
+            yield Part(waiting[:n_rows], first, first + n_rows - 1)
+            first, waiting = first + n_rows, waiting[n_rows:]
+    if len(waiting) or first == 1:
+        yield Part(waiting, first, first + len(waiting) - 1)
+
+
+def _to_arrow(arrow: Any, frame: pd.DataFrame) -> Any:
+    """A frame as a table of Arrow, whose types do not hang on its cells."""
+    text = {name: own.astype("string") for name, own in frame.items() if own.dtype == object}
+    return arrow.Table.from_pandas(
+        frame.assign(**text), preserve_index=False
+    ).replace_schema_metadata()
+
+
+def _arrow() -> Any:
+    """Arrow and its module of Parquet, where they are installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise CommandError(
+            "files of Parquet need pyarrow, which is not installed: pip install 'skvae[parquet]', "
+            "or give the table as a CSV file."
+        ) from None
+    return pyarrow, pyarrow.parquet
+
+
+def format_of(path: str) -> Format:
+    """The format of a file by its ending; streams are CSV.
+
+    Raises
+    ------
+    CommandError
+        If the ending is none of the table.
+    """
+    if path == STREAM:
+        return FORMATS[".csv"]
+    for ending, known in FORMATS.items():
+        if path.lower().endswith(ending):
+            return known
+    raise CommandError(
+        f"{path} has none of the endings {', '.join(FORMATS)}, which say how a table is written; "
+        "rename it."
+    )
+
+
+FORMATS: dict[str, Format] = {
+    ".csv": Text(","),
+    ".tsv": Text("\t"),
+    ".csv.gz": Text(",", is_packed=True),
+    ".tsv.gz": Text("\t", is_packed=True),
+    ".parquet": Parquet(),
+}

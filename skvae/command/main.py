@@ -1,0 +1,81 @@
+"""The command: which subcommands there are, and how it ends.
+
+It ends with 0; with 1 where something cannot be done, after one line that says why; with 2 where it
+was called in a way that it does not know. To add a subcommand, write a module of its own and enter
+it in the table.
+"""
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+
+from skvae.command.console import Console, one_line
+from skvae.command.errors import CommandError
+from skvae.command.inspection import Inspect
+from skvae.command.rows import RowQuestion
+from skvae.command.sampling import Sample
+from skvae.command.subcommand import Subcommand
+from skvae.persistence.container import LoadError
+from skvae.pickles import VERSION
+
+_USER_ERRORS = (CommandError, LoadError, ValueError, OSError)
+_INTERRUPTED = 130  # as shells have it
+
+SUBCOMMANDS: dict[str, Subcommand] = {
+    "inspect": Inspect(),
+    "transform": RowQuestion("transform", "reduce rows to codes", "file of the codes"),
+    "inverse": RowQuestion("inverse_transform", "reconstruct rows from codes", "file of the rows"),
+    "score": RowQuestion("score_samples", "score rows by their likelihood", "file of the scores"),
+    "impute": RowQuestion("impute", "fill missing cells", "file of the filled rows"),
+    "sample": Sample(),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    given = _parser().parse_args(arguments)
+    console = Console(given.quiet)
+    try:
+        given.subcommand.run(given, console)
+    except BrokenPipeError:  # whoever read the answer has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("skvae: interrupted; nothing was written.\n")
+        return _INTERRUPTED
+    except _USER_ERRORS as error:
+        if given.traceback:
+            raise
+        sys.stderr.write(f"skvae: error: {_told(error, given)}\n")
+        return 1
+    return 0
+
+
+def _told(error: Exception, given) -> str:
+    """An error in one line, with the file that it is about."""
+    if isinstance(error, LoadError):
+        return f"{given.model}: {one_line(error)}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {one_line(error.strerror)}."
+    return one_line(error)
+
+
+def _parser() -> ArgumentParser:
+    shared = ArgumentParser(add_help=False)
+    shared.add_argument("--quiet", action="store_true", help="tell nothing but errors")
+    shared.add_argument("--traceback", action="store_true", help="show where an error comes from")
+    parser = ArgumentParser(
+        prog="skvae", description="Put a saved model of skvae to use.",
+        epilog="'skvae transform --help' tells more of one of them.",
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"skvae {VERSION}")
+    choices = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, subcommand in SUBCOMMANDS.items():
+        own = choices.add_parser(
+            name, parents=[shared], help=subcommand.summary,
+            description=f"{subcommand.summary.capitalize()}. {subcommand.description}",
+        )  # fmt: skip
+        subcommand.add_arguments(own)
+        own.set_defaults(subcommand=subcommand)
+    return parser
