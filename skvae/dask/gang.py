@@ -88,7 +88,7 @@ def _attempt(client: Client, vae: VAETransformer, pieces: list[Future], seconds:
             for rank, (worker, own) in enumerate(held.items())
         ]
         try:
-            return _outcome(members, off, seconds)
+            return _outcome(client, dict(zip(members, held, strict=True)), off, seconds)
         finally:
             off.set()
             client.cancel(members)
@@ -123,22 +123,24 @@ def _gathering(client: Client) -> Iterator[tuple[str, Event]]:
         Variable(gang, client=client).delete()
 
 
-def _outcome(members: list[Future], off: Event, seconds: float) -> Outcome:
+def _outcome(client: Client, members: dict[Future, str], off: Event, seconds: float) -> Outcome:
     """What came of it, once all have ended; those that cannot be reached are not waited for."""
     running, end = set(members), None
     while running and (end is None or time.monotonic() < end):
         with suppress(TimeoutError):
             running = wait(running, timeout=_SECOND, return_when="FIRST_COMPLETED").not_done
-        if end is None and any(member.status in ("error", "cancelled") for member in members):
+        if any(member.status in ("error", "cancelled") for member in members):
             off.set()
-            end = time.monotonic() + 2 * seconds
+            end = end or time.monotonic() + 2 * seconds
+            there = client.nthreads()  # the part of a lost worker is not worth waiting for
+            running = {member for member in running if members[member] in there}
     failures = [failure for member in members if (failure := _failure(member)) is not None]
     for failure in failures:
         if not isinstance(failure, _LOST):
             raise failure
     for failure in failures:
         raise failure
-    outcome: Outcome = members[0].result()
+    outcome: Outcome = next(iter(members)).result()
     return outcome
 
 

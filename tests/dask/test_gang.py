@@ -76,6 +76,15 @@ def test_losing_more_workers_than_are_allowed_is_told(client):
     client.wait_for_workers(2, timeout=60)
 
 
+def test_a_fit_goes_on_from_its_checkpoint(client, undisturbed, tmp_path):
+    kept = {"checkpoint_dir": tmp_path, "checkpoint_every": 0}
+    vae = killed(client, lambda: fit(lazy(), **kept), after=1.0)
+    assert vae.n_restarts_ == 1
+    assert sha(vae.to_local()) == undisturbed
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore")  # which threads share
 def test_two_fits_take_turns(client, undisturbed):
     found = []
     other = threading.Thread(target=lambda: found.append(fit(lazy())))
