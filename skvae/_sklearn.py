@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -14,18 +14,24 @@ from sklearn.utils._param_validation import RealNotInt, StrOptions, make_constra
 from sklearn.utils._set_output import _get_output_config
 
 __all__ = [
+    "OF_CALLBACKS",
+    "CallbackSupportMixin",
     "Interval",
     "RealNotInt",
     "StrOptions",
     "check_options",
     "check_same_namespace",
     "float_dtypes",
+    "has_callbacks",
     "in_dtype",
     "like",
     "output_container",
     "to_numpy",
+    "with_callbacks",
     "with_our_names",
 ]
+
+Method = TypeVar("Method", bound=Callable)
 
 try:
     from sklearn.utils._array_api import check_same_namespace
@@ -33,6 +39,33 @@ except ImportError:  # before 1.9 nothing asks for this error
 
     def check_same_namespace(X, estimator, *, attribute, method):
         """Accept everything."""
+
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # before 1.9 there are none
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Without callbacks."""
+
+    def with_callbacks(method: Method) -> Method:
+        """Leave the method as it is."""
+        return method
+
+
+# What scikit-learn notes in an estimator: its callbacks; while it is fitted, where these stand.
+CALLBACKS = "_skl_callbacks"
+OF_CALLBACKS = (
+    CALLBACKS,
+    "_callback_fit_ctx",
+    "_parent_callback_ctx",
+    "_skl_callbacks_to_teardown",
+)
+
+
+def has_callbacks(estimator: BaseEstimator) -> bool:
+    """Whether there is a callback that a fit has to call."""
+    return bool(getattr(estimator, CALLBACKS, ()))
 
 
 def check_options(component: BaseEstimator) -> None:

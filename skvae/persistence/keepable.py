@@ -8,6 +8,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._sklearn import OF_CALLBACKS
 from skvae.ambient import asking, undisturbed
 from skvae.devices import is_available
 from skvae.fitted.doubts import on_cpu
@@ -19,6 +20,7 @@ from skvae.persistence.writing import write_whole
 from skvae.pickles import VERSION, opened, signed
 
 _REMEMBERED = ("_spectra",)  # what is found again when it is needed
+_OF_A_FIT = ("progress_", *OF_CALLBACKS)  # who follows it, and how far it is
 _OF_THE_MACHINE = {"checkpoint_dir": None}  # a file names no folders, and chooses none
 
 
@@ -86,7 +88,7 @@ class Keepable(BaseEstimator, ABC):
         learned = {
             name: value
             for name, value in vars(self).items()
-            if name not in parameters and name not in _REMEMBERED
+            if name not in (*parameters, *_REMEMBERED, *_OF_A_FIT)
         }
         known = LEARNED | PRIVATE | OPTIONAL
         for name in learned:
@@ -138,7 +140,9 @@ class Keepable(BaseEstimator, ABC):
     def __getstate__(self):
         state = super().__getstate__()
         # What is remembered stays here; that there is something tells a clone.
-        return signed(state | {name: None for name in state if name in _REMEMBERED})
+        state = state | {name: None for name in state if name in _REMEMBERED}
+        state.pop("progress_", None)
+        return signed(state)
 
     def __setstate__(self, state):
         needed = list(self._parameter_constraints)
