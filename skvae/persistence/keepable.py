@@ -134,15 +134,13 @@ class Keepable(BaseEstimator, ABC):
     def __copy__(self):
         # Not by its state, which is taken for one that others have made.
         twin = object.__new__(type(self))
-        twin.__dict__ = vars(self).copy()
+        twin.__dict__ = {name: own for name, own in vars(self).items() if name != "progress_"}
         return twin
 
     def __getstate__(self):
         state = super().__getstate__()
         # What is remembered stays here; that there is something tells a clone.
-        state = state | {name: None for name in state if name in _REMEMBERED}
-        state.pop("progress_", None)
-        return signed(state)
+        return signed(state | {name: None for name in state if name in _REMEMBERED})
 
     def __setstate__(self, state):
         needed = list(self._parameter_constraints)
