@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from sklearn.base import BaseEstimator
-
-from skvae._sklearn import CallbackSupportMixin, has_callbacks
+from skvae._sklearn import CallbackSupportMixin, Documented, has_callbacks
 from skvae.fitting.sharing import Sharing, as_first_has, is_first
 from skvae.fitting.telling import FirstOfTeam
 from skvae.training.progress import Follower, Followers, Progress, progress_bar
@@ -86,7 +84,7 @@ class Callbacks(Follower):
         self.estimator.__dict__.pop("progress_", None)
 
 
-class Watchable(CallbackSupportMixin, BaseEstimator, ABC):
+class Watchable(CallbackSupportMixin, Documented, ABC):
     """An estimator whose fit can be followed: by a progress bar, and by callbacks."""
 
     verbose: int

@@ -11,14 +11,16 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 import skvae.choices as choices
 from skvae._sklearn import (
     Interval,
     RealNotInt,
     StrOptions,
+    check_parameters,
     check_same_namespace,
+    feature_names_of,
     like,
     output_container,
     to_numpy,
@@ -408,7 +410,7 @@ class VAETransformer(
 
     @with_callbacks
     def _fit(self, given, y):
-        self._validate_params()
+        check_parameters(self)
         is_clone = "_spectra" in vars(self)  # which a search may have made
         spectra = self.__dict__.pop("_spectra", None)
         previous = self._model if self.warm_start and self.__sklearn_is_fitted__() else None
@@ -444,7 +446,7 @@ class VAETransformer(
     def _can_learn_in_batches(self):
         """Whether `partial_fit` is there; an AttributeError says why not."""
         try:
-            self._validate_params()
+            check_parameters(self)
             check_online(
                 component(self.kl_schedule, KL_SCHEDULES),
                 component(self.optimizer, OPTIMIZERS),
@@ -498,7 +500,7 @@ class VAETransformer(
             If the loss is not finite.
         """
         first = not self.__sklearn_is_fitted__()
-        self._validate_params()
+        check_parameters(self)
         curves = ([], [], []) if first else self._curves()
         given = Input.of(X)
         before = (None, None, 0) if first else (self._model, self._online, self.n_samples_)
@@ -775,7 +777,7 @@ class VAETransformer(
 
     def _schema(self):
         """What the columns hold: numbers where fit has not told them apart."""
-        return self._columns.schema or Schema.of_numbers(_check_feature_names_in(self))
+        return self._columns.schema or Schema.of_numbers(feature_names_of(self))
 
     def _labels(self):
         """Names of the columns, or their positions."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skvae._sklearn import check_parameters
 from skvae.data.batches import Values
 from skvae.data.input import Input
 from skvae.data.reading import read
@@ -74,7 +75,7 @@ class Distributable(BaseEstimator, ABC):
 
     def _facts(self, pieces: Pieces) -> tuple[dict[str, Any], dict[str, Any]]:
         """What has to be alike in all processes, and the dtypes of their columns."""
-        self._validate_params()
+        check_parameters(self)
         given = Input.of(pieces.tables[0])
         has_weight = pieces.weights[0] is not None
         return facts_of(self.get_params(deep=False), given, has_weight), dtypes_of(given)

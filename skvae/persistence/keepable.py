@@ -8,7 +8,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._sklearn import OF_CALLBACKS
+from skvae._sklearn import OF_CALLBACKS, check_parameters
 from skvae.ambient import asking, undisturbed
 from skvae.devices import is_available
 from skvae.fitted.doubts import on_cpu
@@ -151,7 +151,7 @@ class Keepable(BaseEstimator, ABC):
             check_state(own, type(self))
         super().__setstate__(own)
         if "_model" in own:
-            self._validate_params()
+            check_parameters(self)
         model = getattr(self, "_model", None)
         if model is not None and not is_available(torch.device(model.device)):
             self._model, self.device_ = on_cpu(model), "cpu"
