@@ -7,6 +7,7 @@ the same as can be done without: a version that renames what is its own leaves s
 from abc import ABC
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -259,6 +260,26 @@ class Documented(BaseEstimator, ABC):
 
     _doc_link_module = "skvae"
     _doc_link_template = "https://github.com/skvae/skvae/blob/main/docs/api.md"
+
+    def _get_params_html(self, *args, **kwargs):
+        # Options of a component that nobody has set are taken for changed by scikit-learn.
+        shown = super()._get_params_html(*args, **kwargs)
+        changed = [name for name in shown.non_default if _is_changed(self, name)]
+        shown.non_default = tuple(changed)
+        shown.data = {name: shown.data[name] for name in dict.fromkeys([*changed, *shown.data])}
+        return shown
+
+
+def _is_changed(owner: BaseEstimator, name: str) -> bool:
+    """Whether a parameter that is said to be changed is, by the component that it is of."""
+    head, _, option = name.partition("__")
+    if not option:
+        return True
+    part = getattr(owner, head)
+    if "__" in option:
+        return _is_changed(part, option)
+    default = signature(type(part)).parameters[option].default
+    return repr(getattr(part, option)) != repr(default)
 
 
 class Interval(_Interval):
