@@ -175,7 +175,8 @@ class VAETransformer(
         however the rows are spread, at the price of smaller products. Without it each process
         takes its rows as they are. A fit of one process is always repeatable.
     verbose : int, default=0
-        1 shows a progress bar: passes, held-out bound, its gain over PCA, remaining time.
+        1 shows a progress bar: passes, held-out bound, its gain over PCA, remaining time. Callbacks
+        of scikit-learn see the same and more (`set_callbacks`, from its version 1.9 on).
     random_state : int, RandomState instance or None, default=None
         Decides the split, the first weights, the batches and the noise.
 

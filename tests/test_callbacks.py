@@ -1,7 +1,9 @@
 """Callbacks of scikit-learn: what they see of a fit, how they end it, and that they leave it be."""
 
 import pickle
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -326,3 +328,60 @@ def test_what_a_callback_is_shown_can_be_kept(tmp_path):
     vae = fitted(VAETransformer(**SMALL, max_iter=3), curve(600), Saving())
     assert all(path.exists() for path in paths)
     assert np.array_equal(skvae.load(paths[-1]).transform(X), vae.transform(X))
+
+
+# What docs/callbacks.md shows
+
+PAGE = Path(skvae.__file__).parent.parent / "docs" / "callbacks.md"
+
+
+def blocks(title):
+    """The code of a section of the page; "" is what comes before the first."""
+    sections = PAGE.read_text().split("\n## ")
+    (section,) = [each for each in sections if each.startswith(title or "# Callbacks")]
+    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+
+
+def run(title, folder, monkeypatch):
+    """The names that a section's code leaves."""
+    monkeypatch.chdir(folder)
+    names = {"X": curve(300, 5), "VAETransformer": VAETransformer}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for block in blocks(title):
+            exec(block, names)
+    return names
+
+
+def test_recipe_of_a_progress_bar(tmp_path, monkeypatch):
+    pytest.importorskip("rich")
+    assert run("", tmp_path, monkeypatch)["vae"].latent_dim_ == 2
+
+
+def test_recipe_of_scores(tmp_path, monkeypatch):
+    scores = run("What a callback sees", tmp_path, monkeypatch)["scores"]
+    assert all(np.isfinite(row["log-likelihood"]) for row in scores)
+
+
+def test_recipe_of_an_end(tmp_path, monkeypatch):
+    enough = run("Ending a fit", tmp_path, monkeypatch)["Enough"](0.0)
+    assert fitted(small(), X, enough).n_iter_ == 1
+
+
+def test_recipe_of_tensorboard(tmp_path, monkeypatch):
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run("TensorBoard", tmp_path, monkeypatch)
+    found = reader.EventAccumulator(str(tmp_path / "runs")).Reload()
+    assert set(found.Tags()["scalars"]) == {"loss", "bound", "gain", "seconds"}
+    steps = [each.step for each in found.Scalars("bound")]
+    assert steps == list(range(1, len(steps) + 1))
+
+
+def test_recipe_of_mlflow(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    mlflow.set_tracking_uri(f"file://{tmp_path}/runs")
+    run("MLflow", tmp_path, monkeypatch)
+    (found,) = mlflow.search_runs(output_format="list")
+    assert {"loss", "bound", "gain", "seconds"} <= set(found.data.metrics)
+    assert found.data.params["latent_dim"] == "2"
