@@ -1,31 +1,45 @@
-"""What scikit-learn keeps private or changed between versions, behind public names."""
+"""What scikit-learn keeps private or changed between versions, behind public names.
 
+Nothing else imports such a name. Where one is gone, what stands here in its place does as much of
+the same as can be done without: a version that renames what is its own leaves skvae at work.
+"""
+
+from abc import ABC
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy import sparse
+from sklearn import get_config
 from sklearn.base import BaseEstimator
-from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
-from sklearn.utils._param_validation import Interval as _Interval
-from sklearn.utils._param_validation import RealNotInt, StrOptions, make_constraint
-from sklearn.utils._set_output import _get_output_config
+from sklearn.utils import check_array, check_consistent_length
 
 __all__ = [
+    "OF_CALLBACKS",
+    "CallbackSupportMixin",
+    "Documented",
     "Interval",
     "RealNotInt",
     "StrOptions",
     "check_options",
+    "check_parameters",
     "check_same_namespace",
+    "feature_names_of",
     "float_dtypes",
+    "has_callbacks",
     "in_dtype",
     "like",
     "output_container",
     "to_numpy",
+    "weights_of",
+    "with_callbacks",
     "with_our_names",
 ]
+
+Method = TypeVar("Method", bound=Callable)
 
 try:
     from sklearn.utils._array_api import check_same_namespace
@@ -33,6 +47,200 @@ except ImportError:  # before 1.9 nothing asks for this error
 
     def check_same_namespace(X, estimator, *, attribute, method):
         """Accept everything."""
+
+
+try:
+    from sklearn.utils._array_api import get_namespace_and_device
+except ImportError:  # then arrays of other libraries come out as numpy's
+
+    def get_namespace_and_device(X):
+        """Numpy, whatever came."""
+        return np, False, "cpu"
+
+
+try:
+    from sklearn.utils._array_api import _convert_to_numpy
+except ImportError:
+
+    def _convert_to_numpy(X, xp):
+        return np.asarray(X)
+
+
+try:
+    from sklearn.utils._param_validation import Interval as _Interval
+    from sklearn.utils._param_validation import RealNotInt, StrOptions, make_constraint
+
+    _check = BaseEstimator._validate_params
+except (ImportError, AttributeError):  # these are the kinds that skvae declares
+
+    class RealNotInt(Real):  # type: ignore[no-redef]
+        """Numbers that are no integers."""
+
+    RealNotInt.register(float)
+
+    class _Interval:  # type: ignore[no-redef]
+        """Numbers of a type between two ends; `closed` says which of these belong to it."""
+
+        def __init__(self, type: type, left: Any, right: Any, *, closed: str) -> None:
+            self.type, self.left, self.right, self.closed = type, left, right, closed
+
+        def is_satisfied_by(self, val: Any) -> bool:
+            """Whether it is one of them."""
+            if not isinstance(val, self.type) or val != val:
+                return False
+            left = -np.inf if self.left is None else self.left
+            right = np.inf if self.right is None else self.right
+            above = val > left or (val == left and self._has("left"))
+            return above and (val < right or (val == right and self._has("right")))
+
+        def _has(self, end: str) -> bool:
+            return self.closed in (end, "both")
+
+        def __str__(self) -> str:
+            kind = "an int" if self.type is Integral else "a float"
+            begin, end = "[" if self._has("left") else "(", "]" if self._has("right") else ")"
+            left = "-inf" if self.left is None else self.left
+            right = "inf" if self.right is None else self.right
+            return f"{kind} in the range {begin}{left}, {right}{end}"
+
+    class StrOptions:  # type: ignore[no-redef]
+        """Names."""
+
+        def __init__(self, options: set[str]) -> None:
+            self.options = options
+
+        def is_satisfied_by(self, val: Any) -> bool:
+            """Whether it is one of them."""
+            return isinstance(val, str) and val in self.options
+
+        def __str__(self) -> str:
+            return f"a str among {sorted(self.options)}"
+
+    class _Kind:
+        """Whatever a test accepts."""
+
+        def __init__(self, name: str, test: Any) -> None:
+            self.name, self.is_satisfied_by = name, test
+
+        def __str__(self) -> str:
+            return self.name
+
+    def _is_seed(val: Any) -> bool:
+        is_state = val is None or isinstance(val, np.random.RandomState)
+        return is_state or (isinstance(val, Integral) and 0 <= int(val) < 2**32)
+
+    _BY_NAME = {
+        "boolean": _Kind("a bool", lambda val: isinstance(val, bool | np.bool_)),
+        "verbose": _Kind(
+            "an int or a bool", lambda val: isinstance(val, Integral) and int(val) >= 0
+        ),
+        "random_state": _Kind("an int, a RandomState or None", _is_seed),
+    }
+
+    def make_constraint(constraint: Any) -> Any:
+        """What says whether a value satisfies a constraint as classes declare it."""
+        if constraint is None:
+            return _Kind("None", lambda val: val is None)
+        if isinstance(constraint, str):
+            return _BY_NAME[constraint]
+        if isinstance(constraint, type):
+            return _Kind(
+                f"an instance of {constraint.__name__}", lambda val: isinstance(val, constraint)
+            )
+        if constraint is callable:
+            return _Kind("a callable", callable)
+        return constraint
+
+    def _check(estimator: BaseEstimator) -> None:
+        """Raise a ValueError with the first parameter that is not allowed."""
+        for name, constraints in estimator._parameter_constraints.items():
+            value = getattr(estimator, name)
+            allowed = [make_constraint(constraint) for constraint in constraints]
+            if not any(each.is_satisfied_by(value) for each in allowed):
+                raise ValueError(
+                    f"The {name!r} parameter of {type(estimator).__name__} must be "
+                    f"{' or '.join(map(str, allowed))}. Got {value!r} instead."
+                )
+
+
+try:
+    from sklearn.utils._set_output import _get_output_config
+except ImportError:
+
+    def _get_output_config(method, estimator):
+        chosen = getattr(estimator, "_sklearn_output_config", {}).get(method)
+        return {"dense": chosen or get_config()[f"{method}_output"]}
+
+
+try:
+    from sklearn.utils.validation import _check_feature_names_in
+except ImportError:
+
+    def _check_feature_names_in(estimator):
+        names = [f"x{i}" for i in range(estimator.n_features_in_)]
+        return getattr(estimator, "feature_names_in_", np.array(names, dtype=object))
+
+
+try:
+    from sklearn.utils.validation import _check_sample_weight
+except ImportError:
+
+    def _check_sample_weight(sample_weight, X, *, dtype):
+        dtype = np.dtype(str(dtype).rpartition(".")[-1]) if "torch" in str(dtype) else dtype
+        if sample_weight is None or isinstance(sample_weight, Real):
+            value = 1.0 if sample_weight is None else sample_weight
+            return np.full(X.shape[0], value, dtype)
+        weight = check_array(
+            sample_weight, dtype=dtype, ensure_2d=False, input_name="sample_weight", copy=True
+        )
+        if weight.ndim != 1:
+            raise ValueError(
+                f"Sample weights must be 1D array or scalar, got {weight.ndim}D array."
+            )
+        check_consistent_length(weight, X)
+        return weight
+
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # before 1.9 there are none
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Without callbacks."""
+
+    def with_callbacks(method: Method) -> Method:
+        """Leave the method as it is."""
+        return method
+
+
+# What scikit-learn notes in an estimator: its callbacks; while it is fitted, where these stand.
+CALLBACKS = "_skl_callbacks"
+OF_CALLBACKS = (
+    CALLBACKS,
+    "_callback_fit_ctx",
+    "_parent_callback_ctx",
+    "_skl_callbacks_to_teardown",
+)
+
+
+def has_callbacks(estimator: BaseEstimator) -> bool:
+    """Whether there is a callback that a fit has to call."""
+    return bool(getattr(estimator, CALLBACKS, ()))
+
+
+def check_parameters(estimator: BaseEstimator) -> None:
+    """Raise a ValueError with the first parameter that `_parameter_constraints` do not allow."""
+    _check(estimator)
+
+
+def feature_names_of(estimator: BaseEstimator) -> np.ndarray:
+    """Names of the columns that fit has seen, or "x0", "x1", ..."""
+    return _check_feature_names_in(estimator)
+
+
+def weights_of(sample_weight: Any, X: Any) -> np.ndarray:
+    """One weight per row, double precision; a ValueError or a TypeError where it is none."""
+    return _check_sample_weight(sample_weight, X, dtype=float_dtypes(X)[0])
 
 
 def check_options(component: BaseEstimator) -> None:
@@ -45,6 +253,33 @@ def check_options(component: BaseEstimator) -> None:
                 f"{option}={value!r} of {type(component).__name__} must be "
                 f"{' or '.join(map(str, allowed))}."
             )
+
+
+class Documented(BaseEstimator, ABC):
+    """What notebooks show with a link to its page, and with what its parameters mean."""
+
+    _doc_link_module = "skvae"
+    _doc_link_template = "https://github.com/skvae/skvae/blob/main/docs/api.md"
+
+    def _get_params_html(self, *args, **kwargs):
+        # Options of a component that nobody has set are taken for changed by scikit-learn.
+        shown = super()._get_params_html(*args, **kwargs)
+        changed = [name for name in shown.non_default if _is_changed(self, name)]
+        shown.non_default = tuple(changed)
+        shown.data = {name: shown.data[name] for name in dict.fromkeys([*changed, *shown.data])}
+        return shown
+
+
+def _is_changed(owner: BaseEstimator, name: str) -> bool:
+    """Whether a parameter that is said to be changed is, by the component that it is of."""
+    head, _, option = name.partition("__")
+    if not option:
+        return True
+    part = getattr(owner, head)
+    if "__" in option:
+        return _is_changed(part, option)
+    default = signature(type(part)).parameters[option].default
+    return repr(getattr(part, option)) != repr(default)
 
 
 class Interval(_Interval):

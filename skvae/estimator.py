@@ -11,21 +11,24 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 import skvae.choices as choices
 from skvae._sklearn import (
     Interval,
     RealNotInt,
     StrOptions,
+    check_parameters,
     check_same_namespace,
-    in_dtype,
+    feature_names_of,
     like,
     output_container,
     to_numpy,
+    with_callbacks,
     with_our_names,
 )
 from skvae.ambient import asking, learning
+from skvae.callbacks import Rows, Watchable
 from skvae.components import component
 from skvae.data.columns import has_missing, takes_levels, takes_sparse
 from skvae.data.containers import index_of
@@ -38,13 +41,14 @@ from skvae.devices import PRECISIONS, resolve_device
 from skvae.diagnosis import Diagnosable
 from skvae.distributed.distributable import Distributable
 from skvae.export.exportable import Exportable
-from skvae.fitted.attributes import constants, course
+from skvae.fitted.attributes import learned
 from skvae.fitted.correction import check_refinement
 from skvae.fitted.doubts import warn_of_fit
 from skvae.fitted.questions import ask
-from skvae.fitting.fit import fit_model, with_stored_rows
+from skvae.fitting.fit import fit_model
 from skvae.fitting.online import check_online, fit_online
-from skvae.fitting.sharing import as_first_has, is_first, n_rows_of
+from skvae.fitting.seen_rows import SeenRows
+from skvae.fitting.sharing import as_first_has
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.limits import Limits
 from skvae.model.networks import ARCHITECTURES
@@ -60,7 +64,6 @@ from skvae.training.evaluation import DivergenceError
 from skvae.training.history import evaluations_of
 from skvae.training.objective import OBJECTIVES, Objective
 from skvae.training.optimizers import OPTIMIZERS, Optimizer
-from skvae.training.progress import progress_bar
 from skvae.training.schedules import KL_SCHEDULES, check_count
 
 
@@ -70,6 +73,7 @@ class VAETransformer(
     Exportable,
     Distributable,
     Diagnosable,
+    Watchable,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -171,7 +175,8 @@ class VAETransformer(
         however the rows are spread, at the price of smaller products. Without it each process
         takes its rows as they are. A fit of one process is always repeatable.
     verbose : int, default=0
-        1 shows a progress bar: passes, held-out bound, its gain over PCA, remaining time.
+        1 shows a progress bar: passes, held-out bound, its gain over PCA, remaining time. Callbacks
+        of scikit-learn see the same and more (`set_callbacks`, from its version 1.9 on).
     random_state : int, RandomState instance or None, default=None
         Decides the split, the first weights, the batches and the noise.
 
@@ -400,10 +405,13 @@ class VAETransformer(
             warning.
         """
         with self._rows_of_all(X, sample_weight) as given:
-            return self._fit(given)
+            model, record = self._fit(given, y)
+        warn_of_fit(model, record, self.latent_dim)
+        return self
 
-    def _fit(self, given):
-        self._validate_params()
+    @with_callbacks
+    def _fit(self, given, y):
+        check_parameters(self)
         is_clone = "_spectra" in vars(self)  # which a search may have made
         spectra = self.__dict__.pop("_spectra", None)
         previous = self._model if self.warm_start and self.__sklearn_is_fitted__() else None
@@ -420,29 +428,26 @@ class VAETransformer(
         if options.config.objective.is_deterministic and self.prior == "normal":
             # Nothing has made its codes normal.
             options = replace(options, prior=PRIORS["ex_post"]())
-        with progress_bar(self.verbose if is_first(sharing) else 0) as report:
+        seen = SeenRows(reading, X, weight, options, curves, previous is None, self.warm_start)
+        with self._followed(
+            Rows(given.X, y, given.sample_weight), sharing, seen.learned
+        ) as follower:
             try:
-                rows = X, weight, options, previous, report, left
+                rows = X, weight, options, previous, follower, left
                 fit = partial(fit_model, *rows, spectra=spectra)
                 model, record = resumable.run(options.seed, fit)
             except DivergenceError as error:
                 raise DivergenceError(f"{error}; {self._farthest(X)}") from error
-        model, record = as_first_has(sharing, (model, record))
-        if record.interrupted and is_clone:
-            raise KeyboardInterrupt  # which ends the search
-        model = with_stored_rows(model, X, weight, options)
-        # It may take long, and be interrupted.
-        pca_score = model.start.score(X.values, weight, is_own=previous is None)
-        self._publish(reading, model, record, pca_score, curves, n_rows_of(sharing, X))
-        self._online, self._seed = None, options.seed
-        self._left = record.left if self.warm_start else None
-        warn_of_fit(model, record, self.latent_dim)
-        return self
+            model, record = as_first_has(sharing, (model, record))
+            if record.interrupted and is_clone:
+                raise KeyboardInterrupt  # which ends the search
+            self.__dict__.update(seen.learned(model, record))
+        return model, record
 
     def _can_learn_in_batches(self):
         """Whether `partial_fit` is there; an AttributeError says why not."""
         try:
-            self._validate_params()
+            check_parameters(self)
             check_online(
                 component(self.kl_schedule, KL_SCHEDULES),
                 component(self.optimizer, OPTIMIZERS),
@@ -496,7 +501,7 @@ class VAETransformer(
             If the loss is not finite.
         """
         first = not self.__sklearn_is_fitted__()
-        self._validate_params()
+        check_parameters(self)
         curves = ([], [], []) if first else self._curves()
         given = Input.of(X)
         before = (None, None, 0) if first else (self._model, self._online, self.n_samples_)
@@ -510,8 +515,9 @@ class VAETransformer(
             raise DivergenceError(f"{error}; {self._farthest(X)}") from error
         sample, weight = online.sampled(X)
         pca_score = model.start.score(sample.values, weight)
-        self._publish(reading, model, record, pca_score, curves, online.n_rows)
-        self._online, self._seed, self._left = online, options.seed, None
+        found = learned(reading, model, record, pca_score, curves, online.n_rows)
+        kept = {"_online": online, "_seed": options.seed, "_left": None}
+        self.__dict__.update(found | kept)
         return self
 
     @asking
@@ -772,7 +778,7 @@ class VAETransformer(
 
     def _schema(self):
         """What the columns hold: numbers where fit has not told them apart."""
-        return self._columns.schema or Schema.of_numbers(_check_feature_names_in(self))
+        return self._columns.schema or Schema.of_numbers(feature_names_of(self))
 
     def _labels(self):
         """Names of the columns, or their positions."""
@@ -807,23 +813,6 @@ class VAETransformer(
         learned = [name for name in vars(self) if name.endswith("_") and name[0] != "_"]
         for name in (*learned, *PRIVATE):
             self.__dict__.pop(name, None)
-
-    def _publish(self, reading, model, record, pca_score, curves, n_samples):
-        """Set what fit learned, all at once, in the units of the data."""
-        self._dtype = np.dtype(to_numpy(reading.checked).dtype)
-        for name, values in constants(model).items():
-            own = in_dtype(values, self._dtype)
-            setattr(self, name, like(reading.checked, own) if own.ndim else own[()])
-        self.__dict__.update(course(record, curves, model.start.code_unit))
-        self.latent_dim_ = model.latent_dim
-        self.n_samples_ = n_samples
-        self.kept_ = model.kept
-        self.start_weight_ = model.reported_start_weight
-        self.pca_score_ = pca_score
-        self.prior_ = model.prior
-        self.n_active_ = int(model.use.is_active.sum())
-        self.device_ = model.device
-        self._model = model
 
     def _curves(self):
         """What a fit that goes on adds to."""

@@ -17,6 +17,7 @@ from skvae.fitting.beginning import initial_vae, training_state
 from skvae.fitting.fit import fit_model
 from skvae.fitting.options import Options
 from skvae.fitting.rows import start_vae, training_rows
+from skvae.fitting.telling import listener_of
 from skvae.limits import Limits
 from skvae.model.networks import MLP
 from skvae.model.priors import Normal
@@ -31,6 +32,7 @@ from skvae.training.evaluation import Evaluator
 from skvae.training.loop import one_pass, train
 from skvae.training.objective import Elbo
 from skvae.training.optimizers import AdamW
+from skvae.training.progress import Follower, Progress
 from skvae.training.record import Record
 from skvae.training.schedules import Constant
 from skvae.training.step import choose_step
@@ -47,6 +49,32 @@ class OneSplit(VAETransformer):
     """An estimator of which one split judges the training, however few its rows are."""
 
     limits = RECIPE.limits
+
+
+class Followed(Follower):
+    """Notes what it is told of a fit, and ends it where a function of the progress says so."""
+
+    def __init__(self, ends=lambda progress: False):
+        self.ends, self.told, self.outcomes = ends, [], []
+
+    def begin_training(self, name, most_passes):
+        self.told.append((name, most_passes))
+
+    def begin_pass(self):
+        self.told.append("pass")
+
+    def end_pass(self, progress, outcome):
+        self.told.append(progress)
+        self.outcomes.append(outcome and outcome())
+        return bool(self.ends(progress))
+
+    def end_training(self):
+        self.told.append("end")
+        return False
+
+    @property
+    def progress(self):
+        return [each for each in self.told if isinstance(each, Progress)]
 
 
 def spread(cases, n_each=2):
@@ -197,9 +225,10 @@ class Setting:
         self.choose()
         return self.state.record
 
-    def train(self, controller=None, *report):
+    def train(self, controller=None, follower=None):
         record = self.begin(controller)
-        train(self.state, self.rows, self.training, self.evaluator, *report)
+        self.state.listener = listener_of(follower, "training", (0.0, 0.0))
+        train(self.state, self.rows, self.training, self.evaluator)
         return record
 
     def one_pass(self, controller=None):

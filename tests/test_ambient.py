@@ -378,7 +378,7 @@ def test_readers_see_the_old_model_until_a_fit_ends():
         assert any(same(scores, answer[1]) for answer in expected)
 
 
-@pytest.mark.parametrize("step", ["_validate", "_options", "_publish"])
+@pytest.mark.parametrize("step", ["_validate", "_options"])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_error_anywhere_in_fit_leaves_the_estimator_as_it_was(monkeypatch, step, error):
     fresh, fitted = (VAETransformer(2, max_iter=0, random_state=0) for _ in range(2))

@@ -36,7 +36,7 @@ FLOORS = (
     ("start", "training"),
     ("fitted",),
     ("fitting",),
-    ("choices", "diagnosis", "distributed", "persistence"),
+    ("callbacks", "choices", "diagnosis", "distributed", "persistence"),
     ("export",),
     ("estimator",),
     ("dask", "displays", "serving"),

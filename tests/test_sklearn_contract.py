@@ -6,6 +6,7 @@ Numbers after "checklist" count the lines of the project's checklist of the cont
 import inspect
 import itertools
 import json
+import re
 import warnings
 
 import joblib
@@ -23,7 +24,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skvae import MLP, DivergenceError, VAETransformer
+from skvae import MLP, AdamW, Cosine, DivergenceError, VAETransformer
 from skvae._sklearn import like, to_numpy
 from skvae.likelihoods import LIKELIHOODS
 from skvae.model.networks import ARCHITECTURES
@@ -494,6 +495,44 @@ def test_html_shows_parameters_and_state(linear):
         assert "latent_dim" in html or not HTML_HAS_PARAMETERS
     assert "Not fitted" in VAETransformer()._repr_html_()
     assert "Not fitted" not in linear._repr_html_()
+
+
+@pytest.mark.skipif(not HTML_HAS_PARAMETERS, reason="scikit-learn shows parameters since 1.7")
+def test_html_shows_what_was_changed():
+    vae = VAETransformer(3, architecture=MLP(dropout=0.1), optimizer=AdamW(schedule=Cosine()))
+    html = vae._repr_html_()
+
+    def is_changed(name):
+        row = re.search(rf'<tr class="([a-z-]+)">(?:(?!</tr>).)*\'{name}\'', html, re.DOTALL)
+        return row.group(1) == "user-set"
+
+    own = ("latent_dim", "architecture", "architecture__dropout", "optimizer__schedule")
+    assert all(map(is_changed, own))
+    others = ("beta", "architecture__activation", "optimizer__clip_norm")
+    assert not any(map(is_changed, others))
+    shown = vae._get_params_html()
+    assert list(shown)[: len(shown.non_default)] == list(shown.non_default)
+    assert shown.keys() == vae.get_params().keys()
+
+
+COMPONENTS = [
+    kind
+    for table in (ARCHITECTURES, PRIORS, ANNEALING, OBJECTIVES, OPTIMIZERS, KL_SCHEDULES,
+                  RATE_SCHEDULES, LIKELIHOODS)
+    for kind in table.values()
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [VAETransformer, *dict.fromkeys(COMPONENTS)])
+def test_html_links_to_documentation(kind):
+    made = kind()
+    assert made._get_doc_link().startswith("https://github.com/skvae/skvae/")
+    assert repr(made) == f"{kind.__name__}()"
+    if HTML_HAS_PARAMETERS:
+        assert made._get_params_html().non_default == ()
+        for name in made.get_params():
+            documented = ClassDoc(kind)["Parameters"]
+            assert any(name in each.name.split(", ") for each in documented), name
 
 
 # checklist 6

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import _check_sample_weight
 
-from skvae._sklearn import float_dtypes, to_numpy
+from skvae._sklearn import to_numpy, weights_of
 from skvae.data.columns import refuse_empty
 from skvae.data.reading import Reading
 
@@ -33,7 +32,7 @@ def weighted(
 def _checked(sample_weight: Any, X: Any) -> np.ndarray:
     """One number per row, float64, none negative and not all zero."""
     try:
-        weight = _check_sample_weight(sample_weight, X, dtype=float_dtypes(X)[0])
+        weight = weights_of(sample_weight, X)
     except (ValueError, TypeError) as error:
         raise type(error)(f"sample_weight is not a number per row: {error}") from error
     weight = to_numpy(weight).astype(np.float64)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skvae._sklearn import check_parameters
 from skvae.data.batches import Values
 from skvae.data.input import Input
 from skvae.data.reading import read
@@ -77,9 +78,8 @@ class Distributable(BaseEstimator, ABC):
 
     def _facts(self, pieces: Pieces) -> tuple[dict[str, Any], dict[str, Any]]:
         """What has to be alike in all processes, and the dtypes of their columns."""
-        self._validate_params()
-        parameters = self.get_params(deep=False)
-        return facts_of_pieces(parameters, pieces)
+        check_parameters(self)
+        return facts_of_pieces(self.get_params(deep=False), pieces)
 
     def _with_own_rows(self, given: Given) -> Sharing | None:
         """How rows are shared, with those of this process as the columns have them."""

@@ -4,11 +4,43 @@ from typing import Any
 
 import numpy as np
 
+from skvae._sklearn import in_dtype, like, to_numpy
+from skvae.data.reading import Reading
 from skvae.fitted.model import FittedModel
 from skvae.training.history import history_of
 from skvae.training.record import Record
 
 Curves = tuple[list[float], list[float], Any]  # losses, bounds and evaluations of fits before
+
+
+def learned(
+    reading: Reading,
+    model: FittedModel,
+    record: Record,
+    pca_score: float,
+    curves: Curves,
+    n_samples: int,
+) -> dict[str, Any]:
+    """What a fit has learned, by the names of attributes."""
+    dtype = np.dtype(to_numpy(reading.checked).dtype)
+    found: dict[str, Any] = {}
+    for name, values in constants(model).items():
+        own = in_dtype(values, dtype)
+        found[name] = like(reading.checked, own) if own.ndim else own[()]
+    return {
+        **found,
+        **course(record, curves, model.start.code_unit),
+        "latent_dim_": model.latent_dim,
+        "n_samples_": n_samples,
+        "kept_": model.kept,
+        "start_weight_": model.reported_start_weight,
+        "pca_score_": pca_score,
+        "prior_": model.prior,
+        "n_active_": int(model.use.is_active.sum()),
+        "device_": model.device,
+        "_dtype": dtype,
+        "_model": model,
+    }
 
 
 def constants(model: FittedModel) -> dict[str, np.ndarray | float]:

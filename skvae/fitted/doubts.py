@@ -60,7 +60,7 @@ def warn_of_fit(model: FittedModel, record: Record, latent_dim: Any) -> None:
             ConvergenceWarning,
             stacklevel=4,
         )
-    elif not record.converged:
+    elif not (record.converged or record.stopped):
         warnings.warn(
             f"training ended with its budget, after {len(record.losses)} passes, before the "
             "held-out bound had settled; raise max_iter for a better model.",

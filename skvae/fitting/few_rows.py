@@ -12,11 +12,14 @@ from skvae.fitting.beginning import initial_vae
 from skvae.fitting.judges import evaluator_of
 from skvae.fitting.options import Options
 from skvae.fitting.rows import is_trainable, known_rows, new_start
+from skvae.fitting.telling import listener_of, mean_jacobians
 from skvae.fitting.trial import Trial, learn_from_all, run_trial
 from skvae.start.tables import TrainingTable
 from skvae.training.acceptance import Acceptance, Candidate, is_open, select
 from skvae.training.checkpoint import Checkpoint
 from skvae.training.evaluation import DivergenceError
+from skvae.training.listener import Stop
+from skvae.training.progress import LAST_PASSES, SPLIT, Follower
 
 
 def candidate_of(trial: Trial, options: Options) -> Candidate:
@@ -31,17 +34,22 @@ def accept_of_few(
     splits: Iterable[tuple[Tensor, Tensor]],
     options: Options,
     checkpoint: Checkpoint,
+    *,
+    follower: Follower | None = None,
 ) -> Acceptance:
     """Let more splits judge a training that one does not accept, and finish what is accepted."""
     candidate = candidate_of(trial, options)
     kept = select([candidate], options.limits)
     if kept.share == 0.0:
         try:
-            kept = select_by_all(candidate, X, weight, splits, options, checkpoint)
-        except KeyboardInterrupt:  # the splits so far have not accepted it
-            trial.record.interrupted = True
+            kept = select_by_all(
+                candidate, X, weight, splits, options, checkpoint, follower=follower
+            )
+        except KeyboardInterrupt as end:  # the splits so far have not accepted it
+            trial.record.cut_by(end)
     if kept.share == 1.0:
-        learn_from_all(trial, options, checkpoint)
+        listener = listener_of(follower, LAST_PASSES, trial.record.log_jacobians)
+        learn_from_all(trial, options, checkpoint, listener)
     return kept
 
 
@@ -52,9 +60,12 @@ def select_by_all(
     splits: Iterable[tuple[Tensor, Tensor]],
     options: Options,
     checkpoint: Checkpoint,
+    *,
+    follower: Follower | None = None,
 ) -> Acceptance:
     """Keep what the rows of several splits find better together, as long as that is open."""
-    candidates, others = [first], _trained_apart(X, weight, splits, options, checkpoint)
+    candidates = [first]
+    others = _trained_apart(X, weight, splits, options, checkpoint, follower)
     while is_open(candidates, options.limits):
         candidate = next(others, None)
         if candidate is None:
@@ -72,6 +83,7 @@ def _trained_apart(
     splits: Iterable[tuple[Tensor, Tensor]],
     options: Options,
     checkpoint: Checkpoint,
+    follower: Follower | None,
 ) -> Iterator[Candidate]:
     """A training for every split, from a linear start of its own.
 
@@ -88,10 +100,14 @@ def _trained_apart(
         rows = known_rows(start, X, weight, options)
         evaluator = evaluator_of(start, rows, held_out, training, options)
         vae = initial_vae(start, evaluator.seen, options)
+        jacobians = mean_jacobians(start, X.values, weight, training, held_out)
+        listener = listener_of(follower, SPLIT, jacobians)
         try:
-            trial = run_trial(vae, rows, training, evaluator, options, checkpoint)
+            trial = run_trial(
+                vae, rows, training, evaluator, options, checkpoint, listener=listener
+            )
         except DivergenceError:
             return
-        if trial.record.interrupted:
-            raise KeyboardInterrupt
+        if trial.record.was_cut:
+            raise Stop if trial.record.stopped else KeyboardInterrupt
         yield candidate_of(trial, options)

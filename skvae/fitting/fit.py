@@ -1,7 +1,8 @@
 """From rows to a fitted model: start, split, train, keep what is better, measure the codes."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +22,8 @@ from skvae.fitting.rows import (
     with_own_shards,
 )
 from skvae.fitting.sharing import n_rows_of
-from skvae.fitting.trial import Trial, best_of, run_trial
+from skvae.fitting.telling import Telling, mean_jacobians
+from skvae.fitting.trial import Trial, best_of, chosen, copied, run_trial
 from skvae.model.diagnostics import CodeUse, code_use
 from skvae.model.priors import Normal, Normals, Prior
 from skvae.model.rows import Rows
@@ -32,7 +34,9 @@ from skvae.start.tables import TrainingTable
 from skvae.training.acceptance import Acceptance, select
 from skvae.training.checkpoint import Checkpoint
 from skvae.training.evaluation import Evaluator
-from skvae.training.record import Progress, Record
+from skvae.training.listener import NOBODY, Listener
+from skvae.training.progress import TRAINING, Follower
+from skvae.training.record import Record
 
 
 @torch.inference_mode(False)
@@ -42,7 +46,7 @@ def fit_model(
     weight: np.ndarray | None,
     options: Options,
     previous: FittedModel | None = None,
-    report: Callable[[Progress], None] | None = None,
+    follower: Follower | None = None,
     left: State | None = None,
     *,
     spectra: Spectra | None = None,
@@ -53,7 +57,7 @@ def fit_model(
     The training goes on from the weights of a previous model; where that is the linear start, from
     those that the training before has left, if they fit. In a search the start comes from what
     other candidates have found of the same rows. With a checkpoint it goes on from where the same
-    fit stood, and ends with the same bits.
+    fit stood, and ends with the same bits. A follower is told of every pass, and may end the fit.
     """
     checkpoint = checkpoint or Checkpoint()
     rng = np.random.RandomState(options.seed)
@@ -68,32 +72,64 @@ def fit_model(
     held_out, training = split(rows.n_rows, options.validation_fraction, rng, options.device)
     options = with_own_shards(options, start, rows, held_out.numpy(force=True))
     evaluator = evaluator_of(start, rows, held_out, training, options)
-    seen = evaluator.seen
-    jacobians = mean_jacobians(start, X, weight, training, held_out)
-    tell = in_users_units(report, jacobians[1])
+    seen, jacobians = evaluator.seen, mean_jacobians(start, X.values, weight, training, held_out)
+    fit = Fit(X, weight, options, previous, start, training, jacobians)
 
-    def attempt(number: int) -> Trial:
+    def attempt(number: int, before: list[Trial]) -> Trial:
         # The first goes on from what there is, the others begin anew.
-        before, weights = (previous, left) if number == 0 else (None, None)
-        vae = initial_vae(start, seen, options, number=number, previous=before, left=weights)
-        return run_trial(vae, rows, training, evaluator, options, checkpoint, report=tell)
+        origin, weights = (previous, left) if number == 0 else (None, None)
+        vae = initial_vae(start, seen, options, number=number, previous=origin, left=weights)
+        listener: Listener = NOBODY
+        if follower is not None:
+            now = Trial(vae, copied(vae), Record(), rows, evaluator)
+            finish = partial(fit.as_stopped, before, now)
+            listener = Telling(follower, TRAINING, jacobians, finish)
+        return run_trial(vae, rows, training, evaluator, options, checkpoint, listener=listener)
 
     trial = best_of(attempt, options.n_init, seen)
-    vae, record = trial.vae, trial.record
-    record.log_jacobians = jacobians
-    if previous is None and rows.n_rows < options.limits.few_rows and not record.interrupted:
+    trial.record.log_jacobians = jacobians
+    is_over = previous is not None or trial.record.was_cut
+    if rows.n_rows < options.limits.few_rows and not is_over:
         splits = other_splits(held_out, training, options.limits.n_splits)
-        kept = accept_of_few(trial, X, weight, splits, options, checkpoint)
+        kept = accept_of_few(trial, X, weight, splits, options, checkpoint, follower=follower)
     else:
         kept = select([candidate_of(trial, options)], options.limits)
-    if kept.share == 0.0:
-        record.left = arrays(vae)
-        if previous is not None and previous.kept == 0.0:  # which more rows know better
-            return previous, record
-        return linear_model(start, X, options, weight), record
-    kept, prior = fit_prior(vae, rows, training, evaluator, kept, options)
-    use = use_of(vae, seen, options)
-    return trained_model(vae, start, kept, prior, use, options), record
+    return fit.finished(trial, kept)
+
+
+class Fit(NamedTuple):
+    """What trainings have in common, and how the model is made of the best of them."""
+
+    X: TrainingTable
+    weight: np.ndarray | None
+    options: Options
+    previous: FittedModel | None
+    start: LinearStart
+    training: Tensor  # which rows
+    jacobians: tuple[float, ...]
+
+    def finished(self, trial: Trial, kept: Acceptance) -> tuple[FittedModel, Record]:
+        """The model, where so much of a training is kept."""
+        (vae, record), options, previous = (trial.vae, trial.record), self.options, self.previous
+        if kept.share == 0.0:
+            record.left = arrays(vae)
+            if previous is not None and previous.kept == 0.0:  # which more rows know better
+                return previous, record
+            return linear_model(self.start, self.X, options, self.weight), record
+        rows, evaluator = trial.rows, trial.evaluator
+        kept, prior = fit_prior(vae, rows, self.training, evaluator, kept, options)
+        use = use_of(vae, evaluator.seen, options)
+        return trained_model(vae, self.start, kept, prior, use, options), record
+
+    def as_stopped(
+        self, before: list[Trial], now: Trial, vae: VAE, record: Record
+    ) -> tuple[FittedModel, Record]:
+        """The model, where the fit ends with a training that has come to this."""
+        now = now._replace(vae=vae, record=record)
+        trial = chosen([*(trial.copy() for trial in before), now], now.evaluator.seen)
+        trial.record.log_jacobians = self.jacobians
+        kept = select([candidate_of(trial, self.options)], self.options.limits)
+        return self.finished(trial, kept)
 
 
 def with_stored_rows(
@@ -104,18 +140,6 @@ def with_stored_rows(
     if options.store_rows:
         stored = StoredRows.of(X.values, weight, options.seed, options.limits)
     return replace(model, stored=stored)
-
-
-def in_users_units(
-    report: Callable[[Progress], None] | None, log_jacobian: float
-) -> Callable[[Progress], None]:
-    """A report that tells bounds in units of the data."""
-
-    def tell(progress: Progress) -> None:
-        if report is not None:
-            report(progress._replace(bounds=[bound + log_jacobian for bound in progress.bounds]))
-
-    return tell
 
 
 def fit_prior(
@@ -144,18 +168,6 @@ def fit_prior(
         return kept, Normal()
     weight_in_density = max(start_weight.item(), options.limits.start_weight_min)
     return kept._replace(start_weight=weight_in_density), options.prior
-
-
-def mean_jacobians(
-    start: LinearStart, X: TrainingTable, weight: np.ndarray | None, *parts: Tensor
-) -> tuple[float, ...]:
-    """What mean log-densities of parts of the rows gain in the user's units, nats."""
-    gain = start.representation.log_jacobian(X.values)
-    rows = [part.numpy(force=True) for part in parts]
-    return tuple(
-        float(np.average(gain[own], weights=None if weight is None else weight[own]))
-        for own in rows
-    )
 
 
 def linear_model(

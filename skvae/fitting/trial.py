@@ -1,7 +1,9 @@
 """One training, from first weights to the best of them, and the best of several."""
 
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +19,9 @@ from skvae.model.vae import VAE
 from skvae.training.checkpoint import Checkpoint
 from skvae.training.controller import Controller
 from skvae.training.evaluation import DivergenceError, Evaluator
+from skvae.training.listener import NOBODY, Listener, Stop
 from skvae.training.loop import one_pass, train
-from skvae.training.record import Progress, Record
+from skvae.training.record import Record
 from skvae.training.shards import SharedStep
 from skvae.training.state import TrainingState
 from skvae.training.step import Step, choose_step
@@ -33,8 +36,12 @@ class Trial(NamedTuple):
     rows: Rows  # of the training and held out from it
     evaluator: Evaluator
 
+    def copy(self) -> "Trial":
+        """One whose model and record can be changed."""
+        return self._replace(vae=copy.deepcopy(self.vae), record=self.record.copy())
 
-def best_of(attempt: Callable[[int], Trial], n_init: int, seen: Rows) -> Trial:
+
+def best_of(attempt: Callable[[int, list[Trial]], Trial], n_init: int, seen: Rows) -> Trial:
     """The best of so many trainings by the held-out bound; of those until an interrupt.
 
     One whose loss is not finite is left out, where there are others.
@@ -42,22 +49,28 @@ def best_of(attempt: Callable[[int], Trial], n_init: int, seen: Rows) -> Trial:
     trials: list[Trial] = []
     for number in range(n_init):
         try:
-            trials.append(attempt(number))
+            trials.append(attempt(number, trials))
         except DivergenceError:
             if number == n_init - 1 and not trials:
                 raise
             continue
-        except KeyboardInterrupt:  # before its first pass
+        except KeyboardInterrupt as end:  # before its first pass
             if not trials:
                 raise
-            trials[-1].record.interrupted = True
-        if trials[-1].record.interrupted:
+            trials[-1].record.cut_by(end)
+        if trials[-1].record.was_cut:
             break
+    return chosen(trials, seen)
+
+
+def chosen(trials: Sequence[Trial], seen: Rows) -> Trial:
+    """The best of these; its record tells of the others, and of what ended the last one."""
     bounds = [max(trial.record.bounds[1:]) for trial in trials]
     best = trials[int(np.argmax(bounds))]
     agreement = compare([trial.vae for trial in trials], best.vae, seen)
     best.record.restarts = list(zip(bounds, agreement, strict=True))
-    best.record.interrupted = trials[-1].record.interrupted
+    last = trials[-1].record
+    best.record.interrupted, best.record.stopped = last.interrupted, last.stopped
     return best
 
 
@@ -69,20 +82,36 @@ def run_trial(
     options: Options,
     checkpoint: Checkpoint,
     *,
-    report: Callable[[Progress], None] = lambda progress: None,
+    listener: Listener = NOBODY,
 ) -> Trial:
     """Train from these weights, or go on from where the same training stood."""
-    origin = {name: value.clone() for name, value in vae.state_dict().items()}
+    origin = copied(vae)
     n_rows = n_training(training, options)
     budget = make_budget(n_rows, vae, options)
     controller = Controller(budget, options.config, n_rows, rows.n_inputs)
     state = training_state(vae, evaluator.generator, options, controller)
     share(state, rows, training, options)
     state.begin(evaluator)
-    with checkpoint.training(state) as has_ended:
+    most_passes = None if options.annealing else budget.max_passes
+    with followed(state, listener, most_passes), checkpoint.training(state) as has_ended:
         if not has_ended:
-            _train(state, rows, training, evaluator, options, report)
+            _train(state, rows, training, evaluator, options)
     return Trial(vae.eval(), origin, state.record, rows, evaluator)
+
+
+@contextmanager
+def followed(state: TrainingState, listener: Listener, most_passes: int | None) -> Iterator[None]:
+    """While it lasts, a training that somebody hears of; who may end the fit with it."""
+    state.listener = listener
+    listener.begin_training(most_passes)
+    yield
+    if listener.end_training():
+        state.record.stopped = True
+
+
+def copied(vae: VAE) -> dict[str, Tensor]:
+    """A copy of a model's state."""
+    return {name: value.clone() for name, value in vae.state_dict().items()}
 
 
 def _train(
@@ -91,7 +120,6 @@ def _train(
     training: Tensor,
     evaluator: Evaluator,
     options: Options,
-    report: Callable[[Progress], None],
 ) -> None:
     """Train, with annealing where it is asked for; leave the best weights."""
     annealing = options.annealing
@@ -100,8 +128,8 @@ def _train(
     state.take = way_of(state, evaluator.seen, options)
     is_over = state.annealed is not None
     if not is_over and (annealing is None or annealing.follows_training):
-        train(state, rows, training, evaluator, report)
-    if annealing is not None and not state.record.interrupted:
+        train(state, rows, training, evaluator)
+    if annealing is not None and not state.record.was_cut:
         annealing.refine(state, rows, training, evaluator)
 
 
@@ -135,7 +163,9 @@ def compare(vaes: list[VAE], best: VAE, rows: Rows) -> list[float]:
     return [linear_r2(vae.codes(rows), target, kl, rows.weight) for vae in vaes]
 
 
-def learn_from_all(trial: Trial, options: Options, checkpoint: Checkpoint) -> None:
+def learn_from_all(
+    trial: Trial, options: Options, checkpoint: Checkpoint, listener: Listener = NOBODY
+) -> None:
     """Let the model learn from all rows, those that were held out too, at a falling rate.
 
     Of few rows the held-out ones are many. What they have said of the noise, and of the units,
@@ -157,13 +187,15 @@ def learn_from_all(trial: Trial, options: Options, checkpoint: Checkpoint) -> No
     state = training_state(vae, options.generator(), options, controller)
     share(state, rows, everything, options)
     state.keep()
-    with checkpoint.training(state) as has_ended:
+    state.record.bounds = list(record.bounds)  # for who follows it
+    with followed(state, listener, n_passes), checkpoint.training(state) as has_ended:
         if not has_ended:
             state.take = way_of(state, trial.evaluator.seen, options)
             _pass_over_all(state, rows, everything, n_passes)
     record.losses += state.record.losses
     record.n_passes += len(state.record.losses)
     record.interrupted |= state.record.interrupted
+    record.stopped |= state.record.stopped
     vae.eval()
     if held_out is not None:
         vae.observation.set_noise(held_out)
@@ -174,12 +206,15 @@ def _pass_over_all(state: TrainingState, rows: Rows, everything: Tensor, n_passe
     record = state.record
     try:
         while record.n_passes < n_passes:
+            state.listener.begin_pass()
             record.losses.append(one_pass(state, rows, everything))
             record.n_passes += 1
             state.tell()
-    except KeyboardInterrupt:
-        record.interrupted = True
-    if record.interrupted or not math.isfinite(record.losses[-1]):
+            if state.listener.end_pass(state, None):
+                raise Stop
+    except KeyboardInterrupt as end:
+        record.cut_by(end)
+    if record.was_cut or not math.isfinite(record.losses[-1]):
         record.losses = []
         state.go_back(state.best)
     else:

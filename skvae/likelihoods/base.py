@@ -25,8 +25,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import BaseEstimator
 from torch import Tensor
+
+from skvae._sklearn import Documented
 
 Constants = dict[str, np.ndarray]
 Params = Mapping[str, Tensor]
@@ -50,7 +51,7 @@ class Slopes(NamedTuple):
     of_dispersion: Tensor
 
 
-class Likelihood(BaseEstimator, ABC):
+class Likelihood(Documented, ABC):
     """A density or distribution of the cells of some columns, given the outputs of a decoder."""
 
     _parameter_constraints: dict[str, list[Any]] = {}  # of its options, as scikit-learn writes them

@@ -8,6 +8,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._sklearn import OF_CALLBACKS, check_parameters
 from skvae.ambient import asking, undisturbed
 from skvae.devices import is_available
 from skvae.fitted.doubts import on_cpu
@@ -19,6 +20,7 @@ from skvae.persistence.writing import write_whole
 from skvae.pickles import VERSION, opened, signed
 
 _REMEMBERED = ("_spectra",)  # what is found again when it is needed
+_OF_A_FIT = ("progress_", *OF_CALLBACKS)  # who follows it, and how far it is
 _OF_THE_MACHINE = {"checkpoint_dir": None}  # a file names no folders, and chooses none
 
 
@@ -86,7 +88,7 @@ class Keepable(BaseEstimator, ABC):
         learned = {
             name: value
             for name, value in vars(self).items()
-            if name not in parameters and name not in _REMEMBERED
+            if name not in (*parameters, *_REMEMBERED, *_OF_A_FIT)
         }
         known = LEARNED | PRIVATE | OPTIONAL
         for name in learned:
@@ -132,7 +134,7 @@ class Keepable(BaseEstimator, ABC):
     def __copy__(self):
         # Not by its state, which is taken for one that others have made.
         twin = object.__new__(type(self))
-        twin.__dict__ = vars(self).copy()
+        twin.__dict__ = {name: own for name, own in vars(self).items() if name != "progress_"}
         return twin
 
     def __getstate__(self):
@@ -149,7 +151,7 @@ class Keepable(BaseEstimator, ABC):
             check_state(own, type(self))
         super().__setstate__(own)
         if "_model" in own:
-            self._validate_params()
+            check_parameters(self)
         model = getattr(self, "_model", None)
         if model is not None and not is_available(torch.device(model.device)):
             self._model, self.device_ = on_cpu(model), "cpu"

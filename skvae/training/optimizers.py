@@ -10,12 +10,12 @@ from abc import ABC, abstractmethod
 from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
-from sklearn.base import BaseEstimator
 from torch import Tensor
 from torch.optim.adamw import adamw
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
+from skvae._sklearn import Documented
 from skvae.training.schedules import RATE_SCHEDULES, Schedule
 
 _BETAS = (0.9, 0.99)
@@ -36,7 +36,7 @@ class Part(NamedTuple):
     shape: tuple[int, ...] | None  # of the one matrix or kernel that it is, None if it is more
 
 
-class Optimizer(ABC, BaseEstimator):
+class Optimizer(Documented, ABC):
     """Options that all optimizers have; how they move a part is their own."""
 
     n_moments: ClassVar[int] = 2

@@ -1,25 +1,126 @@
-"""The progress bar of `verbose=1`."""
+"""How far a training is, and who is told of it: a progress bar, or whoever else follows a fit."""
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from tqdm.auto import tqdm
 
-from skvae.training.record import Progress
+TRAINING, SPLIT, LAST_PASSES = "training", "training of a split", "last passes"
+
+
+class Progress(NamedTuple):
+    """How far a training is, in nats per row.
+
+    Parameters
+    ----------
+    n_passes : int
+        Passes over the rows so far.
+    last_pass : int
+        The last of them, as things stand.
+    loss : float
+        Minus the bound of the rows of the last pass.
+    bounds : list of float
+        Of the held-out rows, one for every look at them; the first is the linear start's.
+    seconds : float
+        That the training has taken.
+    """
+
+    n_passes: int
+    last_pass: int
+    loss: float
+    bounds: list[float]
+    seconds: float
+
+    @property
+    def bound(self) -> float:
+        """The best so far."""
+        return max(self.bounds)
+
+    @property
+    def gain(self) -> float:
+        """By how much that is above the linear start's, which is PCA's."""
+        return self.bound - self.bounds[0]
+
+
+class Follower(ABC):
+    """Who is told of the trainings of a fit and of their passes, and may end them."""
+
+    @abstractmethod
+    def begin_training(self, name: str, most_passes: int | None) -> None:
+        """A training begins, of so many passes at most where that is known."""
+
+    @abstractmethod
+    def begin_pass(self) -> None:
+        """A pass begins."""
+
+    @abstractmethod
+    def end_pass(self, progress: Progress, outcome: Callable[[], Any] | None) -> bool:
+        """Whether the training shall end with this pass.
+
+        `outcome` makes the model that fit would then leave, and its record; None where that is not
+        known yet.
+        """
+
+    @abstractmethod
+    def end_training(self) -> bool:
+        """Whether no other training shall follow this one."""
+
+
+class Bar(Follower):
+    """The progress bar of `verbose=1`."""
+
+    def __init__(self, bar: tqdm) -> None:
+        self.bar = bar
+        self.is_shown = False
+
+    def begin_training(self, name: str, most_passes: int | None) -> None:
+        self.is_shown = name == TRAINING
+
+    def begin_pass(self) -> None:
+        pass
+
+    def end_pass(self, progress: Progress, outcome: Callable[[], Any] | None) -> bool:
+        if self.is_shown:
+            self.bar.total = progress.last_pass
+            text = f"bound {progress.bound:.2f}, over PCA {progress.gain:+.2f} nats"
+            self.bar.set_postfix_str(text, False)
+            self.bar.update(progress.n_passes - self.bar.n)
+        return False
+
+    def end_training(self) -> bool:
+        return False
+
+
+class Followers(Follower):
+    """Several, who are told in turn."""
+
+    def __init__(self, followers: Sequence[Follower]) -> None:
+        self.followers = followers
+
+    def begin_training(self, name: str, most_passes: int | None) -> None:
+        for each in self.followers:
+            each.begin_training(name, most_passes)
+
+    def begin_pass(self) -> None:
+        for each in self.followers:
+            each.begin_pass()
+
+    def end_pass(self, progress: Progress, outcome: Callable[[], Any] | None) -> bool:
+        said = [each.end_pass(progress, outcome) for each in self.followers]
+        return any(said)
+
+    def end_training(self) -> bool:
+        said = [each.end_training() for each in self.followers]
+        return any(said)
 
 
 @contextmanager
-def progress_bar(verbose: int) -> Iterator[Callable[[Progress], None] | None]:
-    """A callable that moves the bar, or None where nothing is shown."""
+def progress_bar(verbose: int) -> Iterator[list[Follower]]:
+    """Who moves the bar; nobody where nothing is shown."""
     if not verbose:
-        yield None
+        yield []
         return
     with tqdm(desc="VAETransformer", unit="pass", total=None) as bar:
-
-        def show(progress: Progress) -> None:
-            bar.total = progress.last_pass
-            bound, start = max(progress.bounds), progress.bounds[0]
-            bar.set_postfix_str(f"bound {bound:.2f}, over PCA {bound - start:+.2f} nats", False)
-            bar.update(progress.n_passes - bar.n)
-
-        yield show
+        yield [Bar(bar)]

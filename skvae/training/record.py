@@ -1,22 +1,15 @@
 """What training leaves beside the weights: the bounds, and how things stood at each of them."""
 
 import time
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skvae.training.evaluation import Evaluation
-
-
-class Progress(NamedTuple):
-    """What a progress bar shows."""
-
-    n_passes: int
-    last_pass: int
-    bounds: list[float]  # the first is the linear start's
+from skvae.training.listener import Stop
 
 
 @dataclass
@@ -28,7 +21,8 @@ class Record:
     history: list[dict[str, float]] = field(default_factory=list)  # a row per bound
     n_passes: int = 0
     converged: bool = False
-    interrupted: bool = False
+    interrupted: bool = False  # by Ctrl-C
+    stopped: bool = False  # by who followed it
     # Of every restart its best bound, and how far its codes agree with those of the best.
     restarts: list[tuple[float, float]] = field(default_factory=list)
     # What mean log-densities gain in the user's units: of the training rows, of the held-out ones.
@@ -37,11 +31,38 @@ class Record:
     left: dict[str, np.ndarray] | None = None
     began: float = field(default_factory=time.perf_counter)
 
+    @property
+    def was_cut(self) -> bool:
+        """Whether it ended before its end."""
+        return self.interrupted or self.stopped
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.perf_counter() - self.began
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there was a look after the last pass."""
+        return self.history[-1]["n_pass"] == self.n_passes
+
+    def copy(self) -> "Record":
+        """One that can go on by itself."""
+        return replace(
+            self, losses=list(self.losses), bounds=list(self.bounds), history=list(self.history)
+        )
+
+    def cut_by(self, end: KeyboardInterrupt) -> None:
+        """Note what has ended it."""
+        if isinstance(end, Stop):
+            self.stopped = True
+        else:
+            self.interrupted = True
+
     def add(self, evaluation: Evaluation, **state: float) -> None:
         """Note what an evaluation found, and how things stood."""
         self.bounds.append(evaluation.bound)
-        seconds = time.perf_counter() - self.began
-        seen = {"n_pass": self.n_passes, "seconds": seconds}
+        seen = {"n_pass": self.n_passes, "seconds": self.seconds}
         self.history.append(seen | evaluation._asdict() | state)
 
     def to_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -50,9 +71,10 @@ class Record:
         values = {
             "n_passes": self.n_passes,
             "converged": self.converged,
+            "stopped": self.stopped,
             "bounds": list(self.bounds),
             "history": [dict(row) for row in self.history],
-            "seconds": time.perf_counter() - self.began,
+            "seconds": self.seconds,
         }
         return {"losses": losses[: len(self.losses)]}, values
 
@@ -67,5 +89,6 @@ class Record:
             history=[dict(row) for row in values["history"]],
             n_passes=values["n_passes"],
             converged=values["converged"],
+            stopped=values["stopped"],
             began=time.perf_counter() - values["seconds"],
         )

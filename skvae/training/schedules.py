@@ -10,10 +10,10 @@ from abc import ABC, abstractmethod
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
-from sklearn.base import BaseEstimator
+from skvae._sklearn import Documented
 
 
-class Schedule(ABC, BaseEstimator):
+class Schedule(Documented, ABC):
     """A factor that changes with the share of the budget that is used up."""
 
     waits: ClassVar[bool] = False  # for the held-out bound to settle

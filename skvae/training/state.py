@@ -17,6 +17,7 @@ from skvae.model.vae import VAE
 from skvae.training.config import TrainingConfig
 from skvae.training.controller import Controller
 from skvae.training.evaluation import Evaluation, Evaluator
+from skvae.training.listener import NOBODY, Listener
 from skvae.training.objective import Terms
 from skvae.training.record import Record
 from skvae.training.sampler import RowSampler, Sampler
@@ -42,7 +43,8 @@ Step = Callable[["TrainingState", Rows, StepParameters], Terms]
 class TrainingState:
     """A model in training: its weights, their running average, what moves them, and how far it is.
 
-    How steps are taken, perturbed and watched is not written: who reads a state says so again.
+    How steps are taken, perturbed, heard of and watched is not written: who reads a state says so
+    again.
     """
 
     vae: VAE
@@ -59,6 +61,7 @@ class TrainingState:
     best_pass: int = 0
     perturb: Perturbation | None = None
     take: Step | None = None  # what moves the weights, by a batch
+    listener: Listener = NOBODY  # hears of passes, and may end the training
     watch: Callable[["TrainingState"], None] | None = None  # is told when something is done
     step: int = 0
     gradient_norm: Tensor | float = math.nan  # of the last step

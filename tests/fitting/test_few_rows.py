@@ -68,9 +68,9 @@ def test_others_are_asked_only_where_it_is_open(monkeypatch):
     asked = []
     plain = few_rows.select_by_all
 
-    def noted(*given):
+    def noted(*given, follower):
         asked.append(given)
-        return plain(*given)
+        return plain(*given, follower=follower)
 
     monkeypatch.setattr(few_rows, "select_by_all", noted)
     model, record = fit_model(Matrix(curve(300, 5)), None, options(max_iter=None, limits=Limits()))
@@ -104,7 +104,7 @@ def test_an_interrupt_of_the_last_passes_keeps_the_model(monkeypatch):
 
 
 def test_an_interrupt_of_other_splits_ends_the_fit_with_pca(monkeypatch):
-    def interrupted(*given):
+    def interrupted(*given, listener):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(few_rows, "run_trial", interrupted)

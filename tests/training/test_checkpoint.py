@@ -20,7 +20,7 @@ from skvae.training.evaluation import DivergenceError
 from skvae.training.objective import OBJECTIVES, Autoencoder
 from skvae.training.optimizers import OPTIMIZERS, AdamW, Muon
 from skvae.training.schedules import KL_SCHEDULES
-from tests.samples import curve, gaussian, options
+from tests.samples import Followed, curve, gaussian, options
 
 TINY = MLP(hidden_layer_sizes=(8,))
 QUICK = Limits(few_rows=0, check_steps=5, width_steps=5)
@@ -154,12 +154,12 @@ def test_a_restart_that_diverged_is_remembered():
 def test_an_interrupt_keeps_what_was_noted_last():
     kept, fit = [], Fit()
 
-    def interrupted(progress):
+    def interrupt(progress):
         if progress.n_passes == 3:
             raise KeyboardInterrupt
 
-    checkpoint = Checkpoint(kept.append, every=1e9)
-    _, record = fit_model(MATRIX, None, fit.options, report=interrupted, checkpoint=checkpoint)
+    checkpoint, follower = Checkpoint(kept.append, every=1e9), Followed(interrupt)
+    _, record = fit_model(MATRIX, None, fit.options, follower=follower, checkpoint=checkpoint)
     assert record.interrupted
     assert len(kept) == 1
     assert kept[0].running is not None

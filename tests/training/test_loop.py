@@ -10,9 +10,11 @@ from skvae.devices import PRECISIONS
 from skvae.limits import Limits
 from skvae.training import loop
 from skvae.training.evaluation import DivergenceError, Evaluator
+from skvae.training.listener import Nobody
+from skvae.training.loop import as_stopped, train
 from skvae.training.objective import OBJECTIVES
 from skvae.training.optimizers import OPTIMIZERS, AdamW
-from tests.samples import Setting, plan_of
+from tests.samples import Followed, Setting, plan_of
 
 RATE = Limits().learning_rate
 
@@ -79,30 +81,65 @@ def test_training_leaves_the_global_generator_alone():
 
 
 def test_the_record_of_a_short_training():
-    seen = []
-    record = Setting().train(plan_of(5), seen.append)
+    follower = Followed()
+    record = Setting().train(plan_of(5), follower)
     assert record.n_passes == len(record.losses) == 5
     assert not record.converged
     assert not record.interrupted
-    assert seen[-1].n_passes == seen[-1].last_pass == 5
-    assert seen[-1].bounds == record.bounds
+    assert [told.n_passes for told in follower.progress] == [1, 2, 3, 4, 5]
+    last = follower.progress[-1]
+    assert last.last_pass == 5
+    assert last.bounds == record.bounds
+    assert last.loss == float(record.losses[-1])
+    assert 0 < last.seconds <= record.seconds
 
 
 def test_an_interrupted_training_keeps_the_best_so_far():
-    setting, looks = Setting(), []
+    setting = Setting()
 
     def interrupt(progress):
-        looks.append(progress.bounds[-1])
-        if len(looks) == 3:
+        if len(progress.bounds) == 4:
             raise KeyboardInterrupt
 
-    record = setting.train(plan_of(100), interrupt)
+    record = setting.train(plan_of(100), Followed(interrupt))
     assert record.interrupted
+    assert not record.stopped
     assert record.n_passes < 100
     assert not record.converged
     assert setting.evaluator.calibrate_and_evaluate(setting.vae).bound == pytest.approx(
-        max(looks), rel=1e-6
+        max(record.bounds[1:]), rel=1e-6
     )
+
+
+@pytest.mark.parametrize("last_pass", [1, 2, 7])
+def test_a_stopped_training_is_judged_where_it_ends(last_pass):
+    setting = Setting()
+    record = setting.train(plan_of(100), Followed(lambda told: told.n_passes == last_pass))
+    assert record.stopped
+    assert not record.interrupted
+    assert record.n_passes == record.history[-1]["n_pass"] == last_pass
+    assert setting.evaluator.calibrate_and_evaluate(setting.vae).bound == pytest.approx(
+        max(record.bounds[1:]), rel=1e-6
+    )
+
+
+def test_what_a_training_would_leave_does_not_change_it():
+    watched, plain = Setting(), Setting()
+    found = []
+
+    class Asking(Nobody):
+        def end_pass(self, state, evaluator):
+            vae, record = as_stopped(state, evaluator)
+            found.append((record.n_passes, record.stopped, max(record.bounds[1:])))
+            assert vae is not state.vae
+            return False
+
+    watched.begin(plan_of(9))
+    watched.state.listener = Asking()
+    train(watched.state, watched.rows, watched.training, watched.evaluator)
+    plain.train(plan_of(9))
+    assert [each[:2] for each in found] == [(n, True) for n in range(1, 10)]
+    assert all(torch.equal(w, plain.weights()[name]) for name, w in watched.weights().items())
 
 
 def test_an_interruption_before_the_first_pass_ends_is_one(monkeypatch):

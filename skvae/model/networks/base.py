@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
-from sklearn.base import BaseEstimator
 from torch import nn
 
+from skvae._sklearn import Documented
 from skvae.model.networks.layers import ACTIVATIONS, NORMALIZATIONS, Dropout
 
 Architecture = Callable[[int, int], nn.Module]
 
 
-class HiddenLayers(ABC, BaseEstimator):
+class HiddenLayers(Documented, ABC):
     """Hidden layers and the options that they share."""
 
     of_columns = False

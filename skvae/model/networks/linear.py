@@ -1,10 +1,11 @@
 """Networks of one linear layer."""
 
-from sklearn.base import BaseEstimator
 from torch import nn
 
+from skvae._sklearn import Documented
 
-class Linear(BaseEstimator):
+
+class Linear(Documented):
     """A network of one linear layer: the linear VAE, whose optimum is probabilistic PCA."""
 
     of_columns = False

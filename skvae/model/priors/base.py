@@ -5,9 +5,9 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from skvae._sklearn import Documented
 from skvae.model.posterior import Posterior
 
 
@@ -18,7 +18,7 @@ class Normals(NamedTuple):
     variances: np.ndarray
 
 
-class Prior(ABC, BaseEstimator):
+class Prior(Documented, ABC):
     """Where codes come from."""
 
     is_trained: ClassVar[bool] = False  # its parameters move with the model's

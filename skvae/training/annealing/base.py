@@ -5,15 +5,15 @@ from abc import ABC
 from numbers import Real
 from typing import Any, ClassVar
 
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from skvae._sklearn import Documented
 from skvae.model.rows import Rows
 from skvae.training.evaluation import Evaluator
 from skvae.training.state import Perturbation, TrainingState
 
 
-class Annealing(ABC, BaseEstimator):
+class Annealing(Documented, ABC):
     """What chance does, during training, after it or instead of it."""
 
     follows_training: ClassVar[bool] = True  # by gradients

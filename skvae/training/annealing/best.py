@@ -1,10 +1,12 @@
 """The best weights that the held-out rows have seen in an annealing."""
 
 import copy
+import math
 
 import torch
 
 from skvae.training.evaluation import Evaluator
+from skvae.training.listener import Stop
 from skvae.training.saved import Saved, to_arrays, to_tensors
 from skvae.training.state import TrainingState
 
@@ -44,9 +46,17 @@ class Best:
     def __enter__(self) -> "Best":
         return self
 
-    def __exit__(self, kind: type | None, *_: object) -> bool:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> bool:
         """Go back to it, also where a person has had enough, once anything has been criteriond."""
+        if isinstance(error, Stop) and not self.has_judged:
+            self.evaluate(math.nan, 0, math.nan)
         self.training.go_back(self.weights)
-        is_enough = kind is KeyboardInterrupt and len(self.record.bounds) > 1
-        self.record.interrupted |= is_enough
-        return is_enough
+        if not (isinstance(error, KeyboardInterrupt) and self.has_judged):
+            return False
+        self.record.cut_by(error)
+        return True
+
+    @property
+    def has_judged(self) -> bool:
+        """Whether held-out rows have seen more than the linear start."""
+        return len(self.record.bounds) > 1

@@ -80,7 +80,7 @@ class Metropolis(Annealing):
         if n_proposals < 1:
             return
         criterion, before = RowLosses.again(state, rows, training, evaluator)
-        passes = Passes(record, state.controller.pass_steps)
+        passes = Passes(state, state.controller.pass_steps)
         some_training = partial(self._train, state, rows, training, n_steps, passes)
         with passes, Best(state, evaluator) as best:
             if begun is None:

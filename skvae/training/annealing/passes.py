@@ -4,29 +4,44 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae.training.record import Record
+from skvae.training.listener import Stop
 from skvae.training.saved import Saved, to_arrays
+from skvae.training.state import TrainingState
 
 
 class Passes:
     """Passes over the rows that an annealing takes: so many steps, or rows, are one."""
 
-    def __init__(self, record: Record, size: int) -> None:
-        self.record, self.size = record, size
+    def __init__(self, state: TrainingState, size: int) -> None:
+        self.state, self.size = state, size
         self.n, self.losses = 0, list[Tensor]()
+        self.has_begun = False
 
     def add(self, loss: Tensor, n: int) -> None:
-        """Count some of a pass, with their loss."""
+        """Count some of a pass, with their loss.
+
+        Raises
+        ------
+        Stop
+            If who hears of it ends the annealing with this pass.
+        """
+        if not self.has_begun:
+            self.has_begun = True
+            self.state.listener.begin_pass()
         self.losses.append(loss)
         self.n += n
         if self.n >= self.size:
             self.n -= self.size
-            self._count()
+            if self._count():
+                raise Stop
 
-    def _count(self) -> None:
-        self.record.losses.append(torch.stack(self.losses).mean())
-        self.record.n_passes += 1
-        self.losses = []
+    def _count(self) -> bool:
+        """Whether it shall be the last one."""
+        record = self.state.record
+        record.losses.append(torch.stack(self.losses).mean())
+        record.n_passes += 1
+        self.losses, self.has_begun = [], False
+        return self.state.listener.end_pass(self.state, None)
 
     def to_state(self) -> Saved:
         """What there is of the pass that was begun."""

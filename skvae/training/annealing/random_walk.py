@@ -77,7 +77,7 @@ class RandomWalk(Annealing):
         if n_proposals < 1:
             Best(state, evaluator).evaluate(math.nan, 0, math.nan)
             return
-        with Passes(record, n_rows) as passes, Best(state, evaluator) as best:
+        with Passes(state, n_rows) as passes, Best(state, evaluator) as best:
             walk = Walk(state, criterion, partial(passes.add, n=n_compared))
             if begun is None:
                 walk.begin(self._coordinates(state))

@@ -6,9 +6,9 @@ from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from skvae._sklearn import Documented
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
 
@@ -25,7 +25,7 @@ class Terms(NamedTuple):
     log_likelihood: Tensor  # of rows given draws from their posteriors
 
 
-class Objective(ABC, BaseEstimator):
+class Objective(Documented, ABC):
     """What a step of the training makes small."""
 
     is_deterministic: ClassVar[bool] = False  # no noise and no KL: codes are posterior means
