@@ -73,7 +73,7 @@ docs: $(VENV)/.installed-docs ## the documentation as HTML, warnings as errors
 	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 clean: ## remove what was built; the virtual environment stays
-	rm -rf build dist *.egg-info docs/_build demo.png .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info docs/_build docs/generated docs/generated_examples demo.png .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find skvae tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):

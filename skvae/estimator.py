@@ -198,10 +198,10 @@ class VAETransformer(
         The bound on held-out rows each time it was looked at, nats per row; the first is the
         linear start's.
     history_ : dict of ndarray
-        One value per look at the held-out rows, for a DataFrame: `step`, `n_pass`, `bound`, its
-        parts `reconstruction` and `kl` (of the model without the linear start), `gradient_norm`,
-        `learning_rate`, `noise` (variance of the decoder), of an annealing `temperature`,
-        `proposals` since the last look and the share `accepted` of them, `seconds` of training;
+        One value per evaluation on the held-out rows, for a DataFrame: `step`, `n_pass`, `bound`,
+        its parts `reconstruction` and `kl` (of the model without the linear start),
+        `gradient_norm`, `learning_rate`, `noise` (variance of the decoder), of an annealing
+        `temperature`, `proposals` since the last evaluation and the share `accepted`, `seconds`;
         NaN where there is nothing to tell. The first value is the linear start's. Where a
         training goes on, passes and seconds do; steps are those of its optimizer.
     restarts_ : dict of ndarray
@@ -376,7 +376,7 @@ class VAETransformer(
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            Training rows. NaN, None, NA and null are missing cells; infinite ones are refused.
+            Training rows. NaN, None, NA and null are missing cells; infinite ones are an error.
             Sparse rows are made dense a batch at a time.
         y : Ignored
             Present for API consistency.

@@ -45,7 +45,7 @@ class Limits:
     min_steps : int, default=300
         Steps before the bound can have settled.
     min_calm_steps : int, default=600
-        The same while no rows are learnt by heart: leaving the linear start can take long.
+        The same while nothing overfits: leaving the linear start can take long.
     patience : int, default=3
         Evaluations without a gain of `tolerance` before the learning rate falls.
     tolerance : float, default=0.01

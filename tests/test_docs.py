@@ -18,6 +18,10 @@ from tests.samples import fit_quietly
 ROOT = Path(skvae.__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 GUIDE = (ROOT / "docs" / "guide.md").read_text()
+GROUPS = [
+    *("Getting started", "User guide", "Examples", "Reference", "How it works", "Evidence"),
+    "Contributing",
+]
 PARAMETERS = list(inspect.signature(VAETransformer).parameters)
 
 
@@ -105,8 +109,28 @@ def test_everything_public_is_on_the_page_of_the_api():
     text = (ROOT / "docs" / "api.md").read_text()
     for name in skvae.__all__:
         assert inspect.getdoc(getattr(skvae, name))
-        found = rf"auto(class|data|exception|function):: {name}$"
-        assert re.search(found, text, re.MULTILINE), name
+        assert re.search(rf"^   {name}$", text, re.MULTILINE), name
+
+
+def test_the_page_of_the_api_has_nothing_else():
+    text = (ROOT / "docs" / "api.md").read_text()
+    assert sorted(re.findall(r"^   (\w+)$", text, re.MULTILINE)) == sorted(skvae.__all__)
+
+
+def test_every_page_is_in_the_navigation_once():
+    text = (ROOT / "docs" / "index.md").read_text()
+    trees = re.findall(r"```{toctree}\n:hidden:\n:caption: (.+)\n\n([^`]+)```", text)
+    named = [line for _, lines in trees for line in lines.split()]
+    pages = {page.stem for page in (ROOT / "docs").glob("*.md")} - {"index"}
+    assert sorted(named) == sorted(pages | {"generated_examples/index"})
+    assert [caption for caption, _ in trees] == GROUPS
+
+
+def test_no_page_asks_another_server_for_a_script():
+    settings = (ROOT / "docs" / "conf.py").read_text()
+    script = re.search(r'^mathjax_path = "(.+)"$', settings, re.MULTILINE).group(1)
+    assert (ROOT / "docs" / "_static" / script).stat().st_size > 1_000_000
+    assert "://" not in script
 
 
 def test_what_is_said_of_sparse_rows_is_in_the_tags():

@@ -21,6 +21,8 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from benchmarks.averages import half_interval, standard_error
 from benchmarks.figures import ACCENT, GREY, INK, STYLE
@@ -115,7 +117,8 @@ def summary(cells: pd.DataFrame) -> pd.DataFrame:
     there = set(cells["strategy"])
     return pd.DataFrame(
         [
-            {"": group, "strategy": name} | _row(cells[cells["strategy"] == name])
+            {"strategy": name, "verdict": "", "part": group}
+            | _row(cells[cells["strategy"] == name])
             for group, members in STRATEGIES.items()
             for name in members
             if name in there
@@ -177,7 +180,21 @@ def figure(cells: pd.DataFrame) -> Figure:
         "Every strategy against the default at equal time: data sets, their mean, 95 % interval",
         x=0.01, ha="left", fontsize=10, weight="bold",
     )  # fmt: skip
+    drawn.legend(handles=_key(), loc="outside lower center", ncols=3)
     return drawn
+
+
+def _key():
+    """Return what the key shows: colours, kinds of dots, and the band."""
+    means = {"helps": COLORS["helps"], "hurts": COLORS["hurts"], "neither": INK}
+    line = {"marker": "o", "markersize": 5, "linewidth": 1.6}
+    kinds = [
+        Line2D([], [], color=color, label=f"mean and interval: {name}", **line)
+        for name, color in means.items()
+    ]
+    dot = Line2D([], [], color=GREY, marker="o", markersize=3, linewidth=0, label="a data set")
+    band = Patch(color="#e8eaed", label="too small a difference to matter")
+    return [*kinds, dot, band]
 
 
 def _places(cells):

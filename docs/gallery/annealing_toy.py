@@ -86,13 +86,13 @@ def true_score(X):
 def fit(X, seed, max_iter, how):
     """Return a fit from random weights; that the passes ran out is said in the text."""
     warnings.simplefilter("ignore", ConvergenceWarning)
-    body = MLP(hidden_layer_sizes=(8,))
-    vae = VAETransformer(1, architecture=body, init="random", random_state=seed, **how)
+    network = MLP(hidden_layer_sizes=(8,))
+    vae = VAETransformer(1, architecture=network, init="random", random_state=seed, **how)
     return vae.set_params(max_iter=max_iter).fit(X)
 
 
 def gain(vae):
-    """Return by how much the best look at held-out rows lies above that at PCA."""
+    """Return by how much the best evaluation on held-out rows lies above that at PCA."""
     bounds = vae.history_["bound"]
     return np.nanmax(bounds[1:]) - bounds[0]
 
@@ -122,10 +122,10 @@ def draw_course(panels, fits):
     """Draw the temperature and the share of accepted proposals in the first fit of each kind."""
     for name, color in list(zip(fits, COLORS, strict=True))[2:]:
         history = fits[name][0].history_
-        looks = np.flatnonzero(np.isfinite(history["temperature"]))
-        share = np.arange(1, len(looks) + 1) / len(looks)
-        panels[0].semilogy(share, history["temperature"][looks], color=color, label=name)
-        panels[1].plot(share, history["accepted"][looks], "o-", color=color, markersize=3)
+        evaluated = np.flatnonzero(np.isfinite(history["temperature"]))
+        share = np.arange(1, len(evaluated) + 1) / len(evaluated)
+        panels[0].semilogy(share, history["temperature"][evaluated], color=color, label=name)
+        panels[1].plot(share, history["accepted"][evaluated], "o-", color=color, markersize=3)
     panels[0].set(title="Annealing, seed 0", ylabel="temperature, nats")
     panels[0].legend(frameon=False, fontsize="small")
     panels[1].set(xlabel="share of the proposals", ylabel="accepted", ylim=(-0.05, 1.05))

@@ -34,8 +34,10 @@ def main():
         X = arrays["X"].astype("float32") / 255
     X_train, X_test = train_test_split(X, test_size=0.2, random_state=0)
     pca = PCA(LATENT_DIM, svd_solver="full").fit(X_train)
-    body = Conv(image_shape=SHAPE, channels=(16, 32))
-    vae = VAETransformer(LATENT_DIM, architecture=body, max_iter=options.max_iter, random_state=0)
+    network = Conv(image_shape=SHAPE, channels=(16, 32))
+    vae = VAETransformer(
+        LATENT_DIM, architecture=network, max_iter=options.max_iter, random_state=0
+    )
     vae.fit(X_train)
     for name, model in {"PCA": pca, "VAE": vae}.items():
         error = np.mean((model.inverse_transform(model.transform(X_test)) - X_test) ** 2)

@@ -1,7 +1,7 @@
 """Spoken digits as images: reconstructions, a map of the codes, and spectrograms that nobody spoke.
 
 3000 recordings of the digits 0 to 9 by six speakers, each a log-mel spectrogram of 32 moments by 32
-bands. A fifth of them is kept from PCA and from the VAE, whose body is convolutional because
+bands. A fifth of them is kept from PCA and from the VAE, whose network is convolutional because
 neighbouring moments and bands belong together. Both have 16 codes. The map is the plane of the
 codes in which the digits lie farthest apart: classes choose the plane, not the codes.
 """
@@ -37,8 +37,10 @@ def main():
     X = X.reshape(-1, *SHAPE).swapaxes(1, 2)[:, ::-1].reshape(len(X), -1)  # high bands on top
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, random_state=0)
     pca = PCA(LATENT_DIM, random_state=0).fit(X_train)
-    body = Conv(image_shape=SHAPE, channels=(16, 32))
-    vae = VAETransformer(LATENT_DIM, architecture=body, max_iter=options.max_iter, random_state=0)
+    network = Conv(image_shape=SHAPE, channels=(16, 32))
+    vae = VAETransformer(
+        LATENT_DIM, architecture=network, max_iter=options.max_iter, random_state=0
+    )
     vae.fit(X_train)
     for name, model in {"PCA": pca, "VAE": vae}.items():
         neighbours = KNeighborsClassifier(5).fit(model.transform(X_train), y_train)

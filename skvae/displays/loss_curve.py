@@ -15,7 +15,7 @@ class LossCurveDisplay(Display):
     Parameters
     ----------
     n_pass : array-like of shape (n_looks,)
-        Passes over the rows at each look at the held-out rows; the first is the linear start.
+        Passes over the rows at each evaluation on the held-out rows; the first is the linear start.
     bound : array-like of shape (n_looks,)
         Held-out evidence lower bound, nats per row. What is not finite is left out.
     reconstruction, kl : array-like of shape (n_looks,), default=None

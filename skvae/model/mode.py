@@ -1,6 +1,6 @@
 """Posteriors mended by the decoder: moved toward their mode, and as wide as it says.
 
-A network says at one look where the codes of a row lie, and often not exactly (the amortisation
+A network says in one pass where the codes of a row lie, and often not exactly (the amortisation
 gap of Cremer, Li & Duvenaud, 2018). The decoder's own derivatives say it better.
 """
 

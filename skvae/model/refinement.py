@@ -1,7 +1,7 @@
 """Point codes of rows, brought to their projection: the nearest point of the decoder's surface.
 
 PCA's code of a row is the point of the plane nearest to it. An encoder guesses the point of a
-curved surface at one look, and decoding its guess is far from the best that the decoder can do
+curved surface in one pass, and decoding its guess is far from the best that the decoder can do
 (the amortisation gap of Cremer, Li & Duvenaud, 2018). A few steps of the decoder's own gradient
 close most of the gap.
 """

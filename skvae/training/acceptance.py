@@ -1,6 +1,6 @@
 """Acceptance: how much of a training is kept in place of the linear start.
 
-Held-out rows decide. Where rows are few, those of one split are too small a jury: then those of
+Held-out rows decide. Where rows are few, those of one split are too few to decide: then those of
 several splits decide together, each by a model that was trained without them.
 """
 

@@ -24,9 +24,9 @@ _POSITION = (
 
 
 class Controller:
-    """How training goes on, as the looks at the held-out rows have it, and when it ends.
+    """How training goes on, by the evaluations on the held-out rows, and when it ends.
 
-    Rows that are learnt by heart call for weight decay. Where the bound has settled without, the
+    Overfitting calls for weight decay. Where the bound has settled without, the
     noise of the gradient holds it back: batches grow. Once it settles again the rate falls to zero,
     or by a step, as the schedule has it. Other schedules have a fixed course, to the last pass.
     """
@@ -89,7 +89,7 @@ class Controller:
 
     @property
     def check_passes(self) -> int:
-        """Passes from one look at the held-out rows to the next."""
+        """Passes from one evaluation on the held-out rows to the next."""
         return max(1, round(self.limits.check_steps / self.pass_steps))
 
     @property
@@ -113,7 +113,7 @@ class Controller:
         return n_passes % self.check_passes == 0 or n_passes == self.last_pass
 
     def adapt(self, record: Record, step: int, best_pass: int) -> bool:
-        """Change what the last look calls for; whether to go back to the best weights for it."""
+        """Change what the last evaluation calls for; whether to return to the best weights."""
         if self.fall_steps is not None:
             if self.early_stopping and self._falls_in_vain(record.bounds):
                 self.last_pass = record.n_passes
@@ -148,7 +148,7 @@ class Controller:
     def _least_steps(self) -> int:
         """Steps before the bound can have settled.
 
-        While no row is learnt by heart, weights may still be on their way from the linear start.
+        While nothing overfits, weights may still be on their way from the linear start.
         """
         is_calm = self.decay_level == 0 and len(self.weight_decays) > 1
         return self.limits.min_calm_steps if is_calm else self.limits.min_steps
@@ -166,7 +166,7 @@ class Controller:
         return next_look + self.fall_length(next_look) > self.last_pass
 
     def _falls_in_vain(self, bounds: list[float]) -> bool:
-        """Whether the last looks, all of them at a falling rate, gained nothing at all."""
+        """Whether the last evaluations, all of them at a falling rate, gained nothing at all."""
         n_looks = len(bounds) - 1 - self.n_looks_before
         patience = self.limits.fall_patience
         before, recent = bounds[1:-patience], bounds[-patience:]

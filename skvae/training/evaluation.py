@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What one look at the held-out rows saw: means over them, in nats."""
+    """What one evaluation on the held-out rows found: means over them, in nats."""
 
     bound: float  # of the mixture with the linear start
     reconstruction: float  # of the model alone

@@ -1,7 +1,7 @@
-"""What a training leaves to be read: looks at the held-out rows, in the user's units.
+"""What a training leaves to be read: evaluations on the held-out rows, in the user's units.
 
-A look is a dict of numbers. Inside they count from the beginning of a fit and are in scaled units;
-outside they count on from those of the fits before.
+An evaluation is a dict of numbers. Inside they count from the beginning of a fit and are in scaled
+units; outside they count on from those of the fits before.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 Evaluation = dict[str, float]
-# Loss of every pass, held-out bounds, looks: what a fit that goes on adds to.
+# Loss of every pass, held-out bounds, evaluations: what a fit that goes on adds to.
 Curves = tuple[list[float], list[float], list[Evaluation]]
 
 _COLUMNS = (
@@ -21,7 +21,7 @@ _COLUMNS = (
 def history_of(
     curves: Curves, looks: Iterable[Evaluation], log_jacobian: float, scale: float
 ) -> dict[str, np.ndarray]:
-    """Looks of the fits before and of this one, by column.
+    """Evaluations of the fits before and of this one, by column.
 
     A density gains log_jacobian in the user's units, of which a scaled unit is as many as scale.
     """
@@ -39,7 +39,7 @@ def history_of(
 
 
 def evaluations_of(history: dict[str, np.ndarray]) -> list[Evaluation]:
-    """The looks that a history holds by column."""
+    """The evaluations that a history holds by column."""
     rows = zip(*history.values(), strict=True)
     return [dict(zip(history, row, strict=True)) for row in rows]
 
