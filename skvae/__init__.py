@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from skvae.displays import (
         LatentDisplay,
         LatentUsageDisplay,
+        LoadingsDisplay,
         LossCurveDisplay,
         ReconstructionDisplay,
         TraversalDisplay,
@@ -89,6 +90,7 @@ __all__ = [
     "Linear",
     "LinearWarmUp",
     "LoadError",
+    "LoadingsDisplay",
     "LogNormal",
     "LossCurveDisplay",
     "Metropolis",
