@@ -40,6 +40,7 @@ from skvae.data.weights import weighted
 from skvae.devices import PRECISIONS, resolve_device
 from skvae.diagnosis import Diagnosable
 from skvae.distributed.distributable import Distributable
+from skvae.explorer.explorable import Explorable
 from skvae.export.exportable import Exportable
 from skvae.fitted.attributes import learned
 from skvae.fitted.correction import check_refinement
@@ -71,6 +72,7 @@ class VAETransformer(
     Keepable,
     Resumable,
     Exportable,
+    Explorable,
     Distributable,
     Diagnosable,
     Watchable,

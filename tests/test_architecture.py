@@ -22,6 +22,7 @@ FLOORS = (
     (
         "_sklearn",
         "ambient",
+        "colors",
         "components",
         "devices",
         "interrupts",
@@ -38,6 +39,7 @@ FLOORS = (
     ("fitting",),
     ("callbacks", "choices", "diagnosis", "distributed", "persistence"),
     ("export",),
+    ("explorer",),
     ("estimator",),
     ("dask", "displays", "serving"),
     ("command",),
@@ -56,6 +58,7 @@ PACKAGES = {
     "fitting": {"numpy", "torch"},
     "persistence": {"numpy", "safetensors", "scipy", "sklearn", "torch"},
     "export": {"numpy", "onnx", "scipy", "skl2onnx", "sklearn", "torch"},
+    "explorer": {"numpy", "pandas", "plotly", "scipy", "sklearn", "torch"},
     "serving": {"narwhals", "numpy", "sklearn"},
     "command": {"numpy", "pandas", "sklearn", "tqdm"},
     "distributed": {"narwhals", "numpy", "scipy", "sklearn"},
@@ -64,7 +67,7 @@ PACKAGES = {
 }
 THIRD_PARTY = {
     "dask", "distributed", "joblib", "matplotlib", "narwhals", "numpy", "onnx", "onnxruntime",
-    "pandas", "safetensors", "scipy", "skl2onnx", "sklearn", "torch", "tqdm",
+    "pandas", "plotly", "safetensors", "scipy", "skl2onnx", "sklearn", "torch", "tqdm",
 }  # fmt: skip
 
 MOST_LINES, MOST_OF_ESTIMATOR = 400, 900
