@@ -42,6 +42,7 @@ FLOORS = (
     ("explorer",),
     ("estimator",),
     ("dask", "displays", "serving"),
+    ("report",),
     ("command",),
     ("__init__", "__main__"),
 )
@@ -60,7 +61,8 @@ PACKAGES = {
     "export": {"numpy", "onnx", "scipy", "skl2onnx", "sklearn", "torch"},
     "explorer": {"numpy", "pandas", "plotly", "scipy", "sklearn", "torch"},
     "serving": {"narwhals", "numpy", "sklearn"},
-    "command": {"numpy", "pandas", "sklearn", "tqdm"},
+    "report": {"matplotlib", "numpy", "pandas", "scipy", "sklearn"},
+    "command": {"matplotlib", "numpy", "pandas", "sklearn", "tqdm"},
     "distributed": {"narwhals", "numpy", "scipy", "sklearn"},
     "dask": {"dask", "distributed", "numpy", "pandas", "sklearn", "torch"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
