@@ -114,7 +114,9 @@ def test_everything_public_is_on_the_page_of_the_api():
 
 def test_the_page_of_the_api_has_nothing_else():
     text = (ROOT / "docs" / "api.md").read_text()
-    assert sorted(re.findall(r"^   (\w+)$", text, re.MULTILINE)) == sorted(skvae.__all__)
+    others = ["DaskVAETransformer", "Page"]  # of modules that are imported by their own names
+    named = re.findall(r"^   (\w+)$", text, re.MULTILINE)
+    assert sorted(named) == sorted([*skvae.__all__, *others])
 
 
 def test_every_page_is_in_the_navigation_once():
@@ -155,7 +157,7 @@ def test_make_targets_exist(page):
 def test_links_to_files_lead_somewhere(page):
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
-        if "://" not in target:
+        if "://" not in target and not target.startswith("generated"):  # which the build makes
             assert (page.parent / target).exists(), target
 
 

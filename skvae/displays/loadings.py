@@ -164,7 +164,7 @@ class LoadingsDisplay(Display):
     def _name_tips(self, ax, loadings, names):
         """Write names beside their tips, the longest arrows first, where no other name lies."""
         places = ax.transAxes.inverted().transform(ax.transData.transform(loadings.T))
-        taken = []
+        taken: list[tuple[float, float, float]] = []
         for cell in np.argsort(-np.abs(loadings).max(0), kind="stable"):
             right = loadings[0, cell] >= 0
             width = 0.016 * len(names[cell])
