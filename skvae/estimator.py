@@ -37,6 +37,7 @@ from skvae.data.weights import weighted
 from skvae.devices import PRECISIONS, resolve_device
 from skvae.diagnosis import Diagnosable
 from skvae.distributed.distributable import Distributable
+from skvae.explorer.explorable import Explorable
 from skvae.export.exportable import Exportable
 from skvae.fitted.attributes import constants, course
 from skvae.fitted.correction import check_refinement
@@ -68,6 +69,7 @@ class VAETransformer(
     Keepable,
     Resumable,
     Exportable,
+    Explorable,
     Distributable,
     Diagnosable,
     ClassNamePrefixFeaturesOutMixin,

@@ -22,6 +22,7 @@ FLOORS = (
     (
         "_sklearn",
         "ambient",
+        "colors",
         "components",
         "devices",
         "interrupts",
@@ -38,6 +39,7 @@ FLOORS = (
     ("fitting",),
     ("choices", "diagnosis", "distributed", "persistence"),
     ("export",),
+    ("explorer",),
     ("estimator",),
     ("displays", "serving"),
     ("command",),
@@ -56,13 +58,14 @@ PACKAGES = {
     "fitting": {"numpy", "torch"},
     "persistence": {"numpy", "safetensors", "scipy", "sklearn", "torch"},
     "export": {"numpy", "onnx", "scipy", "skl2onnx", "sklearn", "torch"},
+    "explorer": {"numpy", "pandas", "plotly", "scipy", "sklearn", "torch"},
     "serving": {"narwhals", "numpy", "sklearn"},
     "command": {"numpy", "pandas", "sklearn", "tqdm"},
     "distributed": {"narwhals", "numpy", "scipy", "sklearn"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
 }
 THIRD_PARTY = {
-    "joblib", "matplotlib", "narwhals", "numpy", "onnx", "onnxruntime", "pandas", "safetensors",
+    "joblib", "matplotlib", "narwhals", "numpy", "onnx", "onnxruntime", "pandas", "plotly", "safetensors",
     "scipy", "skl2onnx", "sklearn", "torch", "tqdm",
 }  # fmt: skip
 

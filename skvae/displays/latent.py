@@ -1,19 +1,12 @@
 """Where rows lie in the plane of two codes."""
 
 import numpy as np
-import pandas as pd
 
+from skvae.colors import GREY, INK, OURS, PALE, classes_of, colors_of
 from skvae.displays.display import Display
 from skvae.displays.source import checked_units, split_pipeline
-from skvae.displays.style import GREY, INK, OURS, PALE, halo
+from skvae.displays.style import halo
 from skvae.model.priors import Normal
-
-# Ten colours chosen for colour-blind eyes (Petroff, 2021), the greys last.
-PALETTE = ("#3f90da", "#e76300", "#832db6", "#b9ac70", "#bd1f01", "#ffa90e", "#92dadd", "#a96b59",
-           "#717581", "#94a4a2")  # fmt: skip
-BESIDE = {"other": PALE, "missing": INK}  # what is no class
-N_LARGEST = 8  # classes that are told apart where there are more than colours
-
 
 class LatentDisplay(Display):
     """Rows in the plane of two codes, with the prior behind them.
@@ -127,7 +120,7 @@ class LatentDisplay(Display):
             self._draw_prior(ax)
         if self.y is None:
             ax.scatter(*codes.T, **{"color": OURS} | options)
-        elif (classes := _classes(self.y)) is not None:
+        elif (classes := classes_of(self.y)) is not None:
             self._draw_classes(ax, codes, classes, options)
         else:
             self._draw_numbers(ax, codes, options)
@@ -158,9 +151,8 @@ class LatentDisplay(Display):
         ax.autoscale_view()
 
     def _draw_classes(self, ax, codes, classes, options):
-        names = sorted(classes.unique(), key=_place)
-        colors = dict(zip((n for n in names if n not in BESIDE), PALETTE, strict=False))
-        colors |= {name: BESIDE[name] for name in names if name in BESIDE}
+        colors = colors_of(classes)
+        names = list(colors)
         # One collection in the order of the rows: no class lies on top of another as a whole.
         ax.scatter(*codes.T, **{"c": [colors[name] for name in classes]} | options)
         centres = np.array([np.median(codes[classes == name], axis=0) for name in names])
@@ -189,27 +181,6 @@ def _line(x, y):
 
 def _has_normal_prior(vae):
     return isinstance(vae.prior_, Normal)
-
-
-def _classes(y):
-    """Names of classes, one per row, or None if y is numbers."""
-    y = pd.Series(np.asarray(y)).infer_objects()
-    numeric = pd.api.types.is_numeric_dtype(y) and not pd.api.types.is_bool_dtype(y)
-    if numeric:
-        present = y.dropna()
-        if present.nunique() > len(PALETTE) or (present % 1 != 0).any():
-            return None
-        y = y.astype("Int64")
-    counts = y.value_counts()
-    if len(counts) > len(PALETTE):
-        y = y.where(y.isna() | y.isin(counts.index[:N_LARGEST]), "other")
-    return y.astype(object).where(y.notna(), "missing").reset_index(drop=True)
-
-
-def _place(name):
-    """A key that sorts names of classes: numbers, then text, then what is no class."""
-    is_number = isinstance(name, int | np.integer) and not isinstance(name, bool)
-    return name in BESIDE, not is_number, name if is_number else str(name)
 
 
 def _are_apart(ax, centres, n_letters):

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from skvae.colors import GREY, INK, OURS, PALE, THEIRS
 from skvae.displays.display import Display
 from skvae.displays.source import complete, fitted_pca, split_pipeline
-from skvae.displays.style import GREY, INK, OURS, PALE, THEIRS, note
+from skvae.displays.style import note
 
 
 class LatentUsageDisplay(Display):

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from skvae.colors import GREY, INK, OURS, PALE
 from skvae.displays.display import Display
 from skvae.displays.source import split_pipeline
-from skvae.displays.style import GREY, INK, LABEL, OURS, PALE, note, signed
+from skvae.displays.style import LABEL, note, signed
 
 VISIBLE = 20  # bounds are drawn down to this multiple of what separates the upper three quarters
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from skvae.colors import INK, OURS, THEIRS
 from skvae.displays.display import Display
 from skvae.displays.images import as_images, draw_mosaic, figure_size
 from skvae.displays.lines import MANY_COLUMNS, finish, name_columns, room_for_names, units_of_lines
@@ -17,7 +18,7 @@ from skvae.displays.source import (
     reconstructions,
     split_pipeline,
 )
-from skvae.displays.style import INK, OURS, THEIRS, note
+from skvae.displays.style import note
 from skvae.training.schedules import check_count
 
 

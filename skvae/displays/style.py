@@ -1,9 +1,9 @@
-"""Colours, and the small marks that displays share."""
+"""The small marks that displays share."""
 
 from typing import Any
 
-INK, GREY, PALE = "#202124", "#80868b", "#d0d3d7"
-OURS, THEIRS = "#1f6fb4", "#d9731a"  # a blue and an orange that colour-blind eyes tell apart
+from skvae.colors import GREY, INK
+
 # Options of a text that stands some points beside what it is about.
 LABEL: dict[str, Any] = {"fontsize": "small", "color": INK, "textcoords": "offset points"}
 

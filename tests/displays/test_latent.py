@@ -12,7 +12,7 @@ from skvae import (
     VAETransformer,
     Vamp,
 )
-from skvae.displays.latent import BESIDE, PALETTE
+from skvae.colors import BESIDE, PALETTE
 from tests.displays.pictures import texts
 
 

@@ -1,0 +1,99 @@
+"""What a page shows of a model and of rows, as a tree of numbers, text and arrays."""
+
+from typing import Any
+
+import numpy as np
+
+from skvae.data.containers import index_of
+from skvae.data.input import Input
+from skvae.data.joined import taken
+from skvae.explorer.curves import MOST_ROWS, by_codes, training
+from skvae.explorer.decoder import decoder_of
+from skvae.explorer.loadings import scaled_loadings
+from skvae.explorer.pictures import picture_of
+from skvae.explorer.table import column_of, columns_of, shortened
+
+ROWS = 50_000  # on the map, at most
+BYTES = 5_000_000  # of codes and cells before they are compressed: the page stays below 10 MB
+ODDEST = 20  # rows of least score, whose cells are there in any case
+_SEED = 0
+
+
+def content_of(estimator: Any, X: Any, values: Any, y: Any, image_shape: Any) -> dict[str, Any]:
+    """All that the page shows; values are the rows as the estimator has read them.
+
+    Of more rows than fit on it the page has some that are drawn without replacement.
+    """
+    n_rows = values.shape[0]
+    if y is not None and len(y) != n_rows:
+        raise ValueError(f"y has {len(y)} values, but X has {n_rows} rows.")
+    rng = np.random.RandomState(_SEED)
+    rows = _some(rng, np.arange(n_rows), min(ROWS, BYTES // (12 + 4 * estimator.latent_dim_)))
+    X, values = taken(X, rows), values[rows]
+    codes = np.asarray(estimator.transform(X), dtype=np.float64)
+    scores = np.asarray(estimator.score_samples(X), dtype=np.float64)
+    part = np.sort(rng.permutation(len(rows))[:MOST_ROWS])
+    sample = taken(X, part)
+    return {
+        "facts": _facts(estimator, n_rows, scores),
+        "rows": rows.astype(np.int32),
+        "labels": _labels(X, rows),
+        "codes": codes.astype(np.float32),
+        "scores": scores,
+        "target": None if y is None else column_of(_name_of(y), np.asarray(y)[rows]),
+        "picture": picture_of(estimator, X, image_shape),
+        "decoder": decoder_of(estimator, codes),
+        "loadings": _loadings(estimator, sample),
+        "by_codes": by_codes(estimator, sample, values[part], codes[part]),
+        "training": training(estimator),
+    } | _cells(estimator, X, codes, scores, rng)
+
+
+def _cells(
+    estimator: Any, X: Any, codes: np.ndarray, scores: np.ndarray, rng: np.random.RandomState
+) -> dict[str, Any]:
+    """Columns of as many rows as fit, the oddest among them, and which rows these are."""
+    columns = columns_of(estimator, X)
+    cost = sum(column["values"].itemsize for column in columns)
+    most = max(int((BYTES - 4 * codes.size - 12 * len(codes)) // cost), 2 * ODDEST)
+    oddest = np.argsort(scores, kind="stable")[:ODDEST]
+    others = np.setdiff1d(np.arange(len(codes)), oddest)
+    kept = np.union1d(oddest, _some(rng, others, max(most - len(oddest), 0)))
+    return {
+        "columns": [column | {"values": column["values"][kept]} for column in columns],
+        "kept": kept.astype(np.int32),
+    }
+
+
+def _facts(estimator: Any, n_rows: int, scores: np.ndarray) -> dict[str, Any]:
+    return {
+        "n_rows": n_rows,
+        "n_codes": int(estimator.latent_dim_),
+        "score": float(scores.mean()),
+        "pca_score": float(estimator.pca_score_),
+        "kept": float(estimator.kept_),
+        "explained": np.asarray(estimator.explained_variance_ratio_, float).tolist(),
+    }
+
+
+def _loadings(estimator: Any, X: Any) -> dict[str, Any]:
+    found = scaled_loadings(estimator, X)
+    return {"cells": list(found.columns), "values": found.to_numpy().astype(np.float32)}
+
+
+def _labels(X: Any, rows: np.ndarray) -> list[str] | None:
+    """Names of the rows, where a frame of pandas has others than their positions."""
+    given = Input.of(X)
+    index = index_of(given.native) if given.is_frame else None
+    if index is None or np.array_equal(index, rows):
+        return None
+    return [shortened(label) for label in index]
+
+
+def _name_of(y: Any) -> str:
+    return shortened(getattr(y, "name", None) or "y")
+
+
+def _some(rng: np.random.RandomState, rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of them, in their order."""
+    return rows if len(rows) <= most else np.sort(rng.permutation(rows)[:most])

@@ -1,0 +1,101 @@
+"use strict";
+// What the page knows: rows, columns, decoder, and what a person looks at.
+
+let content = null;
+const state = { across: 0, up: 1, color: "none", point: null, row: null, chosen: [] };
+const stateListeners = [];
+
+function startModel(tree) {
+  content = tree;
+  content.n = content.rows.length;
+  content.place = new Int32Array(content.n).fill(-1); // of a row among those whose cells are known
+  content.kept.forEach((row, place) => { content.place[row] = place; });
+  content.isLevel = content.columns.map(({ kind }) => kind === "level");
+  content.ranges = Array.from({ length: content.facts.n_codes }, (_, code) => rangeOf(codesOf(code)));
+  state.up = Math.min(1, content.facts.n_codes - 1);
+  state.color = content.target ? "target" : "score";
+  state.point = meanCodes();
+}
+
+function changed(what) {
+  stateListeners.forEach((listener) => listener(what));
+}
+
+function codesOf(code) {
+  const { n_codes } = content.facts, values = new Float64Array(content.n);
+  for (let row = 0; row < content.n; row++) values[row] = content.codes[row * n_codes + code];
+  return values;
+}
+
+function codesOfRow(row) {
+  const { n_codes } = content.facts;
+  return Float64Array.from(content.codes.subarray(row * n_codes, (row + 1) * n_codes));
+}
+
+function meanCodes() {
+  return Float64Array.from({ length: content.facts.n_codes }, (_, code) =>
+    codesOf(code).reduce((sum, value) => sum + value, 0) / content.n);
+}
+
+function rangeOf(values) {
+  let low = Infinity, high = -Infinity;
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  const margin = (high - low || 1) * 0.06;
+  return [low - margin, high + margin];
+}
+
+function rowName(row) {
+  return content.labels ? content.labels[row] : String(content.rows[row]);
+}
+
+// The cell of a row in a column; undefined where the page does not have it.
+function cellOf(row, column) {
+  const place = content.place[row];
+  if (place < 0) return undefined;
+  return content.columns[column].values[place];
+}
+
+function told(column, value) {
+  if (value === undefined) return "not on the page";
+  if (column.kind === "number") return formatted(value, column.whole);
+  return value === column.missing || Number.isNaN(value) ? "missing" : column.levels[value];
+}
+
+function decodedAt(codes) {
+  return decoded(content.decoder, codes, [state.across, state.up], content.isLevel);
+}
+
+// Decoded by itself, a grid knows the plane of the map alone, and no row.
+function reconstructionOf(row) {
+  return content.decoder.kind === "network" ? decodedAt(codesOfRow(row)) : null;
+}
+
+function nearestRow(x, y, perX, perY) {
+  const { n_codes } = content.facts;
+  let best = -1, least = Infinity;
+  for (let row = 0; row < content.n; row++) {
+    const dx = (content.codes[row * n_codes + state.across] - x) * perX;
+    const dy = (content.codes[row * n_codes + state.up] - y) * perY;
+    const distance = dx * dx + dy * dy;
+    if (distance < least) [best, least] = [row, distance];
+  }
+  return { row: best, distance: Math.sqrt(least) };
+}
+
+function goTo(codes, row = null) {
+  state.point = Float64Array.from(codes);
+  state.row = row;
+  changed("point");
+}
+
+function goToRow(row) {
+  goTo(codesOfRow(row), row);
+}
+
+function choose(rows) {
+  state.chosen = [...new Set(rows)].sort((a, b) => a - b);
+  changed("chosen");
+}
