@@ -53,6 +53,7 @@ def _network(model: FittedModel, whiten: bool, codes: np.ndarray) -> dict[str, A
         units = torch.as_tensor(codes @ to_units.T, device=model.device)
         change = None
         if vae.decoder is not None:
+            units = vae.scale.place(units)
             change = last(torch.as_tensor(hidden, device=model.device))
             change = change if vae.columns is None else vae.columns.gather(change)
         decoded = vae.observation.decode(units, change)

@@ -18,7 +18,7 @@ def shortened(value: Any) -> str:
     text = str(value)
     if len(text) <= LONGEST:
         return text
-    kept = LONGEST // 2 - 2
+    kept = LONGEST // 2 - 3
     return f"{text[:kept]} ... {text[-kept:]}"
 
 

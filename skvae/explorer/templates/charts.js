@@ -74,7 +74,7 @@ function drawBiplot() {
   const at = (code) => chosen.map((cell) => values[code * cells.length + cell]);
   const [x, y] = pair.map(at);
   const lines = { x: x.flatMap((own) => [0, own, null]), y: y.flatMap((own) => [0, own, null]) };
-  const most = Math.max(...x.map(Math.abs), ...y.map(Math.abs)) * 1.25 || 1;
+  const most = [x, y].map((values) => Math.max(...values.map(Math.abs)) * 1.25 || 1);
   const size = Math.max(320, byId("loadings").offsetHeight);
   byId("biplot").style.height = `${Math.min(size, 520)}px`;
   Plotly.react(byId("biplot"), [
@@ -83,7 +83,7 @@ function drawBiplot() {
       type: "scatter", mode: "markers", x, y, marker: { color: lighter(OURS), size: 7 },
       hovertemplate: chosen.map((cell) => `${plain(cells[cell], 60).replace(/%\{/g, "%\u200b{")}<extra></extra>`),
     },
-  ], layoutOf(axis(`on code ${pair[0]}`, { range: [-most, most] }), axis(`on code ${pair[1]}`, { range: [-most, most] }), {
+  ], layoutOf(axis(`on code ${pair[0]}`, { range: [-most[0], most[0]] }), axis(`on code ${pair[1]}`, { range: [-most[1], most[1]] }), {
     annotations: apart(x, y, most, byId("biplot").clientHeight).map((shift, i) => ({
       x: x[i], y: y[i], text: plain(cells[chosen[i]], 18), showarrow: Boolean(shift), ax: 0, ay: shift, yshift: shift ? 0 : 10,
       arrowwidth: 0.5, arrowcolor: shade("soft"), arrowhead: 0, font: { size: 11, color: shade("ink") }, bgcolor: shade("card"), borderpad: 0,
@@ -93,9 +93,9 @@ function drawBiplot() {
 
 // How far each name moves up or down, in pixels, so that none lies on another.
 function apart(x, y, most, height) {
-  const taken = [], perUnit = (height - 58) / (2 * most), width = byId("biplot").clientWidth || 400;
+  const taken = [], perUnit = (height - 58) / (2 * most[1]), width = byId("biplot").clientWidth || 400;
   return x.map((own, i) => {
-    const across = (own * (width - 76)) / (2 * most), up = y[i] * perUnit;
+    const across = (own * (width - 76)) / (2 * most[0]), up = y[i] * perUnit;
     const free = [0, 26, -26, 42, -42, 58, -58, 74, -74, 90, -90].find((shift) =>
       taken.every(([a, b]) => Math.abs(a - across) > 110 || Math.abs(b - (up - shift + (shift ? 0 : 10))) > 15)) ?? 0;
     taken.push([across, up - free + (free ? 0 : 10)]);

@@ -49,9 +49,10 @@ function drawMap(ranges) {
   const rows = {
     type: isMany ? "scattergl" : "scatter", mode: "markers", hoverinfo: "none",
     x: codesOf(state.across), y: codesOf(state.up),
-    marker: { color: colors, size: isMany ? 4 : Math.min(9, Math.max(5, 4000 / content.n)), opacity: isMany ? 0.6 : 0.8 },
+    marker: { color: colors, size: isMany ? 4 : Math.min(9, Math.max(5, 4000 / content.n)), opacity: isMany ? 0.6 : 0.85,
+      line: { width: isMany || !isDark() ? 0 : 0.6, color: shade("soft") } },
     selectedpoints: state.chosen.length ? state.chosen : null,
-    selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 0.12 } },
+    selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 0.18 } },
   };
   const tool = document.querySelector("#tools input:checked").value;
   const layout = layoutOf(axis(`code ${state.across}`, { range: [...x] }), axis(`code ${state.up}`, { range: [...y] }),

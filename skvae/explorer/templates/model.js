@@ -60,7 +60,7 @@ function cellOf(row, column) {
 
 function told(column, value) {
   if (value === undefined) return "not on the page";
-  if (column.kind === "number") return formatted(value, column.whole);
+  if (column.kind === "number") return formatted(Math.abs(value) < 1e-5 * (column.spread || 1) ? 0 : value, column.whole);
   return value === column.missing || Number.isNaN(value) ? "missing" : column.levels[value];
 }
 

@@ -3,6 +3,7 @@
 
 const MOST_CELLS = 300; // columns that are listed
 const MOST_SHARES = 8; // levels of a column that have a bar
+const LEAST_SHARE = 0.001; // of a level beside the likeliest one
 const IN_TOOLTIP = 8; // columns that a tooltip lists
 
 function startPoint() {
@@ -98,7 +99,7 @@ function cellTable(row, made) {
 function decodedCell(column, { value, shares }) {
   if (column.kind !== "level" || !shares) return word(told({ ...column, whole: column.whole && content.decoder.kind !== "network" }, value));
   const levels = shares.map((share, level) => [share, level]).filter(([share]) => share !== undefined)
-    .sort((a, b) => b[0] - a[0]).slice(0, MOST_SHARES);
+    .sort((a, b) => b[0] - a[0]).slice(0, MOST_SHARES).filter(([share], i) => i === 0 || share >= LEAST_SHARE);
   return element("div", { class: "shares" }, ...levels.flatMap(([share, level]) => [
     word(column.levels[level]),
     element("span", { class: "bar", style: `width: ${Math.round(100 * share)}%` }),
