@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from skvae.displays import (
         LatentDisplay,
         LatentUsageDisplay,
+        LoadingsDisplay,
         LossCurveDisplay,
         ReconstructionDisplay,
         TraversalDisplay,
@@ -90,6 +91,7 @@ __all__ = [
     "Linear",
     "LinearWarmUp",
     "LoadError",
+    "LoadingsDisplay",
     "LogNormal",
     "LossCurveDisplay",
     "Metropolis",

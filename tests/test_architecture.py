@@ -65,8 +65,8 @@ PACKAGES = {
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
 }
 THIRD_PARTY = {
-    "joblib", "matplotlib", "narwhals", "numpy", "onnx", "onnxruntime", "pandas", "plotly", "safetensors",
-    "scipy", "skl2onnx", "sklearn", "torch", "tqdm",
+    "joblib", "matplotlib", "narwhals", "numpy", "onnx", "onnxruntime", "pandas", "plotly",
+    "safetensors", "scipy", "skl2onnx", "sklearn", "torch", "tqdm",
 }  # fmt: skip
 
 MOST_LINES, MOST_OF_ESTIMATOR = 400, 900

@@ -10,6 +10,7 @@ To add one: a module with a final class of `Display`, and a row in DISPLAYS.
 from skvae.displays.display import Display
 from skvae.displays.latent import LatentDisplay
 from skvae.displays.latent_usage import LatentUsageDisplay
+from skvae.displays.loadings import LoadingsDisplay
 from skvae.displays.loss_curve import LossCurveDisplay
 from skvae.displays.reconstruction import ReconstructionDisplay
 from skvae.displays.traversal import TraversalDisplay
@@ -19,6 +20,7 @@ __all__ = [
     "Display",
     "LatentDisplay",
     "LatentUsageDisplay",
+    "LoadingsDisplay",
     "LossCurveDisplay",
     "ReconstructionDisplay",
     "TraversalDisplay",
@@ -30,4 +32,5 @@ DISPLAYS: dict[str, type[Display]] = {
     "reconstruction": ReconstructionDisplay,
     "traversal": TraversalDisplay,
     "latent_usage": LatentUsageDisplay,
+    "loadings": LoadingsDisplay,
 }

@@ -1,23 +1,16 @@
 """Rows drawn as images, side by side in one axes."""
 
-from math import prod
 from typing import Any
 
 import numpy as np
 
+from skvae.explorer.pictures import checked_shape
+
 
 def as_images(rows: np.ndarray, image_shape: Any) -> np.ndarray:
     """Rows as images, shape (..., h, w) or (..., h, w, 3)."""
-    if not np.iterable(image_shape):
-        raise ValueError(f"image_shape={image_shape!r} must be (h, w), (h, w, 3) or (3, h, w).")
-    shape = tuple(image_shape)
+    shape = checked_shape(image_shape, rows.shape[-1])
     last = len(shape) == 3 and shape[2] in (1, 3)
-    if len(shape) not in (2, 3) or (len(shape) == 3 and not last and shape[0] not in (1, 3)):
-        raise ValueError(f"image_shape={shape} must be (h, w), (h, w, 3) or (3, h, w).")
-    if prod(shape) != rows.shape[-1]:
-        raise ValueError(
-            f"image_shape={shape} has {prod(shape)} values, but a row has {rows.shape[-1]}."
-        )
     images = rows.reshape(*rows.shape[:-1], *shape)
     if len(shape) == 3 and not last:
         images = np.moveaxis(images, -3, -1)

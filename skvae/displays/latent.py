@@ -8,6 +8,7 @@ from skvae.displays.source import checked_units, split_pipeline
 from skvae.displays.style import halo
 from skvae.model.priors import Normal
 
+
 class LatentDisplay(Display):
     """Rows in the plane of two codes, with the prior behind them.
 

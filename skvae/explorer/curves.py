@@ -7,8 +7,8 @@ import torch
 
 from skvae.data.batches import Values
 from skvae.data.columns import has_missing
-from skvae.export.questions import exported
 from skvae.explorer.table import levels_of, values_of
+from skvae.export.questions import exported
 
 MOST_ROWS = 1000  # that curves are averaged over
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from skvae.export.questions import exported
 from skvae.explorer.layers import UnknownLayerError, dense, layers_of
 from skvae.explorer.links import Link, UnknownLinkError, links_of
+from skvae.export.questions import exported
 from skvae.fitted.model import FittedModel
 from skvae.model.cell_observation import CellDecoder
 from skvae.model.vae import VAE
@@ -82,7 +82,8 @@ def _body(vae: VAE, to_units: np.ndarray) -> tuple[list[dict[str, Any]], nn.Modu
         return [], nn.Identity(), 0
     spread, center = vae.scale.spread.numpy(force=True), vae.scale.center.numpy(force=True)
     place = dense(spread[:, None] * to_units, center)
-    network, last = vae.decoder, nn.Identity()
+    network: nn.Module = vae.decoder
+    last: nn.Module = nn.Identity()
     parts = list(network.children()) if isinstance(network, nn.Sequential) else [network]
     if isinstance(parts[-1], nn.Linear):
         network, last = nn.Sequential(*parts[:-1]), parts[-1]
@@ -102,7 +103,7 @@ def _links(model: FittedModel, decoded: np.ndarray) -> list[Link]:
     first = 0
     for block, part in zip(observation.each_block(), units.parts, strict=True):
         own = decoded[:, first : first + block.width]
-        reach = np.stack([own.min(0), own.max(0)], 1) + [[-1.0, 1.0]]
+        reach = np.stack([own.min(0) - 1.0, own.max(0) + 1.0], 1)
         links = links_of(block, part, first, reach)
         found |= dict(zip(units.columns[part.columns].tolist(), links, strict=True))
         first += block.width

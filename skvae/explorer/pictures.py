@@ -22,7 +22,7 @@ def checked_shape(image_shape: Any, n_values: int) -> tuple[int, ...]:
 
 
 def picture_of(estimator: Any, X: Any, image_shape: Any) -> dict[str, Any] | None:
-    """How the page draws rows as images, or None; values from `low` to `high` are black to white."""
+    """How the page draws rows as images, or None; `low` is black and `high` white."""
     if image_shape is None:
         return None
     shape = checked_shape(image_shape, estimator.n_features_in_)

@@ -50,9 +50,14 @@ def columns_of(estimator: Any, X: Any) -> list[dict[str, Any]]:
 def values_of(estimator: Any, X: Any) -> np.ndarray:
     """Rows as numbers, shape (n, d): of levels their places, NaN where missing."""
     found = zip(levels_of(estimator), _cells(X), strict=True)
-    columns = [_places(cells, levels)[0] if levels else _numbers(cells) for levels, cells in found]
-    return np.stack([np.where(own < 0, np.nan, own) if levels else own
-                     for own, levels in zip(columns, levels_of(estimator), strict=True)], 1)  # fmt: skip
+    return np.stack([_place_numbers(cells, levels) for levels, cells in found], 1)
+
+
+def _place_numbers(cells: Any, levels: tuple[Any, ...]) -> np.ndarray:
+    if not levels:
+        return _numbers(cells)
+    places = _places(cells, levels)[0]
+    return np.where(places < 0, np.nan, places)
 
 
 def column_of(name: str, cells: Any, levels: tuple[Any, ...] = ()) -> dict[str, Any]:

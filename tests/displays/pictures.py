@@ -31,6 +31,11 @@ DATA = {
         "pca_explained_variance_ratio": [0.5, 0.2, 0.1],
         "is_active": [True, True, False],
     },
+    "loadings": {
+        "loadings": [[0.9, -0.2, 0.0], [0.1, 0.6, -0.4]],
+        "names": ["a", "b", "c=1"],
+        "units": [0, 3],
+    },
 }
 
 

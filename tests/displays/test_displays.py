@@ -24,7 +24,7 @@ from skvae.displays import DISPLAYS
 from tests.displays.pictures import DATA
 from tests.samples import fit_quietly
 
-TAKE_ROWS = ("latent", "reconstruction", "traversal", "latent_usage")
+TAKE_ROWS = ("latent", "reconstruction", "traversal", "latent_usage", "loadings")
 
 
 @pytest.fixture(params=DISPLAYS)
@@ -55,6 +55,17 @@ def test_plot_draws_within_the_axes_given(display):
         place = panel.get_position()
         assert frame.x0 - 1e-9 <= place.x0 <= place.x1 <= frame.x1 + 1e-9
         assert frame.y0 - 1e-9 <= place.y0 <= place.y1 <= frame.y1 + 1e-9
+
+
+@pytest.mark.parametrize("ending", ["svg", "pdf"])
+def test_pictures_are_written_as_vectors(display, ending, tmp_path):
+    """But for images of pixels, and the ramps of colour bars, nothing is a picture of pixels."""
+    path = tmp_path / f"picture.{ending}"
+    display.plot().figure_.savefig(path)
+    content = path.read_bytes()
+    ramps = [panel for panel in display.figure_.axes if panel.get_label() == "<colorbar>"]
+    pixels = content.count(b"<image " if ending == "svg" else b"/Subtype /Image")
+    assert pixels <= len(ramps)
 
 
 def test_parameters_are_kept_as_they_are_given(display):

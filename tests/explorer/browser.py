@@ -9,7 +9,8 @@ import subprocess
 import time
 from collections import deque
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)  # fmt: skip
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), None)
 _PATIENCE = 60  # seconds for an answer
 
 
@@ -26,7 +27,7 @@ class Browser:
             "--remote-debugging-pipe", f"--user-data-dir={folder / 'profile'}", "about:blank",
         ]  # fmt: skip
         # The browser reads from 3 and writes to 4.
-        shell = 'exec "$@" 3<&{} 4>&{}'.format(theirs_in, theirs_out)
+        shell = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
         self._process = subprocess.Popen(
             ["bash", "-c", shell, "bash", *command],
             pass_fds=(theirs_in, theirs_out),
@@ -43,9 +44,7 @@ class Browser:
 
     def _attach(self, folder, size, dark):
         (target,) = [
-            each
-            for each in self.ask("Target.getTargets")["targetInfos"]
-            if each["type"] == "page"
+            each for each in self.ask("Target.getTargets")["targetInfos"] if each["type"] == "page"
         ]
         found = self.ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         self.ask(
@@ -99,7 +98,8 @@ class Browser:
         elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning"):
             self.problems.append(str([each.get("value") for each in params["args"]]))
         elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
-            self.problems.append(params["entry"]["text"])
+            if "GL Driver Message" not in params["entry"]["text"]:  # of drawing without a card
+                self.problems.append(params["entry"]["text"])
         elif method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
 
@@ -148,7 +148,8 @@ class Browser:
         codes = {"Enter": 13, "Escape": 27, " ": 32, "Tab": 9,
                  "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}  # fmt: skip
         text = {"Enter": "\r", " ": " "}.get(key, "")
-        own = {"key": key, "windowsVirtualKeyCode": codes[key], "code": "Space" if key == " " else key}  # fmt: skip
+        code = "Space" if key == " " else key
+        own = {"key": key, "windowsVirtualKeyCode": codes[key], "code": code}
         self.ask("Input.dispatchKeyEvent", type="keyDown", text=text, **own)
         self.ask("Input.dispatchKeyEvent", type="keyUp", **own)
 

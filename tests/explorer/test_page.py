@@ -132,7 +132,7 @@ def test_the_file_is_the_page_and_the_same_each_time(tmp_path, trained, curve):
 
 def test_nothing_of_the_data_is_html(of_hostile, hostile):
     text = of_hostile.explore(hostile, hostile.iloc[:, 3]).to_html()
-    for sign in ("onerror=\"console", "onload=console", "example.org", "\u202e", "x" * 300):
+    for sign in ('onerror="console', "onload=console", "example.org", "\u202e", "x" * 300):
         assert sign not in text
     assert re.findall(r"(?:src|href)\s*=", text) == []
     assert len(re.findall(r"</script", text)) == 3
@@ -154,7 +154,9 @@ def test_templates_are_short_and_ask_nothing(name):
     text = template(name)
     assert text.count("\n") <= 400
     assert max(map(len, text.splitlines())) < 180
-    assert not re.search(r"https?:|fetch\(|innerHTML|insertAdjacentHTML|document\.write|eval\(", text)
+    assert not re.search(
+        r"https?:|fetch\(|innerHTML|insertAdjacentHTML|document\.write|eval\(", text
+    )
     assert not re.search(r"\._\w", text)  # nothing private of a library
 
 
@@ -189,7 +191,9 @@ def test_trees_come_through_unharmed(tmp_path):
         "none": np.array([]),
     }
     found = evaluated(
-        tree, "Object.entries(tree).map(([k, v]) => [k, v.constructor.name, Array.from(v)])", tmp_path
+        tree,
+        "Object.entries(tree).map(([k, v]) => [k, v.constructor.name, Array.from(v)])",
+        tmp_path,
     )
     kinds = {name: kind for name, kind, _ in found}
     values = {name: own for name, _, own in found}

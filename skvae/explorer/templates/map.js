@@ -142,7 +142,8 @@ function listenToMap() {
   }, true);
   map.addEventListener("keydown", keyOnMap);
   map.on("plotly_selected", (event) => {
-    if (event) choose(event.points.filter((point) => point.curveNumber === 0).map((point) => point.pointIndex));
+    const rows = (event?.points || []).filter(({ curveNumber }) => curveNumber === 0).map(({ pointIndex }) => pointIndex);
+    if (rows.length) choose(rows); // drawing anew tells of a lasso around nothing
   });
   map.on("plotly_hover", ({ points, event }) => showTooltip(points[0].pointIndex, event.clientX, event.clientY));
   map.on("plotly_unhover", hideTooltip);
