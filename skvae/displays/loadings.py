@@ -154,9 +154,10 @@ class LoadingsDisplay(Display):
         ax.scatter(*loadings, **{"color": OURS, "s": 22, "zorder": 2} | options)
         for side in (ax.axhline, ax.axvline):
             side(0, color=PALE, linewidth=0.8, zorder=0)
-        limits = 1.3 * np.abs(loadings).max(1, initial=0.0)
+        limits = np.array([1.9, 1.2]) * np.abs(loadings).max(1, initial=0.0)  # names lie across
         limits[limits == 0] = 1.0
         ax.set(xlim=(-limits[0], limits[0]), ylim=(-limits[1], limits[1]))
+        ax.locator_params(nbins=5)
         ax.set_xlabel(f"on code {self.units[0]}")
         ax.set_ylabel(f"on code {self.units[1]}")
         self._name_tips(ax, loadings, names)
@@ -168,7 +169,7 @@ class LoadingsDisplay(Display):
         for cell in np.argsort(-np.abs(loadings).max(0), kind="stable"):
             right = loadings[0, cell] >= 0
             width = 0.016 * len(names[cell])
-            x, y = places[cell] + [0.012 if right else -0.012, 0.0]
+            x, y = places[cell] + [0.018 if right else -0.018, 0.0]
             left = x if right else x - width
             free = (y + shift for shift in (0, 0.045, -0.045, 0.09, -0.09, 0.135, -0.135))
             up = next((each for each in free if not _overlaps(left, each, width, taken)), None)

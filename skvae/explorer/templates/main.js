@@ -23,6 +23,8 @@ async function start() {
   startMap();
   startPoint();
   startSelection();
+  document.documentElement.dataset.shown = "yes";
+  await new Promise((resume) => setTimeout(resume)); // the map is there before what lies below it
   startCharts();
   document.documentElement.dataset.ready = "yes";
 }
