@@ -27,13 +27,24 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from benchmarks import datasets
 from benchmarks.datasets import Source, Split
 from benchmarks.figures import STYLE, save
-from benchmarks.markdown import markdown
+from benchmarks.markdown import markdown, number
 from skvae import VAETransformer
 
 N_NEIGHBORS = 10
 N_INVERTED = 200  # rows that are brought back: UMAP takes a second for dozens
 SETS = ("swiss roll", "wine", "digits", "usps", "mnist", "isolet")
 SEEDS = (0, 1)
+FORMATS = {
+    "fit, s": ".2f",
+    "1000 new rows, s": ".2f",
+    "neighbours kept": ".2f",
+    "trustworthiness": ".3f",
+    "5-NN accuracy": ".3f",
+    "5-NN accuracy, new rows": ".3f",
+    "squared error / PCA's": ".2f",
+    "nats over PCA": "+.2f",
+    "two seeds differ by": ".2f",
+}
 
 
 def _umap(seed):
@@ -125,10 +136,10 @@ def table(found: dict[tuple[str, str], dict[str, float]]) -> pd.DataFrame:
         figures["squared error / PCA's"] = error / base["squared error"]
         figures["nats over PCA"] = score - base["log-likelihood"]
         lines.append({"data": name, "method": method, **figures})
-    order = ["data", "method", "fit, s", "1000 new rows, s", "neighbours kept", "trustworthiness"]
-    order += ["5-NN accuracy", "5-NN accuracy, new rows", "squared error / PCA's"]
-    order += ["nats over PCA", "two seeds differ by"]
-    return pd.DataFrame(lines)[order]
+    shown = pd.DataFrame(lines)[["data", "method", *FORMATS]]
+    for name, style in FORMATS.items():
+        shown[name] = [number(value, style) for value in shown[name]]
+    return shown
 
 
 @matplotlib.rc_context(STYLE)

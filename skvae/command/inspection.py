@@ -80,7 +80,7 @@ def _figures(found: Inspection) -> dict[str, Any]:
     bounds, shares = learned["validation_scores_"], learned["explained_variance_ratio_"]
     if bounds:
         figures["held-out bound at the start, nats per row"] = bounds[0]
-        figures["held-out bound at the last look, nats per row"] = bounds[-1]
+        figures["held-out bound at the last evaluation, nats per row"] = bounds[-1]
     figures["explained variance, share of each code"] = shares
     figures["explained variance, share of all codes"] = float(np.sum(shares))
     return figures

@@ -1,5 +1,6 @@
 """A file is there as a whole or not at all: whatever fails leaves what was there before."""
 
+import errno
 import os
 import secrets
 from collections.abc import Callable
@@ -31,6 +32,9 @@ def replace_by(path: str | PathLike[str], write: Callable[[IO[bytes]], Any]) -> 
         If it cannot be written; the file is then as it was.
     """
     target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        missing = "there is no such folder to write into; make it first"
+        raise FileNotFoundError(errno.ENOENT, missing, str(target.parent))
     beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}")
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _AS_BYTES, 0o666)
     try:
