@@ -1,16 +1,18 @@
 """A cluster of two workers, which the tests share."""
 
+import importlib.util
 import warnings
 
 import pytest
 
-pytest.importorskip("distributed")
-
-from distributed import Client, LocalCluster
+if importlib.util.find_spec("distributed") is None:
+    collect_ignore_glob = ["test_*.py"]
 
 
 @pytest.fixture(scope="session")
 def cluster():
+    from distributed import Client, LocalCluster
+
     with (
         LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit="2GiB"
@@ -23,6 +25,8 @@ def cluster():
 @pytest.fixture
 def client(cluster):
     """A client of both workers: one that a test has killed has been started again."""
+    from distributed import Client
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         client = Client.current()

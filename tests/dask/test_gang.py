@@ -70,6 +70,7 @@ def test_a_killed_worker_costs_time_alone(client, undisturbed, after):
     assert sha(vae.to_local()) == undisturbed
 
 
+@pytest.mark.slow
 def test_losing_more_workers_than_are_allowed_is_told(client):
     with pytest.raises(TeamError, match=r"workers were lost 1 times.*max_restarts=1"):
         killed(client, lambda: fit(lazy(), max_restarts=0))
@@ -84,6 +85,7 @@ def test_a_fit_goes_on_from_its_checkpoint(client, undisturbed, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # which threads share
 def test_two_fits_take_turns(client, undisturbed):
     found = []
