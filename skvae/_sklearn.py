@@ -88,8 +88,8 @@ except (ImportError, AttributeError):  # these are the kinds that skvae declares
             """Whether it is one of them."""
             if not isinstance(val, self.type) or val != val:
                 return False
-            left: float = -np.inf if self.left is None else self.left
-            right: float = np.inf if self.right is None else self.right
+            left: Any = -np.inf if self.left is None else self.left
+            right: Any = np.inf if self.right is None else self.right
             above = val > left or (val == left and self._has("left"))
             return above and (val < right or (val == right and self._has("right")))
 
