@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 DATA ?=
+TARGET ?=
 WORKERS ?= logical
 
 OLDEST ?= .venv-oldest
@@ -23,8 +24,13 @@ demo test coverage golden-record golden-check test-slow test-order test-busy tes
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-demo: $(VENV)/.installed-bench ## PCA against VAETransformer on digits, or on a table of yours: make demo DATA=file.csv
-	$(PY) -m benchmarks.demo --output demo.png $(if $(DATA),--data "$(DATA)")
+ifeq ($(strip $(DATA)),)
+demo: $(VENV)/.installed-bench ## PCA against VAETransformer on digits; a table of yours: make demo DATA=file.csv TARGET=column
+	$(PY) -m benchmarks.demo --output demo.png
+else
+demo: $(VENV)/.installed-report
+	$(PY) -m skvae report "$(DATA)" -o demo.html $(if $(TARGET),--target "$(TARGET)")
+endif
 
 test: $(VENV)/.installed-test ## lint, types, tests, the examples in docstrings, README and docs
 	$(PY) -m ruff check .
@@ -70,7 +76,7 @@ docs: $(VENV)/.installed-docs ## the documentation as HTML, warnings as errors
 	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 clean: ## remove what was built; the virtual environment stays
-	rm -rf build dist *.egg-info docs/_build demo.png .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info docs/_build demo.png demo.html .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find skvae tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):

@@ -1,9 +1,8 @@
-"""A tour of the main job: VAETransformer where PCA stands, on digits or on a table of yours.
+"""A tour of the main job: VAETransformer where PCA stands, on scikit-learn's bundled digits.
 
-``python -m benchmarks.demo`` uses scikit-learn's bundled digits; ``--data file.csv`` a table,
-whose numeric columns are standardised. It compares held-out error, log-likelihood and
-neighbour accuracy at several ``latent_dim`` s, puts a classifier behind either reducer in a
-Pipeline, lets GridSearchCV choose ``latent_dim``, prints one table and draws one picture.
+It compares held-out error, log-likelihood and neighbour accuracy at several ``latent_dim`` s,
+puts a classifier behind either reducer in a Pipeline, lets GridSearchCV choose ``latent_dim``,
+prints one table and draws one picture. A table of your own is what ``skvae report`` is for.
 """
 
 import argparse
@@ -13,14 +12,12 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from benchmarks.costs import fit_seconds
@@ -32,8 +29,6 @@ from skvae import VAETransformer
 
 LATENT_DIMS = (2, 4, 8, 16, 32)
 N_FOLDS = 3
-N_ROWS_AT_MOST = 10000
-N_CLASSES_AT_MOST = 50
 
 
 @dataclass
@@ -43,8 +38,8 @@ class Data:
     name: str
     X_train: np.ndarray
     X_test: np.ndarray
-    y_train: np.ndarray | None
-    y_test: np.ndarray | None
+    y_train: np.ndarray
+    y_test: np.ndarray
     image_shape: tuple[int, int] | None = None
     latent_dims: list[int] = field(init=False)
 
@@ -60,7 +55,7 @@ class Result:
     seconds: float
     mse: float
     log_likelihood: float
-    accuracy: float | None
+    accuracy: float
 
 
 def pca(latent_dim):
@@ -83,7 +78,7 @@ CLASSIFIERS = {
 def main() -> None:
     """Run the tour with the options of the command line."""
     options = _options()
-    data = read_table(options.data, options.target) if options.data else read_digits()
+    data = read_digits()
     start = perf_counter()
     n_fit, n_columns = data.X_train.shape
     print(f"{data.name}: {n_fit} rows to fit, {len(data.X_test)} held out, {n_columns} columns\n")
@@ -104,27 +99,6 @@ def read_digits() -> Data:
     return _halves("digits", X / 16, y, image_shape=(8, 8))
 
 
-def read_table(path: Path, target: str | None) -> Data:
-    """Return the numeric columns of a CSV file, standardised on the training rows.
-
-    Columns that are not numeric or mostly missing, and then rows with missing cells, are left
-    out, with a message.
-    """
-    frame = pd.read_csv(path)
-    y = None if target is None else _classes(frame, target)
-    numeric = _numeric_columns(frame.drop(columns=[] if target is None else target))
-    rows = _complete_rows(numeric)
-    if len(rows) < 20 or numeric.shape[1] < 4:
-        raise SystemExit(
-            f"{path.name}: {len(rows)} complete rows of {numeric.shape[1]} numeric columns"
-            " are left; the demo needs at least 20 rows of 4 columns"
-        )
-    data = _halves(path.stem, numeric.to_numpy()[rows], None if y is None else y[rows])
-    scaler = StandardScaler().fit(data.X_train)
-    data.X_train, data.X_test = map(scaler.transform, (data.X_train, data.X_test))
-    return data
-
-
 def compare(data: Data, progress) -> dict[tuple[str, int], Result]:
     """Return the result of every reducer at every latent_dim."""
     results = {}
@@ -138,8 +112,6 @@ def compare(data: Data, progress) -> dict[tuple[str, int], Result]:
 
 def classify(data: Data, progress) -> dict[tuple[str, str], float]:
     """Return the held-out accuracy of a Pipeline of either reducer with each classifier."""
-    if data.y_train is None:
-        return {}
     accuracies = {}
     for classifier, build_classifier in CLASSIFIERS.items():
         for name, (build, _) in REDUCERS.items():
@@ -167,8 +139,6 @@ def print_comparison(data: Data, results) -> None:
     groups = ["squared error", "nats per row", "5-NN accuracy", "seconds to fit"]
     fields = ["mse", "log_likelihood", "accuracy", "seconds"]
     decimals = [5, 2, 3, 2]
-    if data.y_test is None:
-        groups, fields, decimals = (x[:2] + x[3:] for x in (groups, fields, decimals))
     print("held out    " + "".join(f"{group:>23s}" for group in groups) + "   error")
     print("latent_dim  " + f"{'PCA':>13s}{'VAE':>10s}" * len(groups) + "   VAE/PCA")
     for latent_dim in data.latent_dims:
@@ -182,9 +152,6 @@ def print_comparison(data: Data, results) -> None:
 
 def print_pipelines(data: Data, accuracies) -> None:
     """Print the held-out accuracy of the pipelines, a line per classifier."""
-    if not accuracies:
-        print("\nno classes, so no Pipeline with a classifier (--target COLUMN names them)")
-        return
     print(f"\n{f'Pipeline, latent_dim {_middle(data)}: accuracy':44s}{'PCA':>13s}{'VAE':>10s}")
     for classifier in CLASSIFIERS:
         a, b = (accuracies[name, classifier] for name in REDUCERS)
@@ -212,8 +179,6 @@ def _result(model, data):
 
 
 def _neighbour_accuracy(model, data):
-    if data.y_train is None:
-        return None
     neighbours = KNeighborsClassifier(5).fit(model.transform(data.X_train), data.y_train)
     return neighbours.score(model.transform(data.X_test), data.y_test)
 
@@ -221,40 +186,7 @@ def _neighbour_accuracy(model, data):
 def _halves(name, X, y, image_shape=None):
     rows = np.arange(len(X))
     train, test = train_test_split(rows, test_size=0.25, random_state=0)
-    y_train, y_test = (None, None) if y is None else (y[train], y[test])
-    return Data(name, X[train], X[test], y_train, y_test, image_shape)
-
-
-def _classes(frame, target):
-    if target not in frame:
-        raise SystemExit(f"no column {target!r}; there are: {', '.join(map(str, frame.columns))}")
-    classes = frame[target].astype("string").fillna("missing").to_numpy(dtype=str)
-    n_classes = len(np.unique(classes))
-    if n_classes > N_CLASSES_AT_MOST:
-        print(f"{target!r} has {n_classes} values, too many for classes: it is not used")
-        return None
-    return classes
-
-
-def _numeric_columns(frame):
-    numeric = frame.select_dtypes(["number", "bool"]).astype("float64")
-    others = frame.columns.difference(numeric.columns, sort=False)
-    # One nearly empty column would cost nearly all rows.
-    sparse = numeric.columns[numeric.isna().mean() > 0.5]
-    for reason, names in (("not numeric", others), ("mostly missing", sparse)):
-        if len(names):
-            print(f"columns left out, {reason}: {', '.join(map(str, names))}")
-    return numeric.drop(columns=sparse)
-
-
-def _complete_rows(numeric):
-    rows = np.flatnonzero(np.isfinite(numeric.to_numpy()).all(axis=1))
-    if len(rows) < len(numeric):
-        print(f"rows left out, missing cells: {len(numeric) - len(rows)} of {len(numeric)}")
-    if len(rows) > N_ROWS_AT_MOST:
-        print(f"rows used, drawn at random: {N_ROWS_AT_MOST} of {len(rows)}")
-        rows = np.random.default_rng(0).choice(rows, N_ROWS_AT_MOST, replace=False)
-    return rows
+    return Data(name, X[train], X[test], y[train], y[test], image_shape)
 
 
 def _middle(data):
@@ -264,14 +196,11 @@ def _middle(data):
 
 def _n_steps(data):
     n_reducers, n_dims = len(REDUCERS), len(data.latent_dims)
-    n_pipelines = 0 if data.y_train is None else n_reducers * len(CLASSIFIERS)
-    return n_reducers * n_dims * (1 + N_FOLDS) + n_pipelines
+    return n_reducers * (n_dims * (1 + N_FOLDS) + len(CLASSIFIERS))
 
 
 def _options():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description=__doc__)
-    parser.add_argument("--data", type=Path, metavar="FILE.csv", help="a table of your own")
-    parser.add_argument("--target", metavar="COLUMN", help="its column of classes, if any")
     parser.add_argument("--output", type=Path, default=Path("demo.png"), help="the picture")
     return parser.parse_args()
 

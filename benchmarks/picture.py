@@ -37,11 +37,7 @@ def _draw_map(axes, data, name, result):
     codes = result.model.transform(data.X_test)
     axes.set_title(f"{name}, latent_dim 2")
     axes.set(xticks=[], yticks=[])
-    if result.accuracy is not None:
-        axes.set_xlabel(f"5-NN accuracy on held-out rows: {result.accuracy:.2f}")
-    if data.y_test is None:
-        axes.scatter(*codes.T, s=10, color=ACCENT, linewidths=0, alpha=0.7)
-        return
+    axes.set_xlabel(f"5-NN accuracy on held-out rows: {result.accuracy:.2f}")
     classes = np.unique(data.y_test)
     few = len(classes) <= 10
     colors = matplotlib.colormaps["tab10" if few else "turbo"]

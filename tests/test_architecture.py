@@ -40,6 +40,7 @@ FLOORS = (
     ("export",),
     ("estimator",),
     ("displays", "serving"),
+    ("report",),
     ("command",),
     ("__init__", "__main__"),
 )
@@ -57,7 +58,8 @@ PACKAGES = {
     "persistence": {"numpy", "safetensors", "scipy", "sklearn", "torch"},
     "export": {"numpy", "onnx", "scipy", "skl2onnx", "sklearn", "torch"},
     "serving": {"narwhals", "numpy", "sklearn"},
-    "command": {"numpy", "pandas", "sklearn", "tqdm"},
+    "report": {"matplotlib", "numpy", "pandas", "scipy", "sklearn"},
+    "command": {"matplotlib", "numpy", "pandas", "sklearn", "tqdm"},
     "distributed": {"narwhals", "numpy", "scipy", "sklearn"},
     "displays": {"matplotlib", "narwhals", "numpy", "pandas", "scipy", "sklearn"},
 }

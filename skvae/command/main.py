@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from skvae.command.console import Console, one_line
 from skvae.command.errors import CommandError
 from skvae.command.inspection import Inspect
+from skvae.command.reporting import Report
 from skvae.command.rows import RowQuestion
 from skvae.command.sampling import Sample
 from skvae.command.subcommand import Subcommand
@@ -29,6 +30,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "score": RowQuestion("score_samples", "score rows by their likelihood", "file of the scores"),
     "impute": RowQuestion("impute", "fill missing cells", "file of the filled rows"),
     "sample": Sample(),
+    "report": Report(),
 }
 
 
@@ -66,7 +68,7 @@ def _parser() -> ArgumentParser:
     shared.add_argument("--quiet", action="store_true", help="tell nothing but errors")
     shared.add_argument("--traceback", action="store_true", help="show where an error comes from")
     parser = ArgumentParser(
-        prog="skvae", description="Put a saved model of skvae to use.",
+        prog="skvae", description="Put a saved model of skvae to use, or look at a table.",
         epilog="'skvae transform --help' tells more of one of them.",
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"skvae {VERSION}")

@@ -1,0 +1,98 @@
+"""The subcommand that reports on a table, on a page of its own."""
+
+from argparse import ArgumentParser, Namespace
+from importlib.util import find_spec
+from pathlib import Path
+
+from skvae.command.console import Console
+from skvae.command.errors import CommandError
+from skvae.command.subcommand import Subcommand, count, refuse_own
+from skvae.persistence.writing import replace_by
+from skvae.report.account import account_of
+from skvae.report.page import headline, page_of
+from skvae.report.sections.section import Found
+from skvae.report.sheet import read_sheet
+from skvae.report.study import Wishes, study
+
+_STEPS = 5
+
+
+class Report(Subcommand):
+    """Report on a table."""
+
+    summary = "report on a table of yours: what it holds, and what codes make of it"
+    description = (
+        "Reads a table as spreadsheets export it, or Parquet, fits a model, and writes one page of "
+        "HTML that needs no network. Every column is accounted for."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("table", metavar="TABLE", help="file of text or Parquet")
+        parser.add_argument(
+            "-o", "--output", metavar="FILE", default="report.html",
+            help="where the page goes (default: %(default)s)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--target", metavar="COLUMN",
+            help="a column that codes shall predict; the model does not see it",
+        )  # fmt: skip
+        parser.add_argument(
+            "--color",
+            metavar="COLUMN",
+            help="what colours the map (default: the target)",
+        )
+        parser.add_argument(
+            "--drop", metavar="COLUMN", action="append", default=[],
+            help="leave a column out; may be given several times",
+        )  # fmt: skip
+        parser.add_argument(
+            "--codes", metavar="N", type=count,
+            help="number of codes, from 2 (default: by held-out rows)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--rows", metavar="N", type=count, default=Wishes.n_rows,
+            help="rows that are used, at most; of more, some at random (default: %(default)s)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--separator", metavar="TEXT", help="what is between cells (default: found out)"
+        )
+        parser.add_argument(
+            "--no-header", action="store_true", help="the first line holds cells, not names"
+        )
+        parser.add_argument("--seed", metavar="N", type=int, default=0, help="of what is random")
+
+    def run(self, given: Namespace, console: Console) -> None:
+        _require_matplotlib()
+        if not Path(given.table).is_file():
+            raise CommandError(f"there is no file {given.table}.")
+        refuse_own(given.output, given.table)
+        if given.codes == 1:
+            raise CommandError("a map takes two codes: give --codes 2 or more.")
+        sheet = read_sheet(given.table, given.separator, not given.no_header)
+        if given.color is not None and given.color not in sheet.names:
+            raise CommandError(
+                f"no column {given.color!r}; the columns are {', '.join(sheet.names)}."
+            )
+        account = account_of(sheet, given.target, tuple(given.drop))
+        wishes = Wishes(
+            target=given.target, color=given.color, n_codes=given.codes, n_rows=given.rows,
+            seed=given.seed,
+        )  # fmt: skip
+        n_out = sum(not entry.is_taken for entry in account)
+        console.tell(
+            f"{given.table}: {sheet.n_rows} rows, {len(account)} columns, {n_out} of them left out."
+        )
+        with console.progress("report", _STEPS, "step") as report:
+            done = iter(range(1, _STEPS + 1))
+            found = Found(sheet, account, study(account, wishes, lambda _: report(next(done))))
+            page = page_of(given.table, found)
+        replace_by(given.output, lambda file: file.write(page.encode()))
+        console.tell(headline(found.study))
+        console.tell(f"{given.output}: the report, for a browser.")
+
+
+def _require_matplotlib() -> None:
+    if find_spec("matplotlib") is None:
+        raise CommandError(
+            "a report is drawn with matplotlib, which is not there: pip install 'skvae[report]'."
+        )

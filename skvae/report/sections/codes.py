@@ -1,0 +1,145 @@
+"""Sections on codes: where they put rows, what they keep, what they mean."""
+
+import numpy as np
+import pandas as pd
+
+from skvae.report.frames import is_number
+from skvae.report.markup import Markup, figure, joined, paragraphs, table, tag
+from skvae.report.sections.section import Found, Section, loss_text
+from skvae.report.words import counted, number, percent, signed
+
+_MOST_DOTS = 2000  # rows on a map
+_MOST_CODES, _MOST_EFFECTS = 6, 10
+
+
+class Map(Section):
+    """Where rows lie."""
+
+    title = "A map of your rows"
+
+    def body(self, found: Found) -> Markup:
+        study = found.study
+        rng = np.random.RandomState(study.wishes.seed)
+        some = np.sort(rng.permutation(len(study.codes))[:_MOST_DOTS])
+        color = None if study.color is None else study.color.iloc[some]
+        name = "" if color is None else f", coloured by {color.name!r}"
+        if study.color is not None and not (study.wishes.color or study.wishes.target):
+            name += " (the column that this map separates best; --color chooses another)"
+        drawn = [
+            figure(
+                found.draughtsman.map(study.codes[some], color, "code"),
+                "skvae: the first two codes",
+            ),
+            figure(
+                found.draughtsman.map(study.scores[some], color, "component"),
+                "PCA of one-hot columns: the first two components",
+            ),
+        ]
+        shown = counted(len(some), "row")
+        told = (
+            f"Every dot is a row, {shown} in all{name}. Rows that are alike lie together. "
+            f"The model has {counted(study.vae.latent_dim_, 'code')}, of which the two that "
+            "explain most are drawn."
+        )
+        return joined([paragraphs(told), tag("div", *drawn, class_="grid")])
+
+
+class Errors(Section):
+    """What is lost."""
+
+    title = "What the codes keep of each column"
+
+    def body(self, found: Found) -> Markup:
+        study = found.study
+        told = (
+            f"Each row was squeezed into {counted(study.vae.latent_dim_, 'number')} and rebuilt. "
+            f"This was done with {counted(len(study.test), 'row')} that no model had seen. An "
+            "error of 0 means that the column comes back as it was; 1 is the error of a guess that "
+            "knows nothing of the row: the mean of a number, the most frequent of levels."
+        )
+        names = {"skvae": "skvae", "PCA": "PCA of one-hot"}
+        order = study.errors["skvae"].sort_values(na_position="last").index
+        drawn = found.draughtsman.dots(
+            study.errors.loc[order].dropna(), names, "error of each column, skvae and PCA"
+        )
+        caption = (
+            "Left is better. Numbers: squared error. Levels: how often the wrong one comes back. "
+            "Errors above 1.5 are drawn at 1.5."
+        )
+        head = [
+            "column", "error, skvae", "error, PCA", "a guess", "log-likelihood, skvae",
+            "linear model", "gain",
+        ]  # fmt: skip
+        rows = [
+            (
+                name,
+                *(
+                    loss_text(study.losses.loc[name, own], study.frame[name])
+                    for own in ("skvae", "PCA", "guess")
+                ),
+                number(study.given.loc[name, "skvae"]),
+                number(study.given.loc[name, "linear"]),
+                signed(study.given.loc[name, "skvae"] - study.given.loc[name, "linear"], 2),
+            )
+            for name in order
+        ]
+        likelihood = (
+            "The log-likelihood says how well a cell is foreseen from the others of its row, in "
+            "nats: the more the better. One nat more means that the cell was e = 2.7 times as "
+            "likely. Of numbers it depends on their unit, so compare along a line, not down a "
+            "column. The linear model is the start of skvae, which stands for PCA here: PCA of "
+            "one-hot columns has no likelihood for levels."
+        )
+        return joined(
+            [
+                paragraphs(told),
+                figure(drawn, caption),
+                tag("details", tag("summary", "All figures, and the log-likelihood of each column"),
+                    paragraphs(likelihood), table(head, rows, range(1, 7))),
+            ]
+        )  # fmt: skip
+
+
+class Meaning(Section):
+    """What codes do to columns."""
+
+    title = "What the codes mean"
+
+    def body(self, found: Found) -> Markup:
+        study = found.study
+        told = (
+            "Each code is a direction in which rows differ, as a component of PCA is. A bar says "
+            "how a column changes when the code rises by one standard deviation: to the right "
+            "(blue) it rises, to the left (orange) it falls. column=level is how frequent a level "
+            "is. "
+            "The codes are in order of what they explain."
+        )
+        drawn = []
+        spread = study.codes[study.train].std(axis=0)
+        shares = study.vae.explained_variance_ratio_
+        for n in range(min(_MOST_CODES, study.vae.latent_dim_)):
+            effects = study.loadings.iloc[n] * spread[n] / _spreads(found)
+            largest = effects.abs().sort_values(ascending=False).index[:_MOST_EFFECTS]
+            title = f"code {n + 1}: explains {percent(float(shares[n]))} of the variance"
+            drawn.append(figure(found.draughtsman.effects(effects[largest], title)))
+        more = study.vae.latent_dim_ - len(drawn)
+        rest = f"The other {counted(more, 'code')} are not drawn." if more else ""
+        return joined([paragraphs(told, rest), tag("div", *drawn, class_="grid")])
+
+
+def _spreads(found: Found) -> pd.Series:
+    """Standard deviations of what loadings have a cell for."""
+    study = found.study
+    train = study.frame.iloc[study.train]
+    spreads = []
+    for _, cells in train.items():
+        if is_number(cells):
+            spreads.append([cells.std()])
+            continue
+        levels = sorted(cells.dropna().unique(), key=str)
+        if cells.dtype == "boolean":
+            spreads.append([cells.astype(float).std()])
+        else:
+            spreads.append([(cells.dropna() == level).astype(float).std() for level in levels])
+    flat = np.concatenate(spreads)
+    return pd.Series(np.where(flat > 0, flat, 1.0), index=study.loadings.columns)

@@ -1,0 +1,210 @@
+"""A file as a sheet of cells: text as spreadsheets export it, or Parquet.
+
+The separator, the encoding and what stands for a missing cell are found out, and what was found is
+told. Nothing is dropped: lines that cannot be a row of the table are errors that name the line.
+"""
+
+import csv
+import gzip
+import io
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from skvae.data.column import objects
+from skvae.data.excerpts import excerpt
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+# What stands for a missing cell, whatever its case.
+NOTHING = frozenset(
+    {"", "na", "n/a", "n.a.", "<na>", "nan", "null", "none", "nil", "#n/a", "#na", "?", "-", "--"}
+    | {"#div/0!", "#value!", "#ref!", "#null!", "#num!", "#name?", "\N{EN DASH}", "\N{EM DASH}"}
+)
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how xlsx, ods and xls begin
+_LOOKED_AT = 200  # lines, to find the separator
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """A table as it was read.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the columns; no two are the same.
+    columns : tuple of Series
+        Their cells: text, None where missing; of Parquet, what the file holds.
+    told : tuple of str
+        What was found out, or done, to read it.
+    gaps : tuple of Counter
+        Of each column, how often which text stood for a missing cell.
+    separator : str or None
+        What is between cells of text.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[pd.Series, ...]
+    told: tuple[str, ...]
+    gaps: tuple[Counter, ...]
+    separator: str | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.columns[0]) if self.columns else 0
+
+
+def read_sheet(path: str, separator: str | None = None, has_header: bool = True) -> Sheet:
+    """Read a file.
+
+    Raises
+    ------
+    ValueError
+        If it is no table of text or Parquet; the message names the line and the remedy.
+    """
+    data = Path(path).read_bytes()
+    if data.startswith(b"\x1f\x8b"):
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError) as error:
+            raise ValueError(f"{path} is no whole file of gzip: {error}.") from error
+    if data.startswith(_WORKBOOKS):
+        raise ValueError(f"{path} is a workbook; save the sheet as CSV, and give that file.")
+    if data.startswith(b"PAR1"):
+        return _parquet(data)
+    text, told = _decoded(path, data)
+    return _sheet_of_text(path, text, told, separator, has_header)
+
+
+def _decoded(path: str, data: bytes) -> tuple[str, list[str]]:
+    """Text of bytes, and what is to be told about it."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", errors="replace"), ["the text is in UTF-16"]
+    try:
+        text, told = data.decode("utf-8-sig"), []
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", errors="replace")
+        told = ["the text is not in UTF-8; it was read as Windows-1252"]
+    if "\0" in text:
+        raise ValueError(f"{path} is no table of text; give a CSV, TSV or Parquet file.")
+    return text, told
+
+
+def _sheet_of_text(
+    path: str, text: str, told: list[str], separator: str | None, has_header: bool
+) -> Sheet:
+    first, _, rest = text.partition("\n")
+    skipped = 0
+    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:  # said by spreadsheets
+        separator, text, skipped = separator or first.strip()[4], rest, 1
+    separator = separator or _separator_of(text)
+    lines = _lines(path, text, separator, skipped)
+    if not lines:
+        raise ValueError(f"{path} is empty; its first line has to name the columns.")
+    width = len(lines[0][1])
+    head = lines[0][1] if has_header else [""] * width
+    body, notes = _squared(path, lines[1:] if has_header else lines, width)
+    names, renamed = _names(head)
+    told = [f"cells are separated by {SEPARATORS.get(separator, repr(separator))}", *told, *notes]
+    if has_header:
+        told += renamed
+        if all(_is_plain_number(name) for name in head if name) and any(head):
+            told.append("the first line holds numbers; if these are cells, give --no-header")
+    cells = [[row[n].strip() for row in body] for n in range(width)]
+    gaps = tuple(Counter(cell for cell in own if cell.lower() in NOTHING) for own in cells)
+    columns = tuple(
+        pd.Series(objects([None if c.lower() in NOTHING else c for c in own]), dtype=object)
+        for own in cells
+    )
+    return Sheet(names, columns, tuple(told), gaps, separator)
+
+
+def _separator_of(text: str) -> str:
+    """What splits the first lines into as many cells as the very first has, and into many."""
+    lines = [line for line in text.splitlines()[: 4 * _LOOKED_AT] if line.strip()][:_LOOKED_AT]
+
+    def fits(separator: str) -> tuple[float, int]:
+        try:
+            widths = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
+        except csv.Error:
+            return 0.0, 0
+        if not widths or widths[0] == 1:
+            return 0.0, 0
+        return sum(width == widths[0] for width in widths) / len(widths), widths[0]
+
+    return max(SEPARATORS, key=fits)
+
+
+def _lines(path: str, text: str, separator: str, skipped: int) -> list[tuple[int, list[str]]]:
+    """Lines that are not blank, as cells, with their numbers in the file."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        return [(reader.line_num + skipped, row) for row in reader if any(map(str.strip, row))]
+    except csv.Error as error:
+        where = f"{path}, line {reader.line_num + skipped}"
+        raise ValueError(f"{where}: {error}; a quote in a cell is written twice.") from error
+
+
+def _squared(
+    path: str, lines: list[tuple[int, list[str]]], width: int
+) -> tuple[list[list[str]], list[str]]:
+    """Rows of one width, and what was done for it."""
+    body, short = [], []
+    for number, row in lines:
+        if any(cell.strip() for cell in row[width:]):
+            raise ValueError(
+                f"{path}, line {number}: {len(row)} cells, and the first line has {width}; the "
+                f"line begins with {excerpt(row[0])}. A cell that holds the separator goes in "
+                "quotes."
+            )
+        if len(row) < width:
+            short.append(number)
+        body.append(row[:width] + [""] * (width - len(row)))
+    if not short:
+        return body, []
+    return body, [
+        f"{len(short)} {'line is' if len(short) == 1 else 'lines are'} shorter than the first "
+        f"(line {short[0]}): the cells that lack count as missing"
+    ]
+
+
+def _names(head: list[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Names that differ, and which were made."""
+    names: list[str] = []
+    told = []
+    given = {name.strip() for name in head}
+    for n, name in enumerate(head):
+        own = base = " ".join(name.split()) or f"column {n + 1}"
+        count = 1
+        while own in names or (own != base and own in given):
+            count += 1
+            own = f"{base} ({count})"
+        if own != base:
+            told.append(f"the name {excerpt(base)} occurs again: column {n + 1} is {excerpt(own)}")
+        elif not name.strip():
+            told.append(f"column {n + 1} has no name: it is {excerpt(own)}")
+        names.append(own)
+    return tuple(names), told
+
+
+def _is_plain_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _parquet(data: bytes) -> Sheet:
+    try:
+        frame = pd.read_parquet(io.BytesIO(data))
+    except ImportError as error:
+        raise ValueError(
+            "files of Parquet need pyarrow, which is not installed: pip install 'skvae[parquet]'."
+        ) from error
+    names, told = _names([str(name) for name in frame.columns])
+    columns = tuple(frame.iloc[:, n].reset_index(drop=True) for n in range(frame.shape[1]))
+    gaps: tuple[Counter, ...] = tuple(Counter() for _ in columns)
+    return Sheet(names, columns, ("a file of Parquet", *told), gaps)

@@ -1,0 +1,32 @@
+"""The report as a subcommand."""
+
+import sys
+
+from tests.report.conftest import HOSTILE, hostile_lines
+
+
+def test_it_writes_one_page(tmp_path, run):
+    path, page = tmp_path / "t.csv", tmp_path / "t.html"
+    path.write_text(hostile_lines(), encoding="utf-8")
+    status, out, err = run("report", path, "-o", page, "--codes", "2", "--rows", "36")
+    assert (status, out) == (0, "")
+    assert "60 rows, 7 columns" in err
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_what_cannot_be_done_is_told_in_one_line(tmp_path, fails):
+    path = tmp_path / "t.csv"
+    path.write_text(hostile_lines(), encoding="utf-8")
+    assert "no column 'y'; the columns are" in fails("report", path, "--target", "y")
+    assert HOSTILE[5] in fails("report", path, "--color", "y")
+    assert "there is no file" in fails("report", tmp_path / "none.csv")
+    assert "is what is read" in fails("report", path, "-o", path)
+    assert "two codes" in fails("report", path, "--codes", "1")
+    path.write_text("a,b\n1,2\n")
+    assert "needs 30 rows" in fails("report", path, "-o", tmp_path / "t.html")
+    assert not (tmp_path / "t.html").exists()
+
+
+def test_what_is_missing_to_draw_is_named(tmp_path, fails, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert "skvae[report]" in fails("report", tmp_path / "t.csv")

@@ -1,0 +1,146 @@
+"""Every column is accounted for, once, with a reason."""
+
+import csv
+import io
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skvae.report.account import (
+    BOOLEAN,
+    CATEGORY,
+    FEWEST_CELLS,
+    LEFT_OUT,
+    NUMBER,
+    OTHER,
+    account_of,
+)
+from skvae.report.sheet import Sheet, read_sheet
+
+N = 60
+CELLS = st.one_of(
+    st.just(""),
+    st.sampled_from(["NA", "1,5", "25,707", "$3", "9%", "2024-01-02", "3/4/2024", "true", "007"]),
+    st.integers(-(10**20), 10**20).map(str),
+    st.floats().map(str),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8),
+)
+COLUMNS = st.one_of(
+    st.lists(CELLS, min_size=FEWEST_CELLS + 2, max_size=FEWEST_CELLS + 2),
+    CELLS.map(lambda cell: [cell] * (FEWEST_CELLS + 2)),
+)
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+
+
+def sheet_of(**columns):
+    cells = [pd.Series(own, dtype=object) for own in columns.values()]
+    return Sheet(tuple(columns), tuple(cells), (), tuple(Counter() for _ in cells), ",")
+
+
+def entry_of(cells, **options):
+    (entry,) = account_of(sheet_of(own=cells), None, **options)
+    return entry
+
+
+def numbered(pattern):
+    return [pattern.format(k) for k in range(N)]
+
+
+@given(st.data(), st.sampled_from(",;\t|"))
+def test_every_column_of_any_table_is_in_the_account_once(tmp_path_factory, data, separator):
+    columns = data.draw(st.lists(COLUMNS, min_size=1, max_size=5))
+    head = data.draw(st.lists(NAMES, min_size=len(columns), max_size=len(columns)))
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=separator, quoting=csv.QUOTE_ALL).writerows(
+        [["first", *head], *([str(k), *row] for k, row in enumerate(zip(*columns, strict=True)))]
+    )
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_text(text.getvalue(), encoding="utf-8", newline="")
+    sheet = read_sheet(str(path), separator)
+    account = account_of(sheet, None)
+    assert [entry.name for entry in account] == list(sheet.names)
+    assert len(set(sheet.names)) == len(head) + 1
+    for entry in account:
+        assert entry.how
+        assert entry.is_taken == (entry.role != LEFT_OUT)
+        if entry.is_taken:
+            assert len(entry.cells) == sheet.n_rows
+            assert entry.cells.dropna().nunique() > 1
+            assert entry.n_missing == entry.cells.isna().sum()
+            assert entry.cells.dtype == {NUMBER: "float64", BOOLEAN: "boolean"}.get(
+                entry.role, object
+            )
+
+
+@pytest.mark.parametrize(
+    ("cells", "role", "reason"),
+    [
+        ([None] * N, LEFT_OUT, "no cell is filled"),
+        ([*"123456789", *[None] * N], LEFT_OUT, "only 9 of 69 cells"),
+        (["x"] * N, LEFT_OUT, "never varies"),
+        (["1,0", "1,00"] * N, LEFT_OUT, "never vary"),
+        (numbered("{}"), LEFT_OUT, "count up, from 0 to 59"),
+        (numbered("{}")[::-1], LEFT_OUT, "count up"),
+        (numbered("id-{}"), LEFT_OUT, "as identifiers do"),
+        (numbered("so many words in cell {}"), LEFT_OUT, "free text"),
+        (numbered("{}.5"), NUMBER, "numbers"),
+        (numbered("{}.9%"), NUMBER, "'10.9%' is read as 10.9"),
+        (numbered("$1,{:03}")[:20] * 2, NUMBER, "'\\$1,000' is read as 1000"),
+        (numbered("20{:02}-01-01"), NUMBER, "as days since 2000-01-01"),
+        (numbered("{}:30")[:20] * 2, NUMBER, "times of day"),
+        (["0", "1"] * N, BOOLEAN, "0 or 1"),
+        (["true", "FALSE"] * N, BOOLEAN, "true or false"),
+        (["007", "012"] * N, CATEGORY, "leading zeros"),
+        (["$1", "€2", "€3"] * N, CATEGORY, "several currencies, \\$ and €"),
+        ([*numbered("{}.5"), "x"], NUMBER, "1 cells cannot be read so .*'x'"),
+        ([(1, 2), (3, 4)] * N, LEFT_OUT, "no numbers or text"),
+    ],
+)  # fmt: skip
+def test_ways(cells, role, reason):
+    entry = entry_of(cells)
+    assert entry.role == role
+    assert pd.Series([entry.how]).str.contains(reason).all(), entry.how
+
+
+def test_many_levels_are_merged_where_the_frequent_ones_cover_the_cells():
+    frequent = [f"f{k % 30}" for k in range(600)]
+    entry = entry_of([*frequent, *(f"r{k % 100}" for k in range(200))])
+    assert entry.role == CATEGORY
+    assert entry.cells.nunique() == 50
+    assert (entry.cells == OTHER).any()
+    assert "130 different texts" in entry.how
+    entry = entry_of([f"t{k % 300}" for k in range(900)])
+    assert entry.role == LEFT_OUT
+    assert "too many" in entry.how
+
+
+def test_typed_columns_are_taken_by_their_type():
+    columns = (
+        pd.Series([1.5, np.inf, 2.5, np.nan] * 5),
+        pd.Series(pd.to_datetime(["2024-01-01", "2024-02-01"] * 10)),
+        pd.Series([True, False] * 10),
+        pd.Series(["a", "b"] * 10, dtype="category"),
+    )
+    sheet = Sheet(tuple("abcd"), columns, (), tuple(Counter() for _ in columns))
+    account = account_of(sheet, None)
+    assert [entry.role for entry in account] == [NUMBER, NUMBER, BOOLEAN, CATEGORY]
+    assert "infinite" in account[0].how
+    assert account[1].cells.max() == 31
+
+
+def test_asked_columns_are_left_out_and_targets_taken_as_they_are():
+    sheet = sheet_of(a=numbered("{}.5"), y=numbered("{}"))
+    account = account_of(sheet, "y", ("a",))
+    assert account[0].role == LEFT_OUT
+    assert "--drop" in account[0].how
+    assert account[1].role == NUMBER
+
+
+@pytest.mark.parametrize("options", [{"target": "z"}, {"target": None, "dropped": ("z",)}])
+def test_unknown_names_are_refused_with_the_columns(options):
+    with pytest.raises(ValueError, match="no column 'z'; the columns are a, b"):
+        account_of(sheet_of(a=["1"], b=["2"]), **options)

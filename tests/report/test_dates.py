@@ -1,0 +1,62 @@
+"""Dates as people write them."""
+
+import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skvae.report.dates import date_text, dates
+
+
+def days(*cells, day_first=False):
+    return dates(dict.fromkeys(cells, 1), day_first, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("cell", "date"),
+    [
+        ("2024-03-05", "2024-03-05"),
+        ("2024/3/5 14:30", "2024-03-05"),
+        ("2024-03-05T23:30:00-02:00", "2024-03-06"),
+        ("5.3.2024", "2024-03-05"),
+        ("05.03.24", "2024-03-05"),
+        ("5 March 2024", "2024-03-05"),
+        ("Mar 5, 2024", "2024-03-05"),
+        ("Mar-2024", "2024-03-01"),
+        ("2024-03", "2024-03-01"),
+    ],
+)
+def test_cells(cell, date):
+    assert date_text(days(cell).values[cell]) == date
+
+
+@given(st.dates(datetime.date(1700, 1, 1), datetime.date(2200, 1, 1)))
+def test_every_date_comes_back(date):
+    assert date_text(days(date.isoformat()).values[date.isoformat()]) == date.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("cells", "day_first", "order", "is_sure"),
+    [
+        (["3/4/2024", "13/4/2024"], False, "day first", True),
+        (["3/4/2024", "3/14/2024"], True, "month first", True),
+        (["3/4/2024", "4/5/2024"], True, "day first", False),
+        (["3/4/2024", "4/5/2024"], False, "month first", False),
+        (["3.4.2024", "4.5.2024"], False, "day first", True),
+    ],
+)
+def test_the_order_is_that_of_the_column(cells, day_first, order, is_sure):
+    found = days(*cells, day_first=day_first)
+    assert (found.order, found.is_sure) == (order, is_sure)
+
+
+def test_times_are_hours():
+    assert days("14:30", "2:15 PM").values == {"14:30": 14.5, "2:15 PM": 14.25}
+
+
+@pytest.mark.parametrize(
+    "cells", [["2024-13-01"], ["x"], ["13/14/2024"], ["13/1/2024", "1/13/2024"]]
+)
+def test_other_text_is_no_date(cells):
+    assert days(*cells) is None

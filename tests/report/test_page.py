@@ -1,0 +1,86 @@
+"""The page of a hostile table."""
+
+import re
+from html import unescape
+from html.parser import HTMLParser
+
+import numpy as np
+
+from skvae.report.sections import SECTIONS
+from tests.report.conftest import HOSTILE
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found, self.ids, self.open = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        self.ids += [value for name, value in attributes if name == "id"]
+        if tag not in ("meta", "link", "br", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def read(page):
+    tags = Tags()
+    tags.feed(page)
+    return tags
+
+
+def test_nothing_of_the_table_is_markup(page):
+    tags = read(page)
+    assert not tags.open
+    names = {tag for tag, _ in tags.found}
+    assert not names & {"script", "link", "iframe", "object", "img"}
+    assert not any(name.startswith("on") for _, own in tags.found for name in own)
+
+
+def test_nothing_is_loaded(page):
+    for _, own in read(page).found:
+        for name in ("href", "src", "xlink:href", "action"):
+            assert own.get(name, "#").startswith("#")
+    assert not re.search(r"url\((?!#)|@import", page)
+
+
+def test_parts_have_names_of_their_own(page):
+    ids = read(page).ids
+    assert len(ids) == len(set(ids))
+    for target in re.findall(r'(?:href="|url\()#([^")]+)', page):
+        assert target in ids
+
+
+def test_every_column_and_section_is_there(page, found):
+    shown = unescape(page)
+    for name in HOSTILE:
+        assert name in shown
+    for section in SECTIONS.values():
+        assert section.title in shown
+    cells = re.search(r'id="columns".*?<tbody>(.*?)</tbody>', page, re.DOTALL).group(1)
+    assert cells.count("<tr>") == len(found.account) == len(HOSTILE)
+
+
+def test_colours_follow_light_and_dark(page):
+    drawn = "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
+    assert "var(--ink)" in drawn
+    assert not re.search(r"(fill|stroke): ?#(202124|ffffff|000000)", drawn)
+
+
+def test_the_same_table_gives_the_same_page(page, found):
+    from skvae.report.page import page_of
+    from skvae.report.sections.section import Found
+
+    again = Found(found.sheet, found.account, found.study)
+    assert page_of("<b>.csv", again) == page
+
+
+def test_figures_are_of_rows_held_out(found):
+    own = found.study
+    assert not set(own.train) & set(own.test)
+    assert len(own.train) + len(own.test) == len(own.frame)
+    assert HOSTILE[0] not in own.frame
+    assert own.nats["skvae"] == own.vae.score(own.frame.iloc[own.test])
+    assert np.isfinite(own.errors["skvae"]).any()
