@@ -140,15 +140,15 @@ class Numbers(Way):
             infinite = np.isinf(values)
             values[infinite] = np.nan
             how = f"; {infinite.sum()} infinite cells count as missing" if infinite.any() else ""
-            return _of_numbers(asked, values, f"numbers{how}", is_doubtful=bool(how))
+            return _of_numbers(asked, values, f"{_range(values)}{how}", is_doubtful=bool(how))
         found = numerals(asked.counts, asked.prefers, _SHARE_READ) if asked.counts else None
         if found is None:
             return None
         values = _mapped(asked.cells, found.values.get).to_numpy(np.float64)
-        how, is_doubtful = "numbers", False
+        how, is_doubtful = _range(values), False
         odd = max((c for c in found.values if not _is_plain(c)), key=len, default=None)
         if odd is not None:
-            how = f"numbers written as text: {excerpt(odd)} is read as {found.values[odd]:.10g}"
+            how += f", written as text: {excerpt(odd)} is read as {found.values[odd]:.10g}"
             is_doubtful = not found.is_sure
         if is_doubtful:
             how += f" (nothing in the column tells whether {COMMA!r} is a decimal mark)"
@@ -198,7 +198,7 @@ class Levels(Way):
             return _left_out(asked, _why_different(counts), is_doubtful=True)
         if n_levels <= MOST_LEVELS:
             doubt = _doubt_of(asked)
-            how = f"{n_levels} different texts{doubt}"
+            how = f"{n_levels} different texts, such as {_frequent(counts)}{doubt}"
             return _taken(asked, CATEGORY, how, cells, is_doubtful=bool(doubt))
         kept = counts.index[: MOST_LEVELS - 1]
         share = counts.iloc[: MOST_LEVELS - 1].sum() / n_known
@@ -285,6 +285,22 @@ def _of_days(asked: Question, values: np.ndarray, how: str, is_doubtful: bool = 
     start = float(np.floor(np.nanmin(values)))
     how = f"{how}; as days since {date_text(start)}"
     return _taken(asked, NUMBER, how, pd.Series(values - start), is_doubtful, start)
+
+
+def _range(values: np.ndarray) -> str:
+    if np.isnan(values).all():
+        return "numbers"
+    low, high = (f"{v:,.0f}" if abs(v) >= 1e5 else f"{v:.6g}" for v in _ends(values))
+    return f"numbers from {low} to {high}"
+
+
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    return float(np.nanmin(values)), float(np.nanmax(values))
+
+
+def _frequent(counts: pd.Series) -> str:
+    """The most frequent levels."""
+    return ", ".join(excerpt(level) for level in counts.index[:3])
 
 
 def _counts_up(known: np.ndarray) -> bool:

@@ -41,7 +41,10 @@ _FARTHEST = 1.5  # share of the error of guessing up to which dots are drawn in 
 def short(name: object, longest: int = _LONGEST) -> str:
     """A name that fits in a drawing."""
     own = " ".join(str(name).split())
-    return own if len(own) <= longest else own[: longest - 1] + "…"
+    if len(own) <= longest:
+        return own
+    last = longest // 3  # names often differ at their ends
+    return f"{own[: longest - 1 - last]}…{own[-last:]}"
 
 
 class Draughtsman:
@@ -50,8 +53,10 @@ class Draughtsman:
     def __init__(self) -> None:
         self._numbers = count()
 
-    def map(self, codes: np.ndarray, color: pd.Series | None, what: str) -> Markup:
-        """Rows in the plane of two codes, coloured by a column."""
+    def map(
+        self, codes: np.ndarray, color: pd.Series | None, what: str, units: Sequence[int] = (0, 1)
+    ) -> Markup:
+        """Rows in the plane of two codes, by their positions, coloured by a column."""
         with _own_settings():
             shown, ax = _panel(_WIDTH, 3.7)
             y = None
@@ -60,8 +65,8 @@ class Draughtsman:
                 if y.dtype != float:
                     y = y.map(lambda v: short(_word(v), 18), na_action="ignore").astype(object)
                 y.name = short(color.name)
-            LatentDisplay(codes=codes[:, :2], y=y).plot(ax=ax, s=14)
-            ax.set(xlabel=f"{what} 1", ylabel=f"{what} 2")
+            LatentDisplay(codes=codes[:, list(units)], y=y).plot(ax=ax, s=14)
+            ax.set(xlabel=f"{what} {units[0] + 1}", ylabel=f"{what} {units[1] + 1}")
             return self._svg(shown, f"map of {len(codes)} rows in the plane of two {what}s")
 
     def dots(self, shares: pd.DataFrame, names: dict[str, str], label: str) -> Markup:
@@ -78,7 +83,7 @@ class Draughtsman:
                 ax.scatter(values, places, color=color, s=26, marker=marker, zorder=3,
                            label=names[own])  # fmt: skip
             ax.axvline(1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
-            ax.set_yticks(places, [short(name, 20) for name in shares.index])
+            ax.set_yticks(places, [short(name, 24) for name in shares.index])
             ax.set(
                 ylim=(len(shares) - 0.4, -0.6), xlim=(-0.03, max(1.06, clipped.max().max() + 0.06))
             )
@@ -94,7 +99,7 @@ class Draughtsman:
         """
         with _own_settings():
             shown, ax = _panel(2.3, 1.7)
-            ax.set_title(short(real.name), fontsize="small")
+            ax.set_title(short(real.name, 22), fontsize="small")
             if real.dtype == float:
                 _histogram(ax, real.dropna().to_numpy(), drawn.dropna().to_numpy(float))
                 ax.xaxis.set_major_formatter(lambda value, _: _tick(value, start))
@@ -106,14 +111,14 @@ class Draughtsman:
     def pairs(self, strengths: np.ndarray, names: Sequence[str], title: str) -> Markup:
         """How strongly columns go together, as a map of squares."""
         with _own_settings():
-            side = min(_WIDTH, 1.9 + 0.16 * len(names))
+            side = min(_WIDTH, 1.9 + 0.14 * len(names))
             shown, ax = _panel(side, side)
             shades = _shades(OURS)
             ax.pcolormesh(strengths, cmap=shades, vmin=0, vmax=1, edgecolors=PALE, linewidth=0.3)
             ax.set_title(title, fontsize="small")
             ax.invert_yaxis()
             ax.set_aspect("equal")
-            size = "x-small" if len(names) <= 16 else 5
+            size = "x-small"
             places = np.arange(len(names)) + 0.5
             words = [short(name, 16) for name in names]
             ax.set_xticks(places, words, rotation=90, fontsize=size)
@@ -133,7 +138,7 @@ class Draughtsman:
             ax.set_yticks(places, [short(name) for name in effects.index])
             ax.invert_yaxis()
             ax.set_title(title, fontsize="small")
-            ax.set_xlabel("change, in standard deviations of the column", fontsize="small")
+            ax.set_xlabel("change (standard deviations)", fontsize="small")
             return self._svg(shown, title)
 
     def _svg(self, shown: Any, label: str) -> Markup:
@@ -179,8 +184,9 @@ def _shades(color: str) -> Any:
 
 def _histogram(ax: Any, real: np.ndarray, drawn: np.ndarray) -> None:
     low, high = np.percentile(np.concatenate([real, drawn]), [0.5, 99.5])
-    n_bins = min(_MOST_BINS, max(6, len(np.unique(real))))
-    edges = np.linspace(low, high if high > low else low + 1, n_bins + 1)
+    edges = np.linspace(low, high if high > low else low + 1, _MOST_BINS + 1)
+    if (real % 1 == 0).all() and high - low < _MOST_BINS:  # a bin for each
+        edges = np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
     for values, style in ((real, {"color": PALE}), (drawn, {"color": OURS, "histtype": "step"})):
         weights = np.full(len(values), 1 / max(len(values), 1))
         ax.hist(values, edges, weights=weights, linewidth=1.4, **style)

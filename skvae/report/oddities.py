@@ -10,6 +10,7 @@ from skvae.report.frames import with_one_hidden
 
 N_ROWS = 8
 N_CELLS = 3  # of a row that are told
+LEAST_SURPRISE = 1.0  # nats, of a cell that is told
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,9 @@ class OddRow:
     cells: list[tuple[str, Any, Any, float]]
 
 
-def odd_rows(vae: Any, frame: pd.DataFrame, places: np.ndarray, usual: np.ndarray) -> list[OddRow]:
+def odd_rows(
+    vae: Any, frame: pd.DataFrame, scores: np.ndarray, places: np.ndarray, usual: np.ndarray
+) -> list[OddRow]:
     """The rows of the lowest log-likelihood, the oddest first.
 
     Parameters
@@ -41,13 +44,14 @@ def odd_rows(vae: Any, frame: pd.DataFrame, places: np.ndarray, usual: np.ndarra
         Fitted.
     frame : DataFrame of shape (n, d)
         Rows.
+    scores : ndarray of shape (n,)
+        Their log-likelihoods.
     places : ndarray of shape (n,)
         Their positions in the file.
     usual : ndarray of shape (d,)
         Of each column the usual log-likelihood of a cell given the others: what a cell has less
         than that is its surprise.
     """
-    scores = np.asarray(vae.score_samples(frame))
     oddest = np.argsort(scores, kind="stable")[:N_ROWS]
     rows = frame.iloc[oddest].reset_index(drop=True)
     hidden = with_one_hidden(rows)
@@ -62,7 +66,7 @@ def odd_rows(vae: Any, frame: pd.DataFrame, places: np.ndarray, usual: np.ndarra
         cells = [
             (frame.columns[j], rows.iloc[i, j], filled.iloc[i * d + j, j], -float(surprise[j]))
             for j in worst
-            if surprise[j] < 0
+            if surprise[j] < -LEAST_SURPRISE
         ]
         found.append(OddRow(int(places[place]) + 1, float(scores[place]), cells))
     return found

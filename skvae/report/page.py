@@ -38,7 +38,12 @@ def headline(study: Study) -> str:
     """The verdict in one line."""
     error, k = study.error, counted(study.vae.latent_dim_, "code")
     if study.vae.kept_ == 0:
-        return f"PCA is enough here: with {k}, curves gained nothing on rows held out."
+        better = (
+            " PCA of one-hot columns rebuilds them better." if error["skvae"] > error["PCA"] else ""
+        )
+        return (
+            f"A linear model is enough: with {k}, curves gained nothing on rows held out.{better}"
+        )
     if error["skvae"] < error["PCA"]:
         less = 1 - error["skvae"] / error["PCA"]
         return f"skvae keeps more than PCA: with {k}, {percent(less)} less error."
@@ -52,7 +57,7 @@ def _verdict(study: Study) -> Markup:
     error = study.error
     kept = (
         "Training was dropped: on held-out rows it was no better than the linear model it starts "
-        "from, so you get that linear model."
+        "from, so you get that linear model, which is PCA for a table of mixed columns."
         if study.vae.kept_ == 0
         else f"Training was kept ({percent(study.vae.kept_)} of the way): on held-out rows it "
         "beat the linear model it starts from."

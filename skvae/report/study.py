@@ -89,8 +89,12 @@ class Study:
         Of the codes.
     color : Series or None
         What colours the map.
-    prediction, likeness, odd : Prediction or None, Likeness, list of OddRow
-        Of the target; of samples; the oddest rows.
+    prediction, likeness : Prediction or None, Likeness
+        Of the target; of samples.
+    median : float
+        Log-likelihood that half of the rows exceed, nats.
+    odd : list of OddRow
+        The oddest rows.
     """
 
     wishes: Wishes
@@ -111,7 +115,13 @@ class Study:
     color: pd.Series | None
     prediction: Prediction | None
     likeness: Likeness
+    median: float
     odd: list[OddRow]
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        """Positions of the two codes that explain most."""
+        return plane_of(self.vae)
 
     @property
     def gain(self) -> float:
@@ -180,14 +190,16 @@ class _Work:
             len(train), random_state=self._wishes.seed
         )
         given = self._given({"skvae": vae, "linear": linear}, test)
-        odd = odd_rows(vae, self._frame, self._rows, given["skvae"].median().to_numpy())
+        likely = np.asarray(vae.score_samples(self._frame))
+        odd = odd_rows(vae, self._frame, likely, self._rows, given["skvae"].median().to_numpy())
         return Study(
             self._wishes, self._rows, self._frame, self._train, self._test, vae, linear, codes,
             scores, errors, lost,
             pd.Series({"skvae": vae.score(test), "linear": linear.score(test)}),
             pd.DataFrame({name: own.mean() for name, own in given.items()}),
             self._hidden(vae, train, test), vae.loadings(train),
-            self._color(codes), self._prediction(codes, baseline), likeness_of(train, drawn), odd,
+            self._color(codes[:, list(plane_of(vae))]), self._prediction(codes, baseline),
+            likeness_of(train, drawn), float(np.median(likely)), odd,
         )  # fmt: skip
 
     def _linear(self, train: pd.DataFrame) -> VAETransformer:
@@ -228,7 +240,7 @@ class _Work:
         name = self._wishes.color or self._wishes.target
         if name is not None and name in self._all:
             return self._all[name]
-        found = {own: _told_by(codes[:, :2], cells) for own, cells in self._frame.items()}
+        found = {own: _told_by(codes, cells) for own, cells in self._frame.items()}
         return self._frame[max(found, key=found.__getitem__)] if found else None
 
     def _prediction(self, codes: np.ndarray, baseline: OneHotPCA) -> Prediction | None:
@@ -245,6 +257,12 @@ class _Work:
             "all columns, one-hot": baseline.encode(self._frame),
         }
         return predict(self._all[target], features, self._wishes.seed)
+
+
+def plane_of(vae: VAETransformer) -> tuple[int, int]:
+    """Positions of the two codes that explain most, in their order."""
+    first, second = sorted(np.argsort(-vae.explained_variance_ratio_, kind="stable")[:2].tolist())
+    return first, second
 
 
 def _check(own: pd.DataFrame, account: list[Entry]) -> None:

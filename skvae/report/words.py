@@ -18,7 +18,7 @@ def number(value: float, digits: int = 3) -> str:
         return NONE
     if value and abs(value) < 1e-4:
         return f"{value:.1e}"
-    rounded = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+    rounded = f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
     return rounded.replace("-", "\N{MINUS SIGN}")
 
 

@@ -20,6 +20,7 @@ from skvae.report.account import (
     account_of,
 )
 from skvae.report.sheet import Sheet, read_sheet
+from tests.generated import WITHOUT_A_FIT
 
 N = 60
 CELLS = st.one_of(
@@ -50,6 +51,7 @@ def numbered(pattern):
     return [pattern.format(k) for k in range(N)]
 
 
+@WITHOUT_A_FIT
 @given(st.data(), st.sampled_from(",;\t|"))
 def test_every_column_of_any_table_is_in_the_account_once(tmp_path_factory, data, separator):
     columns = data.draw(st.lists(COLUMNS, min_size=1, max_size=5))

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skvae.report.numerals import COMMA, POINT, number_of, numerals
+from tests.generated import WITHOUT_A_FIT
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,7 @@ def test_cells(cell, mark, value):
     assert number_of(cell, mark) == (None if value is None else pytest.approx(value))
 
 
+@WITHOUT_A_FIT
 @given(st.floats(-1e15, 1e15, allow_nan=False), st.sampled_from([POINT, COMMA]))
 def test_what_is_written_with_either_mark_comes_back(value, mark):
     text = f"{value:,.3f}"

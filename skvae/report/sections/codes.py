@@ -8,6 +8,7 @@ from skvae.report.markup import Markup, figure, joined, paragraphs, table, tag
 from skvae.report.sections.section import Found, Section, loss_text
 from skvae.report.words import counted, number, percent, signed
 
+_DAYS_OF_A_YEAR = 365.2425
 _MOST_DOTS = 2000  # rows on a map
 _MOST_CODES, _MOST_EFFECTS = 6, 10
 
@@ -21,27 +22,35 @@ class Map(Section):
         study = found.study
         rng = np.random.RandomState(study.wishes.seed)
         some = np.sort(rng.permutation(len(study.codes))[:_MOST_DOTS])
-        color = None if study.color is None else study.color.iloc[some]
-        name = "" if color is None else f", coloured by {color.name!r}"
+        color = None if study.color is None else _dated(study.color.iloc[some], found)
+        name = "" if study.color is None else f", coloured by {study.color.name!r}"
         if study.color is not None and not (study.wishes.color or study.wishes.target):
             name += " (the column that this map separates best; --color chooses another)"
         drawn = [
             figure(
-                found.draughtsman.map(study.codes[some], color, "code"),
-                "skvae: the first two codes",
+                found.draughtsman.map(study.codes[some], color, "code", study.plane),
+                "skvae",
             ),
             figure(
                 found.draughtsman.map(study.scores[some], color, "component"),
-                "PCA of one-hot columns: the first two components",
+                "PCA of one-hot columns",
             ),
         ]
         shown = counted(len(some), "row")
         told = (
             f"Every dot is a row, {shown} in all{name}. Rows that are alike lie together. "
             f"The model has {counted(study.vae.latent_dim_, 'code')}, of which the two that "
-            "explain most are drawn."
+            "explain most are drawn, beside the first two components of PCA."
         )
         return joined([paragraphs(told), tag("div", *drawn, class_="grid")])
+
+
+def _dated(cells: pd.Series, found: Found) -> pd.Series:
+    """A column that colours a map; days as the years that they are in."""
+    start = found.entry(str(cells.name)).start
+    if start is None:
+        return cells
+    return (1970 + (cells + start) / _DAYS_OF_A_YEAR).rename(f"{cells.name}, year")
 
 
 class Errors(Section):
@@ -112,7 +121,7 @@ class Meaning(Section):
             "how a column changes when the code rises by one standard deviation: to the right "
             "(blue) it rises, to the left (orange) it falls. column=level is how frequent a level "
             "is. "
-            "The codes are in order of what they explain."
+            "What a code explains is the share of the variance that it adds to the others."
         )
         drawn = []
         spread = study.codes[study.train].std(axis=0)

@@ -1,12 +1,8 @@
-"""Sections on what a model is good for: to predict, to fill, to draw, to find odd rows."""
-
-import numpy as np
+"""Sections on what a model is good for: to predict, to fill, to find odd rows."""
 
 from skvae.report.markup import Markup, figure, joined, paragraphs, table, tag
 from skvae.report.sections.section import Found, Section, loss_text
-from skvae.report.words import cell, counted, number, percent
-
-_MOST_MARGINALS, _MOST_PAIRS = 24, 40  # columns that are drawn
+from skvae.report.words import cell, number, percent
 
 
 class Target(Section):
@@ -24,7 +20,7 @@ class Target(Section):
         rows = [
             (
                 what,
-                *(f"{line[name, 'mean']:.3f} ± {line[name, 'std']:.3f}" for name in measures),
+                *(_spread(line[name, "mean"], line[name, "std"]) for name in measures),
             )
             for what, line in own.scores.iterrows()
         ]
@@ -48,6 +44,10 @@ class Target(Section):
                 table(["predicted from", *measures], rows, range(1, 1 + len(measures))),
             ]
         )
+
+
+def _spread(mean: float, deviation: float) -> str:
+    return f"{mean:.3f} ± {deviation:.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 class Gaps(Section):
@@ -92,61 +92,6 @@ class Gaps(Section):
         )
 
 
-class Samples(Section):
-    """Whether new rows look like real ones."""
-
-    title = "New rows from the model"
-
-    def body(self, found: Found) -> Markup:
-        likeness = found.study.likeness
-        names = list(likeness.real)
-        told = (
-            f"{counted(len(likeness.drawn), 'row')} drawn from the model (sample), beside the "
-            "rows it learnt from. Grey is real; blue is drawn."
-        )
-        marginals = [
-            figure(
-                found.draughtsman.marginal(
-                    likeness.real[name], likeness.drawn[name], found.entry(name).start
-                )
-            )
-            for name in names[:_MOST_MARGINALS]
-        ]
-        some = names[:_MOST_PAIRS]
-        pairs = [
-            figure(found.draughtsman.pairs(strengths[: len(some), : len(some)], some, title))
-            for title, strengths in (
-                ("real rows", likeness.real_pairs), ("drawn rows", likeness.drawn_pairs),
-            )
-        ]  # fmt: skip
-        between = (
-            "How strongly two columns go together, from 0 (no colour) to 1 (full colour). "
-            " The two pictures should look alike: the mean difference is "
-            f"{number(likeness.pair_error, 2)}."
-        )
-        rows = [(name, number(likeness.distances[name], 2)) for name in names]
-        apart = (
-            "Distance of the two distributions, from 0 (the same) to 1: the largest difference of "
-            "the shares of rows below a number, and the share of rows that would have to change "
-            "their level."
-        )
-        cut = ""
-        if len(names) > _MOST_MARGINALS:
-            cut = (
-                f"The first {_MOST_MARGINALS} of {len(names)} columns are drawn; the table has all."
-            )
-        return joined(
-            [
-                paragraphs(told, cut),
-                tag("div", *marginals, class_="grid"),
-                tag("details", tag("summary", "How far apart, column by column"), paragraphs(apart),
-                    table(["column", "distance"], rows, [1])),
-                paragraphs(between),
-                tag("div", *pairs, class_="grid"),
-            ]
-        )  # fmt: skip
-
-
 class Odd(Section):
     """Rows that do not fit."""
 
@@ -170,9 +115,8 @@ class Odd(Section):
             for odd in study.odd
         ]
         head = ["row", "log-likelihood", "most surprising cells"]
-        usual = float(np.median(study.vae.score_samples(study.frame)))
         return joined(
-            [paragraphs(told, f"Half of the rows have a log-likelihood above {number(usual, 4)}."),
+            [paragraphs(told, f"Half of the rows are above {number(study.median, 4)} nats."),
              table(head, rows, [0, 1])]
         )  # fmt: skip
 
