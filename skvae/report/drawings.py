@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skvae.displays.latent import LatentDisplay
 from skvae.colors import GREY, INK, OURS, PALE, THEIRS
+from skvae.displays.latent import LatentDisplay
 from skvae.displays.style import tidy
 from skvae.report.dates import date_text
 from skvae.report.markup import Markup, text
