@@ -154,7 +154,7 @@ class LoadingsDisplay(Display):
         ax.scatter(*loadings, **{"color": OURS, "s": 22, "zorder": 2} | options)
         for side in (ax.axhline, ax.axvline):
             side(0, color=PALE, linewidth=0.8, zorder=0)
-        limits = np.array([1.9, 1.2]) * np.abs(loadings).max(1, initial=0.0)  # names lie across
+        limits = np.array([2.4, 1.2]) * np.abs(loadings).max(1, initial=0.0)  # names lie across
         limits[limits == 0] = 1.0
         ax.set(xlim=(-limits[0], limits[0]), ylim=(-limits[1], limits[1]))
         ax.locator_params(nbins=5)
