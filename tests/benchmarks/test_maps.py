@@ -48,5 +48,5 @@ def test_the_picture_names_methods_and_sets(split):
         {("swiss roll", name): Map(None, codes, 0.0) for name in maps.METHODS},
         {"swiss roll": split.y_train},
     )
-    assert [axes.get_title() for axes in drawn.axes] == list(maps.METHODS)
+    assert [axes.get_title(loc="left") for axes in drawn.axes] == list(maps.METHODS)
     assert drawn.axes[0].get_ylabel() == "swiss roll"

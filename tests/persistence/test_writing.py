@@ -165,5 +165,5 @@ def test_a_folder_that_is_not_there_is_the_systems_error(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="make it first.*missing'$"):
+    with pytest.raises(FileNotFoundError, match=r"make it first.*missing'$"):
         write_whole(tmp_path / "missing" / "model", b"")
