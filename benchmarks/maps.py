@@ -152,8 +152,10 @@ def picture(maps: dict[tuple[str, str], Map], labels: dict[str, np.ndarray]) -> 
             codes = maps[name, method].codes
             axes.scatter(*codes.T, c=y % 20, cmap="tab20" if y.max() > 9 else "tab10", s=3,
                          vmax=19 if y.max() > 9 else 9, vmin=0, linewidths=0)  # fmt: skip
-            axes.set(xticks=[], yticks=[], title=method if line is panels[0] else "")
+            axes.set(xticks=[], yticks=[])
         line[0].set_ylabel(name, weight="bold")
+    for axes, method in zip(panels[0], METHODS, strict=True):
+        axes.set_title(method)
     return drawn
 
 
