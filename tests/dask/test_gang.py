@@ -19,6 +19,9 @@ from skvae.dask import DaskVAETransformer
 from skvae.team import TeamError
 from tests.distributed.together import SMALL, curve, sha
 
+# A cluster takes minutes: each of its processes imports torch.
+pytestmark = pytest.mark.slow
+
 LONG = SMALL | {"max_iter": 40, "early_stopping": False}
 ROWS = curve(1000, 6)
 

@@ -19,6 +19,9 @@ from skvae import VAETransformer
 from skvae.dask import DaskVAETransformer
 from tests.distributed.together import SMALL, curve, sha, table, weights, zeros
 
+# A cluster takes minutes: each of its processes imports torch.
+pytestmark = pytest.mark.slow
+
 N = 400
 CUTS = (0, 150, 150, 400)  # of partitions, of which one is empty
 

@@ -320,14 +320,14 @@ def test_a_folder_that_cannot_be_written_is_told_once(tmp_path):
 
 def test_an_interrupt_leaves_a_model_and_a_checkpoint(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
-        tell = skvae.training.loop.Progress
+        one_pass = skvae.training.loop.one_pass
 
-        def interrupted(n_passes, *given):
-            if n_passes == 5:
+        def interrupted(state, *given):
+            if state.record.n_passes == 5:
                 raise KeyboardInterrupt
-            return tell(n_passes, *given)
+            return one_pass(state, *given)
 
-        patched.setattr(skvae.training.loop, "Progress", interrupted)
+        patched.setattr(skvae.training.loop, "one_pass", interrupted)
         with told("interrupted after pass 5"):
             vae = quick(tmp_path, checkpoint_every=1e9).fit(X)
     assert len(files(tmp_path)) == 1
