@@ -118,12 +118,12 @@ class Limits:
         Bytes of scores that a training holds; where they are more, they are made pass by pass.
     stored_rows : int, default=8192
         Rows that a fitted model keeps for `impute`, at most.
+    stored_cells : int, default=262144
+        Cells of these, at most: 2 MB, and what `impute` learns of them is bounded by it.
     known_cells : int, default=16777216
         Cells of rows that all processes of one fit know, at most; of more they know a sample.
     answer_seconds : float, default=60.0
         Seconds that the processes of one fit wait for each other before they give up.
-    stored_cells : int, default=262144
-        Cells of these, at most: 2 MB, and what `impute` learns of them is bounded by it.
     """
 
     flops: float = 3e12
