@@ -60,7 +60,8 @@ def kept():
 def test_every_component_comes_back(part, name, kind, path):
     names = {part: name, "kind": kind}
     X = rows_for(names)
-    vae = model(**names, **({} if part == "annealing" else {"max_iter": 2})).fit(X)
+    passes = {} if part == "annealing" else {"max_iter": 2}
+    vae = model(kind_of_estimator=VAETransformer, **names, **passes).fit(X)
     assert_same(loaded(vae, path), vae, X)
 
 
