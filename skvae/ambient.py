@@ -8,6 +8,8 @@ at all.
 """
 
 import functools
+import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
@@ -17,6 +19,9 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 Method = TypeVar("Method", bound=Callable)
+
+# Packages whose lines are not those of whoever is to be warned.
+_WITHIN = ("skvae", "sklearn", "torch")
 
 # Functions that make numbers of the default dtype where none is given.
 _MAKE_DEFAULT = frozenset(
@@ -99,3 +104,11 @@ def _twin(original: Any) -> Any:
     twin = object.__new__(type(original))
     twin.__dict__ = vars(original).copy()
     return twin
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the caller's own that led here, however deep in the package this is."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in _WITHIN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

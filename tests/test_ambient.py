@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from skvae import MLP, CollapseWarning, Conv, VAETransformer, Vamp
@@ -403,3 +404,21 @@ def test_warnings_point_at_the_line_that_fits():
     with pytest.warns(UserWarning, match="above the rank") as seen:
         VAETransformer(4, max_iter=0).fit(np.c_[X[:, :2], X[:, :2], X[:, :2]])
     assert [w.filename for w in seen if not isinstance(w.message, CollapseWarning)] == [__file__]
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "transform", "score_samples", "impute"])
+def test_warnings_point_at_the_line_that_asks(method):
+    frame = pd.DataFrame({"x": np.arange(60.0), "who": [f"person {n}" for n in range(60)]})
+    vae = VAETransformer(1, max_iter=0)
+    if method not in ("fit", "partial_fit"):
+        vae.fit(frame.assign(who=["a", "b"] * 30))
+    with pytest.warns(UserWarning, match=r"'who'") as seen:
+        getattr(vae, method)(frame)
+    assert {each.filename for each in seen if "'who'" in str(each.message)} == {__file__}
+
+
+def test_warnings_point_at_the_line_that_asks_a_pipeline():
+    frame = pd.DataFrame({"x": np.arange(60.0), "who": [f"person {n}" for n in range(60)]})
+    with pytest.warns(UserWarning, match=r"'who'") as seen:
+        make_pipeline(VAETransformer(1, max_iter=0)).fit_transform(frame)
+    assert {each.filename for each in seen} == {__file__}

@@ -1,6 +1,5 @@
 """Columns with their likelihoods: by the kind of the column, or by what a person chose."""
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -8,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from skvae._sklearn import check_options
+from skvae.ambient import warn
 from skvae.components import plain
 from skvae.data.batches import LARGEST
 from skvae.data.doubts import warn_of
@@ -59,7 +59,7 @@ class Columns:
             schema = Schema.of(given)
             if coded := coded_columns(likelihood, schema.names):
                 schema = Schema.of(given, coded)
-            warn_of(given.frame, schema.columns, stacklevel=6)
+            warn_of(given.frame, schema.columns)
         elif coded := coded_columns(likelihood, range(X.shape[1])):
             _refuse_sparse(X)
             schema = Schema.of(given, coded)
@@ -121,11 +121,7 @@ class Columns:
             counts = [f"{count} in column {label(name)!r}" for name, count in unseen.items()]
             rest = len(counts) - _MOST_NAMED
             listed = ", ".join(counts[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
-            warnings.warn(
-                f"X has levels that fit has not seen: {listed}. They tell nothing of the codes.",
-                UserWarning,
-                stacklevel=6,
-            )
+            warn(f"X has levels that fit has not seen: {listed}. They tell nothing of the codes.")
         return values
 
     def check(self, values, names: Sequence) -> None:

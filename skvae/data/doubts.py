@@ -6,11 +6,11 @@ look like numbers.
 """
 
 import re
-import warnings
 from collections.abc import Iterable
 
 import narwhals as nw
 
+from skvae.ambient import warn
 from skvae.data.column import Column
 from skvae.data.excerpts import excerpt
 
@@ -55,7 +55,7 @@ class ColumnWarning(UserWarning):
     """A column may not be what it is taken for: its text looks like identifiers or numbers."""
 
 
-def warn_of(frame: nw.DataFrame, columns: Iterable[Column], stacklevel: int) -> None:
+def warn_of(frame: nw.DataFrame, columns: Iterable[Column]) -> None:
     """Give one warning that names the columns of a frame in doubt, and what to do about each."""
     found = [
         f"{column.where} {doubt}"
@@ -65,9 +65,7 @@ def warn_of(frame: nw.DataFrame, columns: Iterable[Column], stacklevel: int) -> 
     if found:
         more = len(found) - _MOST_NAMED
         rest = f"; {more} more columns are like these" if more > 0 else ""
-        warnings.warn(
-            "; ".join(found[:_MOST_NAMED]) + rest + ".", ColumnWarning, stacklevel=stacklevel + 1
-        )
+        warn("; ".join(found[:_MOST_NAMED]) + rest + ".", ColumnWarning)
 
 
 def _doubt(column: Column, series: nw.Series) -> str | None:

@@ -1,11 +1,11 @@
 """What a fitted model lacks, in warnings."""
 
-import warnings
 from dataclasses import replace
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
+from skvae.ambient import warn
 from skvae.fitted.model import FittedModel
 from skvae.model.diagnostics import COLLAPSED
 from skvae.training.record import Record
@@ -17,11 +17,7 @@ class CollapseWarning(UserWarning):
 
 def on_cpu(model: FittedModel) -> FittedModel:
     """The model on the CPU, with a warning: where it was pickled there was a device of its own."""
-    warnings.warn(
-        f"device {model.device!r} is not there; the model runs on the CPU.",
-        UserWarning,
-        stacklevel=3,
-    )
+    warn(f"device {model.device!r} is not there; the model runs on the CPU.")
     return replace(model, device="cpu")
 
 
@@ -29,41 +25,34 @@ def warn_of_fit(model: FittedModel, record: Record, latent_dim: Any) -> None:
     """Warn whoever has called fit of what its result lacks; `latent_dim` is as it was given."""
     rank = model.start.latent_dim
     if model.start.rank == 0:
-        warnings.warn(
+        warn(
             f"latent_dim={model.latent_dim}, but no column of X varies: there is nothing to "
-            "reduce, and all codes are always 0.",
-            UserWarning,
-            stacklevel=4,
+            "reduce, and all codes are always 0."
         )
     elif rank < model.latent_dim and latent_dim is not None:
-        warnings.warn(
+        warn(
             f"latent_dim={model.latent_dim} is above the rank of the data, {rank}: the last "
-            f"{model.latent_dim - rank} codes are always 0. Use latent_dim={rank} or less.",
-            UserWarning,
-            stacklevel=4,
+            f"{model.latent_dim - rank} codes are always 0. Use latent_dim={rank} or less."
         )
     collapsed = model.collapsed
     if len(collapsed):
-        warnings.warn(
+        warn(
             f"codes {collapsed.tolist()} hold next to nothing (KL below {COLLAPSED} nats), "
             f"though the linear start had a use for {model.n_used_by_start} codes: posterior "
             "collapse. Begin at PCA (init='pca'), lower beta, raise the KL slowly "
             "(kl_schedule='linear'), or use latent_dim="
             f"{max(1, model.latent_dim - len(collapsed))}.",
             CollapseWarning,
-            stacklevel=4,
         )
     if record.interrupted:
-        warnings.warn(
+        warn(
             f"fit was interrupted after pass {len(record.losses)}; the best model so far is "
             "kept. Set max_iter for a shorter fit.",
             ConvergenceWarning,
-            stacklevel=4,
         )
     elif not (record.converged or record.stopped):
-        warnings.warn(
+        warn(
             f"training ended with its budget, after {len(record.losses)} passes, before the "
             "held-out bound had settled; raise max_iter for a better model.",
             ConvergenceWarning,
-            stacklevel=4,
         )

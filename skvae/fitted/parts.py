@@ -10,6 +10,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skvae.registry import REGISTRY
+
 
 def check_parts(kept: type, parts: Mapping[str, Any], is_plain: bool = False) -> None:
     """Raise a ValueError where a type cannot be made of parts; plain: not yet as it declares.
@@ -79,6 +81,11 @@ def _is_any(value: Any, of: tuple[Any, ...]) -> bool:
     return any(is_of(value, NoneType if each is None else each) for each in of)
 
 
+def _is_known(value: Any) -> bool:
+    """Whether it is a component, or what this process has registered: files bring no others."""
+    return isinstance(value, BaseEstimator) or REGISTRY.name_of(value) is not None
+
+
 _NUMBERS: dict[Any, Any] = {float: (int, float, np.floating), int: (int, np.integer)}
 _OF_ARGUMENTS: dict[Any, Callable[[Any, tuple[Any, ...]], bool]] = {
     tuple: _is_tuple,
@@ -87,6 +94,5 @@ _OF_ARGUMENTS: dict[Any, Callable[[Any, tuple[Any, ...]], bool]] = {
     Union: _is_any,
     UnionType: _is_any,
     Literal: lambda value, of: value in of,
-    # Those that come out of a state are components, or what this process has registered.
-    Callable: lambda value, of: callable(value),
+    Callable: lambda value, of: callable(value) and _is_known(value),
 }

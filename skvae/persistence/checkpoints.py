@@ -5,15 +5,15 @@ search, have files of their own in one folder. It is written as models are: as a
 all, with a checksum, without code.
 """
 
-import warnings
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from skvae.ambient import warn
 from skvae.fitted.model import FittedModel
 from skvae.fitted.state import Reader, Writer
 from skvae.interrupts import sigterm_interrupts
@@ -124,7 +124,7 @@ class CheckpointFile:
         except FileNotFoundError:
             return None
         except (LoadError, OSError) as error:
-            _warn(f"the checkpoint {path} cannot be used, and the fit begins anew: {error}")
+            warn(f"the checkpoint {path} cannot be used, and the fit begins anew: {error}")
             return None
         return found
 
@@ -142,7 +142,7 @@ class CheckpointFile:
                 "there, or delete that file to begin anew, or give other rows a checkpoint_dir of "
                 "their own."
             )
-        _warn(
+        warn(
             f"the fit begins anew: the checkpoint {path} is of another one, which differs in "
             f"{_differences(self.fingerprint.said, other.said)}. It stays where it is."
         )
@@ -155,7 +155,7 @@ class CheckpointFile:
         except OSError as error:
             if not self._has_warned:
                 self._has_warned = True
-                _warn(
+                warn(
                     f"no checkpoint could be written to {self.folder}: {error}. The fit goes on; "
                     "if it is interrupted, it begins where the last one stood, or anew."
                 )
@@ -166,7 +166,7 @@ class CheckpointFile:
             for path in (self.path, *self.folder.glob(f".{self.path.name}.*")):
                 path.unlink(missing_ok=True)
         except OSError as error:
-            _warn(f"the fit has ended, and its checkpoint {self.path} cannot be removed: {error}")
+            warn(f"the fit has ended, and its checkpoint {self.path} cannot be removed: {error}")
 
 
 class ResumableFit:
@@ -215,7 +215,7 @@ class ResumableFit:
                 raise
             if self.found is None:
                 raise
-            _warn(f"the fit cannot go on from its checkpoint, and begins anew: {error!s:.200}")
+            warn(f"the fit cannot go on from its checkpoint, and begins anew: {error!s:.200}")
             self.found = None
             return self.run(seed, fit)
         if not record.interrupted:
@@ -259,7 +259,3 @@ def _differences(own: dict[str, str], other: dict[str, str]) -> str:
         f"{name} ({other.get(name, 'nothing'):.60} there, {own.get(name, 'nothing')} here)"
         for name in names
     )
-
-
-def _warn(message: Any) -> None:
-    warnings.warn(message, UserWarning, stacklevel=2)

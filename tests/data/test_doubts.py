@@ -79,7 +79,7 @@ def warned(X):
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         given = Input.of(X)
-        warn_of(given.table, Schema.of(given).columns, stacklevel=1)
+        warn_of(given.table, Schema.of(given).columns)
     assert all(each.category is ColumnWarning for each in seen)
     return [str(each.message) for each in seen]
 
