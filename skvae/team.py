@@ -84,9 +84,10 @@ class Team:
             if isinstance(error, TeamError) or not _is_of_group(error):
                 raise
             raise TeamError(
-                f"process {self.rank} of {self.size} waits for the others in vain: one has ended, "
-                f"is stopped for more than {self.seconds:g} s, or cannot be reached. Start all of "
-                f"them again; with checkpoint_dir they go on where they were. ({_short(error)})"
+                f"process {self.rank} of {self.size} waits for the others in vain: one has ended "
+                f"(an error that it alone has had is told there), is stopped for more than "
+                f"{self.seconds:g} s, or cannot be reached. Start all of them again; with "
+                f"checkpoint_dir they go on where they were. ({_short(error)})"
             ) from error
 
     def gather(self, value: Value) -> list[Value]:
@@ -173,23 +174,23 @@ class Team:
         ValueError
             If they differ; the message names the first that does.
         """
-        for rank, others in enumerate(self.gather(dict(facts))):
-            for name, value in facts.items():
-                if others.get(name) != value:
-                    self._refuse(rank, name, value, others.get(name))
-
-    def _refuse(self, rank: int, name: str, ours: Any, theirs: Any) -> None:
-        raise ValueError(
-            f"all processes have to fit the same model to rows of the same columns, but {name} is "
-            f"{ours!s:.200} in process {self.rank} and {theirs!s:.200} in process {rank}."
-        )
+        first, *others = self.gather(dict(facts))
+        for rank, own in enumerate(others, start=1):
+            for name, value in first.items():
+                if own.get(name) != value:
+                    raise ValueError(
+                        "all processes have to fit the same model to rows of the same columns, "
+                        f"but {name} is {value!s:.200} in process 0 and {own.get(name)!s:.200} "
+                        f"in process {rank}."
+                    )
 
 
 @contextmanager
 def team_of_group(has_one_order: bool, seconds: float) -> Iterator[Team]:
     """The team of all processes of the default group, with a group of its own meanwhile."""
-    group = dist.new_group(timeout=timedelta(seconds=seconds))
-    team = Team(group, dist.get_rank(), dist.get_world_size(), has_one_order, seconds)
+    team = Team(None, dist.get_rank(), dist.get_world_size(), has_one_order, seconds)
+    with team.answering():
+        team.group = group = dist.new_group(timeout=timedelta(seconds=seconds))
     try:
         with _stopping_together(team):
             yield team

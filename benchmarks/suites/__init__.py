@@ -7,6 +7,7 @@ add a line; for its table on a page, add the marker to the page and to ``report.
 from benchmarks.runner import Suite
 from benchmarks.suites import (
     bars,
+    distributed,
     experiments,
     published,
     recipes,
@@ -25,4 +26,5 @@ SUITES: dict[str, Suite] = {
     "strategies": strategies.SUITE,
     "speed": speed.SUITE,
     "published": published.SUITE,
+    "distributed": distributed.SUITE,
 }

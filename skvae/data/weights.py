@@ -29,13 +29,18 @@ def weighted(
     return X, None if is_equal else weight
 
 
-def _checked(sample_weight: Any, X: Any) -> np.ndarray:
-    """One number per row, float64, none negative and not all zero."""
+def per_row(sample_weight: Any, X: Any) -> np.ndarray:
+    """One number for each row of X, float64."""
     try:
         weight = weights_of(sample_weight, X)
     except (ValueError, TypeError) as error:
         raise type(error)(f"sample_weight is not a number per row: {error}") from error
-    weight = to_numpy(weight).astype(np.float64)
+    return to_numpy(weight).astype(np.float64)
+
+
+def _checked(sample_weight: Any, X: Any) -> np.ndarray:
+    """One number per row, float64, none negative and not all zero."""
+    weight = per_row(sample_weight, X)
     if (weight < 0).any() or not weight.any():
         raise ValueError(
             f"sample_weight must hold no negative weight and at least one that is not "

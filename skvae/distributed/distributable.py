@@ -13,11 +13,18 @@ from skvae._sklearn import check_parameters
 from skvae.data.batches import Values
 from skvae.data.input import Input
 from skvae.data.reading import read
+from skvae.devices import resolve_device
 from skvae.distributed.exchange import own_rows
-from skvae.distributed.facts import facts_of_pieces, refuse_other_dtypes
+from skvae.distributed.facts import (
+    digest_of,
+    facts_of_limits,
+    facts_of_pieces,
+    refuse_other_dtypes,
+)
 from skvae.distributed.layout import Layout
 from skvae.distributed.pieces import Pieces, joined_pieces
 from skvae.distributed.telling import telling_places
+from skvae.fitted.model import FittedModel
 from skvae.fitting.sharing import Sharing
 from skvae.limits import Limits
 from skvae.team import Team, is_group_there, team_of_group
@@ -39,10 +46,13 @@ class Distributable(BaseEstimator, ABC):
 
     distributed: str | None
     deterministic: bool
+    device: str
+    warm_start: bool
     likelihood: Any
     n_features_in_: int
     limits: ClassVar[Limits]
     _columns: Any
+    _model: FittedModel
 
     @contextmanager
     def _rows_of_all(self, X: Any, sample_weight: Any) -> Iterator[Given]:
@@ -52,7 +62,7 @@ class Distributable(BaseEstimator, ABC):
             return
         with team_of_group(self.deterministic, self.limits.answer_seconds) as team:
             if team.size > 1 or self.deterministic:
-                yield self._gathered(team, Pieces.of(X, sample_weight, team.rank))
+                yield self._gathered(team, X, sample_weight)
             elif isinstance(X, Pieces):
                 self._facts(X)
                 yield Given(*joined_pieces([X]))
@@ -62,8 +72,12 @@ class Distributable(BaseEstimator, ABC):
     def _is_shared(self) -> bool:
         return self.distributed is not None and is_group_there()
 
-    def _gathered(self, team: Team, pieces: Pieces) -> Given:
-        facts, dtypes = team.all_do(lambda: self._facts(pieces))
+    def _gathered(self, team: Team, X: Any, sample_weight: Any) -> Given:
+        def told() -> tuple[Pieces, dict[str, Any], dict[str, Any]]:
+            pieces = Pieces.of(X, sample_weight, team.rank)
+            return pieces, *self._facts(pieces)
+
+        pieces, facts, dtypes = team.all_do(told)
         team.agree(facts)
         refuse_other_dtypes(team.gather(dtypes))
         pieces = pieces.weighted()
@@ -79,7 +93,14 @@ class Distributable(BaseEstimator, ABC):
     def _facts(self, pieces: Pieces) -> tuple[dict[str, Any], dict[str, Any]]:
         """What has to be alike in all processes, and the dtypes of their columns."""
         check_parameters(self)
-        return facts_of_pieces(self.get_params(deep=False), pieces)
+        resolve_device(self.device)  # which may be there on some machines alone
+        facts, dtypes = facts_of_pieces(self.get_params(deep=False), pieces)
+        facts |= facts_of_limits(self.limits)
+        goes_on = self.warm_start and self.__sklearn_is_fitted__()
+        facts["the model that warm_start goes on from"] = (
+            digest_of(self._model.weights) if goes_on else "none"
+        )
+        return facts, dtypes
 
     def _with_own_rows(self, given: Given) -> Sharing | None:
         """How rows are shared, with those of this process as the columns have them."""

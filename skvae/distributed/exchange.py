@@ -21,7 +21,7 @@ def own_rows(
     """The rows of the shards of this process, read as the model's columns have them."""
     team = layout.team
     for_each: list[list[Part]] = [[] for _ in range(team.size)]
-    for place, table, weight in sorted(zip(*pieces, strict=True), key=lambda piece: piece[0]):
+    for place, table, weight in zip(*pieces.ordered(), strict=True):
         if not Input.of(table).n_rows:
             continue
         values, first = read(table), layout.firsts[place]

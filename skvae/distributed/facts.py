@@ -1,6 +1,9 @@
 """What all processes of a fit have to have alike."""
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import narwhals as nw
@@ -10,6 +13,7 @@ from scipy import sparse
 from skvae.components import plain
 from skvae.data.input import Input
 from skvae.distributed.pieces import Pieces
+from skvae.limits import Limits
 
 # Parameters that may be others in every process.
 _OWN = ("device", "verbose", "checkpoint_dir", "checkpoint_every")
@@ -18,9 +22,9 @@ _OWN = ("device", "verbose", "checkpoint_dir", "checkpoint_every")
 def facts_of(parameters: Mapping[str, Any], given: Input, has_weight: bool) -> dict[str, Any]:
     """Parameters and columns, by their names in words."""
     facts: dict[str, Any] = {
-        f"the parameter {name}": repr(plain(value))
+        f"the parameter {name}": _said(value)
         for name, value in parameters.items()
-        if name not in _OWN and not isinstance(value, np.random.RandomState)
+        if name not in _OWN
     }
     facts["the kind of table"] = kind_of(given)
     facts["the number of columns"] = n_columns(given)
@@ -28,6 +32,27 @@ def facts_of(parameters: Mapping[str, Any], given: Input, has_weight: bool) -> d
         facts["the names of the columns"] = given.names
     facts["whether there is a sample_weight"] = has_weight
     return facts
+
+
+def facts_of_limits(limits: Limits) -> dict[str, Any]:
+    """Limits, by their names in words."""
+    return {f"the limit {name}": value for name, value in asdict(limits).items()}
+
+
+def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
+    """A hash of arrays and of their names."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        found.update(name.encode())
+        found.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return found.hexdigest()[:16]
+
+
+def _said(value: Any) -> str:
+    """A parameter in words that are the same in every process: without places in its memory."""
+    if isinstance(value, np.random.RandomState):
+        return "a RandomState"  # of which the first process draws
+    return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(plain(value)))
 
 
 def dtypes_of(given: Input) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """The rows of a process, as pieces of all rows."""
 
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from skvae.data.input import Input
 from skvae.data.joined import joined, taken
+from skvae.data.weights import per_row
 
 
 class Pieces(NamedTuple):
@@ -24,14 +26,21 @@ class Pieces(NamedTuple):
         """What came, as pieces."""
         if isinstance(X, Pieces):
             return X
-        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
-        return cls([rank], [X], [weight])
+        if sample_weight is None:
+            return cls([rank], [X], [None])
+        is_empty = not Input.of(X).n_rows and not np.size(sample_weight)
+        return cls([rank], [X], [np.zeros(0) if is_empty else per_row(sample_weight, X)])
 
     @property
     def sizes(self) -> dict[int, int]:
         """Rows of every piece, by its place."""
         counts = (Input.of(table).n_rows for table in self.tables)
         return dict(zip(self.places, counts, strict=True))
+
+    def ordered(self) -> "Pieces":
+        """The same, by their places."""
+        order = np.argsort(self.places)
+        return Pieces(*([column[i] for i in order] for column in self))
 
     def weighted(self) -> "Pieces":
         """The rows that have a weight."""
@@ -57,9 +66,6 @@ class Pieces(NamedTuple):
 
 def joined_pieces(all_pieces: list[Pieces]) -> tuple[Any, np.ndarray | None]:
     """The rows of all processes as one table, in the order of their places, and their weights."""
-    found = sorted(
-        (one for pieces in all_pieces for one in zip(*pieces, strict=True)),
-        key=lambda one: one[0],
-    )
-    weights = [weight for _, _, weight in found if weight is not None]
-    return joined([table for _, table, _ in found]), np.concatenate(weights) if weights else None
+    found = Pieces(*(list(chain(*column)) for column in zip(*all_pieces, strict=True))).ordered()
+    weights = [weight for weight in found.weights if weight is not None]
+    return joined(found.tables), np.concatenate(weights) if weights else None

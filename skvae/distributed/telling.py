@@ -24,7 +24,7 @@ First = dict[tuple[int, Any], int]
 def telling_places(layout: Layout, pieces: Pieces, has_chosen: bool) -> np.ndarray:
     """Places of such rows, in order, the same whoever has the rows."""
     mine: First = {}
-    for place, table in sorted(zip(pieces.places, pieces.tables, strict=True), key=_place_of):
+    for place, table, _ in zip(*pieces.ordered(), strict=True):
         first, given = layout.firsts[place], Input.of(table)
         if not given.n_rows:
             continue
@@ -35,10 +35,6 @@ def telling_places(layout: Layout, pieces: Pieces, has_chosen: bool) -> np.ndarr
         for what, where in own.items():
             found[what] = min(where, found.get(what, where))
     return np.unique(np.fromiter(found.values(), np.int64, len(found)))
-
-
-def _place_of(piece: tuple[int, Any]) -> int:
-    return piece[0]
 
 
 def _first_rows(given: Input, has_chosen: bool) -> Iterator[tuple[tuple[int, Any], int]]:

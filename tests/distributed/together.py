@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import polars as pl
+import torch
 import torch.distributed as dist
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
@@ -149,8 +150,16 @@ def refusals(rank, size):
     odd = rank == size - 1
     frame = table().iloc[own]
 
-    def fit(rows, **parameters):
-        return refusal(lambda: VAETransformer(distributed="auto", **(SMALL | parameters)).fit(rows))
+    def fit(rows, weight=None, limits=VAETransformer.limits, **parameters):
+        vae = VAETransformer(distributed="auto", **(SMALL | parameters))
+        vae.limits = limits
+        return refusal(lambda: vae.fit(rows, sample_weight=weight))
+
+    def warm(is_fitted):
+        vae = VAETransformer(warm_start=True, **SMALL)
+        if is_fitted:
+            vae.fit(X)
+        return refusal(lambda: vae.set_params(distributed="auto").fit(X[own]))
 
     infinite = X[own].copy()
     infinite[0, 1] = np.inf if odd else 0.0
@@ -163,6 +172,12 @@ def refusals(rank, size):
         "kind": fit(X[own] if odd else frame),
         "infinite": fit(infinite),
         "seeds": fit(X[own], random_state=rank),
+        "source of seeds": fit(X[own], random_state=np.random.RandomState(0) if odd else 0),
+        "weights": fit(X[own], np.ones(len(own) + (1 if odd else -1))),
+        "device": fit(X[own], device="nowhere" if odd else "cpu"),
+        "limits": fit(X[own], limits=replace(VAETransformer.limits, patience=2 + odd)),
+        "warm start": warm(is_fitted=odd),
+        "nothing": fit(X[own], architecture=lambda n_in, n_out: torch.nn.Linear(n_in, n_out)),
     }
 
 

@@ -12,7 +12,14 @@ from sklearn.base import BaseEstimator
 from skvae.model.networks.base import Architecture
 from skvae.model.networks.conv import Conv
 from skvae.model.networks.counting import counted_products, evaluating
-from skvae.model.networks.layers import ACTIVATIONS, NORMALIZATIONS, Dropout, Residual, draw_with
+from skvae.model.networks.layers import (
+    ACTIVATIONS,
+    NORMALIZATIONS,
+    Dropout,
+    Residual,
+    draw_with,
+    dropouts_of,
+)
 from skvae.model.networks.linear import Linear
 from skvae.model.networks.mlp import AUTO_SIZES, MANY_SCORES, MLP, auto_sizes
 
@@ -31,6 +38,7 @@ __all__ = [
     "auto_sizes",
     "counted_products",
     "draw_with",
+    "dropouts_of",
     "evaluating",
 ]
 

@@ -83,9 +83,13 @@ class Dropout(nn.Module):
 
 def draw_with(module: nn.Module, generator: torch.Generator) -> None:
     """Let every `Dropout` inside draw from the generator, which is on the module's device."""
-    for part in module.modules():
-        if isinstance(part, Dropout):
-            part.generator = generator
+    for layer in dropouts_of(module):
+        layer.generator = generator
+
+
+def dropouts_of(module: nn.Module) -> list[Dropout]:
+    """Every `Dropout` inside."""
+    return [part for part in module.modules() if isinstance(part, Dropout)]
 
 
 class Residual(nn.Module):
