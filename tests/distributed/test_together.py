@@ -39,6 +39,14 @@ def test_the_number_of_processes_changes_no_bit(of_one, of_three, name):
     assert of_one[name]["n_iter"] > 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_any_number_of_processes_has_the_same_bits(together, of_one, size):
+    names = ["matrix", "matrix, a sample known", "table", "iwae, vamp"]
+    for own in together(size, "det", *names):
+        assert own == {name: of_one[name] for name in names}
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_how_rows_are_spread_changes_no_bit(of_one, of_three, name):
     assert of_one[name.split("/")[0]] == of_three[0][name]
