@@ -10,7 +10,7 @@ import skvae
 ROOT = Path(skvae.__file__).parent.parent
 SCRIPTS = sorted((ROOT / "docs" / "examples").glob("*.py"))
 THEMES = {"pipeline", "number", "mixed", "imputation", "anomaly", "conditional", "counts", "images"}
-THEMES |= {"out_of_core", "saving", "processes"}
+THEMES |= {"out_of_core", "saving", "processes", "callbacks"}
 each = pytest.mark.parametrize("script", SCRIPTS, ids=[script.stem for script in SCRIPTS])
 
 

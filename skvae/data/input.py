@@ -62,6 +62,16 @@ class Input:
         """The names of the columns of the table."""
         return self.table.columns
 
+    @property
+    def header(self) -> Any:
+        """What scikit-learn sees the names of: before 1.9 it knows those of pandas alone.
+
+        It asked other frames by a protocol, which polars has dropped since.
+        """
+        if self.frame is None or self.frame.implementation.is_pandas_like():
+            return self.native
+        return library("pandas").DataFrame(columns=self.names)
+
     @cached_property
     def dtypes(self) -> dict[str, nw.dtypes.DType]:
         """The dtypes of the columns of the table, as narwhals has them."""

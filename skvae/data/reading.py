@@ -77,7 +77,7 @@ def names_of(owner: BaseEstimator, columns: Columns) -> Sequence:
 def _check_names(owner: BaseEstimator, given: Input, learns: bool) -> None:
     """Let scikit-learn learn the names of a frame, or compare them with those of fit."""
     if learns or not _is_alike(owner, given):
-        validate_data(owner, given.native, reset=learns, skip_check_array=True)
+        validate_data(owner, given.header, reset=learns, skip_check_array=True)
 
 
 def _is_alike(owner: BaseEstimator, given: Input) -> bool:

@@ -1,6 +1,7 @@
 """What each code does to the rows."""
 
 from math import ceil
+from numbers import Integral
 
 import numpy as np
 
@@ -16,14 +17,14 @@ N_DRAWS = 500  # that stand for the data where there are none
 
 
 class TraversalDisplay(Display):
-    """What a step along each code does to the reconstruction, the others at their mean.
+    """What a step along each code does to the reconstruction of a row, whose others stay.
 
     Parameters
     ----------
     rows : array-like of shape (n_units, n_steps, n_features)
         Reconstructions of codes moved along one unit at a time.
     steps : array-like of shape (n_steps,)
-        Distances of the moved code from its mean, in its standard deviations.
+        Distances of the moved code from that of the row, in standard deviations of the code.
     units : sequence of int
         Positions of the codes that were moved.
     image_shape : tuple of int, default=None
@@ -62,17 +63,28 @@ class TraversalDisplay(Display):
 
     @classmethod
     def from_estimator(
-        cls, estimator, X=None, *, units=None, n_steps=7, image_shape=None, ax=None, **kwargs
+        cls,
+        estimator,
+        X=None,
+        *,
+        row=None,
+        units=None,
+        n_steps=7,
+        image_shape=None,
+        ax=None,
+        **kwargs,
     ):
-        """Move along codes and draw what they decode to.
+        """Move the codes of a row, one at a time, and draw what they decode to.
 
         Parameters
         ----------
         estimator : VAETransformer or Pipeline
             Fitted; a Pipeline that ends in a VAETransformer. Rows are shown as they leave that.
         X : array-like of shape (n_samples, n_features), default=None
-            Rows whose codes tell mean and standard deviation; None takes 500 draws from the
-            model.
+            Rows whose codes tell the standard deviations; None takes 500 draws from the model.
+        row : int, default=None
+            Position in X of the row to start from; None takes the one whose codes are nearest to
+            their mean, in standard deviations. The mean itself may decode to what no row is like.
         units : sequence of int, default=None
             Positions of the codes to move; None takes the first eight, in order of explained
             variance.
@@ -94,7 +106,7 @@ class TraversalDisplay(Display):
         Raises
         ------
         ValueError
-            If the columns are not all numbers, or a unit is not there.
+            If the columns are not all numbers, or a unit or the row is not there.
         """
         check_count("n_steps", n_steps)
         before, vae = split_pipeline(estimator)
@@ -103,10 +115,11 @@ class TraversalDisplay(Display):
         X = vae.sample(N_DRAWS, random_state=0) if X is None else before(X)
         given = numbers(X, cls.__name__)
         codes = np.asarray(vae.transform(X))
-        steps = np.linspace(-2, 2, n_steps)
-        moved = np.tile(codes.mean(0), (len(units), n_steps, 1))
+        steps, spread = np.linspace(-2, 2, n_steps), codes.std(0)
+        first = _central(codes, spread) if row is None else _checked(row, codes)
+        moved = np.tile(codes[first], (len(units), n_steps, 1))
         for n, unit in enumerate(units):
-            moved[n, :, unit] += steps * codes[:, unit].std()
+            moved[n, :, unit] += steps * spread[unit]
         rows = vae.inverse_transform(moved.reshape(-1, codes.shape[1]))
         rows = numbers(rows, cls.__name__).reshape(len(units), n_steps, -1)
         centre, scale, value_name = units_of_lines(given, image_shape)
@@ -144,7 +157,7 @@ class TraversalDisplay(Display):
         down, across = draw_mosaic(self.ax_, images, (rows.min(), rows.max()), kwargs)
         self.ax_.set_yticks(down, [f"code {unit}" for unit in self.units])
         self.ax_.set_xticks(across, [signed(round(step, 2)) for step in self.steps])
-        self.ax_.set_xlabel("standard deviations from the code's mean")
+        self.ax_.set_xlabel("standard deviations from the row's code")
         return self
 
     def _draw_lines(self, ax, rows, kwargs):
@@ -163,7 +176,18 @@ class TraversalDisplay(Display):
         bar = self.figure_.colorbar(colors, ax=self.axes_, pad=0.02, aspect=30)
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize="small")
-        bar.set_label("sd from the code's mean", fontsize="small")
+        bar.set_label("sd from the row's code", fontsize="small")
+
+
+def _central(codes, spread):
+    """The row whose codes are nearest to their mean."""
+    return np.argmin((((codes - codes.mean(0)) / np.where(spread > 0, spread, 1)) ** 2).sum(1))
+
+
+def _checked(row, codes):
+    if not isinstance(row, Integral) or not 0 <= row < len(codes):
+        raise ValueError(f"row={row!r}; expected a position from 0 to {len(codes) - 1}.")
+    return row
 
 
 def _step_colors(steps):

@@ -100,3 +100,12 @@ def test_columns_that_pandas_holds_as_numbers_are_known():
     assert not given.is_plain
     assert Input.of(NUMBERS.assign(flag=True)).is_plain
     assert not Input.of(pl.from_pandas(NUMBERS)).is_plain
+
+
+@pytest.mark.parametrize("case", [case for case in TABLES if case != "list"])
+def test_every_scikit_learn_sees_names_in_the_header(case):
+    X = TABLES[case]
+    header = Input.of(X).header
+    assert isinstance(header, pd.DataFrame)
+    assert list(header.columns) == list(MIXED.columns[: header.shape[1]])
+    assert header is X or header.empty

@@ -16,11 +16,21 @@ def test_one_code_moves_and_the_others_stay(trained, curve, given):
         trained, curve if given else None, units=[1], n_steps=5
     )
     codes = trained.transform(X)
-    moved = np.tile(codes.mean(0), (5, 1))
+    away = ((codes - codes.mean(0)) / codes.std(0)) ** 2
+    moved = np.tile(codes[away.sum(1).argmin()], (5, 1))
     moved[:, 1] += np.array([-2, -1, 0, 1, 2]) * codes[:, 1].std()
     np.testing.assert_allclose(display.rows[0], trained.inverse_transform(moved))
     drawn = [line.get_ydata() for line in display.axes_[0].lines]
     np.testing.assert_array_equal(drawn, display.rows[0])
+
+
+def test_the_row_to_start_from_can_be_chosen(trained, curve):
+    display = TraversalDisplay.from_estimator(trained, curve, row=7, n_steps=3)
+    own = trained.inverse_transform(trained.transform(curve[7:8]))[0]
+    np.testing.assert_allclose(display.rows[:, 1], [own] * len(display.rows))
+    for row in (-1, len(curve), 1.5, "7"):
+        with pytest.raises(ValueError, match=f"row={row!r}; expected a position from 0 to"):
+            TraversalDisplay.from_estimator(trained, curve, row=row)
 
 
 def test_steps_are_drawn_as_images(trained, curve):

@@ -25,6 +25,7 @@ from skvae.limits import Limits
 from skvae.persistence import checkpoints
 from skvae.persistence.container import LoadError, pack, unpack
 from skvae.persistence.fingerprint import BLOCK_ROWS, first_changed, hashes_of
+from skvae.team import TeamError
 from tests.persistence.kept import bits
 from tests.samples import curve
 
@@ -288,6 +289,17 @@ def test_an_array_of_another_size_is_found(tmp_path, monkeypatch):
             assert answers(quick(tmp_path).fit(X)) == whole, name
 
 
+def test_a_checkpoint_under_the_name_of_another_fit_is_told(tmp_path, monkeypatch):
+    for seed in (0, 1):
+        with stopped(monkeypatch):
+            fitted(quick(tmp_path / str(seed), random_state=seed))
+    (of_other,), (own,) = files(tmp_path / "0"), files(tmp_path / "1")
+    own.write_bytes(of_other.read_bytes())
+    with told("it is of another fit"):
+        found = quick(tmp_path / "1", random_state=1).fit(X)
+    assert answers(found) == answers(fitted(quick(random_state=1)))
+
+
 def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(tmp_path, monkeypatch):
     with stopped(monkeypatch):
         fitted(quick(tmp_path))
@@ -333,6 +345,31 @@ def test_an_interrupt_leaves_a_model_and_a_checkpoint(tmp_path, monkeypatch):
     assert len(files(tmp_path)) == 1
     assert answers(fitted(vae)) == answers(fitted(quick()))  # the same estimator goes on
     assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [Stopped, TeamError, ValueError])
+def test_what_ends_a_fit_from_outside_leaves_what_was_noted(error):
+    written = []
+
+    class File:
+        found = None
+
+        def write(self, seed, standing):
+            written.append((seed, standing))
+
+    class Training:
+        def to_state(self):
+            return {}, {"n_passes": 3}
+
+    def fit(checkpoint):
+        checkpoint.note(Training())
+        raise error
+
+    with pytest.raises(error):
+        checkpoints.ResumableFit(File(), every=1e9).run(7, fit)
+    # What fails by itself would fail again.
+    kept = [(7, ([], ({}, {"n_passes": 3})))]
+    assert written == ([] if error is ValueError else kept)
 
 
 def test_sigterm_interrupts_while_it_may(monkeypatch):
