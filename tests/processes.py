@@ -9,7 +9,7 @@ import traceback
 import warnings
 from multiprocessing.connection import wait
 
-LIBRARIES = ("pytest", "skvae", "pandas", "polars", "pyarrow", "scipy.sparse", "hypothesis")
+LIBRARIES = ("pytest", "skvae", "pandas", "polars", "pyarrow", "scipy.sparse", "skvae.dask")
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(list(LIBRARIES))
 
