@@ -256,14 +256,16 @@ def generators():
 # One at a time.
 
 ALONE = [{parameter: name} for parameter, table in TABLES.items() for name in table]
+# What is another step alone judges several splits of few rows as any other does.
+OF_STEPS = {"kl_schedule", "optimizer", "schedule"}
 
 
 @each(ALONE)
 def test_it_fits_answers_improves_and_repeats_itself(names):
     X = rows_for(names)
     before = generators()
-    vae = model(kind_of_estimator=VAETransformer, **names).fit(X)
-    found = answers(vae, X)
+    vae = model(kind_of_estimator=OneSplit if OF_STEPS & {*names} else VAETransformer, **names)
+    found = answers(vae.fit(X), X)
     assert generators() == before
     assert_answers(vae, X)
     assert_gradients_are_finite(vae)
@@ -526,7 +528,7 @@ def test_options_of_numpy_are_taken_as_pythons_own(parameter, name):
 
 @pytest.mark.parametrize(("parameter", "name"), EVERY)
 def test_a_fit_with_options_of_numpy_is_that_with_pythons(parameter, name):
-    X = rows_for({parameter: name})
+    X = rows_for({parameter: name})[:60]
     numpys = clone(component(parameter, name))
     numpys.set_params(**{k: of_numpy(value) for k, value in numpys.get_params().items()})
     of_rate = parameter == "schedule"
@@ -829,7 +831,7 @@ def test_scores_bound_the_exact_density_from_below(density):
     expected = (exact_of_model(density, X) - model.representation.log_jacobian(X)).mean()
     standard_error = np.std(bounds) / np.sqrt(len(bounds))
     assert expected - 0.2 < np.mean(bounds) < expected + 3 * standard_error
-    for n_draws in (None, 2000):
+    for n_draws in (None, 500):
         score = density.score_samples(X, n_draws=n_draws).mean()
         assert score == pytest.approx(exact(density, X).mean(), abs=0.03)
 

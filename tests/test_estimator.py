@@ -40,9 +40,7 @@ COLUMNS = list("abcdef")
 
 
 def quick(latent_dim=2, **params):
-    return VAETransformer(
-        latent_dim, **{"batch_size": 8, "max_iter": 3, "random_state": 0} | params
-    )
+    return OneSplit(latent_dim, **{"batch_size": 8, "max_iter": 3, "random_state": 0} | params)
 
 
 def frame(X):
@@ -503,7 +501,7 @@ def test_other_names_are_refused(curve, of_a_frame, method):
 # checklist 12
 @pytest.mark.parametrize("method", ["transform", "encode", "score", "score_samples", "partial_fit"])
 def test_other_widths_are_refused(curve, briefly, method):
-    with pytest.raises(ValueError, match="X has 1 features, but VAETransformer is expecting 6"):
+    with pytest.raises(ValueError, match="X has 1 features, but OneSplit is expecting 6"):
         getattr(briefly, method)(curve[:, :1])
 
 
@@ -544,7 +542,7 @@ def test_frame_and_array_give_the_same_fit(curve, trained):
 def test_feature_names_out(curve):
     with pytest.raises(NotFittedError):
         VAETransformer().get_feature_names_out()
-    vae = quick(3, max_iter=0).fit(frame(curve))
+    vae = VAETransformer(3, max_iter=0).fit(frame(curve))
     expected = [f"vaetransformer{code}" for code in range(3)]
     assert vae.get_feature_names_out().dtype == object
     assert vae.set_params(latent_dim=5).get_feature_names_out(COLUMNS).tolist() == expected

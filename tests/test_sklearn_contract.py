@@ -220,7 +220,7 @@ class OfManyKinds(OnSupport):
             self.likelihood = chosen
 
 
-SMALL = {"max_iter": 3, "architecture": MLP(hidden_layer_sizes=(8,))}
+SMALL = {"max_iter": 1, "architecture": MLP(hidden_layer_sizes=(8,))}
 # Their linear start is found by EM and by draws, one for each row.
 OPEN_STARTS = {"lognormal", "empirical", "continuous_bernoulli", "categorical", "ordinal"} | {
     "gaussian_diag",
