@@ -169,12 +169,16 @@ def learned(vae):
     return found | {"weights": vae._model.weights, "start_weight": vae._model.start_weight}
 
 
-def pairs(*thorough):
-    """Names of models and settings: all settings of some models, of the others most."""
-    return [(name, each) for name in MODELS for each in (SETTINGS if name in thorough else MOST)]
+def pairs():
+    """Names of models and settings: all of one, most of another, and all at once of the rest."""
+    quick = {"numbers": SETTINGS, "frame": MOST}
+    for name in MODELS:
+        for setting in SETTINGS if name == "numbers" else MOST:
+            is_spare = setting not in quick.get(name, ("everything",))
+            yield pytest.param(name, setting, marks=pytest.mark.slow if is_spare else ())
 
 
-@pytest.mark.parametrize(("name", "setting"), pairs("numbers"))
+@pytest.mark.parametrize(("name", "setting"), [*pairs()])
 def test_settings_around_fit_change_nothing(fits, name, setting):
     with SETTINGS[setting]():
         found = learned(quick(name))

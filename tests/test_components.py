@@ -296,7 +296,7 @@ def test_objectives_with_architectures(names):
         check(names)
 
 
-@each(spread(pairs("objective", "likelihood")))
+@each(spread(pairs("objective", "likelihood"), n_each=1))  # their linear starts take long
 def test_objectives_with_likelihoods(names):
     check(names, max_iter=8)
 
@@ -526,7 +526,15 @@ def test_options_of_numpy_are_taken_as_pythons_own(parameter, name):
     assert plain(clone(part).set_params(**lists)).get_params() == part.get_params()
 
 
-@pytest.mark.parametrize(("parameter", "name"), EVERY)
+# Of each table its first name: which options are taken is tested of all of them above.
+WITH_NUMPY = [
+    pytest.param(parameter, name, marks=pytest.mark.slow if place else ())
+    for parameter, table in TABLES.items()
+    for place, name in enumerate(table)
+]
+
+
+@pytest.mark.parametrize(("parameter", "name"), WITH_NUMPY)
 def test_a_fit_with_options_of_numpy_is_that_with_pythons(parameter, name):
     X = rows_for({parameter: name})[:60]
     numpys = clone(component(parameter, name))
