@@ -839,7 +839,7 @@ def test_scores_bound_the_exact_density_from_below(density):
     expected = (exact_of_model(density, X) - model.representation.log_jacobian(X)).mean()
     standard_error = np.std(bounds) / np.sqrt(len(bounds))
     assert expected - 0.2 < np.mean(bounds) < expected + 3 * standard_error
-    for n_draws in (None, 500):
+    for n_draws in (None, 2000):
         score = density.score_samples(X, n_draws=n_draws).mean()
         assert score == pytest.approx(exact(density, X).mean(), abs=0.03)
 
