@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from skvae import MLP, AdamW, CollapseWarning, Langevin, Metropolis, VAETransformer
 from skvae.fitting import fit as fitting
 from skvae.model.diagnostics import linear_r2
-from tests.samples import OneSplit, factors, fit_quietly, keep_everything
+from tests.samples import factors, fit_quietly, keep_everything
 
 SHORT = {"batch_size": 8, "max_iter": 5, "random_state": 0}
 COLUMNS = (
@@ -23,7 +23,7 @@ COLUMNS = (
 
 
 def short(latent_dim=2, **params):
-    return OneSplit(latent_dim, **SHORT | params)
+    return VAETransformer(latent_dim, **SHORT | params)
 
 
 # History.
