@@ -182,16 +182,21 @@ STEPS = (
 )
 
 
+@pytest.fixture(scope="module", params=ROWS)
+def rows_and_start(request):
+    X = ROWS[request.param]
+    return X, new_start(X, None, options(latent_dim=2), np.random.RandomState(0))
+
+
 def on_meta(module):
     """The module where tensors have no values: to read one or mix it with others is an error."""
     return module.to("meta")
 
 
 @pytest.mark.parametrize("changes", STEPS, ids=lambda changes: " ".join(map(str, changes.values())))
-@pytest.mark.parametrize("rows", ROWS)
-def test_a_step_stays_on_its_device_and_waits_for_nothing(rows, changes):
-    X, choice, generator = ROWS[rows], options(latent_dim=2, **changes), torch.Generator()
-    start = new_start(X, None, choice, np.random.RandomState(0))
+def test_a_step_stays_on_its_device_and_waits_for_nothing(rows_and_start, changes):
+    X, start = rows_and_start
+    choice, generator = options(latent_dim=2, **changes), torch.Generator()
     vae = new_vae(start, choice, 0).float()
     held = training_rows(start, X, None, choice)
     everything = torch.arange(held.n_rows)

@@ -1,8 +1,6 @@
 """The files by which others adopt the project agree with the package and with each other."""
 
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -85,10 +83,3 @@ def test_the_readme_renders_on_a_package_index():
     assert page
     for target in re.findall(r'(?:href|src)="([^"]+)"', page):
         assert target.startswith("https://"), target
-
-
-def test_the_module_tells_its_version():
-    run = subprocess.run(
-        [sys.executable, "-m", "skvae", "--version"], capture_output=True, text=True, check=True
-    )
-    assert run.stdout.split() == ["skvae", skvae.__version__]

@@ -98,12 +98,29 @@ UNEQUAL_WEIGHTS = {
 }
 
 
+def with_checks(estimators, expected_failures):
+    """Checks of estimators: all of the first, of each other every second, the rest when slow.
+
+    The next estimator has those that the one before it has not.
+    """
+    every = parametrize_with_checks(estimators, expected_failed_checks=expected_failures)
+    (names, pairs), numbers, cases = every.args, {}, []
+    places = {id(estimator): place for place, estimator in enumerate(estimators)}
+    for pair in pairs:
+        estimator, check = getattr(pair, "values", pair)
+        number = numbers.setdefault(check.func.__name__, len(numbers))
+        is_spare = places[id(estimator)] > 0 and (places[id(estimator)] + number) % 2
+        marks = [*getattr(pair, "marks", ()), *([pytest.mark.slow] if is_spare else [])]
+        cases.append(pytest.param(estimator, check, marks=marks))
+    return pytest.mark.parametrize(names, cases, **every.kwargs)
+
+
 def expected_failures(estimator):
     return UNEQUAL_WEIGHTS if estimator.whiten or estimator.latent_dim == "auto" else {}
 
 
 # checklist 1, 2, 4, 12, 13, 15, 17, 20, 22, 24, 26, 36, 38, 40, 41, 44, 54, 59
-@parametrize_with_checks(VARIANTS, expected_failed_checks=expected_failures)
+@with_checks(VARIANTS, expected_failures)
 def test_scikit_learn(estimator, check):
     check(estimator)
 
@@ -140,7 +157,7 @@ SUPPORTS = {
     "negative_binomial": count,
 }
 SPARSE = {"gaussian", "bernoulli", "poisson", "negative_binomial"}  # zeros stay zeros
-KINDS = ("student_t", "bernoulli", "categorical", "poisson", "gaussian", "ordinal", "lognormal")
+KINDS = ("student_t", "bernoulli", "categorical", "poisson")  # the others alone, in slow tests
 
 
 def with_holes(x):
@@ -220,7 +237,7 @@ class OfManyKinds(OnSupport):
             self.likelihood = chosen
 
 
-SMALL = {"max_iter": 3, "architecture": MLP(hidden_layer_sizes=(8,))}
+SMALL = {"max_iter": 1, "architecture": MLP(hidden_layer_sizes=(8,))}
 # Their linear start is found by EM and by draws, one for each row.
 OPEN_STARTS = {"lognormal", "empirical", "continuous_bernoulli", "categorical", "ordinal"} | {
     "gaussian_diag",
@@ -231,9 +248,9 @@ OPEN_STARTS = {"lognormal", "empirical", "continuous_bernoulli", "categorical", 
 # Alone it takes sparse rows as they are; normal columns with holes and most others are above.
 FAST = ("poisson",)
 TABLES = [
+    *(OnSupport(likelihood=name, **SMALL) for name in FAST),
     OfManyKinds(**SMALL),
     WithHoles(**SMALL),
-    *(OnSupport(likelihood=name, **SMALL) for name in FAST),
 ]
 SLOW = [OnSupport(likelihood=name, **SMALL) for name in LIKELIHOODS if name not in FAST]
 
@@ -248,7 +265,7 @@ def test_every_likelihood_has_rows():
 
 
 # the lines of test_scikit_learn
-@parametrize_with_checks(TABLES, expected_failed_checks=expected_failures_of_tables)
+@with_checks(TABLES, expected_failures_of_tables)
 def test_scikit_learn_tables(estimator, check):
     if type(estimator) is not OnSupport and "sparse" in check.func.__name__:
         pytest.skip("sparse rows would be made dense here")

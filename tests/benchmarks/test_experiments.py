@@ -21,6 +21,7 @@ def test_variants_change_what_is_there(name, variant):
 
 
 @pytest.mark.usefixtures("one_split")
+@pytest.mark.usefixtures("one_split")
 def test_a_variant_is_fitted_with_its_limits(command):
     arguments = ["--datasets", "iris", "--seeds", "0", "--max-train-rows", "60"]
     default, two, four = command("experiments", "--only", "patience", *arguments)

@@ -73,6 +73,7 @@ def test_bfloat16_is_left_out_where_the_processor_has_none_of_it(monkeypatch, co
     assert "left out: a step in bfloat16" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("one_split")
 def test_frames_are_fitted_by_their_types(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -82,6 +83,7 @@ def test_frames_are_fitted_by_their_types(folder):
     assert found["hivae_wine, 30 % missing, 10 codes: error"].value > 0
 
 
+@pytest.mark.usefixtures("one_split")
 def test_searches_by_halving_are_held_to_full_ones(monkeypatch):
     monkeypatch.setattr(speed_fits, "PASSES_OF_FEW_ROWS", 1)
     with warnings.catch_warnings():
@@ -93,6 +95,7 @@ def test_searches_by_halving_are_held_to_full_ones(monkeypatch):
     assert ratio > 0
 
 
+@pytest.mark.usefixtures("one_split")
 def test_a_search_by_halving_ends_in_a_full_fit_of_its_choice(monkeypatch):
     monkeypatch.setattr(speed_fits, "FEW_ROWS", 200)
     X = curve(200, 6)
@@ -108,6 +111,7 @@ def test_a_search_by_halving_ends_in_a_full_fit_of_its_choice(monkeypatch):
     np.testing.assert_array_equal(search.best_estimator_.transform(X), expected.transform(X))
 
 
+@pytest.mark.usefixtures("one_split")
 def test_a_search_by_halving_ranks_as_full_fits_do(monkeypatch):
     monkeypatch.setattr(speed_fits, "PASSES_OF_FEW_ROWS", 15)
     X = curved(300, 10)

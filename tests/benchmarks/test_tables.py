@@ -84,7 +84,7 @@ def test_peers_are_measured_on_every_data_set(table, method, folder):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.usefixtures("memory_here")
+@pytest.mark.usefixtures("memory_here", "short_training")
 @pytest.mark.parametrize(
     "table",
     [pytest.param(each, marks=[pytest.mark.slow] * (each == "counts")) for each in MEASURES],

@@ -1,6 +1,7 @@
 """Fits of a gang end whatever happens to a worker, and with the same bits."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -17,13 +18,12 @@ from sklearn.model_selection import GridSearchCV, KFold
 from skvae import VAETransformer
 from skvae.dask import DaskVAETransformer
 from skvae.team import TeamError
+from tests.distributed.groups import grouped
 from tests.distributed.together import SMALL, curve, sha
-
-# A cluster takes minutes: each of its processes imports torch.
-pytestmark = pytest.mark.slow
 
 LONG = SMALL | {"max_iter": 40, "early_stopping": False}
 ROWS = curve(1000, 6)
+FEW = ROWS[:300]
 
 
 def lazy(X=ROWS):
@@ -61,11 +61,50 @@ def killed(client, work, **when):
         killer.join()
 
 
+@pytest.fixture
+def client(processes):
+    """The client of two processes: one that a test has killed has been started again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        processes.wait_for_workers(2, timeout=300)
+    return processes
+
+
 @pytest.fixture(scope="module")
-def undisturbed(cluster):
+def undisturbed(processes):
     return sha(fit(lazy()).to_local())
 
 
+def alone():
+    """The same of one process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        vae = VAETransformer(2, distributed="auto", deterministic=True, **SMALL).fit(FEW)
+    return sha(vae)
+
+
+def members(dask_scheduler):
+    """How many tasks gangs have had so far."""
+    keys = {str(key) for key, *_ in dask_scheduler.transition_log}
+    return len([key for key in keys if re.fullmatch(r"skvae-\w+-\d+", key)])
+
+
+def test_two_workers_fit_as_one_and_answer_about_their_rows(client):
+    halves = [
+        client.persist(da.from_array(half), workers=[worker])
+        for half, worker in zip(np.split(FEW, 2), client.nthreads(), strict=True)
+    ]
+    rows, before = da.concatenate(halves), client.run_on_scheduler(members)
+    vae = fit(rows, **SMALL)
+    assert client.run_on_scheduler(members) - before == 2
+    assert sha(vae.to_local()) == grouped(1, alone)[0]
+    assert vae.n_samples_ == len(FEW)
+    assert vae.n_restarts_ == 0
+    codes = vae.transform(rows).compute()
+    assert np.allclose(codes, vae.to_local().transform(FEW), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0.0, 0.5])
 def test_a_killed_worker_costs_time_alone(client, undisturbed, after):
     vae = killed(client, lambda: fit(lazy()), after=after)
@@ -80,6 +119,7 @@ def test_losing_more_workers_than_are_allowed_is_told(client):
     client.wait_for_workers(2, timeout=60)
 
 
+@pytest.mark.slow
 def test_a_fit_goes_on_from_its_checkpoint(client, undisturbed, tmp_path):
     kept = {"checkpoint_dir": tmp_path, "checkpoint_every": 0}
     vae = killed(client, lambda: fit(lazy(), **kept), after=1.0)
@@ -110,6 +150,7 @@ def _none():
     raise ValueError("No global client found and no address provided")
 
 
+@pytest.mark.slow
 def test_a_search_on_the_cluster_survives_a_killed_worker(client):
     # What joblib sends to one worker is lost with it: rows go to all, lists with the tasks.
     folds = [(own.tolist(), held.tolist()) for own, held in KFold(2).split(ROWS)]

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from numpy.testing import assert_array_equal
 
-from skvae import MLP, VAETransformer
+from skvae import MLP
 from skvae.data.batches import batches
 from skvae.data.input import Input
 from skvae.data.schema import Schema
-from tests.samples import gaussian
+from tests.samples import OneSplit, gaussian
 
 N = 60
 GRADES = ["low", "mid", "high"]
@@ -23,7 +23,7 @@ BODY = MLP(hidden_layer_sizes=(8,))
 
 def quick(latent_dim=2, **params):
     quickly = {"max_iter": 0, "architecture": BODY, "random_state": 0}
-    return VAETransformer(latent_dim, **quickly | params)
+    return OneSplit(latent_dim, **quickly | params)
 
 
 # Columns that fit may see, and what the same column may come as afterwards

@@ -22,9 +22,9 @@ from tests.distributed.together import parts, sha
 from tests.samples import curve
 
 
-def main(folder, victim, name, n_times, seed=0):
+def fit(folder, victim, name, n_times, seed=0):
+    """Fit together, and leave a hash of the model in the folder."""
     folder = Path(folder)
-    dist.init_process_group("gloo", timeout=timedelta(seconds=30))
     rank, size = dist.get_rank(), dist.get_world_size()
     X = curve(600, 6)
     vae = VAETransformer(
@@ -45,6 +45,11 @@ def main(folder, victim, name, n_times, seed=0):
         vae.fit(X[parts(len(X), rank, size, "even")])
     passes = f"{vae.n_iter_} {time.perf_counter() - began:.2f}"
     (folder / f"ended-{rank}").write_text(f"{sha(vae)} {passes}")
+
+
+def main(*arguments):
+    dist.init_process_group("gloo", timeout=timedelta(seconds=30))
+    fit(*arguments)
     dist.destroy_process_group()
 
 

@@ -7,30 +7,31 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from skvae import VAETransformer
-from tests.distributed.together import CASES, SMALL, curve
+from tests.distributed.groups import grouped
+from tests.distributed.together import CASES, SMALL, curve, found
 
 OTHERS = ["matrix/uneven", "matrix, a sample known/uneven", "table/one has none"]
 
 
 @pytest.fixture(scope="module")
-def of_one(together):
-    return together(1, "det", *CASES)[0]
+def of_one():
+    return grouped(1, found, "det", *CASES)[0]
 
 
 @pytest.fixture(scope="module")
-def of_three(together):
-    return together(3, "det", *CASES, *OTHERS)
+def of_three():
+    return grouped(3, found, "det", *CASES, *OTHERS)
 
 
 @pytest.fixture(scope="module")
-def of_two(together):
-    return together(2, "fast", "matrix", "matrix, a sample known/uneven", "refusals")
+def of_two():
+    return grouped(2, found, "fast", "matrix", "matrix, a sample known/uneven", "refusals")
 
 
 @pytest.mark.parametrize("name", [*CASES, *OTHERS])
 def test_all_processes_have_the_same_model(of_three, name):
-    assert len({found[name]["sha"] for found in of_three}) == 1
-    assert len({found[name]["score"] for found in of_three}) == 1
+    assert len({own[name]["sha"] for own in of_three}) == 1
+    assert len({own[name]["score"] for own in of_three}) == 1
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -67,7 +68,7 @@ def test_without_one_order_the_model_is_as_good(of_one, of_two, name):
     exact, fast = of_one[name.split("/")[0]], of_two[0][name]
     gain = exact["score"] - exact["pca_score"]
     assert fast["score"] - fast["pca_score"] == pytest.approx(gain, rel=0.15)
-    assert len({found[name]["sha"] for found in of_two}) == 1
+    assert len({own[name]["sha"] for own in of_two}) == 1
 
 
 REASONS = {
@@ -91,7 +92,7 @@ ONE_ALONE = {"bad parameter": "beta", "device": "nowhere"}
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_processes_that_do_not_fit_together_are_told(of_two, reason):
-    said = [found["refusals"][reason] for found in of_two]
+    said = [own["refusals"][reason] for own in of_two]
     if reason in ONE_ALONE:
         assert ONE_ALONE[reason] in said[1]
         said = said[:1]

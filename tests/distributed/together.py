@@ -1,14 +1,8 @@
-"""What one process of a group does in the tests: fits its part of every case, tells what it got.
-
-torchrun --nproc-per-node 3 -m tests.distributed.together FOLDER det case ...
-"""
+"""What one process of a group does in the tests: fits its part of every case, tells what it got."""
 
 import hashlib
-import json
-import sys
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -181,19 +175,14 @@ def refusals(rank, size):
     }
 
 
-def main(folder, mode, *names):
-    dist.init_process_group("gloo")
+def found(mode, *names):
+    """What a process of a group has of cases, by their names."""
     rank, size = dist.get_rank(), dist.get_world_size()
-    found = {}
+    answers = {}
     for name in names:
         if name == "refusals":
-            found[name] = refusals(rank, size)
+            answers[name] = refusals(rank, size)
             continue
         case, _, layout = name.partition("/")
-        found[name] = told(*fitted(case, rank, size, mode, layout or "even"))
-    Path(folder, f"{size}-{mode}-{rank}.json").write_text(json.dumps(found))
-    dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+        answers[name] = told(*fitted(case, rank, size, mode, layout or "even"))
+    return answers

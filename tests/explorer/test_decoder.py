@@ -14,7 +14,7 @@ from skvae.explorer.table import values_of
 from skvae.likelihoods import LIKELIHOODS
 from skvae.model.networks import ACTIVATIONS, NORMALIZATIONS
 from tests.explorer.evaluated import evaluated
-from tests.samples import fit_quietly
+from tests.samples import OneSplit, fit_quietly
 from tests.tables import MIXED, NAMES, rows_of
 
 TOLERANCE = 1e-5
@@ -98,7 +98,7 @@ def check(estimator, X, folder, tolerance=TOLERANCE):
 def test_columns_are_those_of_inverse_transform(name, tmp_path):
     likelihood = MIXED if name == "mixed" else name
     X = rows_of(likelihood)
-    vae = fit_quietly(VAETransformer(2, max_iter=3, likelihood=likelihood, random_state=0), X)
+    vae = fit_quietly(OneSplit(2, max_iter=3, likelihood=likelihood, random_state=0), X)
     is_curve = name in ("empirical", "mixed")
     decoder, _, _ = check(vae, X, tmp_path, 1e-3 if is_curve else TOLERANCE)
     kinds = {link["kind"] for link in decoder["columns"]}

@@ -4,7 +4,6 @@ import base64
 import gzip
 import html
 import re
-import subprocess
 import sys
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
 from skvae import VAETransformer
@@ -22,6 +22,7 @@ from skvae.explorer.pack import packed
 from skvae.explorer.page import SCRIPTS, template
 from skvae.explorer.table import LONGEST, column_of
 from tests.explorer.evaluated import evaluated
+from tests.processes import apart
 from tests.samples import fit_quietly
 
 pytest.importorskip("plotly")
@@ -217,18 +218,16 @@ def test_mistakes_are_named(trained, curve):
         trained.explore(curve, image_shape=(7, 7))
 
 
-def test_without_plotly_it_says_what_to_install(tmp_path):
-    code = (
-        "import sys; sys.modules['plotly'] = sys.modules['plotly.offline'] = None\n"
-        "from sklearn.datasets import load_iris\n"
-        "from skvae import VAETransformer\n"
-        "X = load_iris().data\n"
-        "page = VAETransformer(2, max_iter=0).fit(X).explore(X)\n"
-        "try: page.to_html()\n"
-        "except ImportError as error: assert 'skvae[explore]' in str(error)\n"
-        "else: raise AssertionError\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+def without_plotly():
+    sys.modules["plotly"] = sys.modules["plotly.offline"] = None
+    X = load_iris().data
+    page = VAETransformer(2, max_iter=0).fit(X).explore(X)
+    with pytest.raises(ImportError, match=re.escape("skvae[explore]")):
+        page.to_html()
+
+
+def test_without_plotly_it_says_what_to_install():
+    apart(without_plotly)
 
 
 def test_training_that_was_dropped_and_images_make_pages(curve):

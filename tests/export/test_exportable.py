@@ -21,7 +21,7 @@ from skvae.model.networks import ARCHITECTURES
 from skvae.model.priors import PRIORS
 from skvae.training.objective import OBJECTIVES
 from tests.export.graphs import assert_parity, graph_of, run, with_networks
-from tests.samples import factors
+from tests.samples import OneSplit, factors
 from tests.tables import TABLES, rows_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -95,7 +95,7 @@ def test_images_with_pixels_that_never_vary(likelihood, tmp_path):
 def test_trained_models(objective, prior, curve, tmp_path):
     if (objective, prior) != ("elbo", prior) and prior != "normal":
         pytest.skip("a prior is no part of a graph: once is enough")
-    vae = VAETransformer(
+    vae = OneSplit(
         2, max_iter=15, objective=objective, prior=prior, architecture=TINY, random_state=0
     ).fit(curve)
     assert_parity(vae, curve, tmp_path)

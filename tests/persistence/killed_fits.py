@@ -15,7 +15,7 @@ from pathlib import Path
 
 from skvae import Metropolis, RandomWalk
 from skvae.limits import Limits
-from tests.persistence.test_checkpoints import FRAME, X, answers, fitted, quick
+from tests.persistence.quick import FRAME, X, answers, fitted, quick
 from tests.samples import gaussian
 
 FEW = Limits(check_steps=5)  # of which several splits judge

@@ -125,8 +125,8 @@ def main(n_bytes, n_content, seed):
     ear = Ear()
     refused = of_bytes(files, n_bytes, seed), of_content(files, n_content, seed)
     assert not ear.heard, ear.heard[:20]
-    print(*refused)
+    return refused
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    print(*main(*map(int, sys.argv[1:])))

@@ -3,51 +3,34 @@
 import os
 import pickle
 import re
+import resource
 import signal
-import subprocess
-import sys
 import threading
+import time
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import skvae
-from skvae import VAETransformer
 from skvae.interrupts import sigterm_interrupts
-from skvae.limits import Limits
 from skvae.persistence import checkpoints
 from skvae.persistence.container import LoadError, pack, unpack
 from skvae.persistence.fingerprint import BLOCK_ROWS, first_changed, hashes_of
 from skvae.team import TeamError
+from tests.persistence import killed_fits
 from tests.persistence.kept import bits
-from tests.samples import curve
-
-X = curve(150, 5)
-FRAME = pd.DataFrame({"a": X[:, 0], "b": X[:, 1] > 0, "c": np.where(X[:, 2] > 0, "x", "y")})
+from tests.persistence.quick import FRAME, X, answers, fitted, quick
+from tests.processes import apart
 
 
 class Stopped(BaseException):
     """As a kill, but for the process."""
-
-
-def quick(folder=None, **changes):
-    own = {"latent_dim": 1, "max_iter": 6, "random_state": 0, "checkpoint_dir": folder}
-    vae = VAETransformer(**own | {"checkpoint_every": 0, "architecture": "linear"} | changes)
-    vae.limits = Limits(few_rows=0, check_steps=5)
-    return vae
-
-
-def fitted(vae, X=X, **given):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return vae.fit(X, **given)
 
 
 @contextmanager
@@ -75,17 +58,6 @@ def stopped(monkeypatch, n=3, error=Stopped):
         patched.setattr(checkpoints, "write_whole", counted)
         with pytest.raises(error):
             yield
-
-
-def answers(vae, X=X):
-    """All that a fit leaves, but for seconds and the folder."""
-    learned = {
-        name: value
-        for name, value in vars(vae).items()
-        if name.endswith("_") and name not in ("history_", "prior_")
-    }
-    history = {name: own for name, own in vae.history_.items() if name != "seconds"}
-    return bits([learned, history, vae.transform(X), vae.score_samples(X), vae.impute(X)])
 
 
 def files(folder):
@@ -434,59 +406,39 @@ def test_a_clone_is_known_after_its_pickle(tmp_path, monkeypatch):
 
 # Other processes.
 
-FULL = """
-import resource, sys, warnings
-from tests.persistence import test_checkpoints as own
-folder = sys.argv[1]
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    found = own.answers(own.quick(folder).fit(own.X))
-assert sum("no checkpoint could be written" in str(each.message) for each in caught) == 1
-assert found == own.answers(own.fitted(own.quick()))
-print("ended")
-"""
-TERMINATED = """
-import os, signal, sys, threading, time, warnings
-from tests.persistence import test_checkpoints as own
-vae = own.quick(sys.argv[1], max_iter=10**6, early_stopping=False, checkpoint_every=0)
+
+def full(folder):
+    """A fit whose files may have no more than a thousand bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    with told("no checkpoint could be written") as caught:
+        found = answers(quick(folder).fit(X))
+    assert sum("no checkpoint" in str(each.message) for each in caught) == 1
+    assert found == answers(fitted(quick()))
 
 
-def terminate():
-    seen = set()
-    while len(seen) < 20:  # checkpoints, each of which is another file
-        for path in own.files(sys.argv[1]):
-            if path.suffix == ".checkpoint":
-                seen.add(path.stat().st_mtime_ns)
-        time.sleep(0.001)
-    os.kill(os.getpid(), signal.SIGTERM)
+def terminated(folder):
+    """How many checkpoints a fit leaves that is told to end, once it has written some."""
+    vae = quick(folder, max_iter=10**6, early_stopping=False, checkpoint_every=0)
 
+    def terminate():
+        seen = set()
+        while len(seen) < 20:  # checkpoints, each of which is another file
+            for path in files(folder):
+                if path.suffix == ".checkpoint":
+                    seen.add(path.stat().st_mtime_ns)
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGTERM)
 
-threading.Thread(target=terminate).start()
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    vae.fit(own.X)
-assert any("interrupted" in str(each.message) for each in caught), caught
-assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-print(len([*own.Path(sys.argv[1]).glob("*.checkpoint")]))
-"""
-
-
-def ran(*program):
-    """What a program says, in a process of one thread."""
-    found = subprocess.run(
-        [sys.executable, *map(str, program)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert found.returncode == 0, found.stderr
-    return found.stdout.split()
+    threading.Thread(target=terminate).start()
+    with told("interrupted"):
+        vae.fit(X)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    return len([*Path(folder).glob("*.checkpoint")])
 
 
 def kill(folder, n_kills, seed):
     """Kill fits at random moments, and ask for them again; most have left a checkpoint."""
-    n_hit, n_left = map(int, ran("-m", "tests.persistence.killed_fits", folder, n_kills, seed))
+    n_hit, n_left = apart(killed_fits.main, folder, n_kills, seed)
     assert n_hit == n_kills
     assert n_left >= n_kills // 4
 
@@ -500,8 +452,8 @@ def test_fits_that_are_killed_a_hundred_times_go_on(tmp_path):
     kill(tmp_path, 100, seed=1)
 
 
-def test_a_full_disk_is_told_once_and_leaves_the_old_file(tmp_path, monkeypatch):
-    assert ran("-c", FULL, tmp_path) == ["ended"]
+def test_a_full_disk_is_told_once(tmp_path):
+    apart(full, tmp_path)
     assert files(tmp_path) == []
 
 
@@ -523,4 +475,4 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_sigterm_ends_a_fit_with_a_checkpoint(tmp_path):
-    assert ran("-c", TERMINATED, tmp_path) == ["1"]
+    assert apart(terminated, tmp_path) == 1

@@ -1,10 +1,12 @@
 """A file is the old one or the new one, whatever happens while it is written."""
 
 import os
+import random
 import resource
 import shutil
+import signal
 import subprocess
-import sys
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -12,30 +14,27 @@ import pytest
 import skvae
 from skvae import VAETransformer
 from skvae.persistence.writing import replace_by, write_whole
+from tests.processes import apart
 from tests.samples import curve
 
-KILLED = """
-import os, random, signal, sys, time, warnings
-warnings.simplefilter("ignore")
-import skvae
-path, times, seed, *saved = sys.argv[1:]
-models = [skvae.load(own) for own in saved]
-wanted = {open(own, "rb").read() for own in saved}
-found, delays = set(), random.Random(int(seed))
-for _ in range(int(times)):
-    child = os.fork()
-    while child == 0:
-        for vae in models:
-            vae.save(path)
-    time.sleep(delays.uniform(0.02, 0.2))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    with open(path, "rb") as file:
-        found.add(file.read())
-    assert found <= wanted
-    skvae.load(path)
-print(len(found))
-"""
+
+def killed(path, times, seed, saved):
+    """How many files are found after processes that save models in turn have been killed."""
+    models = [skvae.load(own) for own in saved]
+    wanted = {own.read_bytes() for own in saved}
+    found, delays = set(), random.Random(seed)
+    for _ in range(times):
+        child = os.fork()
+        while child == 0:
+            for vae in models:
+                vae.save(path)
+        time.sleep(delays.uniform(0.02, 0.2))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        found.add(path.read_bytes())
+        assert found <= wanted
+        skvae.load(path)
+    return len(found)
 
 
 @pytest.fixture
@@ -62,12 +61,7 @@ def short_files(n_bytes):
 def kill_while_saving(saved, path, times, seed):
     """Kill processes that save two models in turn, at random moments."""
     path.write_bytes(saved[0].read_bytes())
-    arguments = [str(own) for own in (path, times, seed, *saved)]
-    found = subprocess.run(
-        [sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True
-    )
-    assert found.returncode == 0, found.stderr
-    assert int(found.stdout) >= 1
+    assert apart(killed, path, times, seed, saved) >= 1
     assert skvae.load(path).n_features_in_ in (4, 7)
 
 

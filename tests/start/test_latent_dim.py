@@ -7,16 +7,15 @@ from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 
-from skvae import VAETransformer
 from skvae.start.latent_dim import choose_latent_dim, latent_dim_of
 from skvae.start.tables import Matrix
-from tests.samples import factors, gaussian
+from tests.samples import OneSplit, factors, gaussian
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def quick(latent_dim=2, **params):
-    return VAETransformer(latent_dim, **{"max_iter": 2, "random_state": 0} | params)
+    return OneSplit(latent_dim, **{"max_iter": 2, "random_state": 0} | params)
 
 
 SPREADS = np.array([9.0, 5.0, 3.0, 1.0, 0.5, 0.1, 0.05, 0.01])
