@@ -3,6 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from importlib import import_module
 from pathlib import Path
 
 from skvae.command.console import Console
@@ -37,6 +38,28 @@ class Subcommand(ABC):
 def add_model(parser: ArgumentParser) -> None:
     """The model, which comes first."""
     parser.add_argument("model", metavar="MODEL", help="file that save has written, *.skvae")
+    parser.add_argument(
+        "--import", metavar="MODULE", action="append", default=[], dest="modules",
+        help="a module that registers what the model needs of your own (skvae.register); its code "
+        "runs. May be given several times",
+    )  # fmt: skip
+
+
+def import_own(modules: list[str]) -> None:
+    """Run modules that a person names, which may register parts of models.
+
+    Raises
+    ------
+    CommandError
+        If one cannot be found.
+    """
+    for name in modules:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise CommandError(
+                f"--import {name}: {error}. Install it, or name its folder in PYTHONPATH."
+            ) from error
 
 
 def add_output(parser: ArgumentParser, what: str) -> None:
