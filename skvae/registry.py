@@ -94,7 +94,8 @@ class Registry:
         if name not in self._known:
             raise ValueError(
                 f"{name!r:.90} is a class or function of whoever saved the model, and is not known "
-                f"in this process: call skvae.register({name!r:.90}, ...) with the same one first."
+                f"in this process: call skvae.register({name!r:.90}, ...) with the same one first, "
+                "or give the command --import MODULE."
             )
         return self._known[name]
 

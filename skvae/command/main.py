@@ -16,7 +16,7 @@ from skvae.command.inspection import Inspect
 from skvae.command.reporting import Report
 from skvae.command.rows import RowQuestion
 from skvae.command.sampling import Sample
-from skvae.command.subcommand import Subcommand
+from skvae.command.subcommand import Subcommand, import_own
 from skvae.persistence.container import LoadError
 from skvae.pickles import VERSION
 
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     console = Console(given.quiet)
     try:
+        import_own(getattr(given, "modules", []))
         given.subcommand.run(given, console)
     except BrokenPipeError:  # whoever read the answer has enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,14 +1,16 @@
 """The subcommand that reports on a table, on a page of its own."""
 
-from argparse import ArgumentParser, Namespace
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from importlib.util import find_spec
 from pathlib import Path
 
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
-from skvae.command.subcommand import Subcommand, count, refuse_own
+from skvae.command.formats import STREAM
+from skvae.command.subcommand import Subcommand, count, refuse_own, seed
 from skvae.persistence.writing import replace_by
-from skvae.report.account import account_of
+from skvae.report.account import account_of, check_name
 from skvae.report.page import headline, page_of
 from skvae.report.sections.section import Found
 from skvae.report.sheet import read_sheet
@@ -30,7 +32,7 @@ class Report(Subcommand):
         parser.add_argument("table", metavar="TABLE", help="file of text or Parquet")
         parser.add_argument(
             "-o", "--output", metavar="FILE", default="report.html",
-            help="where the page goes (default: %(default)s)",
+            help="where the page goes (default: %(default)s); - is standard output",
         )  # fmt: skip
         parser.add_argument(
             "--target", metavar="COLUMN",
@@ -54,12 +56,15 @@ class Report(Subcommand):
             help="rows that are used, at most; of more, some at random (default: %(default)s)",
         )  # fmt: skip
         parser.add_argument(
-            "--separator", metavar="TEXT", help="what is between cells (default: found out)"
+            "--separator",
+            metavar="CHARACTER",
+            type=_separator,
+            help="what is between cells, tab for a tab (default: found out)",
         )
         parser.add_argument(
             "--no-header", action="store_true", help="the first line holds cells, not names"
         )
-        parser.add_argument("--seed", metavar="N", type=int, default=0, help="of what is random")
+        parser.add_argument("--seed", metavar="N", type=seed, default=0, help="of what is random")
 
     def run(self, given: Namespace, console: Console) -> None:
         _require_matplotlib()
@@ -69,10 +74,8 @@ class Report(Subcommand):
         if given.codes == 1:
             raise CommandError("a map takes two codes: give --codes 2 or more.")
         sheet = read_sheet(given.table, given.separator, not given.no_header)
-        if given.color is not None and given.color not in sheet.names:
-            raise CommandError(
-                f"no column {given.color!r}; the columns are {', '.join(sheet.names)}."
-            )
+        if given.color is not None:
+            check_name(given.color, sheet)
         account = account_of(sheet, given.target, tuple(given.drop))
         wishes = Wishes(
             target=given.target, color=given.color, n_codes=given.codes, n_rows=given.rows,
@@ -86,9 +89,20 @@ class Report(Subcommand):
             done = iter(range(1, _STEPS + 1))
             found = Found(sheet, account, study(account, wishes, lambda _: report(next(done))))
             page = page_of(given.table, found)
-        replace_by(given.output, lambda file: file.write(page.encode()))
         console.tell(headline(found.study))
+        if given.output == STREAM:
+            sys.stdout.buffer.write(page.encode())
+            sys.stdout.buffer.flush()
+            return
+        replace_by(given.output, lambda file: file.write(page.encode()))
         console.tell(f"{given.output}: the report, for a browser.")
+
+
+def _separator(text: str) -> str:
+    own = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(own) != 1 or own in '"\r\n':
+        raise ArgumentTypeError(f"{text!r} is not one character between cells")
+    return own
 
 
 def _require_matplotlib() -> None:

@@ -9,12 +9,11 @@ import numpy as np
 
 from skvae.command.console import Console
 from skvae.command.formats import STREAM, format_of
-from skvae.command.subcommand import Subcommand, add_model, add_output, count, refuse_own
+from skvae.command.subcommand import Subcommand, add_model, add_output, count, refuse_own, seed
 from skvae.estimator import VAETransformer
 from skvae.persistence.writing import replace_by
 
 _AT_ONCE = 65536  # rows; those of one seed hang on it
-_MOST_SEED = 2**32 - 1
 
 
 class Sample(Subcommand):
@@ -31,7 +30,7 @@ class Sample(Subcommand):
         parser.add_argument(
             "-n", "--rows", metavar="N", type=count, default=1, help="number of rows (default: 1)"
         )
-        parser.add_argument("--seed", metavar="N", type=_seed, help="of the random numbers")
+        parser.add_argument("--seed", metavar="N", type=seed, help="of the random numbers")
         add_output(parser, "file of the rows")
 
     def run(self, given: Namespace, console: Console) -> None:
@@ -44,13 +43,6 @@ class Sample(Subcommand):
             sys.stdout.buffer.flush()
         else:
             replace_by(given.output, lambda file: write(file, drawn))
-
-
-def _seed(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= _MOST_SEED:
-        raise ValueError
-    return number
 
 
 def _draws(vae: Any, n_rows: int, seed: int | None, console: Console) -> Iterator[Any]:

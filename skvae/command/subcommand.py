@@ -1,12 +1,17 @@
 """What a subcommand is, and the arguments that several of them share."""
 
+import os
 from abc import ABC, abstractmethod
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from importlib import import_module
 from pathlib import Path
 
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
 from skvae.command.formats import STREAM
+
+_LARGEST_SEED = 2**32 - 1
+_MOST = 10**12  # things that are counted
 
 
 class Subcommand(ABC):
@@ -33,6 +38,28 @@ class Subcommand(ABC):
 def add_model(parser: ArgumentParser) -> None:
     """The model, which comes first."""
     parser.add_argument("model", metavar="MODEL", help="file that save has written, *.skvae")
+    parser.add_argument(
+        "--import", metavar="MODULE", action="append", default=[], dest="modules",
+        help="a module that registers what the model needs of your own (skvae.register); its code "
+        "runs. May be given several times",
+    )  # fmt: skip
+
+
+def import_own(modules: list[str]) -> None:
+    """Run modules that a person names, which may register parts of models.
+
+    Raises
+    ------
+    CommandError
+        If one cannot be found.
+    """
+    for name in modules:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise CommandError(
+                f"--import {name}: {error}. Install it, or name its folder in PYTHONPATH."
+            ) from error
 
 
 def add_output(parser: ArgumentParser, what: str) -> None:
@@ -45,9 +72,21 @@ def add_output(parser: ArgumentParser, what: str) -> None:
 
 def count(text: str) -> int:
     """A number of things from 1 up."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
+    return _whole(text, 1, _MOST)
+
+
+def seed(text: str) -> int:
+    """What random numbers begin from."""
+    return _whole(text, 0, _LARGEST_SEED)
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if not least <= number <= most:
+        raise ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
     return number
 
 
@@ -56,8 +95,12 @@ def refuse_own(output: str, *inputs: str) -> None:
     if output == STREAM:
         return
     target = Path(output)
+    if target.is_dir():
+        raise CommandError(f"the output {output} is a folder: name a file in it.")
     for own in inputs:
         if own != STREAM and target.exists() and target.samefile(own):
             raise CommandError(f"the output {output} is what is read: give another name.")
     if not target.parent.is_dir():
         raise CommandError(f"there is no folder {target.parent}: make it, or give another name.")
+    if not os.access(target.parent, os.W_OK):
+        raise CommandError(f"the folder {target.parent} cannot be written to: give another name.")

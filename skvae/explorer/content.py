@@ -25,8 +25,7 @@ def content_of(estimator: Any, X: Any, values: Any, y: Any, image_shape: Any) ->
     Of more rows than fit on it the page has some that are drawn without replacement.
     """
     n_rows = values.shape[0]
-    if y is not None and len(y) != n_rows:
-        raise ValueError(f"y has {len(y)} values, but X has {n_rows} rows.")
+    of_rows = None if y is None else _one_each(y, n_rows)
     rng = np.random.RandomState(_SEED)
     rows = _some(rng, np.arange(n_rows), min(ROWS, BYTES // (12 + 4 * estimator.latent_dim_)))
     X, values = taken(X, rows), values[rows]
@@ -40,13 +39,25 @@ def content_of(estimator: Any, X: Any, values: Any, y: Any, image_shape: Any) ->
         "labels": _labels(X, rows),
         "codes": codes.astype(np.float32),
         "scores": scores,
-        "target": None if y is None else column_of(_name_of(y), np.asarray(y)[rows]),
+        "target": None if of_rows is None else column_of(_name_of(y), of_rows[rows]),
         "picture": picture_of(estimator, X, image_shape),
         "decoder": decoder_of(estimator, codes),
         "loadings": _loadings(estimator, sample),
         "by_codes": by_codes(estimator, sample, values[part], codes[part]),
         "training": training(estimator),
     } | _cells(estimator, X, codes, scores, rng)
+
+
+def _one_each(y: Any, n_rows: int) -> np.ndarray:
+    """Values as one for each row, also where they come as a column."""
+    values = np.asarray(y)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise ValueError(f"y has shape {values.shape}: give one value for each row.")
+    if len(values) != n_rows:
+        raise ValueError(f"y has {len(values)} values, but X has {n_rows} rows.")
+    return values
 
 
 def _cells(

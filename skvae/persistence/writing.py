@@ -36,8 +36,8 @@ def replace_by(path: str | PathLike[str], write: Callable[[IO[bytes]], Any]) -> 
         missing = "there is no such folder to write into; make it first"
         raise FileNotFoundError(errno.ENOENT, missing, str(target.parent))
     beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _AS_BYTES, 0o666)
     try:
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _AS_BYTES, 0o666)
         with os.fdopen(handle, "wb") as file:
             write(file)
             file.flush()
@@ -45,9 +45,11 @@ def replace_by(path: str | PathLike[str], write: Callable[[IO[bytes]], Any]) -> 
         if target.exists():  # who could read it still can
             beside.chmod(target.stat().st_mode & 0o777)
         beside.replace(target)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             beside.unlink()
+        if isinstance(error, OSError) and error.filename == str(beside):  # a name nobody gave
+            error.filename, error.filename2 = str(target), None
         raise
     with suppress(OSError):  # not all folders can be synced
         _sync_folder(target.parent)

@@ -5,9 +5,9 @@ sentence what was done. To take columns in another way, write a `Way` and enter 
 ends the module: the first that has something to say about a column decides.
 """
 
-from abc import ABC, abstractmethod
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,10 @@ import pandas as pd
 from skvae.data.column import objects
 from skvae.data.excerpts import excerpt, excerpts
 from skvae.report.dates import date_text, dates
+from skvae.report.entry import BOOLEAN, CATEGORY, NUMBER, Entry, Question, Way, left_out, taken
 from skvae.report.numerals import COMMA, POINT, currencies_of, numerals
 from skvae.report.sheet import Sheet
 
-NUMBER, BOOLEAN, CATEGORY, LEFT_OUT = "number", "yes or no", "category", "left out"
 MOST_LEVELS = 50
 OTHER = "(other)"
 FEWEST_CELLS = 10  # of a column that says anything
@@ -28,75 +28,11 @@ _SHARE_DIFFERENT = 0.9  # of cells, in identifiers
 _SHARE_COVERED = 0.5  # of cells, by the levels that are kept
 _FEWEST_OF_IDENTIFIERS = 20
 _WORDS, _LETTERS = 3, 25  # per cell, about, from which on text is no name of a thing
-_BOOLEANS = {"true": True, "false": False}
-
-
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """One column of the account.
-
-    Parameters
-    ----------
-    name : str
-        Of the column.
-    role : str
-        What it is taken as.
-    how : str
-        What was done, in a sentence.
-    cells : Series or None
-        Numbers, booleans or levels; None where the column is left out.
-    n_missing : int
-        Cells without a value.
-    is_doubtful : bool
-        Whether a person should look at this.
-    start : float or None
-        Of dates, the first of them in days since 1970-01-01, which the numbers count from.
-    """
-
-    name: str
-    role: str
-    how: str
-    cells: pd.Series | None = None
-    n_missing: int = 0
-    is_doubtful: bool = False
-    start: float | None = None
-
-    @property
-    def is_taken(self) -> bool:
-        """Whether the column takes part."""
-        return self.cells is not None
-
-
-@dataclass(frozen=True, eq=False)
-class Question:
-    """A column that is to be accounted for."""
-
-    name: str
-    cells: pd.Series
-    prefers: str  # decimal mark
-    is_target: bool = False
-    counts: Counter = field(default_factory=Counter)  # of cells of text
-
-    @property
-    def known(self) -> pd.Series:
-        """Cells with a value."""
-        return self.cells.dropna()
-
-    @property
-    def is_text(self) -> bool:
-        """Whether cells are text or other objects."""
-        return not (
-            pd.api.types.is_numeric_dtype(self.cells)
-            or pd.api.types.is_datetime64_any_dtype(self.cells)
-        )
-
-
-class Way(ABC):
-    """A way to take columns, or to leave them out."""
-
-    @abstractmethod
-    def entry(self, asked: Question) -> Entry | None:
-        """What becomes of a column; None where others have to say."""
+_BOOLEANS = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"))
+_LARGEST_EXACT = 2**53  # from which on doubles do not tell whole numbers apart
+_LARGEST = 1e150  # whose square is still a number
+_DAY = 86_400_000.0  # milliseconds
+_FEWEST_NUMBERS = 10  # different ones, beside a word that stands for a missing cell
 
 
 class TooFew(Way):
@@ -104,31 +40,37 @@ class TooFew(Way):
 
     def entry(self, asked: Question) -> Entry | None:
         n_known, n_rows = len(asked.known), len(asked.cells)
+        if not n_rows:
+            return left_out(asked, "the table has no rows")
         if not n_known:
-            return _left_out(asked, "no cell is filled")
+            return left_out(asked, "no cell is filled")
         if n_known < FEWEST_CELLS and not asked.is_target:
-            return _left_out(asked, f"only {n_known} of {n_rows} cells are filled")
+            filled = f"only {n_known} of {n_rows} cells" if n_known < n_rows else f"{n_known} cells"
+            return left_out(asked, f"{filled} are filled, and {FEWEST_CELLS} are needed")
         levels = asked.known.map(str) if asked.is_text else asked.known
         if levels.nunique() == 1:
             one = excerpt(_plain(asked.known.iloc[0]))
-            return _left_out(asked, f"every filled cell is {one}: it never varies")
+            return left_out(asked, f"every filled cell is {one}: it never varies")
         return None
 
 
 class Booleans(Way):
-    """true and false."""
+    """true and false, yes and no, Y and N."""
 
     def entry(self, asked: Question) -> Entry | None:
         words = {word.lower() for word in asked.counts}
-        if pd.api.types.is_bool_dtype(asked.cells) or (
+        pair = next((own for own in _BOOLEANS if words and words <= set(own)), None)
+        if pair is not None:
+            cells = _mapped(asked.cells, lambda cell: cell.lower() == pair[0]).astype("boolean")
+        elif pd.api.types.is_bool_dtype(asked.cells) or (
             not asked.counts and asked.is_text and set(map(type, asked.known)) == {bool}
         ):
-            cells = asked.cells.astype("boolean")
-        elif words and words <= set(_BOOLEANS):
-            cells = _mapped(asked.cells, lambda c: _BOOLEANS[c.lower()]).astype("boolean")
+            pair, cells = _BOOLEANS[0], asked.cells.astype("boolean")
         else:
             return None
-        return _taken(asked, BOOLEAN, "true or false", cells)
+        if cells.nunique() < 2:
+            return left_out(asked, f"every filled cell says {pair[int(not cells.max())]!r}")
+        return taken(asked, BOOLEAN, f"{pair[0]} or {pair[1]}", cells)
 
 
 class Numbers(Way):
@@ -136,12 +78,16 @@ class Numbers(Way):
 
     def entry(self, asked: Question) -> Entry | None:
         if not asked.is_text and pd.api.types.is_numeric_dtype(asked.cells):
+            if pd.api.types.is_integer_dtype(asked.cells) and asked.known.min() > _LARGEST_EXACT:
+                return _too_long(asked)
             values = asked.cells.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
             infinite = np.isinf(values)
             values[infinite] = np.nan
             how = f"; {infinite.sum()} infinite cells count as missing" if infinite.any() else ""
             return _of_numbers(asked, values, f"{_range(values)}{how}", is_doubtful=bool(how))
-        found = numerals(asked.counts, asked.prefers, _SHARE_READ) if asked.counts else None
+        if asked.counts and all(map(_is_long, asked.counts)):
+            return _too_long(asked)
+        found = _read(asked, lambda counts: numerals(counts, asked.prefers, _SHARE_READ))
         if found is None:
             return None
         values = _mapped(asked.cells, found.values.get).to_numpy(np.float64)
@@ -157,14 +103,18 @@ class Numbers(Way):
 
 
 class Days(Way):
-    """Dates and times of day, which become numbers."""
+    """Dates, durations and times of day, which become numbers."""
 
     def entry(self, asked: Question) -> Entry | None:
         if pd.api.types.is_datetime64_any_dtype(asked.cells):
-            times = pd.to_datetime(asked.cells, utc=True)
-            since = (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
-            return _of_days(asked, since.to_numpy(np.float64, na_value=np.nan), "dates")
-        found = dates(asked.counts, asked.prefers == COMMA, _SHARE_READ) if asked.counts else None
+            own: Any = asked.cells
+            times = (own.dt.tz_convert(None) if own.dt.tz is not None else own).to_numpy()
+            days = times.astype("datetime64[ms]").astype(np.float64) / _DAY
+            return _of_days(asked, np.where(np.isnat(times), np.nan, days), "dates")
+        if pd.api.types.is_timedelta64_dtype(asked.cells):
+            days = (asked.cells / pd.Timedelta(days=1)).to_numpy(np.float64)
+            return _of_numbers(asked, days, f"durations, in days: {_range(days)}", False)
+        found = _read(asked, lambda counts: dates(counts, asked.prefers == COMMA, _SHARE_READ))
         if found is None:
             return None
         values = _mapped(asked.cells, found.values.get).to_numpy(np.float64)
@@ -184,22 +134,22 @@ class Levels(Way):
 
     def entry(self, asked: Question) -> Entry | None:
         cells = asked.cells.astype(object)
-        strange = next((c for c in cells.dropna() if not isinstance(c, str | int | bool)), None)
+        strange = next((c for c in cells.dropna() if not isinstance(c, str | int | float)), None)
         if strange is not None:
-            return _left_out(
+            return left_out(
                 asked, f"it holds values such as {excerpt(strange)}, which are no numbers or text"
             )
         cells = _mapped(cells, str)
         counts = cells.value_counts()
         n_known, n_levels = int(counts.sum()), len(counts)
         if asked.is_target:
-            return _taken(asked, CATEGORY, f"{n_levels} classes", cells)
+            return taken(asked, CATEGORY, f"{n_levels} classes", cells)
         if n_levels >= _SHARE_DIFFERENT * n_known and n_known >= _FEWEST_OF_IDENTIFIERS:
-            return _left_out(asked, _why_different(counts), is_doubtful=True)
+            return left_out(asked, _why_different(counts), is_doubtful=True)
         if n_levels <= MOST_LEVELS:
             doubt = _doubt_of(asked)
             how = f"{n_levels} different texts, such as {_frequent(counts)}{doubt}"
-            return _taken(asked, CATEGORY, how, cells, is_doubtful=bool(doubt))
+            return taken(asked, CATEGORY, how, cells, is_doubtful=bool(doubt))
         kept = counts.index[: MOST_LEVELS - 1]
         share = counts.iloc[: MOST_LEVELS - 1].sum() / n_known
         if share < _SHARE_COVERED:
@@ -207,11 +157,11 @@ class Levels(Way):
                 f"{n_levels} different texts, of which the {MOST_LEVELS - 1} most frequent fill "
                 f"only {share:.0%} of the cells: too many to learn from"
             )
-            return _left_out(asked, reason, is_doubtful=True)
+            return left_out(asked, reason, is_doubtful=True)
         rest = n_levels - len(kept)
         how = f"{n_levels} different texts: the {len(kept)} most frequent, and {rest} as {OTHER!r}"
         merged = cells.where(cells.isna() | cells.isin(kept), OTHER)
-        return _taken(asked, CATEGORY, how, merged, is_doubtful=True)
+        return taken(asked, CATEGORY, how, merged, is_doubtful=True)
 
 
 def account_of(sheet: Sheet, target: str | None, dropped: tuple[str, ...] = ()) -> list[Entry]:
@@ -223,15 +173,16 @@ def account_of(sheet: Sheet, target: str | None, dropped: tuple[str, ...] = ()) 
         If a name is none of the sheet's.
     """
     for name in (*dropped, *([] if target is None else [target])):
-        if name not in sheet.names:
-            raise ValueError(f"no column {name!r}; the columns are {', '.join(sheet.names)}.")
+        check_name(name, sheet)
+    if target in dropped:
+        raise ValueError(f"{target!r} is the target and is to be left out: drop one of the two.")
     counts = [_counts(cells) for cells in sheet.columns]
     prefers = _mark_of(counts, sheet.separator)
     account = []
     for name, cells, own, gaps in zip(sheet.names, sheet.columns, counts, sheet.gaps, strict=True):
         asked = Question(name, cells, prefers, name == target, own)
         if name in dropped:
-            account.append(_left_out(asked, "as asked by --drop"))
+            account.append(left_out(asked, "as asked by --drop"))
             continue
         entry = next(found for way in WAYS.values() if (found := way.entry(asked)))
         words = {word: n for word, n in gaps.items() if word}
@@ -240,6 +191,29 @@ def account_of(sheet: Sheet, target: str | None, dropped: tuple[str, ...] = ()) 
             entry = _with(entry, how=f"{entry.how}; missing where the cell is {told}")
         account.append(entry)
     return account
+
+
+def check_name(name: str, sheet: Sheet) -> None:
+    """Raise a ValueError where a sheet has no such column."""
+    if name in sheet.names:
+        return
+    near = get_close_matches(name.lower().strip(), [own.lower() for own in sheet.names], 1)
+    meant = [own for own in sheet.names if own.lower() in near][:1]
+    known = f"do you mean {meant[0]!r}?" if meant else f"the columns are {excerpts(sheet.names)}."
+    raise ValueError(f"no column {name!r}; {known}")
+
+
+def _read(asked: Question, read: Callable[[Mapping[str, int]], Any]) -> Any:
+    """What cells of text are read as, where one word may stand for the missing ones."""
+    found = read(asked.counts) if asked.counts else None
+    if found is not None or not asked.counts:
+        return found
+    words = (cell for cell, _ in asked.counts.most_common() if not any(map(str.isdecimal, cell)))
+    word = next(words, None)
+    others = {cell: n for cell, n in asked.counts.items() if cell != word}
+    if word is None or len(others) < _FEWEST_NUMBERS or asked.counts[word] > sum(others.values()):
+        return None
+    return read(others)
 
 
 def _counts(cells: pd.Series) -> Counter:
@@ -269,29 +243,40 @@ def _mark_of(counts: list[Counter], separator: str | None) -> str:
 def _of_numbers(asked: Question, values: np.ndarray, how: str, is_doubtful: bool) -> Entry:
     known = values[~np.isnan(values)]
     if len(np.unique(known)) < 2:  # of what could be read
-        return _left_out(asked, "its numbers never vary")
+        return left_out(asked, "its numbers never vary")
+    if np.abs(known).max() > _LARGEST:
+        return left_out(asked, f"{_range(known)}: squares of these are beyond any number")
     if not asked.is_target and _counts_up(known):
         reason = f"whole numbers that count up, from {known.min():.10g} to {known.max():.10g}, as "
-        return _left_out(asked, f"{reason}identifiers do", is_doubtful=True)
+        return left_out(asked, f"{reason}identifiers do", is_doubtful=True)
     if set(np.unique(known)) == {0.0, 1.0} and "text" not in how:
         cells = pd.Series(values).astype("Int64").astype("boolean")
-        return _taken(asked, BOOLEAN, "0 or 1", cells)
-    return _taken(asked, NUMBER, how, pd.Series(values), is_doubtful)
+        return taken(asked, BOOLEAN, "0 or 1", cells)
+    return taken(asked, NUMBER, how, pd.Series(values), is_doubtful)
 
 
 def _of_days(asked: Question, values: np.ndarray, how: str, is_doubtful: bool = False) -> Entry:
     if len(np.unique(values[~np.isnan(values)])) < 2:
-        return _left_out(asked, "its dates never vary")
+        return left_out(asked, "its dates never vary")
     start = float(np.floor(np.nanmin(values)))
     how = f"{how}; as days since {date_text(start)}"
-    return _taken(asked, NUMBER, how, pd.Series(values - start), is_doubtful, start)
+    return taken(asked, NUMBER, how, pd.Series(values - start), is_doubtful, start)
 
 
 def _range(values: np.ndarray) -> str:
     if np.isnan(values).all():
         return "numbers"
-    low, high = (f"{v:,.0f}" if abs(v) >= 1e5 else f"{v:.6g}" for v in _ends(values))
+    low, high = (f"{v:,.0f}" if 1e5 <= abs(v) < 1e15 else f"{v:.6g}" for v in _ends(values))
     return f"numbers from {low} to {high}"
+
+
+def _is_long(cell: str) -> bool:
+    return cell.isdecimal() and len(cell) > len(str(_LARGEST_EXACT))
+
+
+def _too_long(asked: Question) -> Entry:
+    reason = f"whole numbers as long as {asked.known.iloc[0]}, as identifiers are"
+    return left_out(asked, f"{reason}: beyond 2^53 not all can be told apart", is_doubtful=True)
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:
@@ -335,7 +320,8 @@ def _unread(asked: Question, values: dict[str, float]) -> str:
     if not others:
         return ""
     n_cells = sum(asked.counts[cell] for cell in others)
-    return f"; {n_cells} cells cannot be read so and count as missing: {excerpts(others[:3])}"
+    told = "1 cell is" if n_cells == 1 else f"{n_cells} cells are"
+    return f"; {told} none and taken as missing: {excerpts(others[:3])}"
 
 
 def _mapped(cells: pd.Series, read: Any) -> pd.Series:
@@ -363,22 +349,6 @@ def _is_plain(cell: str) -> bool:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _taken(
-    asked: Question,
-    role: str,
-    how: str,
-    cells: pd.Series,
-    is_doubtful: bool = False,
-    start: float | None = None,
-) -> Entry:
-    missing = int(cells.isna().sum())
-    return Entry(asked.name, role, how, cells.reset_index(drop=True), missing, is_doubtful, start)
-
-
-def _left_out(asked: Question, reason: str, is_doubtful: bool = False) -> Entry:
-    return Entry(asked.name, LEFT_OUT, reason, None, int(asked.cells.isna().sum()), is_doubtful)
 
 
 def _with(entry: Entry, how: str) -> Entry:

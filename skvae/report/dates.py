@@ -25,6 +25,7 @@ _PATTERNS = [
 _HOURS = re.compile(_CLOCK, re.IGNORECASE)
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86400  # seconds
+_FIRST, _LAST = ((datetime(*own, tzinfo=UTC) - _START).days for own in ((1, 1, 1), (9999, 12, 31)))
 
 
 class Dates(NamedTuple):
@@ -59,8 +60,8 @@ def dates(counts: Mapping[str, int], day_first: bool, share: float) -> Dates | N
 
 
 def date_text(days: float) -> str:
-    """A number of days since 1970-01-01 as a date."""
-    return (_START + timedelta(days=days)).date().isoformat()
+    """A number of days since 1970-01-01 as a date, within the years 1 to 9999."""
+    return (_START + timedelta(days=min(max(days, _FIRST), _LAST))).date().isoformat()
 
 
 def _match(cell: str) -> re.Match[str] | None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from skvae.report.account import Entry
+from skvae.report.entry import Entry
 
 
 def frame_of(account: list[Entry], without: str | None = None) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from skvae.data.column import objects
 from skvae.data.excerpts import excerpt
+from skvae.report.objects import plain
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 # What stands for a missing cell, whatever its case.
@@ -73,7 +74,7 @@ def read_sheet(path: str, separator: str | None = None, has_header: bool = True)
     if data.startswith(_WORKBOOKS):
         raise ValueError(f"{path} is a workbook; save the sheet as CSV, and give that file.")
     if data.startswith(b"PAR1"):
-        return _parquet(data)
+        return _parquet(path, data)
     text, told = _decoded(path, data)
     return _sheet_of_text(path, text, told, separator, has_header)
 
@@ -197,14 +198,21 @@ def _is_plain_number(name: str) -> bool:
     return True
 
 
-def _parquet(data: bytes) -> Sheet:
+def _parquet(path: str, data: bytes) -> Sheet:
     try:
-        frame = pd.read_parquet(io.BytesIO(data))
+        from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise ValueError(
             "files of Parquet need pyarrow, which is not installed: pip install 'skvae[parquet]'."
         ) from error
-    names, told = _names([str(name) for name in frame.columns])
-    columns = tuple(frame.iloc[:, n].reset_index(drop=True) for n in range(frame.shape[1]))
+    try:
+        table = ParquetFile(io.BytesIO(data)).read()
+        # Without what pandas noted there, its index is a column like any other.
+        own = table.rename_columns([str(n) for n in range(table.num_columns)])
+        frame = own.replace_schema_metadata().to_pandas()
+    except (ValueError, OSError, NotImplementedError) as error:
+        raise ValueError(f"{path} cannot be read as a file of Parquet: {error}") from error
+    names, told = _names([str(name) for name in table.column_names])
+    columns = tuple(plain(frame.iloc[:, n]) for n in range(frame.shape[1]))
     gaps: tuple[Counter, ...] = tuple(Counter() for _ in columns)
     return Sheet(names, columns, ("a file of Parquet", *told), gaps)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from skvae.estimator import VAETransformer
-from skvae.report.account import Entry
+from skvae.report.entry import Entry
 from skvae.report.frames import (
     constant,
     frame_of,
@@ -159,6 +159,8 @@ class _Work:
         own = everything.drop(columns=[wishes.target] if wishes.target in everything else [])
         _check(own, account)
         filled = np.flatnonzero(own.notna().any(axis=1))
+        if wishes.n_rows < FEWEST_ROWS:
+            raise ValueError(f"a report needs {FEWEST_ROWS} rows: --rows {wishes.n_rows} is less.")
         chosen = np.sort(self._rng.permutation(filled)[: wishes.n_rows])
         self._rows = chosen
         self._all = everything.iloc[chosen].reset_index(drop=True)

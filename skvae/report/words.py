@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from skvae.report.account import Entry
 from skvae.report.dates import date_text
+from skvae.report.entry import Entry
 
 _LONGEST = 60
 NONE = "\N{EN DASH}"  # where there is no number

@@ -1,5 +1,6 @@
 """How the command is called, and how it ends."""
 
+import os
 import subprocess
 import sys
 
@@ -66,3 +67,41 @@ def test_it_runs_as_a_module_and_whoever_reads_it_may_stop(model):
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 1
+
+
+_OWN = """
+import skvae
+from torch import nn
+
+
+def shallow(n_in, n_out):
+    return nn.Sequential(nn.Linear(n_in, 3), nn.Tanh(), nn.Linear(3, n_out))
+
+
+skvae.register("command.shallow", shallow)
+"""
+
+
+def test_a_module_that_is_named_registers_parts_of_models(tmp_path, monkeypatch):
+    (tmp_path / "own_parts.py").write_text(_OWN)
+    model = tmp_path / "own.skvae"
+    make = (
+        "import numpy as np, skvae, own_parts\n"
+        "X = np.random.default_rng(0).standard_normal((40, 3))\n"
+        "own = skvae.VAETransformer(1, architecture=own_parts.shallow, max_iter=0)\n"
+        f"own.fit(X).save({str(model)!r})\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    subprocess.run([sys.executable, "-c", make], check=True)
+    call = [sys.executable, "-m", "skvae", "sample", model, "--seed", "0"]
+    alone = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert alone.returncode == 1
+    assert "--import" in alone.stderr
+    named = subprocess.run([*call, "--import", "own_parts"], capture_output=True, check=False)
+    assert named.returncode == 0
+
+
+def test_modules_that_are_not_there_are_named(model, fails):
+    assert "--import no_such.module: No module" in fails(
+        "sample", model, "--import", "no_such.module"
+    )

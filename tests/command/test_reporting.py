@@ -2,6 +2,9 @@
 
 import sys
 
+import pytest
+
+from skvae.command.main import main
 from tests.report.conftest import HOSTILE, hostile_lines
 
 
@@ -22,6 +25,9 @@ def test_what_cannot_be_done_is_told_in_one_line(tmp_path, fails):
     assert "there is no file" in fails("report", tmp_path / "none.csv")
     assert "is what is read" in fails("report", path, "-o", path)
     assert "two codes" in fails("report", path, "--codes", "1")
+    assert "is a folder" in fails("report", path, "-o", tmp_path)
+    assert "no folder" in fails("report", path, "-o", tmp_path / "none" / "t.html")
+    assert "--rows 5 is less" in fails("report", path, "--rows", "5")
     path.write_text("a,b\n1,2\n")
     assert "needs 30 rows" in fails("report", path, "-o", tmp_path / "t.html")
     assert not (tmp_path / "t.html").exists()
@@ -30,3 +36,10 @@ def test_what_cannot_be_done_is_told_in_one_line(tmp_path, fails):
 def test_what_is_missing_to_draw_is_named(tmp_path, fails, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert "skvae[report]" in fails("report", tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("option", ["--separator=", "--separator=,,", "--seed=-1", "--rows=x"])
+def test_options_that_it_does_not_know(option, capsys):
+    with pytest.raises(SystemExit):
+        main(["report", "t.csv", option])
+    assert f"argument {option.split('=')[0]}: '" in capsys.readouterr().err

@@ -210,12 +210,21 @@ def test_trees_come_through_unharmed(tmp_path):
 def test_mistakes_are_named(trained, curve):
     with pytest.raises(NotFittedError):
         VAETransformer().explore(curve)
+    with pytest.raises(ValueError, match=r"y has shape \(2, 2\): give one value"):
+        trained.explore(curve, [[1, 2], [3, 4]])
     with pytest.raises(ValueError, match="y has 2 values, but X has"):
         trained.explore(curve, [1, 2])
     with pytest.raises(ValueError, match="image_shape=6 must be"):
         trained.explore(curve, image_shape=6)
     with pytest.raises(ValueError, match="has 49 values, but a row has"):
         trained.explore(curve, image_shape=(7, 7))
+
+
+@pytest.mark.parametrize("of", [list, np.array, pd.Series, lambda y: np.array(y)[:, None]])
+def test_one_value_for_each_row_in_any_form(trained, curve, of):
+    y = ["<b>", "é"] * (len(curve) // 2)
+    target = trained.explore(curve[: len(y)], of(y)).content["target"]
+    assert target["classes"]["names"] == ["<b>", "é"]
 
 
 def without_plotly():

@@ -161,3 +161,11 @@ def test_a_folder_that_is_not_there_is_the_systems_error(tmp_path):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"make it first.*missing'$"):
         write_whole(tmp_path / "missing" / "model", b"")
+
+
+def test_errors_name_the_file_that_was_asked_for(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder'") as raised:
+        write_whole(tmp_path / "folder", b"new")
+    assert raised.value.filename == str(tmp_path / "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]

@@ -10,15 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skvae.report.account import (
-    BOOLEAN,
-    CATEGORY,
-    FEWEST_CELLS,
-    LEFT_OUT,
-    NUMBER,
-    OTHER,
-    account_of,
-)
+from skvae.report.account import FEWEST_CELLS, OTHER, account_of
+from skvae.report.entry import BOOLEAN, CATEGORY, LEFT_OUT, NUMBER
 from skvae.report.sheet import Sheet, read_sheet
 from tests.generated import WITHOUT_A_FIT
 
@@ -38,7 +31,10 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 
 
 def sheet_of(**columns):
-    cells = [pd.Series(own, dtype=object) for own in columns.values()]
+    cells = [
+        own if isinstance(own, pd.Series) else pd.Series(own, dtype=object)
+        for own in columns.values()
+    ]
     return Sheet(tuple(columns), tuple(cells), (), tuple(Counter() for _ in cells), ",")
 
 
@@ -96,9 +92,21 @@ def test_every_column_of_any_table_is_in_the_account_once(tmp_path_factory, data
         (numbered("{}:30")[:20] * 2, NUMBER, "times of day"),
         (["0", "1"] * N, BOOLEAN, "0 or 1"),
         (["true", "FALSE"] * N, BOOLEAN, "true or false"),
+        (["yes", "No", None] * N, BOOLEAN, "yes or no"),
+        (["Y", "n"] * N, BOOLEAN, "y or n"),
+        (["true", "TRUE"] * N, LEFT_OUT, "says 'true'"),
+        (["n", "N"] * N, LEFT_OUT, "says 'n'"),
+        (["yes", "false"] * N, CATEGORY, "2 different texts"),
+        ([*numbered("{}.5"), *["k.A."] * 20], NUMBER, "20 cells are none .* missing: .*'k.A.'"),
+        ([*numbered("20{:02}-01-01"), *["unknown"] * 30], NUMBER, "dates .* missing: .*'unknown'"),
+        ([*numbered("{}.5"), *["k.A."] * 20, *["?!"] * 20], CATEGORY, "most frequent"),
+        (["1", "2", "3", "many"] * N, CATEGORY, "4 different"),
+        (numbered("90071992547409930{:02}"), LEFT_OUT, r"beyond 2\^53"),
+        (["1e200", "2", "3"] * N, LEFT_OUT, "squares"),
+        ([True, "yes", 3, 2.5] * N, CATEGORY, "4 different"),
         (["007", "012"] * N, CATEGORY, "leading zeros"),
         (["$1", "€2", "€3"] * N, CATEGORY, "several currencies, \\$ and €"),
-        ([*numbered("{}.5"), "x"], NUMBER, "1 cells cannot be read so .*'x'"),
+        ([*numbered("{}.5"), "x"], NUMBER, "1 cell is none and taken as missing: .*'x'"),
         ([(1, 2), (3, 4)] * N, LEFT_OUT, "no numbers or text"),
     ],
 )  # fmt: skip
@@ -134,6 +142,39 @@ def test_typed_columns_are_taken_by_their_type():
     assert account[1].cells.max() == 31
 
 
+@pytest.mark.parametrize(
+    ("cells", "role", "reason"),
+    [
+        ([2**63 + k for k in range(N)], LEFT_OUT, "as identifiers are"),
+        (pd.Series([k % 7 for k in range(N)], dtype="uint64"), NUMBER, "from 0 to 6"),
+        (np.arange(N, dtype=np.float16) / 2, NUMBER, "from 0 to 29.5"),
+        (pd.Series(pd.to_timedelta([*range(N - 1), None], "h")), NUMBER, "durations, in days"),
+        (pd.Categorical([1.5, 2.5] * (N // 2)), CATEGORY, "2 different"),
+        (np.array(["0001-01-01", "9999-12-31"] * 30, dtype="datetime64[s]"), NUMBER, "0001-01-01"),
+        (pd.date_range("2024", periods=N, tz="Asia/Tokyo"), NUMBER, "since 2023-12-31"),
+    ],
+)
+def test_types_of_frames(cells, role, reason):
+    entry = entry_of(pd.Series(cells))
+    assert entry.role == role, entry.how
+    assert reason in entry.how
+    if role == NUMBER:
+        assert entry.cells.nunique() == pd.Series(cells).nunique()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("Price", "do you mean 'price'"), (" colour", "do you mean 'colour'")]
+)
+def test_names_that_are_nearly_right_are_told(name, told):
+    with pytest.raises(ValueError, match=told):
+        account_of(sheet_of(price=["1"], colour=["2"]), name)
+
+
+def test_a_target_is_not_left_out():
+    with pytest.raises(ValueError, match="'a' is the target"):
+        account_of(sheet_of(a=["1"], b=["2"]), "a", ("a",))
+
+
 def test_asked_columns_are_left_out_and_targets_taken_as_they_are():
     sheet = sheet_of(a=numbered("{}.5"), y=numbered("{}"))
     account = account_of(sheet, "y", ("a",))
@@ -144,5 +185,5 @@ def test_asked_columns_are_left_out_and_targets_taken_as_they_are():
 
 @pytest.mark.parametrize("options", [{"target": "z"}, {"target": None, "dropped": ("z",)}])
 def test_unknown_names_are_refused_with_the_columns(options):
-    with pytest.raises(ValueError, match="no column 'z'; the columns are a, b"):
+    with pytest.raises(ValueError, match=r"no column 'z'; the columns are .'a', 'b'"):
         account_of(sheet_of(a=["1"], b=["2"]), **options)

@@ -1,6 +1,6 @@
 """The section on what became of every column."""
 
-from skvae.report.account import Entry
+from skvae.report.entry import Entry
 from skvae.report.markup import Markup, joined, paragraphs, table, tag
 from skvae.report.sections.section import Found, Section
 from skvae.report.words import counted, percent

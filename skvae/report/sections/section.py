@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from skvae.report.account import Entry
 from skvae.report.drawings import Draughtsman
+from skvae.report.entry import Entry
 from skvae.report.frames import is_number
 from skvae.report.markup import Markup
 from skvae.report.sheet import Sheet
