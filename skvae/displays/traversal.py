@@ -1,7 +1,6 @@
 """What each code does to the rows."""
 
 from math import ceil
-from numbers import Integral
 
 import numpy as np
 
@@ -185,7 +184,7 @@ def _central(codes, spread):
 
 
 def _checked(row, codes):
-    if not isinstance(row, Integral) or not 0 <= row < len(codes):
+    if not isinstance(row, int | np.integer) or not 0 <= row < len(codes):
         raise ValueError(f"row={row!r}; expected a position from 0 to {len(codes) - 1}.")
     return row
 
