@@ -19,7 +19,8 @@ from skvae.data.excerpts import excerpt, excerpts
 NOTHING = frozenset(
     {"", "NA", "N/A", "<NA>", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "#N/A"}
 )
-_BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+_TRUE, _FALSE = ("true", "yes", "t", "y", "1", "1.0"), ("false", "no", "f", "n", "0", "0.0")
+_BOOLEANS = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
 _REMEDY = "correct the cell, or leave it empty, which is a missing cell"
 
 Cells = Sequence[str]
@@ -112,7 +113,9 @@ def booleans(cells: Cells) -> pd.Series:
 def _boolean(cell: str) -> bool:
     known = _BOOLEANS.get(cell.strip().lower())
     if known is None:
-        raise _UnreadError(f"is no boolean; write true or false, or 1 or 0, or {_REMEDY}")
+        raise _UnreadError(
+            f"is no boolean; write true or false, yes or no, or 1 or 0, or {_REMEDY}"
+        )
     return known
 
 
@@ -121,6 +124,7 @@ def levels(column: Column) -> Callable[[Cells], pd.Series]:
     known = {str(level): level for level in reversed(column.levels)}
     known |= {level: level for level in column.levels if isinstance(level, str)}
     has_text = any(isinstance(level, str) for level in column.levels)
+    are_whole = all(isinstance(level, int | np.integer) for level in column.levels)
 
     def level_of(cell: str) -> Any:
         if cell in known:
@@ -133,7 +137,8 @@ def levels(column: Column) -> Callable[[Cells], pd.Series]:
             number = float(_floats([cell])[0])
         except ValueError:
             raise _UnreadError(f"is none of the levels {excerpts(column.levels)}") from None
-        return next((level for level in column.levels if level == number), number)
+        unseen = _whole(cell) if are_whole and number.is_integer() else number
+        return next((level for level in column.levels if level == number), unseen)
 
     def read(cells: Cells) -> pd.Series:
         own = {cell: level_of(cell) for cell in dict.fromkeys(cells)}  # few different ones

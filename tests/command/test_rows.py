@@ -218,6 +218,25 @@ def test_levels_that_fit_has_not_seen_are_noted_once(model, tmp_path, run):
     assert err.count("levels that fit has not seen: 9 in column 'city'") == 1
 
 
+def test_whole_levels_that_fit_has_not_seen_stay_whole(tmp_path, run):
+    rows = pd.DataFrame({"k": pd.Categorical([1, 2] * 20), "x": np.arange(40.0)})
+    VAETransformer(1, max_iter=0).fit(rows).save(tmp_path / "m.skvae")
+    cells = ["1", "9", str(2**60 + 1), "2.5"]
+    pd.DataFrame({"k": cells, "x": 1.0}).to_csv(tmp_path / "rows.csv", index=False)
+    status, out, _ = run("impute", tmp_path / "m.skvae", tmp_path / "rows.csv")
+    assert status == 0
+    assert [line.split(",")[0] for line in out.splitlines()[1:]] == cells
+
+
+def test_booleans_are_read_in_any_of_their_words(vae, model, tmp_path, run):
+    words = ["Yes", "no", "T", "f", "y", "N", "TRUE", "false", "1", "0.0"]
+    rows = people(10)
+    rows.assign(member=words).to_csv(tmp_path / "rows.csv", index=False)
+    run("transform", model, tmp_path / "rows.csv", "-o", tmp_path / "codes.csv")
+    expected = vae.transform(rows.assign(member=pd.array([True, False] * 5, dtype="boolean")))
+    assert np.array_equal(numbers(read(tmp_path / "codes.csv"), expected), expected)
+
+
 @pytest.mark.parametrize("text", ["", "a,b\n1\n", "a,b\n1,2,3\n", 'a,b\n"1,2\n', "a,b\n\xff,1\n"])
 def test_files_that_are_no_tables(text, model, tmp_path, fails):
     (tmp_path / "rows.csv").write_bytes(text.encode("latin-1"))
