@@ -8,7 +8,6 @@ import pytest
 from tests.mutants import ROOT, Mutant, modules, read, stale
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("module", modules())
 def test_every_text_is_found_once_in_its_module(module):
     mutants = read(module)
