@@ -9,7 +9,7 @@ import numpy as np
 import sklearn
 import torch
 
-from skvae._sklearn import check_parameters, to_numpy
+from skvae._sklearn import to_numpy
 from skvae.fitted.model import FittedModel
 from skvae.fitted.parts import is_of
 from skvae.fitted.state import Reader, Writer
@@ -210,7 +210,6 @@ def estimator_of(content: Content, kind: type) -> Any:
         raise LoadError("the file names a folder of checkpoints, which none that is saved does.")
     made = kind(**content.parameters)
     try:
-        check_parameters(made)
         made.__setstate__(made.__getstate__() | content.learned)
         if content.takes_own:
             _ask_of_own(made)

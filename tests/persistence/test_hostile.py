@@ -122,6 +122,11 @@ REASONS = {
     "other class": "holds a 'os.system'",
     "one part more": "has, or lacks, 'code'",
     "one attribute more": "'transform' is none that a fit leaves",
+    "one attribute fewer": "lacks the attribute 'n_features_in_'",
+    "no model": "holds no fitted model",
+    "many components": "^n_components",
+    "longer mean": "^the shape of",
+    "two likelihoods of a column": "^the likelihoods of columns",
     "wide layer": "hidden_layer_sizes",
     "wide layers": "encoder.0.weight",
     "many layers": "hidden_layer_sizes",
@@ -365,6 +370,17 @@ def array_of(name, place, value):
     return change
 
 
+def no_model(manifest, arrays):
+    manifest["learned"]["_model"] = None
+    for name in [name for name in arrays if name.startswith("attribute._model.")]:
+        del arrays[name]
+
+
+def longer_mean(manifest, arrays):
+    name = next(name for name in arrays if name.endswith("start.mean"))
+    arrays[name] = np.append(arrays[name], 0.0)
+
+
 MODELS = {
     "latent_dim=-1": option("latent_dim", -1),
     "latent_dim of text": option("latent_dim", "many"),
@@ -378,8 +394,8 @@ MODELS = {
     "format of others": lambda m, a: m["format"].update(name="other"),
     "one part more": lambda m, a: m.update(code="import os"),
     "one attribute more": lambda m, a: m["learned"].update(transform="x"),
-    "one attribute fewer": lambda m, a: m["learned"].pop("mean_"),
-    "no model": lambda m, a: m["learned"].update(_model=None),
+    "one attribute fewer": lambda m, a: m["learned"].pop("n_features_in_"),
+    "no model": no_model,
     "no parameters": lambda m, a: m.update(parameters=[]),
     "wide layer": architecture(hidden_layer_sizes={"tuple": [10**9]}),
     "wide layers": architecture(hidden_layer_sizes={"tuple": [10**6] * 60}),
@@ -414,6 +430,8 @@ MODELS = {
     "other answers": other_answers,
     "order of codes": array_of("use.order", 0, 7),
     "mean of none": array_of("start.mean", 0, np.nan),
+    "longer mean": longer_mean,
+    "many components": part("prior", {"type": "Mixture", "parts": {"n_components": 10**9}}),
 }
 
 
@@ -422,7 +440,13 @@ def test_other_models_are_refused(name, data):
     refused(signed(data, MODELS[name]), REASONS.get(name))
 
 
+def two_likelihoods(manifest, arrays):
+    names = sorted(name for name in arrays if "_columns.likelihoods" in name)
+    arrays[names[0]][0] = arrays[names[-1]][0]
+
+
 TABLES = {
+    "two likelihoods of a column": two_likelihoods,
     "owner": array_of("factors.owner", 0, 10**12),
     "owner below 0": array_of("factors.owner", 0, -5),
     "columns": array_of("units.columns", 0, 10**9),

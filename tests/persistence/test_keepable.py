@@ -221,7 +221,7 @@ def test_other_classes_are_refused_by_name(kept, path):
         OwnEstimator.load(path)
 
 
-def test_nothing_is_saved_before_a_fit(path):
+def test_what_is_not_fitted_is_refused(path):
     with pytest.raises(NotFittedError):
         VAETransformer().save(path)
     assert not path.exists()

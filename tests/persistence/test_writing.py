@@ -119,16 +119,18 @@ def test_what_fails_leaves_the_old_file(tmp_path):
 
 
 def test_the_file_is_synced_before_it_has_its_name(tmp_path, monkeypatch):
-    path, done = tmp_path / "file", []
+    path, done, sizes = tmp_path / "file", [], []
     sync = os.fsync
 
     def recorded(handle):
         done.append(path.exists())
+        sizes.append(os.fstat(handle).st_size)
         sync(handle)
 
     monkeypatch.setattr(os, "fsync", recorded)
     write_whole(path, b"new")
     assert done == [False, True]  # the file, and its folder
+    assert sizes[0] == 3  # all of it, and nothing in a buffer
 
 
 def test_a_new_file_is_as_any_other(tmp_path):
