@@ -176,12 +176,12 @@ class Team:
         """
         first, *others = self.gather(dict(facts))
         for rank, own in enumerate(others, start=1):
-            for name, value in first.items():
-                if own.get(name) != value:
+            for name in first | own:
+                if own.get(name) != first.get(name):
                     raise ValueError(
                         "all processes have to fit the same model to rows of the same columns, "
-                        f"but {name} is {value!s:.200} in process 0 and {own.get(name)!s:.200} "
-                        f"in process {rank}."
+                        f"but {name} is {first.get(name)!s:.200} in process 0 and "
+                        f"{own.get(name)!s:.200} in process {rank}."
                     )
 
 

@@ -39,7 +39,7 @@ class Pieces(NamedTuple):
 
     def ordered(self) -> "Pieces":
         """The same, by their places."""
-        order = np.argsort(self.places)
+        order = np.argsort(self.places, kind="stable")
         return Pieces(*([column[i] for i in order] for column in self))
 
     def weighted(self) -> "Pieces":
