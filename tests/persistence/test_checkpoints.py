@@ -197,6 +197,13 @@ def test_the_first_changed_block_is_named():
         assert found == range(block * BLOCK_ROWS, min((block + 1) * BLOCK_ROWS, len(rows)))
 
 
+def test_hashes_tell_weights_and_places_apart():
+    weight = np.linspace(1, 2, len(X))
+    assert hashes_of(X, weight) != hashes_of(X, weight[::-1])
+    row, other = sparse.csr_array([[1.0, 0.0, 2.0]]), sparse.csr_array([[1.0, 2.0, 0.0]])
+    assert hashes_of(row, None) != hashes_of(other, None)
+
+
 def test_hashes_are_of_numbers_whatever_holds_them():
     one = np.asfortranarray(X)
     assert hashes_of(one, None) == hashes_of(X, None) == hashes_of(X[:, ::-1][:, ::-1], None)
