@@ -491,9 +491,9 @@ def mutated(n_bytes, n_content, seed):
 
 
 def test_mutants_load_as_they_were_or_are_refused():
-    of_bytes, of_content = mutated(2500, 100, seed=0)
-    assert 2250 < of_bytes < 2500
-    assert 50 < of_content < 100
+    of_bytes, of_content = mutated(10_000, 200, seed=0)
+    assert 9000 < of_bytes < 10_000
+    assert 100 < of_content < 200
 
 
 @pytest.mark.slow
