@@ -62,7 +62,7 @@ def save(tables: Tables, folder: Path) -> None:
     """Write the tables as files."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
+        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.7g")
 
 
 def merged(tables: Tables, lines: list[Line]) -> Tables:

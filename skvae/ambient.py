@@ -106,7 +106,7 @@ def _twin(original: Any) -> Any:
     return twin
 
 
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
+def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
     """Warn at the line of the caller's own that led here, however deep in the package this is."""
     frame, level = inspect.currentframe(), 1
     while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in _WITHIN:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
@@ -24,8 +24,7 @@ from tests.generated import (
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 LINEAR = estimators(may_train=False)
-# A bound is the density where draws are many enough: of most rows few are.
-N_DRAWS = (100, 4000)
+N_DRAWS = 500  # by which the bound is the density but for a few hundredths
 
 
 def without(table, name):
@@ -69,11 +68,6 @@ def test_the_density_of_one_free_number_is_one(table, vae, seed):
     assert total == pytest.approx(1, abs=1e-3)
 
 
-def assert_bounds(away, most=0.1):
-    """What a function of the number of draws gives is small, for few draws or for many."""
-    assert any((away(n_draws) < most).all() for n_draws in N_DRAWS)
-
-
 def shares_of_levels(vae, table, name, n_draws):
     """Probabilities of the levels of a column given the other cells of some rows, (n, levels)."""
     rows = table.iloc[:3]
@@ -106,24 +100,19 @@ WITH_A_RARE_LEVEL = pd.DataFrame(
 )  # fmt: skip
 
 
-def assert_shares_sum_to_one(table, vae, name):
-    """Levels that fit has not seen have a share of at most 0.5 / (n + 1)."""
-    fitted(vae.set_params(latent_dim=1), table)
-    assert_bounds(lambda n: np.abs(shares_of_levels(vae, table, name, n).sum(1) - 1))
-
-
 @FITTED
 @given(tables(("boolean", *LEVELS, "number"), n_columns=(2, 3), n_rows=(20, 40)), LINEAR, seeds)
+@example(WITH_A_RARE_LEVEL, VAETransformer(1, max_iter=0, random_state=69), 4916)
 def test_the_shares_of_levels_of_a_free_cell_sum_to_one(table, vae, seed):
     names = [name for name in table if table[name].dtype != np.float64]
     assume(names)
-    assert_shares_sum_to_one(table, vae, names[seed % len(names)])
-
-
-@pytest.mark.slow
-def test_shares_with_a_rare_level_sum_to_one():
-    vae = VAETransformer(1, max_iter=0, random_state=69)
-    assert_shares_sum_to_one(WITH_A_RARE_LEVEL, vae, "boolean")
+    name = names[seed % len(names)]
+    fitted(vae.set_params(latent_dim=1), table)
+    away = np.abs(shares_of_levels(vae, table, name, N_DRAWS).sum(1) - 1)
+    if (away > 0.1).any():  # a bound is the density where draws are many enough
+        away = np.abs(shares_of_levels(vae, table, name, 8 * N_DRAWS).sum(1) - 1)
+    # Levels that fit has not seen have a share of at most 0.5 / (n + 1).
+    assert (away < 0.1).all()
 
 
 @FITTED
@@ -131,13 +120,10 @@ def test_shares_with_a_rare_level_sum_to_one():
 def test_more_cells_are_never_likelier_than_fewer(table, vae):
     fitted(vae, table)
     table, name = table.iloc[:5], table.columns[0]
-
-    def likelier(n_draws):
-        all_of_them = vae.score_samples(table, n_draws=n_draws)
-        others = vae.score_samples(without(table, name), n_draws=n_draws)
-        return np.maximum(all_of_them - others, all_of_them)
-
-    assert_bounds(likelier)
+    all_of_them = vae.score_samples(table, n_draws=N_DRAWS)
+    others = vae.score_samples(without(table, name), n_draws=N_DRAWS)
+    assert (all_of_them <= others + 0.1).all()
+    assert (all_of_them <= 0.1).all()
 
 
 @FITTED
@@ -147,7 +133,7 @@ def test_a_row_without_cells_is_certain(table, vae):
     rows = table.iloc[:2]
     for name in table:
         rows = without(rows, name)
-    assert_bounds(lambda n: np.abs(vae.score_samples(rows, n_draws=n)))
+    assert_close(vae.score_samples(rows, n_draws=N_DRAWS), 0.0, 0.1)
     assert np.isfinite(vae.transform(rows)).all()
 
 

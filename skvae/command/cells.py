@@ -15,12 +15,13 @@ import pandas as pd
 from skvae.command.errors import CommandError
 from skvae.data.column import Column, objects
 from skvae.data.excerpts import excerpt, excerpts
+from skvae.report.account import BOOLEANS
 
 NOTHING = frozenset(
     {"", "NA", "N/A", "<NA>", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "#N/A"}
 )
-_TRUE, _FALSE = ("true", "yes", "t", "y", "1", "1.0"), ("false", "no", "f", "n", "0", "0.0")
-_BOOLEANS = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
+_PAIRS = (*BOOLEANS, ("1", "0"), ("1.0", "0.0"))
+_BOOLEANS = {word: word == pair[0] for pair in _PAIRS for word in pair}
 _REMEDY = "correct the cell, or leave it empty, which is a missing cell"
 
 Cells = Sequence[str]

@@ -3,7 +3,6 @@
 import copy
 import inspect
 import uuid
-import warnings
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ from distributed import Client, get_client
 from sklearn.base import BaseEstimator
 
 from skvae._sklearn import Interval, check_options
+from skvae.ambient import warn
 from skvae.dask.answering import Answering, seed_of
 from skvae.dask.gang import fit_together
 from skvae.dask.rows import checked, pieces
@@ -172,7 +172,7 @@ class DaskVAETransformer(Answering):
         parts = pieces(checked(X), sample_weight)
         outcome, n_restarts = fit_together(self._connected(), vae, parts, self.max_restarts)
         for warning in outcome.warned:
-            warnings.warn(warning, stacklevel=2)
+            warn(warning)
         self._learn(outcome.vae, n_restarts)
         return self
 

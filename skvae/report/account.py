@@ -28,7 +28,7 @@ _SHARE_DIFFERENT = 0.9  # of cells, in identifiers
 _SHARE_COVERED = 0.5  # of cells, by the levels that are kept
 _FEWEST_OF_IDENTIFIERS = 20
 _WORDS, _LETTERS = 3, 25  # per cell, about, from which on text is no name of a thing
-_BOOLEANS = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"))
+BOOLEANS = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"))
 _LARGEST_EXACT = 2**53  # from which on doubles do not tell whole numbers apart
 _LARGEST = 1e150  # whose square is still a number
 _DAY = 86_400_000.0  # milliseconds
@@ -59,13 +59,13 @@ class Booleans(Way):
 
     def entry(self, asked: Question) -> Entry | None:
         words = {word.lower() for word in asked.counts}
-        pair = next((own for own in _BOOLEANS if words and words <= set(own)), None)
+        pair = next((own for own in BOOLEANS if words and words <= set(own)), None)
         if pair is not None:
             cells = _mapped(asked.cells, lambda cell: cell.lower() == pair[0]).astype("boolean")
         elif pd.api.types.is_bool_dtype(asked.cells) or (
             not asked.counts and asked.is_text and set(map(type, asked.known)) == {bool}
         ):
-            pair, cells = _BOOLEANS[0], asked.cells.astype("boolean")
+            pair, cells = BOOLEANS[0], asked.cells.astype("boolean")
         else:
             return None
         if cells.nunique() < 2:

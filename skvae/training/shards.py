@@ -11,10 +11,10 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skvae.limits import Limits
-from skvae.model.networks import dropouts_of
+from skvae.model.networks import draw_with, dropouts_of
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
 from skvae.team import Team
@@ -144,7 +144,7 @@ class SharedStep(Step):
         self.sampler = cast(ShardSampler, state.sampler)
         steps = tuple(steps)
         refuse_shared_statistics(state.vae)
-        self.dropouts = dropouts_of(state.vae)
+        self.dropouts = nn.ModuleList(dropouts_of(state.vae))  # not the whole model at every step
         self.alone = choose_step(state, rows, steps)
         self.gradients: dict[int, Gradient] = {}
         for v, generator in self.sampler.generators.items():
@@ -162,7 +162,7 @@ class SharedStep(Step):
             for v, rows in cast(ShardBatch, batch).parts.items():
                 parts[v] = weights.gradient.new_zeros(len(weights.gradient) + _N_SUMS)
                 if rows.n_rows:
-                    self._draw_with(self.sampler.generators[v])
+                    draw_with(self.dropouts, self.sampler.generators[v])
                     terms = self.gradients[v](rows, kl_weight)
                     parts[v][:-1] = _summed(weights.gradient, terms, rows)
                 parts[v][-1] = team.wants_stop
@@ -176,13 +176,9 @@ class SharedStep(Step):
     def __call__(self, state: TrainingState, batch: Rows, parameters: StepParameters) -> Terms:
         # An annealing takes steps on rows that all processes have: they do the same.
         if not isinstance(batch, ShardBatch):
-            self._draw_with(state.generator)
+            draw_with(self.dropouts, state.generator)
             return self.alone(state, batch, parameters)
         return super().__call__(state, batch, parameters)
-
-    def _draw_with(self, generator: torch.Generator) -> None:
-        for layer in self.dropouts:
-            layer.generator = generator
 
 
 def even_shards(team: Team, rows: Rows, training: Tensor) -> dict[int, Shard]:
