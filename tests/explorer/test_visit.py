@@ -267,3 +267,26 @@ def test_a_script_that_others_bring_in_does_not_run(visit):
     assert visit.run("window.hurt === undefined")
     assert visit.run(refused) == "refused"
     visit.problems.clear()  # which tell of this
+
+
+def test_a_code_alone_is_drawn_against_the_score(tmp_path):
+    X = np.random.default_rng(0).normal(size=(60, 3)) * [3, 1, 1]
+    page, browser = tmp_path / "page.html", Browser(tmp_path)
+    VAETransformer(1, max_iter=0).fit(X).explore(X, path=page)
+    try:
+        browser.open(page)
+        heights = browser.run("Array.from(byId('map').data[0].y)")
+        np.testing.assert_allclose(heights, browser.run("Array.from(content.scores)"))
+        assert browser.run("byId('map').layout.yaxis.title.text") == "score, nats"
+        assert browser.run("byId('biplot-section').hidden")
+        browser.run("byId('map').focus()")
+        before = browser.run("state.point[0]")
+        for key in ("ArrowUp", "ArrowRight"):
+            browser.press(key)
+        assert browser.run("state.point[0]") > before
+        browser.press("Enter")
+        row = browser.run("state.row")
+        assert browser.run("byId('map').data[1].y") == [heights[row]]
+        assert browser.problems == []
+    finally:
+        browser.close()

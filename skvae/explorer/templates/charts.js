@@ -62,6 +62,8 @@ function drawLoadings() {
   const rest = cells.length - chosen.length;
   byId("loadings-words").textContent = "Change of a column, in its standard deviations, as a code moves by one of its own." +
     (rest > 0 ? ` The ${chosen.length} of ${cells.length} that codes move most.` : "");
+  byId("biplot-section").hidden = n < 2; // one code is all in the picture above
+  if (n < 2) return;
   const draw = () => drawBiplot();
   stateListeners.push((what) => { if (what === "axes") draw(); });
   themeListeners.push(draw);

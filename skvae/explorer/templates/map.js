@@ -9,7 +9,7 @@ const NEAR = 7; // pixels from a row that mean this row
 function startMap() {
   const codes = Array.from({ length: content.facts.n_codes }, (_, code) => [String(code), `code ${code}`]);
   options(byId("across"), codes, String(state.across));
-  options(byId("up"), codes, String(state.up));
+  options(byId("up"), state.up === SCORE ? [[String(SCORE), "score"]] : codes, String(state.up));
   const columns = content.columns.map(({ name }, column) => [`column-${column}`, name]);
   const target = content.target ? [["target", content.target.name]] : [];
   options(byId("color"), [...target, ["score", "score"], ["none", "nothing"], ...columns], state.color);
@@ -35,11 +35,11 @@ function turn(axisName, code) {
 
 function mapRanges() {
   const { xaxis, yaxis } = byId("map").layout || {};
-  return [xaxis?.range || content.ranges[state.across], yaxis?.range || content.ranges[state.up]];
+  return [xaxis?.range || rangeAlong(state.across), yaxis?.range || rangeAlong(state.up)];
 }
 
 function wholeMap() {
-  drawMap([content.ranges[state.across], content.ranges[state.up]]);
+  drawMap([rangeAlong(state.across), rangeAlong(state.up)]);
 }
 
 function drawMap(ranges) {
@@ -48,14 +48,14 @@ function drawMap(ranges) {
   const isMany = content.n > MANY;
   const rows = {
     type: isMany ? "scattergl" : "scatter", mode: "markers", hoverinfo: "none",
-    x: codesOf(state.across), y: codesOf(state.up),
+    x: valuesAlong(state.across), y: valuesAlong(state.up),
     marker: { color: colors, size: isMany ? 4 : Math.min(9, Math.max(5, 4000 / content.n)), opacity: isMany ? 0.6 : 0.85,
       line: { width: isMany || !isDark() ? 0 : 0.6, color: shade("soft") } },
     selectedpoints: state.chosen.length ? state.chosen : null,
     selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 0.18 } },
   };
   const tool = document.querySelector("#tools input:checked").value;
-  const layout = layoutOf(axis(`code ${state.across}`, { range: [...x] }), axis(`code ${state.up}`, { range: [...y] }),
+  const layout = layoutOf(axis(nameAlong(state.across), { range: [...x] }), axis(nameAlong(state.up), { range: [...y] }),
     { margin: MAP_MARGIN, dragmode: tool });
   Plotly.react(byId("map"), [rows, pointTrace()], layout, CONFIG);
   byId("legend").replaceChildren(...entries);
@@ -63,14 +63,22 @@ function drawMap(ranges) {
 
 function pointTrace() {
   return {
-    type: "scatter", mode: "markers", hoverinfo: "skip", x: [state.point[state.across]], y: [state.point[state.up]],
-    marker: { symbol: "cross-thin", size: 22, line: { width: 3, color: shade("mark") } }, selectedpoints: [0],
+    type: "scatter", mode: "markers", hoverinfo: "skip", x: [state.point[state.across]], y: [pointHeight()],
+    marker: { ...pointSign(), line: { width: 3, color: shade("mark") } }, selectedpoints: [0],
     unselected: { marker: { opacity: 1 } },
   };
 }
 
+// A cross; of a code alone, at which there is no row, a line from the bottom to the top.
+function pointSign() {
+  const isLine = state.up === SCORE && state.row === null;
+  return { symbol: isLine ? "line-ns" : "cross-thin", size: isLine ? 4000 : 22 };
+}
+
 function movePoint() {
-  Plotly.restyle("map", { x: [[state.point[state.across]]], y: [[state.point[state.up]]] }, [1]);
+  const { symbol, size } = pointSign();
+  const place = { x: [[state.point[state.across]]], y: [[pointHeight()]] };
+  Plotly.restyle("map", { ...place, "marker.symbol": symbol, "marker.size": size }, [1]);
 }
 
 // Colours of rows, and what the legend says of them.
@@ -171,19 +179,19 @@ function pointAt(x, y, frame) {
   if (distance <= NEAR) return goToRow(row);
   const codes = Float64Array.from(state.point);
   codes[state.across] = x;
-  codes[state.up] = y;
+  if (state.up !== SCORE) codes[state.up] = y;
   return goTo(codes);
 }
 
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 function keyOnMap(event) {
-  const frame = mapFrame(), [x, y] = [state.point[state.across], state.point[state.up]];
+  const frame = mapFrame(), [x, y] = [state.point[state.across], pointHeight()];
   const nearest = () => nearestRow(x, y, frame.perX, frame.perY).row;
   if (STEPS[event.key]) {
     const step = STEPS[event.key], codes = Float64Array.from(state.point);
     codes[state.across] += (step[0] * (frame.x[1] - frame.x[0])) / 50;
-    codes[state.up] += (step[1] * (frame.y[1] - frame.y[0])) / 50;
+    if (state.up !== SCORE) codes[state.up] += (step[1] * (frame.y[1] - frame.y[0])) / 50;
     goTo(codes);
   } else if (event.key === "Enter") {
     goToRow(nearest());

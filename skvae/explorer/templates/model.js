@@ -2,6 +2,7 @@
 // What the page knows: rows, columns, decoder, and what a person looks at.
 
 let content = null;
+const SCORE = -1; // in the place of a code: how the map goes up where there is but one
 const state = { across: 0, up: 1, color: "none", point: null, row: null, chosen: [] };
 const stateListeners = [];
 
@@ -12,7 +13,7 @@ function startModel(tree) {
   content.kept.forEach((row, place) => { content.place[row] = place; });
   content.isLevel = content.columns.map(({ kind }) => kind === "level");
   content.ranges = Array.from({ length: content.facts.n_codes }, (_, code) => rangeOf(codesOf(code)));
-  state.up = Math.min(1, content.facts.n_codes - 1);
+  state.up = content.facts.n_codes > 1 ? 1 : SCORE;
   state.color = content.target ? "target" : "score";
   state.point = meanCodes();
 }
@@ -25,6 +26,25 @@ function codesOf(code) {
   const { n_codes } = content.facts, values = new Float64Array(content.n);
   for (let row = 0; row < content.n; row++) values[row] = content.codes[row * n_codes + code];
   return values;
+}
+
+// Rows along an axis of the map, the ends of the axis, and its name.
+function valuesAlong(code) {
+  return code === SCORE ? Float64Array.from(content.scores) : codesOf(code);
+}
+
+function rangeAlong(code) {
+  return code === SCORE ? rangeOf(content.scores) : content.ranges[code];
+}
+
+function nameAlong(code) {
+  return code === SCORE ? "score, nats" : `code ${code}`;
+}
+
+// How high the point lies; what is no row has no score.
+function pointHeight() {
+  if (state.up !== SCORE) return state.point[state.up];
+  return state.row === null ? (content.scores[0] ?? 0) : content.scores[state.row];
 }
 
 function codesOfRow(row) {
@@ -74,11 +94,10 @@ function reconstructionOf(row) {
 }
 
 function nearestRow(x, y, perX, perY) {
-  const { n_codes } = content.facts;
+  const across = valuesAlong(state.across), up = valuesAlong(state.up);
   let best = -1, least = Infinity;
   for (let row = 0; row < content.n; row++) {
-    const dx = (content.codes[row * n_codes + state.across] - x) * perX;
-    const dy = (content.codes[row * n_codes + state.up] - y) * perY;
+    const dx = (across[row] - x) * perX, dy = (up[row] - y) * perY;
     const distance = dx * dx + dy * dy;
     if (distance < least) [best, least] = [row, distance];
   }
