@@ -143,7 +143,8 @@ class VAETransformer(
         all of `max_iter` is used. Rows are held out either way, to judge the result.
     validation_fraction : float or "auto", default="auto"
         Share of the rows that are held out; "auto" is a tenth, but 200 rows where that is at most
-        a fifth, and never more than 20000.
+        a fifth, and never more than 20000. A model that they accept learns from them at last, too,
+        unless `warm_start`.
     whiten : bool, default=False
         Whether codes have unit variance, as in PCA, instead of the spread they cause in the data.
     refinement : int or "auto", default="auto"
@@ -202,10 +203,10 @@ class VAETransformer(
     history_ : dict of ndarray
         One value per evaluation on the held-out rows, for a DataFrame: `step`, `n_pass`, `bound`,
         its parts `reconstruction` and `kl` (of the model without the linear start),
-        `gradient_norm`, `learning_rate`, `noise` (variance of the decoder), of an annealing
-        `temperature`, `proposals` since the last evaluation and the share `accepted`, `seconds`;
-        NaN where there is nothing to tell. The first value is the linear start's. Where a
-        training goes on, passes and seconds do; steps are those of its optimizer.
+        `gradient_norm`, `learning_rate`, `weight_decay`, `noise` (variance of the decoder), of an
+        annealing `temperature`, `proposals` since the last evaluation and the share `accepted`,
+        `seconds`; NaN where there is nothing to tell. The first value is the linear start's.
+        Where a training goes on, passes and seconds do; steps are those of its optimizer.
     restarts_ : dict of ndarray
         One value per restart: `bound`, its best, and `agreement`, the share of the variance of
         the kept model's codes, each counted by its KL, that is linear in the codes of the

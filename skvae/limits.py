@@ -93,14 +93,13 @@ class Limits:
     n_standard_errors : float, default=3.0
         Standard errors by which the gain over the linear start has to exceed zero.
     few_rows : int, default=500
-        Rows below which the held-out rows of several splits judge together, and the model learns
-        from all rows in the end.
+        Rows below which the held-out rows of several splits judge together.
     n_splits : int, default=5
         Of them, at most.
-    final_share : float, default=0.5
-        Passes over all rows in the end, as a share of those before.
-    final_decay_level : int, default=2
-        Level of weight decay in them.
+    final_shares : tuple of float, default=(0.5, 0.25)
+        Passes over all rows in the end, as a share of those before: of few rows, and of more.
+    final_decay_levels : tuple of int, default=(2, 0)
+        Least levels of weight decay in them: of few rows, and of more.
     width_steps : int, default=100
         Steps of Adam that give an autoencoder's codes a posterior.
     width_rate : float, default=0.1
@@ -165,8 +164,8 @@ class Limits:
     n_standard_errors: float = 3.0
     few_rows: int = 500
     n_splits: int = 5
-    final_share: float = 0.5
-    final_decay_level: int = 2
+    final_shares: tuple[float, float] = (0.5, 0.25)
+    final_decay_levels: tuple[int, int] = (2, 0)
     width_steps: int = 100
     width_rate: float = 0.1
     max_directions: int = 512
