@@ -97,9 +97,8 @@ class Limits:
     n_splits : int, default=5
         Of them, at most.
     final_shares : tuple of float, default=(0.5, 0.25)
-        Passes over all rows in the end, as a share of those before: of few rows, and of more.
-    final_decay_levels : tuple of int, default=(2, 0)
-        Least levels of weight decay in them: of few rows, and of more.
+        Last passes, which learn from half of the held-out rows too, as a share of those before: of
+        few rows, and of more.
     width_steps : int, default=100
         Steps of Adam that give an autoencoder's codes a posterior.
     width_rate : float, default=0.1
@@ -165,7 +164,6 @@ class Limits:
     few_rows: int = 500
     n_splits: int = 5
     final_shares: tuple[float, float] = (0.5, 0.25)
-    final_decay_levels: tuple[int, int] = (2, 0)
     width_steps: int = 100
     width_rate: float = 0.1
     max_directions: int = 512

@@ -69,7 +69,6 @@ RECIPES = {
     BEFORE: Variant(limits={"final_shares": (0.5, 0.0)}),  # last passes over few rows alone
     "default": Variant(),
     "twice as many last passes": Variant(limits={"final_shares": (0.5, 0.5)}),
-    "last passes with decay": Variant(limits={"final_decay_levels": (2, 2)}),
 }
 
 

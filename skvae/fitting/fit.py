@@ -13,7 +13,7 @@ from skvae.fitted.stored_rows import StoredRows
 from skvae.fitting.beginning import initial_vae
 from skvae.fitting.few_rows import accept_of_few, candidate_of
 from skvae.fitting.judges import evaluator_of, other_splits, split
-from skvae.fitting.last_passes import learn_from_all
+from skvae.fitting.last_passes import learn_more
 from skvae.fitting.options import Options
 from skvae.fitting.rows import (
     is_trainable,
@@ -108,7 +108,7 @@ class Fit(NamedTuple):
     def completed(
         self, trial: Trial, held_out: Tensor, checkpoint: Checkpoint, follower: Follower | None
     ) -> tuple[FittedModel, Record]:
-        """The model of a training that came to its end: judged, and taught by all rows."""
+        """The model of a training that came to its end: judged, and with its last passes."""
         options, limits = self.options, self.options.limits
         if trial.rows.n_rows < limits.few_rows:
             splits = other_splits(held_out, self.training, limits.n_splits)
@@ -119,7 +119,7 @@ class Fit(NamedTuple):
             kept = select([candidate_of(trial, options)], limits)
         if kept.share == 1.0:
             listener = listener_of(follower, LAST_PASSES, self.jacobians)
-            learn_from_all(trial, options, checkpoint, listener)
+            learn_more(trial, self.training, held_out, options, checkpoint, listener)
         return self.finished(trial, kept)
 
     def finished(self, trial: Trial, kept: Acceptance) -> tuple[FittedModel, Record]:

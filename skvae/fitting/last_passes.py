@@ -1,4 +1,7 @@
-"""The last passes of a fit: a model that is kept learns from the held-out rows, too."""
+"""The last passes of a fit: a model that is kept learns from half of the held-out rows, too.
+
+The other half says whether it is as good after them.
+"""
 
 import math
 from dataclasses import replace
@@ -15,13 +18,19 @@ from skvae.training.checkpoint import Checkpoint
 from skvae.training.controller import Controller
 from skvae.training.listener import NOBODY, Listener, Stop
 from skvae.training.loop import one_pass
+from skvae.training.record import Record
 from skvae.training.state import TrainingState
 
 
-def learn_from_all(
-    trial: Trial, options: Options, checkpoint: Checkpoint, listener: Listener = NOBODY
+def learn_more(
+    trial: Trial,
+    training: Tensor,
+    held_out: Tensor,
+    options: Options,
+    checkpoint: Checkpoint,
+    listener: Listener = NOBODY,
 ) -> None:
-    """Let the model learn from all rows, at a falling rate.
+    """Let the model learn from more rows, at a falling rate; not, if others are worse off.
 
     What held-out rows have said of the noise, and of the units, stays: rows that are learnt from
     would say too little of it.
@@ -29,61 +38,62 @@ def learn_from_all(
     n_passes = n_last_passes(trial, options)
     if n_passes <= 0:
         return
-    if options.sharing is not None:
-        options = replace(options, sharing=options.sharing.with_all_rows())
-    vae, rows, record = trial.vae, trial.rows, trial.record
-    everything = torch.arange(rows.n_rows, device=options.device)
-    noise = vae.observation.noise_variance
-    held_out = None if noise is None else noise.item()
-    state = _beginning(trial, everything, n_passes, options)
+    half = len(held_out) // 2
+    judge = trial.evaluator.of_some(torch.arange(half, len(held_out), device=options.device))
+    before, noise = judge.verdict(trial.vae), trial.vae.observation.noise_variance
+    known = None if noise is None else noise.item()
+    learnt, options = torch.cat([training, held_out[:half]]), _holding(held_out[half:], options)
+    state = _beginning(trial, learnt, n_passes, options)
     with followed(state, listener, n_passes), checkpoint.training(state) as has_ended:
         if not has_ended:
             state.take = way_of(state, trial.evaluator.seen, options)
-            _pass_over_all(state, rows, everything, n_passes)
-    record.losses += state.record.losses
-    record.n_passes += len(state.record.losses)
-    record.interrupted |= state.record.interrupted
-    record.stopped |= state.record.stopped
-    vae.eval()
-    if held_out is not None:
-        vae.observation.set_noise(held_out)
+            _pass(state, trial.rows, learnt, n_passes)
+    trial.vae.eval()
+    if known is not None:
+        trial.vae.observation.set_noise(known)
+    if state.record.losses and not judge.verdict(trial.vae).is_no_worse(before):
+        state.record.losses = []
+        trial.vae.load_state_dict(state.best)
+    _take_note(trial.record, state.record)
 
 
 def n_last_passes(trial: Trial, options: Options) -> int:
     """How many there are, after those that the training took."""
-    if options.annealing is not None or not options.learns_from_all:
+    if options.annealing is not None or not options.learns_more:
         return 0
-    n_before = trial.record.n_passes
-    n_passes = math.ceil(n_before * options.limits.final_shares[_which(trial, options)])
+    limits, n_before = options.limits, trial.record.n_passes
+    of_few, of_more = limits.final_shares
+    n_passes = math.ceil(n_before * (of_few if trial.rows.n_rows < limits.few_rows else of_more))
     return n_passes if options.max_iter is None else min(n_passes, options.max_iter - n_before)
 
 
-def _which(trial: Trial, options: Options) -> int:
-    """Which of the limits for few rows and for more."""
-    return int(trial.rows.n_rows >= options.limits.few_rows)
+def _holding(judging: Tensor, options: Options) -> Options:
+    """The options, where processes that share the rows leave out those that judge."""
+    if options.sharing is None:
+        return options
+    return replace(options, sharing=options.sharing.leaving_out(judging.numpy(force=True)))
 
 
-def _beginning(trial: Trial, everything: Tensor, n_passes: int, options: Options) -> TrainingState:
+def _beginning(trial: Trial, learnt: Tensor, n_passes: int, options: Options) -> TrainingState:
     """The state before the first of them."""
-    least_level = options.limits.final_decay_levels[_which(trial, options)]
-    n_rows = n_training(everything, options)
+    n_rows = n_training(learnt, options)
     budget = make_budget(n_rows, trial.vae, options)._replace(max_passes=n_passes)
     controller = Controller(budget, options.config, n_rows, trial.rows.n_inputs)
-    controller.begin_fall(trial.record.history[-1]["weight_decay"], least_level)
+    controller.begin_fall(trial.record.history[-1]["weight_decay"])
     state = training_state(trial.vae, options.generator(), options, controller)
-    share(state, trial.rows, everything, options)
+    share(state, trial.rows, learnt, options)
     state.keep()
     state.record.bounds = list(trial.record.bounds)  # for who follows it
     return state
 
 
-def _pass_over_all(state: TrainingState, rows: Rows, everything: Tensor, n_passes: int) -> None:
-    """So many passes over all rows; nothing of them where they fail or are interrupted."""
+def _pass(state: TrainingState, rows: Rows, learnt: Tensor, n_passes: int) -> None:
+    """So many passes over the rows; nothing of them where they fail or are interrupted."""
     record = state.record
     try:
         while record.n_passes < n_passes:
             state.listener.begin_pass()
-            record.losses.append(one_pass(state, rows, everything))
+            record.losses.append(one_pass(state, rows, learnt))
             record.n_passes += 1
             state.tell()
             if state.listener.end_pass(state, None):
@@ -95,3 +105,11 @@ def _pass_over_all(state: TrainingState, rows: Rows, everything: Tensor, n_passe
         state.go_back(state.best)
     else:
         state.go_back(state.averaged_model().state_dict())
+
+
+def _take_note(record: Record, last: Record) -> None:
+    """Let a record tell of the last passes, too."""
+    record.losses += last.losses
+    record.n_passes += len(last.losses)
+    record.interrupted |= last.interrupted
+    record.stopped |= last.stopped

@@ -89,12 +89,10 @@ class Sharing:
             made[v] = Shard(shards[v], torch.from_numpy(index), share)
         return replace(self, shards=made, n_trained=n_trained)
 
-    def with_all_rows(self) -> "Sharing":
-        """The same, where those that were held out are trained on too."""
-        if self.shards is None:
-            return self
-        rows = {v: shard.rows for v, shard in self.shards.items()}
-        return self.prepared(rows, np.zeros(0, np.int64))
+    def leaving_out(self, held_out: np.ndarray) -> "Sharing":
+        """The same, where other rows are held out."""
+        shards = self.shards or {}
+        return self.prepared({v: shard.rows for v, shard in shards.items()}, held_out)
 
     def n_training(self, training: Tensor) -> int:
         """Rows of a pass."""

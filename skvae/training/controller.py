@@ -194,11 +194,10 @@ class Controller:
             return 0
         return math.ceil(self.limits.fall_share * n_passes + self.warm_up / self.pass_steps)
 
-    def begin_fall(self, weight_decay: float, least_decay_level: int) -> None:
+    def begin_fall(self, weight_decay: float) -> None:
         """Let the rate fall from the first pass on, with this weight decay and the KL in full."""
         self.share = 1.0  # of schedules, which have run
-        least = min(least_decay_level, len(self.weight_decays) - 1)
-        self.decay_level = max(self.weight_decays.index(weight_decay), least)
+        self.decay_level = self.weight_decays.index(weight_decay)
         self.fall(0, self.last_pass, 0)
 
     def fall(self, n_passes: int, last_pass: int, step: int) -> None:

@@ -47,18 +47,11 @@ def test_the_rate_falls_to_zero():
 @pytest.mark.parametrize("name", KL_SCHEDULES)
 def test_a_training_that_only_falls_has_the_kl_in_full(name):
     controller = plan_of(max_passes=10, config=RECIPE._replace(kl_schedule=KL_SCHEDULES[name]()))
-    controller.begin_fall(LIMITS.weight_decays[0], 2)
+    controller.begin_fall(LIMITS.weight_decays[2])
     assert controller.kl_weight == 1.0
     assert controller.rate(0) == RATE
     assert controller.rate(10 * controller.pass_steps) == pytest.approx(0, abs=1e-12)
     assert controller.weight_decay == LIMITS.weight_decays[2]
-
-
-def test_a_fall_has_the_decay_of_the_training_before_or_more():
-    for before, least, expected in ((3, 2, 3), (1, 0, 1), (0, 9, 3)):
-        controller = plan_of(max_passes=10)
-        controller.begin_fall(LIMITS.weight_decays[before], least)
-        assert controller.weight_decay == LIMITS.weight_decays[expected]
 
 
 def run(controller, bounds, training_bounds=None):
