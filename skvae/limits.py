@@ -99,6 +99,9 @@ class Limits:
     final_shares : tuple of float, default=(0.5, 0.25)
         Last passes, which learn from half of the held-out rows too, as a share of those before: of
         few rows, and of more.
+    final_tolerance : float, default=2.0
+        Standard errors by which the other half may be worse off after them; else nothing of them
+        is kept.
     width_steps : int, default=100
         Steps of Adam that give an autoencoder's codes a posterior.
     width_rate : float, default=0.1
@@ -164,6 +167,7 @@ class Limits:
     few_rows: int = 500
     n_splits: int = 5
     final_shares: tuple[float, float] = (0.5, 0.25)
+    final_tolerance: float = 2.0
     width_steps: int = 100
     width_rate: float = 0.1
     max_directions: int = 512

@@ -66,9 +66,10 @@ HALVES: dict[str, dict[str, Case]] = {
 CASES = HALVES["chosen by"] | HALVES["confirmed by"]
 
 RECIPES = {
-    BEFORE: Variant(limits={"final_shares": (0.5, 0.0)}),  # last passes over few rows alone
+    BEFORE: Variant(limits={"final_shares": (0.0, 0.0)}),
     "default": Variant(),
-    "twice as many last passes": Variant(limits={"final_shares": (0.5, 0.5)}),
+    "more last passes": Variant(limits={"final_shares": (0.5, 0.5)}),
+    "last passes with a tolerance of one error": Variant(limits={"final_tolerance": 1.0}),
 }
 
 

@@ -51,7 +51,8 @@ def learn_more(
     trial.vae.eval()
     if known is not None:
         trial.vae.observation.set_noise(known)
-    if state.record.losses and not judge.verdict(trial.vae).is_no_worse(before):
+    after, tolerance = judge.verdict(trial.vae), options.limits.final_tolerance
+    if not after.is_no_worse(before, tolerance):
         state.record.losses = []
         trial.vae.load_state_dict(state.best)
     _take_note(trial.record, state.record)

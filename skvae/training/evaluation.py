@@ -37,9 +37,10 @@ class Verdict(NamedTuple):
     judged: Gain  # of what decides, as `vae.gain` has it
     likelier: Gain  # nats
 
-    def is_no_worse(self, before: "Verdict") -> bool:
-        """Whether a model is as good as one before on the same rows, but for their luck."""
-        return all(own.less(other).is_no_loss() for own, other in zip(self, before, strict=True))
+    def is_no_worse(self, before: "Verdict", n_standard_errors: float) -> bool:
+        """Whether the same rows are as well off as before, but for so many standard errors."""
+        pairs = zip(self, before, strict=True)
+        return all(own.less(other).is_no_loss(n_standard_errors) for own, other in pairs)
 
 
 class Evaluation(NamedTuple):

@@ -27,9 +27,9 @@ class Gain(NamedTuple):
         """Whether the mean is more than so many standard errors above zero."""
         return self.mean > n_standard_errors * self._standard_error()
 
-    def is_no_loss(self) -> bool:
-        """Whether the mean is a number, and no more than a standard error below zero."""
-        return self.mean >= -self._standard_error()
+    def is_no_loss(self, n_standard_errors: float) -> bool:
+        """Whether the mean is a number, and no more than so many standard errors below zero."""
+        return self.mean >= -n_standard_errors * self._standard_error()
 
     def _standard_error(self) -> float:
         """Of the weighted mean; few rows that weigh much tell as little as few rows."""

@@ -46,7 +46,7 @@ def seen(monkeypatch):
 
 
 def judged(monkeypatch, is_no_worse):
-    monkeypatch.setattr(Verdict, "is_no_worse", lambda own, before: is_no_worse)
+    monkeypatch.setattr(Verdict, "is_no_worse", lambda own, before, tolerance: is_no_worse)
 
 
 @pytest.mark.parametrize(("few_rows", "expected"), [(0, 0.2), (10**6, 0.6)])
