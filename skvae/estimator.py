@@ -143,8 +143,8 @@ class VAETransformer(
         all of `max_iter` is used. Rows are held out either way, to judge the result.
     validation_fraction : float or "auto", default="auto"
         Share of the rows that are held out; "auto" is a tenth, but 200 rows where that is at most
-        a fifth, and never more than 20000. A model that they accept learns from them at last, too,
-        unless `warm_start`.
+        a fifth, and never more than 20000. A model that they accept learns from half of them in
+        its last passes, which the other half judges; with `warm_start` there are none.
     whiten : bool, default=False
         Whether codes have unit variance, as in PCA, instead of the spread they cause in the data.
     refinement : int or "auto", default="auto"
