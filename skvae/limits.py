@@ -13,8 +13,8 @@ class Limits:
     Parameters
     ----------
     flops : float, default=3e12
-        Arithmetic of a whole training, in multiplications and additions: about half a minute on
-        two cores.
+        Arithmetic of a training before its last passes, in multiplications and additions: about
+        half a minute on two cores.
     steps : tuple of int, default=(2000, 6000)
         Fewest and most steps of a training. Fewer teach little, more gain little.
     extension : float, default=2.2
