@@ -99,7 +99,7 @@ class Limits:
     few_rows : int, default=500
         Rows below which the held-out rows of several splits judge together.
     n_splits : int, default=5
-        Of them, at most.
+        Splits that judge, at most.
     final_shares : tuple of float, default=(0.5, 0.25)
         Last passes, which learn from half of the held-out rows too, as a share of those before: of
         few rows, and of more.

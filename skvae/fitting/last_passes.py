@@ -32,16 +32,15 @@ def learn_more(
 ) -> None:
     """Let the model learn from more rows, at a falling rate; not, if others are worse off.
 
-    What held-out rows have said of the noise, and of the units, stays: rows that are learnt from
-    would say too little of it.
+    The model that is kept is the averaged one, whose noise and units are still those that held-out
+    rows have said: rows that are learnt from would say too little of the noise.
     """
     n_passes = n_last_passes(trial, options)
     if n_passes <= 0:
         return
     half = len(held_out) // 2
     judge = trial.evaluator.of_some(torch.arange(half, len(held_out), device=options.device))
-    before, noise = judge.verdict(trial.vae), trial.vae.observation.noise_variance
-    known = None if noise is None else noise.item()
+    before = judge.verdict(trial.vae)
     learnt, options = torch.cat([training, held_out[:half]]), _holding(held_out[half:], options)
     state = _beginning(trial, learnt, n_passes, options)
     with followed(state, listener, n_passes), checkpoint.training(state) as has_ended:
@@ -49,8 +48,6 @@ def learn_more(
             state.take = way_of(state, trial.evaluator.seen, options)
             _pass(state, trial.rows, learnt, n_passes)
     trial.vae.eval()
-    if known is not None:
-        trial.vae.observation.set_noise(known)
     after, tolerance = judge.verdict(trial.vae), options.limits.final_tolerance
     if not after.is_no_worse(before, tolerance):
         state.record.losses = []
