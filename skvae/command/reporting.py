@@ -1,14 +1,14 @@
 """The subcommand that reports on a table, on a page of its own."""
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from importlib.util import find_spec
 from pathlib import Path
 
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
 from skvae.command.formats import STREAM
-from skvae.command.subcommand import Subcommand, count, refuse_own, seed
+from skvae.command.subcommand import Subcommand, count, refuse_own, seed, separator
 from skvae.persistence.writing import replace_by
 from skvae.report.account import account_of, check_name
 from skvae.report.page import headline, page_of
@@ -58,7 +58,7 @@ class Report(Subcommand):
         parser.add_argument(
             "--separator",
             metavar="CHARACTER",
-            type=_separator,
+            type=separator,
             help="what is between cells, tab for a tab (default: found out)",
         )
         parser.add_argument(
@@ -96,13 +96,6 @@ class Report(Subcommand):
             return
         replace_by(given.output, lambda file: file.write(page.encode()))
         console.tell(f"{given.output}: the report, for a browser.")
-
-
-def _separator(text: str) -> str:
-    own = {"tab": "\t", "\\t": "\t"}.get(text, text)
-    if len(own) != 1 or own in '"\r\n':
-        raise ArgumentTypeError(f"{text!r} is not one character between cells")
-    return own
 
 
 def _require_matplotlib() -> None:
