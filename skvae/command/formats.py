@@ -22,7 +22,7 @@ import pandas as pd
 from skvae.command.errors import CommandError
 from skvae.data.column import objects
 from skvae.data.excerpts import excerpt
-from skvae.report.sheet import SEPARATORS
+from skvae.report.sheet import SEPARATORS, said_separator
 
 STREAM = "-"  # the name of stdin and of stdout
 TAB = "\t"
@@ -85,8 +85,11 @@ class Text(Format):
             text = io.TextIOWrapper(data, "utf-8-sig", newline="")
             stack.callback(text.detach)
             with _told(path):
-                own = separator or self.delimiter
-                yield _source_of_text(path, text, own, raw, total, has_header)
+                n_before, first_line, said = _first_line(text)
+                own = separator or said or self.delimiter
+                doubt = _doubt(first_line, own)
+                cells = _cells(chain([first_line], text), own, path, n_before, doubt)
+                yield _source_of_cells(path, cells, raw, total, has_header, doubt)
 
     def write(self, file: IO[bytes], tables: Iterator[Any]) -> None:
         packed: Any = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if self.is_packed else file
@@ -103,12 +106,14 @@ class Text(Format):
             packed.close()
 
 
-def _source_of_text(
-    path: str, text: IO[str], delimiter: str, raw: Any, total: int | None, has_header: bool
+def _source_of_cells(
+    path: str,
+    found: Iterator[list[str]],
+    raw: Any,
+    total: int | None,
+    has_header: bool,
+    doubt: str,
 ) -> Source:
-    n_blank, first_line = _first_line(text)
-    doubt = _doubt(first_line, delimiter)
-    found = _cells(chain([first_line], text), delimiter, path, n_blank, doubt)
     head = next(found, None)
     if head is None:
         raise CommandError(f"{_shown(path)} is empty; its first line has to name the columns.")
@@ -135,16 +140,19 @@ def _source_of_text(
     return Source(names, total, "B", parts, doubt)
 
 
-def _first_line(text: IO[str]) -> tuple[int, str]:
-    """The first line that is not blank, and how many are before it."""
+def _first_line(text: IO[str]) -> tuple[int, str, str | None]:
+    """The first line of cells, how many are before it, and the separator that one of these says."""
+    said = None
     for n, line in enumerate(text):
-        if line.strip():
-            return n, line
-    return 0, ""
+        if own := said_separator(line):
+            said = own
+        elif line.strip():
+            return n, line, said
+    return 0, "", said
 
 
 def _cells(
-    text: Iterable[str], delimiter: str, path: str, n_blank: int, doubt: str
+    text: Iterable[str], delimiter: str, path: str, n_before: int, doubt: str
 ) -> Iterator[list[str]]:
     """Lines as cells, less empty ones; one that cannot be read is told by its number."""
     reader = csv.reader(text, delimiter=delimiter, strict=True)
@@ -152,7 +160,7 @@ def _cells(
         yield from filter(None, reader)
     except csv.Error as error:
         why = doubt or f"{error}; a quote in a cell is written twice."
-        raise CommandError(f"{_shown(path)}, line {reader.line_num + n_blank}: {why}") from error
+        raise CommandError(f"{_shown(path)}, line {reader.line_num + n_before}: {why}") from error
 
 
 def _is_blank(line: list[str], n_columns: int) -> bool:

@@ -55,9 +55,10 @@ def predict(target: pd.Series, features: dict[str, np.ndarray], seed: int) -> Pr
         few = {level for level, n in counts.items() if n < N_FOLDS}
         if len(counts) - len(few) > MOST_CLASSES:
             return Prediction(
-                name,
-                f"it has {len(counts)} classes, more than {MOST_CLASSES}, and is not predicted",
+                name, f"it has {len(counts)} classes, and at most {MOST_CLASSES} are predicted"
             )
+        if len(few) >= len(counts) - 1:
+            return Prediction(name, _few_classes(len(counts), len(few)))
         kept = ~np.isin(y, list(few))
         if few:
             lacking += (
@@ -67,12 +68,22 @@ def predict(target: pd.Series, features: dict[str, np.ndarray], seed: int) -> Pr
         y = y[kept]
     else:
         y = y.astype(float)
-    if len(y) < FEWEST_ROWS or len(set(y)) < 2:
-        return Prediction(name, "too few of its cells differ, or are filled")
+    if len(y) < FEWEST_ROWS:
+        return Prediction(name, f"{len(y)} rows have it, and {FEWEST_ROWS} are needed")
+    if len(set(y)) < 2:
+        return Prediction(name, "it is the same in all rows that are used")
     features = {what: X[rows] for what, X in features.items()}
     found = _numbers(y, features, seed) if is_number else _classes(y, features, seed)
     told = f"{'numbers' if is_number else f'{len(set(y))} classes'} in {len(y):,} rows.{lacking}"
     return Prediction(name, told=told, scores=found)
+
+
+def _few_classes(n_classes: int, n_few: int) -> str:
+    """Why classes cannot be predicted of which at most one has enough rows."""
+    if n_classes == 1:
+        return "it is the same in all rows that are used"
+    own = "all" if n_few == n_classes else "all but one"
+    return f"{own} of its {n_classes} classes have fewer than {N_FOLDS} rows"
 
 
 def _are_classes(target: pd.Series) -> bool:

@@ -269,6 +269,15 @@ def test_the_separator_is_told_and_can_be_given(ending, separator, quoting, mode
     assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
 
 
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_spreadsheets_may_say_what_separates(separator, model, tmp_path, run):
+    text = people(5).to_csv(index=False, sep=separator)
+    (tmp_path / "rows.csv").write_text(f"sep={separator}\r\n{text}")
+    status, out, _ = run("transform", model, tmp_path / "rows.csv")
+    assert status == 0
+    assert len(out.splitlines()) == 6
+
+
 @pytest.mark.parametrize("header", [True, False], ids=["names", "cells"])
 def test_the_separator_is_told_where_columns_have_no_names(header, array_model, tmp_path, fails):
     rows = pd.DataFrame(np.eye(3), columns=list("pqr"))
