@@ -147,7 +147,9 @@ class _FileOfRows:
         try:
             selection = Selection.of(source.names, needed, self._carried)
         except ValueError as error:
-            raise CommandError(f"{self._where}: {source.doubt or error}") from error
+            names = "" if has_header else " Columns go by names: leave --no-header out."
+            why = source.doubt or f"{error}{names if needed.is_named else ''}"
+            raise CommandError(f"{self._where}: {why}") from error
         if not needed.is_named:
             own = [source.names[n] for n in selection.own]
             if has_header and source.unit == "B" and all(map(_is_number, own)):

@@ -12,6 +12,8 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skvae.report.words import counted
+
 N_FOLDS = 5
 MOST_CLASSES = 20
 MOST_NUMBERS = 10  # whole numbers that are taken as classes
@@ -46,9 +48,7 @@ def predict(target: pd.Series, features: dict[str, np.ndarray], seed: int) -> Pr
     rows = target.notna().to_numpy(copy=True)
     y: Any = target[rows].to_numpy(object)
     is_number = target.dtype == float and not _are_classes(target[rows])
-    lacking = (
-        f" {(~rows).sum()} rows without a target take no part in this." if not rows.all() else ""
-    )
+    lacking = f" {_rows_of(~rows)} without a target take no part in this." if not rows.all() else ""
     if not is_number:
         y = y.astype(str)
         counts = Counter(y)
@@ -62,7 +62,8 @@ def predict(target: pd.Series, features: dict[str, np.ndarray], seed: int) -> Pr
         kept = ~np.isin(y, list(few))
         if few:
             lacking += (
-                f" {(~kept).sum()} rows of classes with fewer than {N_FOLDS} rows do neither."
+                f" {_rows_of(~kept)} of classes with fewer than {N_FOLDS} rows take no part in "
+                "this."
             )
         rows[rows] = kept
         y = y[kept]
@@ -76,6 +77,10 @@ def predict(target: pd.Series, features: dict[str, np.ndarray], seed: int) -> Pr
     found = _numbers(y, features, seed) if is_number else _classes(y, features, seed)
     told = f"{'numbers' if is_number else f'{len(set(y))} classes'} in {len(y):,} rows.{lacking}"
     return Prediction(name, told=told, scores=found)
+
+
+def _rows_of(which: np.ndarray) -> str:
+    return counted(int(which.sum()), "row")
 
 
 def _few_classes(n_classes: int, n_few: int) -> str:

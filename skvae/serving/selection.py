@@ -56,10 +56,6 @@ class Carried:
     keeping: str = "keep=[{}]"  # how a column is kept
     leaving: str = "leave it out"  # how it is not
 
-    def keep(self, name: Any) -> str:
-        """How a column is carried through."""
-        return f"carry it through by {self.keeping.format(excerpt(name))}"
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -99,7 +95,7 @@ def _by_position(
     own = [n for n in range(len(names)) if n not in kept]
     if len(own) == len(needed.columns):
         return own
-    remedy = f" If one is none of them, {carried.keep(names[own[0]])}." if own else ""
+    remedy = f" Others are carried through by {carried.keeping.format('NAME')}."
     beside = " beside those that are kept" if kept else ""
     raise ValueError(
         f"the model was fitted to an array, whose columns have no names, and takes "
@@ -119,7 +115,8 @@ def _by_name(
     strange = [names[n] for n in range(len(names)) if n not in own and n not in kept]
     if strange and not carried.drops_others:
         raise ValueError(
-            f"{_columns(strange)} not known to the model: {carried.keep(strange[0])}, or "
+            f"{_columns(strange)} not known to the model: carry it through by "
+            f"{carried.keeping.format(excerpt(strange[0]))}, or "
             f"{carried.leaving}."
         )
     return own

@@ -287,10 +287,16 @@ def test_the_separator_is_told_where_columns_have_no_names(header, array_model, 
     assert "--separator ';'" in told
 
 
+def test_a_file_without_names_is_no_file_of_named_columns(model, tmp_path, fails):
+    people(3).to_csv(tmp_path / "rows.csv", index=False)
+    told = fails("transform", model, tmp_path / "rows.csv", "--no-header")
+    assert told.endswith("Columns go by names: leave --no-header out.")
+
+
 def test_a_column_of_an_array_too_many_is_told_with_the_option(array_model, tmp_path, fails):
     rows = pd.DataFrame({"i{d}": list("xyz"), "p": 1.0, "q": 0.0, "r": 2.0})
     rows.to_csv(tmp_path / "rows.csv", index=False)
-    assert "by --keep 'i{d}'." in fails("transform", array_model, tmp_path / "rows.csv")
+    assert "by --keep NAME." in fails("transform", array_model, tmp_path / "rows.csv")
     rows[["p", "q"]].to_csv(tmp_path / "rows.csv", index=False)
     assert "--keep" not in fails("transform", array_model, tmp_path / "rows.csv")
 

@@ -86,7 +86,15 @@ def test_rows_without_a_target_do_not_take_part_in_prediction():
     target = frame["c"].where(np.arange(100) >= 30, None)
     told = predict(target, {"x": frame[["x"]].to_numpy()}, seed=0).told
     assert "70 rows" in told
-    assert "30 rows without a target" in told
+    assert "30 rows without a target take no part in this." in told
+
+
+def test_rows_of_small_classes_are_told_by_themselves():
+    target = pd.Series(["a", "b"] * 30 + ["rare"], name="y", dtype=object)
+    told = predict(target, {"x": np.zeros((61, 1))}, seed=0).told
+    assert told == (
+        "2 classes in 60 rows. 1 row of classes with fewer than 5 rows take no part in this."
+    )
 
 
 @pytest.mark.parametrize(
