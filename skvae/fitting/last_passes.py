@@ -52,6 +52,8 @@ def learn_more(
     if not after.is_no_worse(before, tolerance):
         state.record.losses = []
         trial.vae.load_state_dict(state.best)
+    elif trial.evaluator.is_deterministic:  # whose posterior is fitted to what it has become
+        trial.evaluator.fit_width(trial.vae)
     _take_note(trial.record, state.record)
 
 

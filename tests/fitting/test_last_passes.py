@@ -12,7 +12,8 @@ from skvae.fitting import last_passes
 from skvae.fitting.fit import fit_model
 from skvae.fitting.judges import split
 from skvae.start.tables import Matrix
-from skvae.training.evaluation import Verdict
+from skvae.training.evaluation import Evaluator, Verdict
+from skvae.training.objective import Autoencoder
 from tests.samples import curve, gaussian, options
 
 MORE = Limits(few_rows=0)  # whatever the rows, they count as many
@@ -98,6 +99,17 @@ def test_passes_that_overfit_are_taken_back(plain, X, monkeypatch):
     monkeypatch.setattr(last_passes, "one_pass", spoilt)
     model, _ = fitted(X)
     assert_array_equal(model.codes(X, False), plain[0].codes(X, False))
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_posteriors_of_an_autoencoder_have_the_width_that_fits_after_them(X, monkeypatch, is_kept):
+    judged(monkeypatch, is_kept)
+    found, fit_width = [], Evaluator.fit_width
+    monkeypatch.setattr(
+        Evaluator, "fit_width", lambda own, vae: (fit_width(own, vae), found.append(vae))
+    )
+    fitted(X, objective=Autoencoder())
+    assert len(found) == 1 + is_kept
 
 
 def test_a_model_that_is_not_kept_whole_has_none(seen):
