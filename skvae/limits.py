@@ -106,6 +106,8 @@ class Limits:
     final_tolerance : float, default=2.0
         Standard errors by which the other half may be worse off after them; else nothing of them
         is kept.
+    final_decay_level : int, default=1
+        Level of weight decay in them, at most; else it is that of the training.
     width_steps : int, default=100
         Steps of Adam that give an autoencoder's codes a posterior.
     width_rate : float, default=0.1
@@ -173,6 +175,7 @@ class Limits:
     n_splits: int = 5
     final_shares: tuple[float, float] = (0.5, 0.25)
     final_tolerance: float = 2.0
+    final_decay_level: int = 1
     width_steps: int = 100
     width_rate: float = 0.1
     max_directions: int = 512

@@ -69,7 +69,6 @@ RECIPES = {
     BEFORE: Variant(limits={"final_shares": (0.0, 0.0)}),
     "default": Variant(),
     "more last passes": Variant(limits={"final_shares": (0.5, 0.5)}),
-    "last passes with a tolerance of one error": Variant(limits={"final_tolerance": 1.0}),
 }
 
 

@@ -1,10 +1,11 @@
 """The last passes of a fit: a model that is kept learns from half of the held-out rows, too.
 
-The other half says whether it is as good after them.
+The other half says whether it is as good after them. Of few rows it is learnt from as well, then.
 """
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from skvae.fitting.beginning import training_state
 from skvae.fitting.budget import make_budget
 from skvae.fitting.options import Options
-from skvae.fitting.trial import Trial, followed, n_training, share, way_of
+from skvae.fitting.trial import Trial, copied, followed, n_training, share, way_of
 from skvae.model.rows import Rows
 from skvae.training.checkpoint import Checkpoint
 from skvae.training.controller import Controller
@@ -32,46 +33,64 @@ def learn_more(
 ) -> None:
     """Let the model learn from more rows, at a falling rate; not, if others are worse off.
 
-    The model that is kept is the averaged one, whose noise and units are still those that held-out
-    rows have said: rows that are learnt from would say too little of the noise.
+    Of few rows the other half is much: where it is not worse off, the passes are made once more, by
+    all rows. The model that is kept is the averaged one, whose noise and units are still those that
+    held-out rows have said: rows that are learnt from would say too little of the noise.
     """
     n_passes = n_last_passes(trial, options)
     if n_passes <= 0:
         return
-    half = len(held_out) // 2
-    judge = trial.evaluator.of_some(torch.arange(half, len(held_out), device=options.device))
+    passes = partial(_passes, trial, n_passes, options, checkpoint, listener=listener)
+    half, evaluator, kept = len(held_out) // 2, trial.evaluator, copied(trial.vae)
+    judge = evaluator.of_some(torch.arange(half, len(held_out), device=options.device))
     before = judge.verdict(trial.vae)
-    learnt, options = torch.cat([training, held_out[:half]]), _holding(held_out[half:], options)
-    state = _beginning(trial, learnt, n_passes, options)
-    with followed(state, listener, n_passes), checkpoint.training(state) as has_ended:
-        if not has_ended:
-            state.take = way_of(state, trial.evaluator.seen, options)
-            _pass(state, trial.rows, learnt, n_passes)
-    trial.vae.eval()
-    after, tolerance = judge.verdict(trial.vae), options.limits.final_tolerance
-    if not after.is_no_worse(before, tolerance):
-        state.record.losses = []
-        trial.vae.load_state_dict(state.best)
-    elif trial.evaluator.is_deterministic:  # whose posterior is fitted to what it has become
-        trial.evaluator.fit_width(trial.vae)
-    _take_note(trial.record, state.record)
+    more, rest = torch.cat([training, held_out[:half]]), held_out[half:]
+    last = passes(more, rest)
+    if not judge.verdict(trial.vae).is_no_worse(before, options.limits.final_tolerance):
+        trial.vae.load_state_dict(kept)
+        last.losses = []
+    elif last.losses and _is_of_few(trial, options):
+        trial.vae.load_state_dict(kept)
+        last = passes(torch.cat([more, rest]), rest[:0])
+    if last.losses and evaluator.is_deterministic:  # whose posterior fits what it was before
+        evaluator.fit_width(trial.vae)
+    _take_note(trial.record, last)
 
 
 def n_last_passes(trial: Trial, options: Options) -> int:
     """How many there are, after those that the training took."""
     if options.annealing is not None or not options.learns_more:
         return 0
-    limits, n_before = options.limits, trial.record.n_passes
-    of_few, of_more = limits.final_shares
-    n_passes = math.ceil(n_before * (of_few if trial.rows.n_rows < limits.few_rows else of_more))
+    n_before, (of_few, of_more) = trial.record.n_passes, options.limits.final_shares
+    n_passes = math.ceil(n_before * (of_few if _is_of_few(trial, options) else of_more))
     return n_passes if options.max_iter is None else min(n_passes, options.max_iter - n_before)
 
 
-def _holding(judging: Tensor, options: Options) -> Options:
-    """The options, where processes that share the rows leave out those that judge."""
-    if options.sharing is None:
-        return options
-    return replace(options, sharing=options.sharing.leaving_out(judging.numpy(force=True)))
+def _is_of_few(trial: Trial, options: Options) -> bool:
+    return trial.rows.n_rows < options.limits.few_rows
+
+
+def _passes(
+    trial: Trial,
+    n_passes: int,
+    options: Options,
+    checkpoint: Checkpoint,
+    learnt: Tensor,
+    left_out: Tensor,
+    *,
+    listener: Listener,
+) -> Record:
+    """Passes over the rows to be learnt, from the weights as they are, all others left out."""
+    if options.sharing is not None:
+        sharing = options.sharing.leaving_out(left_out.numpy(force=True))
+        options = replace(options, sharing=sharing)
+    state = _beginning(trial, learnt, n_passes, options)
+    with followed(state, listener, n_passes), checkpoint.training(state) as has_ended:
+        if not has_ended:
+            state.take = way_of(state, trial.evaluator.seen, options)
+            _pass(state, trial.rows, learnt, n_passes)
+    trial.vae.eval()
+    return state.record
 
 
 def _beginning(trial: Trial, learnt: Tensor, n_passes: int, options: Options) -> TrainingState:

@@ -195,9 +195,10 @@ class Controller:
         return math.ceil(self.limits.fall_share * n_passes + self.warm_up / self.pass_steps)
 
     def begin_fall(self, weight_decay: float) -> None:
-        """Let the rate fall from the first pass on, with this weight decay and the KL in full."""
+        """Let the rate fall from the first pass on, with the KL in full, and this decay at most."""
         self.share = 1.0  # of schedules, which have run
-        self.decay_level = self.weight_decays.index(weight_decay)
+        before = self.weight_decays.index(weight_decay)
+        self.decay_level = min(before, self.limits.final_decay_level)
         self.fall(0, self.last_pass, 0)
 
     def fall(self, n_passes: int, last_pass: int, step: int) -> None:

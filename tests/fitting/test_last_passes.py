@@ -50,18 +50,33 @@ def judged(monkeypatch, is_no_worse):
     monkeypatch.setattr(Verdict, "is_no_worse", lambda own, before, tolerance: is_no_worse)
 
 
-@pytest.mark.parametrize(("few_rows", "expected"), [(0, 0.2), (10**6, 0.6)])
-def test_they_take_more_rows_at_a_falling_rate(X, plain, seen, monkeypatch, few_rows, expected):
+def test_they_take_more_rows_at_a_falling_rate(X, plain, seen, monkeypatch):
     judged(monkeypatch, True)
-    model, record = fitted(X, Limits(few_rows=few_rows, final_shares=(0.6, 0.2)))
+    model, record = fitted(X, replace(MORE, final_shares=(0.6, 0.2)))
     assert model.kept == 1.0
     n_before = plain[1].n_passes
-    assert len(seen) == np.ceil(expected * n_before)
+    assert len(seen) == np.ceil(0.2 * n_before)
     assert record.n_passes == len(record.losses) == n_before + len(seen)
     assert record.history[-1]["n_pass"] <= n_before
     rates = [rate for _, rate in seen]
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] < 0.2 * rates[0]
+
+
+def test_of_few_rows_they_are_made_once_more_by_all(X, plain, seen, monkeypatch):
+    judged(monkeypatch, True)
+    limits = Limits(few_rows=10**6, final_shares=(0.6, 0.2))
+    _, record = fitted(X, limits)
+    n = int(np.ceil(0.6 * plain[1].n_passes))
+    assert record.n_passes == len(record.losses) == plain[1].n_passes + n
+    assert len(seen) == 2 * n
+    assert all(sorted(rows) == list(range(len(X))) for rows, _ in seen[n:])
+    assert seen[0][1] == seen[n][1]  # both begin with the full rate
+    del seen[:]
+    judged(monkeypatch, False)
+    fitted(X, limits)
+    assert len(seen) == n
+    assert all(len(rows) < len(X) for rows, _ in seen)
 
 
 def test_they_learn_from_half_of_the_held_out_rows(X, seen):
@@ -152,13 +167,14 @@ def test_a_loss_that_is_no_number_keeps_the_model(X, plain, monkeypatch):
     assert_array_equal(model.codes(X, False), plain[0].codes(X, False))
 
 
-def test_they_have_the_weight_decay_of_the_training(X, monkeypatch):
+@pytest.mark.parametrize("level", [0, 3])
+def test_they_have_the_weight_decay_of_the_training_or_less(X, monkeypatch, level):
     found = []
     begin = last_passes.Controller.begin_fall
     monkeypatch.setattr(
         last_passes.Controller,
         "begin_fall",
-        lambda self, decay: (begin(self, decay), found.append((decay, self.weight_decay))),
+        lambda self, decay: (begin(self, decay), found.append(self.weight_decay)),
     )
-    _, record = fitted(X)
-    assert found == [(record.history[-1]["weight_decay"],) * 2]
+    _, record = fitted(X, replace(MORE, final_decay_level=level))
+    assert found == [min(record.history[-1]["weight_decay"], MORE.weight_decays[level])]
