@@ -29,7 +29,7 @@ demo: $(VENV)/.installed-bench ## PCA against VAETransformer on digits; a table 
 	$(PY) -m benchmarks.demo --output demo.png
 else
 demo: $(VENV)/.installed-report
-	$(PY) -m skvae report "$(DATA)" -o demo.html $(if $(TARGET),--target "$(TARGET)")
+	$(PY) -m skvae report "$$DATA" -o demo.html $(if $(TARGET),--target "$$TARGET")
 endif
 
 demo-cluster: $(VENV)/.installed-dask ## a cluster of two workers: a fit, a lazy transform, a killed worker; one table

@@ -1,6 +1,6 @@
 """Made-up rows by which speed is measured, in memory and as a file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,20 @@ def curved(n_rows: int, n_columns: int, n_dims: int = 2) -> np.ndarray:
     turns = rng.standard_normal((n_dims, n_columns))
     rows = np.sin(2 * place @ turns + rng.uniform(0, 2 * np.pi, n_columns))
     return rows + 0.1 * rng.standard_normal(rows.shape)
+
+
+def curved_blocks(
+    n_rows: int, n_columns: int, n_dims: int = 2, rows_per_block: int = 100_000
+) -> Iterator[np.ndarray]:
+    """Yield such rows block by block, float32, of which only one is there at a time."""
+    rng = np.random.default_rng(0)
+    turns = rng.standard_normal((n_dims, n_columns), "float32")
+    shift = rng.uniform(0, 2 * np.pi, n_columns).astype("float32")
+    for start in range(0, n_rows, rows_per_block):
+        place = rng.random((min(rows_per_block, n_rows - start), n_dims), "float32")
+        rows = np.sin(2 * (2 * place - 1) @ turns + shift)
+        rows += 0.1 * rng.standard_normal(rows.shape, "float32")
+        yield rows
 
 
 def normal(n_rows: int, n_columns: int) -> np.ndarray:

@@ -57,6 +57,7 @@ def options_of(
         precision=given.precision,
         seed=seed,
         store_rows=bool(given.store_rows),
+        learns_more=not given.warm_start,  # the next fit is judged by the same rows
     )
     options.check()
     return options

@@ -86,99 +86,106 @@ class VAETransformer(
     Rows held out from the training decide whether the result is kept, kept in part, or dropped
     for PCA.
 
-    Numbers are taken as PCA takes them: columns are centred, not scaled, so put a
-    `StandardScaler` before it where their units differ. Frames with text, categories or booleans
-    are taken as they are, each column with a likelihood of its own and each number column divided
-    by its own spread. A missing cell (NaN, None, NA, null) is left out of the codes and of the
-    likelihood.
+    Tables of numbers are treated as in PCA: columns are centred, not scaled. Put a
+    `StandardScaler` before it if their units differ. Frames with text, categories or booleans go
+    in as they are. Each column then has a likelihood of its own, and each number column is
+    divided by its own spread. A missing cell (NaN, None, NA, null) is left out of the codes and
+    of the likelihood.
 
     Parameters
     ----------
     latent_dim : int, float, "auto" or None, default=2
-        Number of codes. A float between 0 and 1 takes the smallest number whose share of the
-        variance of the linear start is above it, None the number of rows or of columns, whichever
-        is less, both as `n_components` of PCA. "auto" takes the smallest number that held-out
-        rows cannot tell from the best for probabilistic PCA, at most 32.
+        Number of codes. A float between 0 and 1 takes the smallest number of codes whose share of
+        the variance in the linear start is above it. None takes the number of rows or of columns,
+        whichever is less. Both are as `n_components` of PCA. "auto" compares numbers up to 32 by
+        the held-out rows of probabilistic PCA, and takes the smallest that is not clearly worse
+        than the best.
     likelihood : str, component or dict, default="auto"
-        How values scatter around what codes predict. "auto" goes by dtype: "gaussian" for a table
-        of numbers; otherwise "gaussian_diag" for numbers, "bernoulli" for booleans, "categorical"
-        for text and categories, "ordinal" for ordered categories. A name or a component (such as
-        `StudentT(df=4)`) is for all columns; a dict from columns (names of a frame, positions of
-        an array) to names or components leaves the others to "auto". The other names are
+        How values scatter around what codes predict. "auto" goes by dtype. A table of complete
+        numbers gets "gaussian". Otherwise numbers get "gaussian_diag", booleans "bernoulli", text
+        and categories "categorical", ordered categories "ordinal". A name or a component (such as
+        `StudentT(df=4)`) is for all columns. A dict maps columns (names of a frame, positions of
+        an array) to names or components; it leaves the others to "auto". The other names are
         "empirical", "student_t", "lognormal", "continuous_bernoulli", "poisson" and
         "negative_binomial".
     architecture : {"mlp", "conv", "linear"}, component or callable, default="mlp"
         Networks beside the linear path: a name, an `MLP` or `Conv` with options of its own, or a
         callable `(n_in, n_out) -> torch.nn.Module` whose module ends in a linear layer.
     prior : {"normal", "mixture", "vamp", "ex_post", "aggregate"} or component, default="normal"
-        Where codes come from: a standard normal, a mixture that is trained with the model, or one
-        that is made of the codes afterwards and kept if held-out rows are likelier under it.
-        "normal" is "ex_post" for an autoencoder, whose training does not ask for normal codes.
+        The distribution of codes before a row is seen: a standard normal, or a mixture. "mixture"
+        and "vamp" are trained with the model. "ex_post" and "aggregate" are fitted to the codes
+        afterwards, and kept if held-out rows are likelier under them. For an autoencoder, whose
+        training does not make codes normal, "normal" means "ex_post".
     objective : str or component, default="elbo"
-        What training makes large: "elbo", "iwae", "tc", "mmd", "autoencoder", "denoising", or one
-        of these with options of its own, such as `Iwae(n_draws=10)`.
+        What training optimises: "elbo", "iwae", "tc", "mmd", "autoencoder", "denoising", or a
+        component with options, such as `Iwae(n_draws=10)`.
     beta : float, default=1.0
-        Weight of the KL term in training. Scores are of the model as it is, whatever the weight.
+        Weight of the KL term in training. It does not enter scores.
     kl_schedule : {"constant", "linear", "sigmoid", "cyclical"} or component, default="constant"
-        How that weight changes with the share of `max_iter` that is used up.
+        How the weight of the KL term changes with the share of `max_iter` that is used up.
     optimizer : {"adamw", "adam", "sgd", "rmsprop", "muon"} or component, default="adamw"
-        How weights move; its options are learning rate and schedule, weight decay, clipping and
-        averaging.
+        How weights are updated. Options of a component are learning rate and schedule, weight
+        decay, clipping and averaging.
     annealing : {"metropolis", "langevin", "randomwalk"}, component or None, default=None
         Simulated annealing after, during or instead of training by gradients.
     n_init : int, default=1
-        Number of restarts from other first weights; the one whose held-out bound is best is kept.
+        Number of trainings, each from other first weights. The one with the best held-out bound
+        is kept.
     init : {"pca", "random"}, default="pca"
-        Where training begins. With "random" it begins as other VAEs do, and PCA remains what the
-        result has to beat.
+        Where training begins. With "random" it begins as other VAEs do. The result still has to
+        beat PCA.
     batch_size : int or "auto", default="auto"
-        Rows per step; "auto" is 128 to 512 by the number of rows, no more than leave 300 steps in
-        `max_iter` passes, and four times as many once the held-out bound has settled without
-        overfitting.
+        Rows per step. "auto" begins with 128 to 512, by the number of rows, and with fewer (but
+        at least 128) where `max_iter` passes would have under 300 steps. Once the held-out bound
+        has settled without overfitting, batches are four times as large.
     max_iter : int or "auto", default="auto"
-        Largest number of passes over the rows. 0 keeps the linear start; "auto" lets training go
-        on while the held-out bound rises, within a fixed amount of arithmetic.
+        Largest number of passes over the rows (epochs). 0 keeps the linear start. "auto" lets
+        training continue while the held-out bound rises, within a fixed amount of arithmetic.
     early_stopping : bool, default=True
-        Whether the learning rate begins to fall when the held-out bound has settled. Without it
-        all of `max_iter` is used. Rows are held out either way, to judge the result.
+        Whether the learning rate begins to fall when the held-out bound has settled. Otherwise
+        all of `max_iter` is used. In both cases rows are held out, to measure the result.
     validation_fraction : float or "auto", default="auto"
         Share of the rows that are held out; "auto" is a tenth, but 200 rows where that is at most
-        a fifth, and never more than 20000.
+        a fifth, and never more than 20000. A model that they accept learns from half of them in
+        its last passes, which the other half judges; with `warm_start` there are none.
     whiten : bool, default=False
-        Whether codes have unit variance, as in PCA, instead of the spread they cause in the data.
+        Whether codes have unit variance, as in PCA, instead of the spread that they cause in the
+        data.
     refinement : int or "auto", default="auto"
-        Steps, at most, that bring a code to the projection of its row, the nearest point of the
-        decoder's surface: as many as promise to lower the row's squared error by half a percent.
-        "auto" is 12; 0 is the encoder's code alone, in a fifth of the time or less. `transform`
-        goes by the value of the moment. Tables whose columns do not share noise take no steps.
+        Largest number of steps that bring a code to the projection of its row, the nearest point
+        of the decoder's surface. A row takes steps as long as the next one promises to lower its
+        squared error by half a percent. "auto" is 12. 0 is the encoder's code alone, in a fifth
+        of the time or less. `transform` uses the current value. Tables whose columns do not share
+        noise take no steps.
     device : str, default="auto"
-        "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is one.
+        "cpu", "cuda", "cuda:1". "auto" is CUDA if there is a device.
     precision : {"auto", "float32", "bfloat16", "float64"}, default="auto"
-        Arithmetic of the training; "auto" is float32, or bfloat16 for the large products of steps
-        of more than 60 million multiplications on devices that compute in it natively. What a
-        fitted model returns is computed in the dtype of the data whatever the precision.
+        Arithmetic of the training. "auto" is float32. It is bfloat16 for the large products of
+        steps of more than 60 million multiplications, on devices that compute in it natively.
+        With any precision, a fitted model computes its results in the dtype of the data.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights that the last one left.
+        Whether `fit` continues from the weights that the last `fit` left.
     store_rows : bool, default=True
-        Whether some rows of the training, at most 8192 and 262144 cells, are kept for `impute`
-        and go into pickles with the estimator. Without them `impute` is the conditional mean.
+        Whether some rows of the training, at most 8192 and at most 262144 cells, are kept for
+        `impute`. They go into pickles with the estimator. Without them `impute` is the
+        conditional mean.
     checkpoint_dir : str, path-like or None, default=None
-        Folder where `fit` keeps what it needs to go on, should it be interrupted: the same `fit`
-        then goes on from there and ends with the same bits. It is made where it is missing; a fit
-        that has ended removes its file. SIGTERM then ends `fit` as Ctrl-C does.
+        Folder where `fit` keeps what it needs to continue after an interruption. The same `fit`
+        then continues from there and ends with the same bits. A missing folder is made. A fit
+        that has ended removes its file. With a folder SIGTERM ends `fit` as Ctrl-C does.
     checkpoint_every : float, default=60
         Seconds from one checkpoint to the next.
     distributed : {"auto"} or None, default=None
-        "auto": inside a group of `torch.distributed` the rows that all its processes give to `fit`
-        are fitted as one table, and every process gets the same model. Outside of one it changes
-        nothing.
+        "auto": inside a group of `torch.distributed` all processes give their rows to `fit`. The
+        rows are fitted as one table, and every process gets the same model. Outside of a group it
+        changes nothing.
     deterministic : bool, default=False
-        Whether the model of several processes is the same to the bit whatever their number, and
-        however the rows are spread, at the price of smaller products. Without it each process
-        takes its rows as they are. A fit of one process is always repeatable.
+        Whether the model of several processes is the same to the bit for any number of them, and
+        however the rows are spread. The price is smaller products. Without it each process takes
+        its rows as they are. A fit of one process is always repeatable.
     verbose : int, default=0
         1 shows a progress bar: passes, held-out bound, its gain over PCA, remaining time. Callbacks
-        of scikit-learn see the same and more (`set_callbacks`, from its version 1.9 on).
+        of scikit-learn see the same and more (`set_callbacks`, from scikit-learn 1.9 on).
     random_state : int, RandomState instance or None, default=None
         Decides the split, the first weights, the batches and the noise.
 
@@ -193,53 +200,55 @@ class VAETransformer(
     n_samples_ : int
         Number of rows seen during `fit`, or by `partial_fit` so far.
     n_iter_ : int
-        Number of passes over the rows, those of annealing included.
+        Number of passes over the rows, passes of annealing included.
     loss_curve_ : list of float
         Minus the evidence lower bound of the training rows, one value per pass, nats per row.
     validation_scores_ : list of float
-        The bound on held-out rows each time it was looked at, nats per row; the first is the
+        The bound on held-out rows, one value per evaluation, nats per row. The first is the
         linear start's.
     history_ : dict of ndarray
         One value per evaluation on the held-out rows, for a DataFrame: `step`, `n_pass`, `bound`,
         its parts `reconstruction` and `kl` (of the model without the linear start),
-        `gradient_norm`, `learning_rate`, `noise` (variance of the decoder), of an annealing
-        `temperature`, `proposals` since the last evaluation and the share `accepted`, `seconds`;
-        NaN where there is nothing to tell. The first value is the linear start's. Where a
-        training goes on, passes and seconds do; steps are those of its optimizer.
+        `gradient_norm`, `learning_rate`, `weight_decay`, `noise` (variance of the decoder), of an
+        annealing `temperature`, `proposals` since the last evaluation and the share `accepted`,
+        `seconds`; NaN where there is nothing to tell. The first value is the linear start's.
+        Where a training goes on, passes and seconds do; steps are those of its optimizer.
     restarts_ : dict of ndarray
-        One value per restart: `bound`, its best, and `agreement`, the share of the variance of
-        the kept model's codes, each counted by its KL, that is linear in the codes of the
-        restart: adjusted for chance, on at most 1000 rows of the training, NaN where these are
-        hardly more than the codes. Near 1 they found the same optimum.
+        One value per restart. `bound` is its best held-out bound. `agreement` is the share of the
+        variance of the kept model's codes that a linear regression on the restart's codes
+        explains. Codes count by their KL. The share is adjusted for chance, on at most 1000 rows
+        of the training, and NaN if there are hardly more rows than codes. Near 1 both found the
+        same optimum.
     kept_ : float
         How much of the training was kept: 0 for PCA, 1 for all of it.
     start_weight_ : float
-        Weight of PCA's density in the density that `score_samples` reports: on any row that is
-        at least PCA's log-likelihood plus the logarithm of this weight.
+        Weight of PCA's density in the density that `score_samples` reports. So the score of any
+        row is at least PCA's log-likelihood plus the logarithm of this weight.
     converged_ : bool
         Whether the held-out bound settled before the budget ended.
     pca_score_ : float
-        Mean log-likelihood of the last training rows under the linear start, nats per row; of
-        tables other than complete numbers, an importance-weighted bound on at most 10000 rows.
-        After `partial_fit`, of all rows so far, or of a sample of them.
+        Mean log-likelihood of the last training rows under the linear start, nats per row. For
+        tables other than complete numbers it is an importance-weighted bound on at most 10000
+        rows. After `partial_fit` it is for all rows so far, or for a sample of them.
     mean_ : ndarray of shape (n_features_in_,)
         What is subtracted from the columns inside the model: means; shares of booleans; means of
-        the logarithm of lognormal columns, and of one plus counts; medians under "student_t". NaN
-        for columns with levels.
+        the logarithm for lognormal columns, of the logarithm of one plus the count for counts;
+        medians under "student_t". NaN for columns with levels.
     scale_ : float or ndarray of shape (n_features_in_,)
-        The one factor by which all columns are divided inside the model; where likelihoods other
-        than "gaussian" take part, one per column, NaN for columns with levels.
+        The one factor by which all columns are divided inside the model. With likelihoods other
+        than "gaussian" there is one per column, NaN for columns with levels.
     noise_variance_ : float or ndarray of shape (n_features_in_,)
-        Variance of the decoder's noise in every column, squared units of the data; where
-        likelihoods other than "gaussian" take part, one per column, NaN for all that are not
+        Variance of the decoder's noise in every column, squared units of the data. With
+        likelihoods other than "gaussian" there is one per column, NaN for columns that are not
         "gaussian" or "gaussian_diag".
     explained_variance_ratio_ : ndarray of shape (latent_dim_,)
-        Share of the variance that each code adds to the reconstruction by those before it.
+        Share of the variance that each code adds to the reconstruction by the codes before it.
     kl_per_dim_ : ndarray of shape (latent_dim_,)
         Mean KL divergence of each code's posterior from a standard normal, nats.
     prior_ : component
-        The prior of the density that is reported: that asked for, or `Normal()` where the linear
-        start was kept or no mixture fitted afterwards made held-out rows likelier.
+        The prior of the density that is reported. It is the prior that was asked for, or
+        `Normal()` if the linear start was kept, or if a mixture fitted afterwards did not make
+        held-out rows likelier.
     n_active_ : int
         Number of codes whose posterior mean varies (variance above 0.01).
     device_ : str
@@ -378,13 +387,13 @@ class VAETransformer(
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            Training rows. NaN, None, NA and null are missing cells; infinite ones are an error.
-            Sparse rows are made dense a batch at a time.
+            Training rows. NaN, None, NA and null are missing cells. Infinite cells raise an
+            error. Sparse rows are made dense a batch at a time.
         y : Ignored
             Present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in the linear start, the loss and the held-out comparison.
-            Rows of weight 0 are left out. Weights scale what a row contributes; training on
+            Rows of weight 0 are left out. Weights scale what a row contributes. Training on
             a row of weight 2 is not the same as training on that row twice.
 
         Returns
@@ -399,12 +408,12 @@ class VAETransformer(
         DivergenceError
             If the loss is not finite; the message names the column with the farthest value.
         DataChangedError
-            If `checkpoint_dir` has a checkpoint of the same fit but for the rows; the message
-            names the first that are others.
+            If `checkpoint_dir` has a checkpoint of a fit that differs only in its rows. The
+            message names the first block of rows that differs.
         KeyboardInterrupt
-            If Ctrl-C comes before the first pass has been judged, or this is a clone that has not
-            been fitted before, such as searches make. Else the best model so far is kept, with a
-            warning.
+            If Ctrl-C comes before the first evaluation on held-out rows, or in a clone that has
+            not been fitted before, as searches make them. Otherwise the best model so far is
+            kept, with a warning.
         """
         with self._rows_of_all(X, sample_weight) as given:
             model, record = self._fit(given, y)
@@ -466,20 +475,20 @@ class VAETransformer(
     def partial_fit(self, X, y=None, sample_weight=None):
         """Learn from one more batch of rows.
 
-        The linear start is that of all rows so far: of complete numbers exactly, whatever the
-        batches and their order; of tables it is fitted again to a sample of the rows, at most
-        4096, where that makes them likelier. Networks are trained beside it as in `fit`, one pass
-        over the batch and one over some of that sample. A fifth of the rows
-        (`validation_fraction`), chosen by what is in them, is never learnt from: those in the
-        sample say after every batch whether the networks are used or PCA is. Batches of fewer
-        rows than a step of the training wait for others, and networks that the start has come to
-        beat clearly begin anew. What is kept for this, sample and moments, takes up to 32 MB each
-        (more where rows have over 16384 columns); `fit` drops it.
+        The linear start is that of all rows so far. For complete numbers it is exact, for any
+        batches in any order. For tables it is fitted again to a sample of the rows, at most 4096,
+        if this makes them likelier. Networks are trained beside it as in `fit`, one pass over the
+        batch and one over some of the sample. A fifth of the rows (`validation_fraction`) is held
+        out. The cells of a row decide whether it is. After every batch the held-out rows of the
+        sample decide whether the networks are used or PCA. Batches of fewer rows than a step of
+        the training wait for others. Networks that the start clearly beats start from scratch.
+        The sample and the moments of the rows are kept, up to 32 MB each (more where rows have
+        over 16384 columns); `fit` drops them.
 
-        After `fit` it goes on from the model of that, whose rows count by their mean and leading
-        directions. The method is not there where an option needs all rows at once: a
+        After `fit` it continues from that model. The rows of `fit` then count by their mean and
+        leading directions. The method is not there if an option needs all rows at once: a
         `kl_schedule` or learning rate with a fixed course, `annealing`, `n_init` above 1,
-        `prior="ex_post"`.
+        `prior="ex_post"` or `"aggregate"`.
 
         Parameters
         ----------
@@ -552,8 +561,8 @@ class VAETransformer(
         Returns
         -------
         rows : ndarray or DataFrame of shape (n_samples, n_features_in_)
-            Reconstruction in the units of the data. A frame, with the names, dtypes and levels
-            of fit, if a column of fit was not numeric or `set_output` asks for one.
+            Reconstruction in the units of the data. It is a frame, with the names, dtypes and
+            levels of fit, if a column of fit was not numeric or `set_output` asks for one.
         """
         codes_in, codes = self._check_codes(X, "inverse_transform")
         rows = self._model.reconstruct(codes, self.whiten)
@@ -571,8 +580,8 @@ class VAETransformer(
         Returns
         -------
         mean, std : ndarray of shape (n_samples, latent_dim_)
-            Of the normal posterior q(z|x). Over the rows of the training its draws have mean 0
-            and standard deviation 1, unless the prior is a trained one.
+            Mean and standard deviation of the normal posterior q(z|x). Over the training rows
+            draws from it have mean 0 and standard deviation 1, unless the prior was trained.
         """
         reading = self._check_rows(X, "encode")
         mean, std = ask(self._model, reading.values, lambda model, rows: model.posterior(rows))
@@ -607,8 +616,8 @@ class VAETransformer(
         random_state : int, RandomState instance or None, default=None
             Source of the draws.
         given : dict, default=None
-            Values that columns shall have, such as `{"sex": "Female"}`; columns of arrays go by
-            their position. The others are drawn given these, by importance resampling.
+            Values that columns shall have, such as `{"sex": "Female"}`. Columns of arrays go by
+            position. The other columns are drawn given these, by importance resampling.
 
         Returns
         -------
@@ -619,7 +628,8 @@ class VAETransformer(
         Raises
         ------
         ValueError
-            If `given` names a column or a level that is not there, or has no support.
+            If `given` names a column or a level that is not there, or if hardly any draw of the
+            model has such values.
         """
         check_is_fitted(self)
         check_count("n_samples", n_samples)
@@ -641,20 +651,20 @@ class VAETransformer(
             Rows with missing cells.
         n_draws : int, default=None
             Number of multiple imputations: copies of X whose missing cells are drawn given the
-            observed ones, by importance resampling [1]_. None: one copy, with conditional means,
-            and the most probable levels.
+            observed ones, by importance resampling [1]_. None returns one copy, with conditional
+            means and the most probable levels.
         random_state : int, RandomState instance or None, default=None
             Source of the draws.
         refine : {"auto", "neighbours", "trees"} or None, default="auto"
-            How conditional means are corrected by rows of the training, where `store_rows`:
-            "neighbours" ("auto") adds what the nearest rows had beyond their own, as far as that
-            holds for rows left out; "trees" learns it, in several times as long. Not with draws.
+            How rows of the training correct conditional means, if `store_rows`. "neighbours"
+            ("auto") adds the residuals of the nearest rows, as far as this helps for rows left
+            out. "trees" learns the residuals, in several times as long. Draws are not corrected.
 
         Returns
         -------
         X : ndarray, DataFrame, or list of them
-            In the container, with the dtypes and the index that went in. Observed cells are as
-            they were. A row of which nothing was observed gets the model's mean row.
+            In the container, with the dtypes and the index of the input. Observed cells stay as
+            they were. A row without observed cells gets the model's mean row.
 
         Raises
         ------
@@ -682,23 +692,23 @@ class VAETransformer(
     def score_samples(self, X, *, n_draws=None):
         """Log-likelihood of each row, as an importance-weighted lower bound.
 
-        The density is a mixture of the trained model and the linear start, so that on any row
-        whatever this is at least PCA's log-likelihood plus the logarithm of `start_weight_`.
+        The density is a mixture of the trained model and the linear start. So for any row this is
+        at least PCA's log-likelihood plus the logarithm of `start_weight_`.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows.
         n_draws : int or None, default=None
-            Draws for each row: with more the bound is closer to the likelihood, and takes as much
-            longer. None is 8 for numbers, 4 where they have 128 principal scores or more, and 24
-            for tables and rows with gaps. Rows of which no more cells are known than there are
-            codes have eight times as many.
+            Draws for each row. With more draws the bound is closer to the likelihood, and takes
+            longer in proportion. None is 8 for numbers, 4 if they have 128 principal scores or
+            more, and 24 for tables and rows with missing cells. Rows with no more observed cells
+            than codes have eight times as many draws.
 
         Returns
         -------
         log_likelihood : ndarray of shape (n_samples,)
-            Nats, for densities in the units of the data; comparable with
+            Nats, for densities in the units of the data. They compare with
             `sklearn.decomposition.PCA.score_samples`.
         """
         n_draws, reading = (

@@ -841,9 +841,9 @@ def test_scores_bound_the_exact_density_from_below(density):
     expected = (exact_of_model(density, X) - model.representation.log_jacobian(X)).mean()
     standard_error = np.std(bounds) / np.sqrt(len(bounds))
     assert expected - 0.2 < np.mean(bounds) < expected + 3 * standard_error
-    for n_draws in (None, 2000):
+    for n_draws, looseness in ((None, 0.05), (2000, 0.03)):
         score = density.score_samples(X, n_draws=n_draws).mean()
-        assert score == pytest.approx(exact(density, X).mean(), abs=0.03)
+        assert -looseness < score - exact(density, X).mean() < 0.03
 
 
 def test_densities_integrate_to_one(density):

@@ -17,7 +17,8 @@ from tests.samples import factors, fit_quietly, keep_everything
 
 SHORT = {"batch_size": 8, "max_iter": 5, "random_state": 0}
 COLUMNS = (
-    "step", "n_pass", "bound", "reconstruction", "kl", "gradient_norm", "learning_rate", "noise",
+    "step", "n_pass", "bound", "reconstruction", "kl", "gradient_norm", "learning_rate",
+    "weight_decay", "noise",
     "temperature", "proposals", "accepted", "seconds",
 )  # fmt: skip
 

@@ -65,15 +65,10 @@ HALVES: dict[str, dict[str, Case]] = {
 }
 CASES = HALVES["chosen by"] | HALVES["confirmed by"]
 
-SLOW = {"small_rate": 4e-3, "small_patience": 3}
 RECIPES = {
-    BEFORE: Variant(limits=SLOW | {"min_calm_steps": 300, "fall_patience": 4}),
+    BEFORE: Variant(limits={"final_shares": (0.0, 0.0)}),
     "default": Variant(),
-    "small networks as all others": Variant(limits=SLOW),
-    "small networks at 0.006, less patience": Variant(limits={"small_patience": 3}),
-    "small networks at 0.004, patience 5": Variant(limits={"small_rate": 4e-3}),
-    "small networks at 0.008, patience 5": Variant(limits={"small_rate": 8e-3}),
-    "small networks at 0.008": Variant(limits={"small_rate": 8e-3, "small_patience": 3}),
+    "more last passes": Variant(limits={"final_shares": (0.5, 0.5)}),
 }
 
 

@@ -23,6 +23,7 @@ NOTHING = frozenset(
 _PAIRS = (*BOOLEANS, ("1", "0"), ("1.0", "0.0"))
 _BOOLEANS = {word: word == pair[0] for pair in _PAIRS for word in pair}
 _REMEDY = "correct the cell, or leave it empty, which is a missing cell"
+_NO_NUMBER = f"is no number, such as -1234.5 or 2e-3; {_REMEDY}"
 
 Cells = Sequence[str]
 
@@ -77,11 +78,11 @@ def numbers(dtype: np.dtype) -> Callable[[Cells], np.ndarray]:
 def _floats(cells: Cells) -> np.ndarray:
     found = objects([math.nan if cell in NOTHING else cell for cell in cells])
     if "_" in "\n".join(cells):  # which Python takes between digits
-        raise _UnreadError(f"is no number; {_REMEDY}")
+        raise _UnreadError(_NO_NUMBER)
     try:
         values = found.astype(np.float64)
     except ValueError:
-        raise _UnreadError(f"is no number; {_REMEDY}") from None
+        raise _UnreadError(_NO_NUMBER) from None
     if np.isinf(values).any():
         raise _UnreadError("is infinite or too large; clip it, or drop the row")
     return values

@@ -8,11 +8,12 @@ format, write a `Format` and enter its ending in the table that ends the module.
 import csv
 import gzip
 import io
+import shlex
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -21,8 +22,11 @@ import pandas as pd
 from skvae.command.errors import CommandError
 from skvae.data.column import objects
 from skvae.data.excerpts import excerpt
+from skvae.report.sheet import SEPARATORS, said_separator
 
 STREAM = "-"  # the name of stdin and of stdout
+TAB = "\t"
+_MOST_SHOWN = 1000  # characters of a line
 
 
 class Part(NamedTuple):
@@ -40,14 +44,15 @@ class Source(NamedTuple):
     total: int | None  # of what `done` counts
     unit: str
     parts: Callable[[int], Iterator[Part]]  # of so many rows
+    doubt: str = ""  # why its columns may not be what they seem, and what to do
 
 
 class Format(ABC):
     """How a table is written in a file."""
 
     @abstractmethod
-    def read(self, path: str, has_header: bool = True) -> Any:
-        """A context that opens a file, as a Source."""
+    def read(self, path: str, has_header: bool = True, separator: str | None = None) -> Any:
+        """A context that opens a file, as a Source; of text, with another separator if given."""
 
     @abstractmethod
     def write(self, file: IO[bytes], tables: Iterator[Any]) -> None:
@@ -69,7 +74,9 @@ class Text(Format):
         self.delimiter, self.is_packed = delimiter, is_packed
 
     @contextmanager
-    def read(self, path: str, has_header: bool = True) -> Iterator[Source]:
+    def read(
+        self, path: str, has_header: bool = True, separator: str | None = None
+    ) -> Iterator[Source]:
         with ExitStack() as stack:
             raw, total = sys.stdin.buffer, None
             if path != STREAM:
@@ -78,35 +85,11 @@ class Text(Format):
             text = io.TextIOWrapper(data, "utf-8-sig", newline="")
             stack.callback(text.detach)
             with _told(path):
-                yield self._source(path, text, raw, total, has_header)
-
-    def _source(
-        self, path: str, text: IO[str], raw: Any, total: int | None, has_header: bool
-    ) -> Source:
-        lines = csv.reader(text, delimiter=self.delimiter, strict=True)
-        head = next((line for line in lines if line), None)
-        if head is None:
-            raise CommandError(f"{_shown(path)} is empty; its first line has to name the columns.")
-        names = head if has_header else [str(n) for n in range(len(head))]
-
-        def parts(n_rows: int) -> Iterator[Part]:
-            first, begun = 1, [] if has_header else [head]
-            while True:
-                block = begun + list(islice(filter(None, lines), n_rows - len(begun)))
-                begun = []
-                _check_widths(block, len(names), path, first)
-                if block or first == 1:
-                    columns = zip(*block, strict=True) if block else [()] * len(names)
-                    frame = pd.DataFrame(
-                        {n: objects(list(cells)) for n, cells in enumerate(columns)}, dtype=object
-                    )
-                    frame.columns = names
-                    yield Part(frame, first, 0 if total is None else raw.tell())
-                if len(block) < n_rows:
-                    return
-                first += len(block)
-
-        return Source(names, total, "B", parts)
+                n_before, first_line, said = _first_line(text)
+                own = separator or said or self.delimiter
+                doubt = _doubt(first_line, own)
+                cells = _cells(chain([first_line], text), own, path, n_before, doubt)
+                yield _source_of_cells(path, cells, raw, total, has_header, doubt)
 
     def write(self, file: IO[bytes], tables: Iterator[Any]) -> None:
         packed: Any = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if self.is_packed else file
@@ -123,13 +106,90 @@ class Text(Format):
             packed.close()
 
 
-def _check_widths(block: list[list[str]], n_columns: int, path: str, first: int) -> None:
+def _source_of_cells(
+    path: str,
+    found: Iterator[list[str]],
+    raw: Any,
+    total: int | None,
+    has_header: bool,
+    doubt: str,
+) -> Source:
+    head = next(found, None)
+    if head is None:
+        raise CommandError(f"{_shown(path)} is empty; its first line has to name the columns.")
+    lines = (line for line in found if not _is_blank(line, len(head)))
+    names = head if has_header else [str(n) for n in range(len(head))]
+
+    def parts(n_rows: int) -> Iterator[Part]:
+        first, begun = 1, [] if has_header else [head]
+        while True:
+            block = begun + list(islice(lines, n_rows - len(begun)))
+            begun = []
+            _check_widths(block, len(names), path, first, doubt)
+            if block or first == 1:
+                columns = zip(*block, strict=True) if block else [()] * len(names)
+                frame = pd.DataFrame(
+                    {n: objects(list(cells)) for n, cells in enumerate(columns)}, dtype=object
+                )
+                frame.columns = names
+                yield Part(frame, first, 0 if total is None else raw.tell())
+            if len(block) < n_rows:
+                return
+            first += len(block)
+
+    return Source(names, total, "B", parts, doubt)
+
+
+def _first_line(text: IO[str]) -> tuple[int, str, str | None]:
+    """The first line of cells, how many are before it, and the separator that one of these says."""
+    said = None
+    for n, line in enumerate(text):
+        if own := said_separator(line):
+            said = own
+        elif line.strip():
+            return n, line, said
+    return 0, "", said
+
+
+def _cells(
+    text: Iterable[str], delimiter: str, path: str, n_before: int, doubt: str
+) -> Iterator[list[str]]:
+    """Lines as cells, less empty ones; one that cannot be read is told by its number."""
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    try:
+        yield from filter(None, reader)
+    except csv.Error as error:
+        why = doubt or f"{error}; a quote in a cell is written twice."
+        raise CommandError(f"{_shown(path)}, line {reader.line_num + n_before}: {why}") from error
+
+
+def _is_blank(line: list[str], n_columns: int) -> bool:
+    """Whether a line of several columns has but spaces: it is no row, as an empty one is none."""
+    return len(line) == 1 < n_columns and not line[0].strip()
+
+
+def _doubt(first_line: str, delimiter: str) -> str:
+    """What to do where another character cuts the first line in more cells than the delimiter."""
+    likely = max(SEPARATORS, key=first_line.count)
+    if first_line.count(likely) <= first_line.count(delimiter):
+        return ""
+    return (
+        f"cells seem to be separated by {SEPARATORS[likely]}, and were taken to be by "
+        f"{SEPARATORS.get(delimiter, repr(delimiter))}: give --separator "
+        f"{shlex.quote('tab' if likely == TAB else likely)}. The first line begins with "
+        f"{excerpt(first_line[:_MOST_SHOWN].strip())}."
+    )
+
+
+def _check_widths(
+    block: list[list[str]], n_columns: int, path: str, first: int, doubt: str
+) -> None:
     for n, line in enumerate(block):
         if len(line) != n_columns:
+            why = doubt or "A cell that holds the separator goes in quotes."
             raise CommandError(
                 f"{_shown(path)}, row {first + n}: {len(line)} cells, and there are {n_columns} "
-                f"columns; the row begins with {excerpt(line[0])}. Cells with the delimiter in "
-                'them go in quotes, "like, this".'
+                f"columns; the row begins with {excerpt(line[0])}. {why[0].upper()}{why[1:]}"
             )
 
 
@@ -147,8 +207,6 @@ def _told(path: str) -> Iterator[None]:
             f"{_shown(path)} is no text in UTF-8 ({error.reason} at byte {error.start} of a part); "
             "save it in UTF-8."
         ) from error
-    except csv.Error as error:
-        raise CommandError(f"{_shown(path)} is no table of text: {error}.") from error
     except (gzip.BadGzipFile, EOFError) as error:
         raise CommandError(f"{path} is no file of gzip, or a part of one: {error}.") from error
 
@@ -162,7 +220,9 @@ class Parquet(Format):
     """Columns of Arrow."""
 
     @contextmanager
-    def read(self, path: str, has_header: bool = True) -> Iterator[Source]:
+    def read(
+        self, path: str, has_header: bool = True, separator: str | None = None
+    ) -> Iterator[Source]:
         arrow, parquet = _arrow()
         try:
             file = parquet.ParquetFile(path)
@@ -239,8 +299,8 @@ def format_of(path: str) -> Format:
 
 FORMATS: dict[str, Format] = {
     ".csv": Text(","),
-    ".tsv": Text("\t"),
+    ".tsv": Text(TAB),
     ".csv.gz": Text(",", is_packed=True),
-    ".tsv.gz": Text("\t", is_packed=True),
+    ".tsv.gz": Text(TAB, is_packed=True),
     ".parquet": Parquet(),
 }

@@ -11,10 +11,8 @@ _ROW = re.compile(r"\brow 0\b")
 
 
 @contextmanager
-def with_place(
-    where: str, rows: Any = None, first: int = 1, ask: Callable[[Any], Any] | None = None
-) -> Iterator[None]:
-    """Tell where a ValueError comes from: of the file, or of the first row that is refused alone.
+def with_place(where: str, rows: Any, first: int, ask: Callable[[Any], Any]) -> Iterator[None]:
+    """Tell where a ValueError comes from: the first row that is refused alone, or else the file.
 
     Raises
     ------
@@ -24,7 +22,7 @@ def with_place(
     try:
         yield
     except ValueError as error:
-        found = None if ask is None else _first_refused(rows, ask)
+        found = _first_refused(rows, ask)
         if found is None:
             raise CommandError(f"{where}: {error}") from error
         row, told = found

@@ -1,22 +1,24 @@
 """The subcommand that reports on a table, on a page of its own."""
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from importlib.util import find_spec
 from pathlib import Path
 
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
 from skvae.command.formats import STREAM
-from skvae.command.subcommand import Subcommand, count, refuse_own, seed
+from skvae.command.subcommand import Subcommand, count, refuse_own, seed, separator
 from skvae.persistence.writing import replace_by
 from skvae.report.account import account_of, check_name
 from skvae.report.page import headline, page_of
 from skvae.report.sections.section import Found
-from skvae.report.sheet import read_sheet
-from skvae.report.study import Wishes, study
+from skvae.report.sheet import SEPARATORS, Sheet, read_sheet
+from skvae.report.study import FEWEST_ROWS, Wishes, study
+from skvae.report.words import counted
 
 _STEPS = 5
+_ENDINGS = ("", ".html", ".htm")
 
 
 class Report(Subcommand):
@@ -58,7 +60,7 @@ class Report(Subcommand):
         parser.add_argument(
             "--separator",
             metavar="CHARACTER",
-            type=_separator,
+            type=separator,
             help="what is between cells, tab for a tab (default: found out)",
         )
         parser.add_argument(
@@ -68,12 +70,11 @@ class Report(Subcommand):
 
     def run(self, given: Namespace, console: Console) -> None:
         _require_matplotlib()
-        if not Path(given.table).is_file():
-            raise CommandError(f"there is no file {given.table}.")
-        refuse_own(given.output, given.table)
+        _check_paths(given.table, given.output)
         if given.codes == 1:
             raise CommandError("a map takes two codes: give --codes 2 or more.")
         sheet = read_sheet(given.table, given.separator, not given.no_header)
+        _check_size(given.table, sheet)
         if given.color is not None:
             check_name(given.color, sheet)
         account = account_of(sheet, given.target, tuple(given.drop))
@@ -83,13 +84,17 @@ class Report(Subcommand):
         )  # fmt: skip
         n_out = sum(not entry.is_taken for entry in account)
         console.tell(
-            f"{given.table}: {sheet.n_rows} rows, {len(account)} columns, {n_out} of them left out."
+            f"{given.table}: {counted(sheet.n_rows, 'row')}, {counted(len(account), 'column')}, "
+            f"{n_out or 'none'} of them left out."
         )
         with console.progress("report", _STEPS, "step") as report:
             done = iter(range(1, _STEPS + 1))
             found = Found(sheet, account, study(account, wishes, lambda _: report(next(done))))
             page = page_of(given.table, found)
         console.tell(headline(found.study))
+        prediction = found.study.prediction
+        if prediction is not None and prediction.reason:
+            console.tell(f"the target {given.target!r} is not predicted: {prediction.reason}.")
         if given.output == STREAM:
             sys.stdout.buffer.write(page.encode())
             sys.stdout.buffer.flush()
@@ -98,11 +103,27 @@ class Report(Subcommand):
         console.tell(f"{given.output}: the report, for a browser.")
 
 
-def _separator(text: str) -> str:
-    own = {"tab": "\t", "\\t": "\t"}.get(text, text)
-    if len(own) != 1 or own in '"\r\n':
-        raise ArgumentTypeError(f"{text!r} is not one character between cells")
-    return own
+def _check_paths(table: str, output: str) -> None:
+    path, ending = Path(table), Path(output).suffix.lower()
+    if not path.exists():
+        raise CommandError(f"there is no file {table}.")
+    if path.is_dir():
+        raise CommandError(f"{table} is a folder: give a file of it.")
+    refuse_own(output, table)
+    if output != STREAM and ending not in _ENDINGS:
+        raise CommandError(f"the report is a page of HTML: give -o a name in .html, not {output}.")
+
+
+def _check_size(path: str, sheet: Sheet) -> None:
+    if len(sheet.names) == 1 and sheet.separator is not None:
+        between = SEPARATORS.get(sheet.separator, repr(sheet.separator))
+        raise CommandError(
+            f"{path} has one column where cells are separated by {between}, and a report needs 2: "
+            "if something else is between cells, give it as --separator."
+        )
+    if sheet.n_rows < FEWEST_ROWS:
+        rows = counted(sheet.n_rows, "row")
+        raise CommandError(f"{path} has {rows}, and a report needs {FEWEST_ROWS}.")
 
 
 def _require_matplotlib() -> None:

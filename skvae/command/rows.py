@@ -19,7 +19,7 @@ from skvae.command.errors import CommandError
 from skvae.command.folders import files_of
 from skvae.command.formats import STREAM, Part, Source, format_of
 from skvae.command.places import with_place
-from skvae.command.subcommand import Subcommand, add_model, add_output, count, refuse_own
+from skvae.command.subcommand import Subcommand, add_model, add_output, count, refuse_own, separator
 from skvae.data.batches import rows_at_once
 from skvae.data.excerpts import excerpt
 from skvae.estimator import VAETransformer
@@ -72,6 +72,11 @@ class RowQuestion(Subcommand):
             help="the first line of text holds cells, not names: columns are 0, 1, 2, ...",
         )  # fmt: skip
         parser.add_argument(
+            "--separator", metavar="CHARACTER", type=separator,
+            help="what is between cells of text that is read, tab for a tab (default: commas, and "
+            "tabs in .tsv)",
+        )  # fmt: skip
+        parser.add_argument(
             "--rows-at-once", metavar="N", type=count, default=_AT_ONCE,
             help="rows that are held at once, about (default: %(default)s)",
         )  # fmt: skip
@@ -93,8 +98,9 @@ class RowQuestion(Subcommand):
             refuse_own(output, given.model, path)
             format_of(path), format_of(output)
         vae = VAETransformer.load(given.model)
-        remedy = "carry it through by --keep {0!r}, or leave it out by --drop-others"
-        carried = Carried(given.keep, given.drop_others, remedy)
+        carried = Carried(
+            given.keep, given.drop_others, "--keep {}", "leave it out by --drop-others"
+        )
         asker = Asker(vae, self.method, carried)
         for path, output in pairs:
             _FileOfRows(vae, asker, carried, path, console).into(output, given)
@@ -113,7 +119,7 @@ class _FileOfRows:
 
     def into(self, output: str, given: Namespace) -> None:
         """Write the answers to a file, which is there as a whole or not at all."""
-        with format_of(self._path).read(self._path, not given.no_header) as source:
+        with format_of(self._path).read(self._path, not given.no_header, given.separator) as source:
             answers = self._answers(source, given)
             write = format_of(output).write
             if output == STREAM:
@@ -138,8 +144,12 @@ class _FileOfRows:
 
     def _selection(self, source: Source, has_header: bool) -> Selection:
         needed = self._asker.needed
-        with with_place(self._where):
+        try:
             selection = Selection.of(source.names, needed, self._carried)
+        except ValueError as error:
+            names = "" if has_header else " Columns go by names: leave --no-header out."
+            why = source.doubt or f"{error}{names if needed.is_named else ''}"
+            raise CommandError(f"{self._where}: {why}") from error
         if not needed.is_named:
             own = [source.names[n] for n in selection.own]
             if has_header and source.unit == "B" and all(map(_is_number, own)):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
-from skvae.command.formats import STREAM
+from skvae.command.formats import STREAM, TAB
 
 _LARGEST_SEED = 2**32 - 1
 _MOST = 10**12  # things that are counted
@@ -78,6 +78,14 @@ def count(text: str) -> int:
 def seed(text: str) -> int:
     """What random numbers begin from."""
     return _whole(text, 0, _LARGEST_SEED)
+
+
+def separator(text: str) -> str:
+    """What is between cells of text."""
+    own = {"tab": TAB, "\\t": TAB}.get(text, text)
+    if len(own) != 1 or own in '"\r\n':
+        raise ArgumentTypeError(f"{text!r} is not one character between cells")
+    return own
 
 
 def _whole(text: str, least: int, most: int) -> int:

@@ -74,9 +74,9 @@ def _doubt(column: Column, series: nw.Series) -> str | None:
     n_observed = len(series) - series.null_count()
     if n_observed < _FEWEST_ROWS:
         return None
-    if series.dtype != nw.Categorical and (what := _reading(column.levels)):
-        one = excerpt(column.levels[0])
-        return f"holds text that reads as {what}, such as {one}: {_REMEDIES[what]}"
+    if series.dtype != nw.Categorical and (found := _reading(column.levels)):
+        what, one = found
+        return f"holds text that reads as {what}, such as {excerpt(one)}: {_REMEDIES[what]}"
     if _n_different(column, series) >= _SHARE_OF_ROWS * n_observed:
         return (
             "differs in nearly every row, as identifiers do, and samples would repeat its values: "
@@ -92,13 +92,13 @@ def _n_different(column: Column, series: nw.Series) -> int:
     return len(column.levels)
 
 
-def _reading(levels: tuple) -> str | None:
-    """Return what nearly all of some levels, evenly taken from all, can be read as."""
+def _reading(levels: tuple) -> tuple[str, str] | None:
+    """Return what nearly all of some levels, evenly taken from all, can be read as, and one."""
     some = levels[:: -(-len(levels) // _MOST_READ)]
     for what, patterns in _READINGS.items():
-        n_read = sum(_reads(level, patterns) for level in some)
-        if n_read >= _SHARE_READ * len(some):
-            return what
+        read = [level for level in some if _reads(level, patterns)]
+        if len(read) >= _SHARE_READ * len(some):
+            return what, read[0]
     return None
 
 

@@ -92,7 +92,8 @@ def _is_alike(owner: BaseEstimator, given: Input) -> bool:
 
 def _checked(owner: BaseEstimator, given: Input, learns: bool, fewest: int) -> Any:
     """A matrix of numbers as scikit-learn checks it."""
-    refuse_non_numeric(given)
+    if learns or not given.is_frame:  # a frame is held to the columns of fit when it is encoded
+        refuse_non_numeric(given)
     X = with_nan(given.native)
     rules = {
         "accept_sparse": "csr",

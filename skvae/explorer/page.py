@@ -88,7 +88,12 @@ class Page:
 
     def __repr__(self) -> str:
         facts = self.content["facts"]
-        return f"<skvae page of {facts['n_rows']} rows and {facts['n_codes']} codes>"
+        rows, codes = _counted(facts["n_rows"], "row"), _counted(facts["n_codes"], "code")
+        return f"<skvae page of {rows} and {codes}>"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 @cache

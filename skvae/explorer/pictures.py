@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from skvae.explorer.table import values_of
+from skvae.explorer.table import column_names, levels_of, values_of
 
 
 def checked_shape(image_shape: Any, n_values: int) -> tuple[int, ...]:
@@ -26,6 +26,12 @@ def picture_of(estimator: Any, X: Any, image_shape: Any) -> dict[str, Any] | Non
     if image_shape is None:
         return None
     shape = checked_shape(image_shape, estimator.n_features_in_)
+    for name, levels in zip(column_names(estimator), levels_of(estimator), strict=True):
+        if any(isinstance(level, str) for level in levels):
+            raise ValueError(
+                f"image_shape={shape} is for rows of numbers, and {name!r} holds text: leave "
+                "image_shape out."
+            )
     values = values_of(estimator, X)
     is_first = len(shape) == 3 and shape[2] not in (1, 3)
     height, width = shape[1:] if is_first else shape[:2]

@@ -1,6 +1,6 @@
 """Fits of few rows: those held out by one split are too few to judge a training.
 
-Then those of several splits judge together, and the model learns from all rows in the end.
+Then those of several splits judge together.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,13 +13,13 @@ from skvae.fitting.judges import evaluator_of
 from skvae.fitting.options import Options
 from skvae.fitting.rows import is_trainable, known_rows, new_start
 from skvae.fitting.telling import listener_of, mean_jacobians
-from skvae.fitting.trial import Trial, learn_from_all, run_trial
+from skvae.fitting.trial import Trial, run_trial
 from skvae.start.tables import TrainingTable
 from skvae.training.acceptance import Acceptance, Candidate, is_open, select
 from skvae.training.checkpoint import Checkpoint
 from skvae.training.evaluation import DivergenceError
 from skvae.training.listener import Stop
-from skvae.training.progress import LAST_PASSES, SPLIT, Follower
+from skvae.training.progress import SPLIT, Follower
 
 
 def candidate_of(trial: Trial, options: Options) -> Candidate:
@@ -37,20 +37,16 @@ def accept_of_few(
     *,
     follower: Follower | None = None,
 ) -> Acceptance:
-    """Let more splits judge a training that one does not accept, and finish what is accepted."""
+    """Let more splits judge a training that one does not accept."""
     candidate = candidate_of(trial, options)
     kept = select([candidate], options.limits)
-    if kept.share == 0.0:
-        try:
-            kept = select_by_all(
-                candidate, X, weight, splits, options, checkpoint, follower=follower
-            )
-        except KeyboardInterrupt as end:  # the splits so far have not accepted it
-            trial.record.cut_by(end)
-    if kept.share == 1.0:
-        listener = listener_of(follower, LAST_PASSES, trial.record.log_jacobians)
-        learn_from_all(trial, options, checkpoint, listener)
-    return kept
+    if kept.share > 0.0:
+        return kept
+    try:
+        return select_by_all(candidate, X, weight, splits, options, checkpoint, follower=follower)
+    except KeyboardInterrupt as end:  # the splits so far have not accepted it
+        trial.record.cut_by(end)
+        return kept
 
 
 def select_by_all(

@@ -13,6 +13,7 @@ from skvae.fitted.stored_rows import StoredRows
 from skvae.fitting.beginning import initial_vae
 from skvae.fitting.few_rows import accept_of_few, candidate_of
 from skvae.fitting.judges import evaluator_of, other_splits, split
+from skvae.fitting.last_passes import learn_more
 from skvae.fitting.options import Options
 from skvae.fitting.rows import (
     is_trainable,
@@ -22,7 +23,7 @@ from skvae.fitting.rows import (
     with_own_shards,
 )
 from skvae.fitting.sharing import n_rows_of
-from skvae.fitting.telling import Telling, mean_jacobians
+from skvae.fitting.telling import Telling, listener_of, mean_jacobians
 from skvae.fitting.trial import Trial, best_of, chosen, copied, run_trial
 from skvae.model.diagnostics import CodeUse, code_use
 from skvae.model.priors import Normal, Normals, Prior
@@ -35,7 +36,7 @@ from skvae.training.acceptance import Acceptance, select
 from skvae.training.checkpoint import Checkpoint
 from skvae.training.evaluation import Evaluator
 from skvae.training.listener import NOBODY, Listener
-from skvae.training.progress import TRAINING, Follower
+from skvae.training.progress import LAST_PASSES, TRAINING, Follower
 from skvae.training.record import Record
 
 
@@ -88,13 +89,9 @@ def fit_model(
 
     trial = best_of(attempt, options.n_init, seen)
     trial.record.log_jacobians = jacobians
-    is_over = previous is not None or trial.record.was_cut
-    if rows.n_rows < options.limits.few_rows and not is_over:
-        splits = other_splits(held_out, training, options.limits.n_splits)
-        kept = accept_of_few(trial, X, weight, splits, options, checkpoint, follower=follower)
-    else:
-        kept = select([candidate_of(trial, options)], options.limits)
-    return fit.finished(trial, kept)
+    if previous is not None or trial.record.was_cut:
+        return fit.finished(trial, select([candidate_of(trial, options)], options.limits))
+    return fit.completed(trial, held_out, checkpoint, follower)
 
 
 class Fit(NamedTuple):
@@ -107,6 +104,23 @@ class Fit(NamedTuple):
     start: LinearStart
     training: Tensor  # which rows
     jacobians: tuple[float, ...]
+
+    def completed(
+        self, trial: Trial, held_out: Tensor, checkpoint: Checkpoint, follower: Follower | None
+    ) -> tuple[FittedModel, Record]:
+        """The model of a training that came to its end: judged, and with its last passes."""
+        options, limits = self.options, self.options.limits
+        if trial.rows.n_rows < limits.few_rows:
+            splits = other_splits(held_out, self.training, limits.n_splits)
+            kept = accept_of_few(
+                trial, self.X, self.weight, splits, options, checkpoint, follower=follower
+            )
+        else:
+            kept = select([candidate_of(trial, options)], limits)
+        if kept.share == 1.0:
+            listener = listener_of(follower, LAST_PASSES, self.jacobians)
+            learn_more(trial, self.training, held_out, options, checkpoint, listener)
+        return self.finished(trial, kept)
 
     def finished(self, trial: Trial, kept: Acceptance) -> tuple[FittedModel, Record]:
         """The model, where so much of a training is kept."""

@@ -37,6 +37,7 @@ class Options:
     precision: str
     seed: int
     store_rows: bool = False
+    learns_more: bool = True  # in the end, also from half of the rows that were held out
     steps: tuple[Callable[[], Step], ...] = STEPS  # ways to take a step, the quickest first
     sharing: Sharing | None = None  # where several processes fit together
 

@@ -89,6 +89,11 @@ class Sharing:
             made[v] = Shard(shards[v], torch.from_numpy(index), share)
         return replace(self, shards=made, n_trained=n_trained)
 
+    def leaving_out(self, held_out: np.ndarray) -> "Sharing":
+        """The same, where other rows are held out."""
+        shards = self.shards or {}
+        return self.prepared({v: shard.rows for v, shard in shards.items()}, held_out)
+
     def n_training(self, training: Tensor) -> int:
         """Rows of a pass."""
         if self.shards is not None:

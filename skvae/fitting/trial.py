@@ -1,7 +1,6 @@
 """One training, from first weights to the best of them, and the best of several."""
 
 import copy
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -19,8 +18,8 @@ from skvae.model.vae import VAE
 from skvae.training.checkpoint import Checkpoint
 from skvae.training.controller import Controller
 from skvae.training.evaluation import DivergenceError, Evaluator
-from skvae.training.listener import NOBODY, Listener, Stop
-from skvae.training.loop import one_pass, train
+from skvae.training.listener import NOBODY, Listener
+from skvae.training.loop import train
 from skvae.training.record import Record
 from skvae.training.shards import SharedStep
 from skvae.training.state import TrainingState
@@ -161,61 +160,3 @@ def compare(vaes: list[VAE], best: VAE, rows: Rows) -> list[float]:
     q, target = best.encode(rows), best.codes(rows)
     kl = rows.mean(q.kl())
     return [linear_r2(vae.codes(rows), target, kl, rows.weight) for vae in vaes]
-
-
-def learn_from_all(
-    trial: Trial, options: Options, checkpoint: Checkpoint, listener: Listener = NOBODY
-) -> None:
-    """Let the model learn from all rows, those that were held out too, at a falling rate.
-
-    Of few rows the held-out ones are many. What they have said of the noise, and of the units,
-    stays: rows that are learnt from would say too little of it.
-    """
-    vae, rows, record, limits = trial.vae, trial.rows, trial.record, options.limits
-    n_passes = math.ceil(limits.final_share * record.n_passes)
-    if options.max_iter is not None:
-        n_passes = min(n_passes, options.max_iter - record.n_passes)
-    if n_passes <= 0 or options.annealing is not None:
-        return
-    everything = torch.arange(rows.n_rows, device=options.device)
-    n_rows = n_training(everything, options)
-    budget = make_budget(n_rows, vae, options)._replace(max_passes=n_passes)
-    controller = Controller(budget, options.config, n_rows, rows.n_inputs)
-    controller.begin_fall(limits.final_decay_level)
-    noise = vae.observation.noise_variance
-    held_out = None if noise is None else noise.item()
-    state = training_state(vae, options.generator(), options, controller)
-    share(state, rows, everything, options)
-    state.keep()
-    state.record.bounds = list(record.bounds)  # for who follows it
-    with followed(state, listener, n_passes), checkpoint.training(state) as has_ended:
-        if not has_ended:
-            state.take = way_of(state, trial.evaluator.seen, options)
-            _pass_over_all(state, rows, everything, n_passes)
-    record.losses += state.record.losses
-    record.n_passes += len(state.record.losses)
-    record.interrupted |= state.record.interrupted
-    record.stopped |= state.record.stopped
-    vae.eval()
-    if held_out is not None:
-        vae.observation.set_noise(held_out)
-
-
-def _pass_over_all(state: TrainingState, rows: Rows, everything: Tensor, n_passes: int) -> None:
-    """So many passes over all rows; nothing of them where they fail or are interrupted."""
-    record = state.record
-    try:
-        while record.n_passes < n_passes:
-            state.listener.begin_pass()
-            record.losses.append(one_pass(state, rows, everything))
-            record.n_passes += 1
-            state.tell()
-            if state.listener.end_pass(state, None):
-                raise Stop
-    except KeyboardInterrupt as end:
-        record.cut_by(end)
-    if record.was_cut or not math.isfinite(record.losses[-1]):
-        record.losses = []
-        state.go_back(state.best)
-    else:
-        state.go_back(state.averaged_model().state_dict())

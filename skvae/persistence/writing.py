@@ -49,7 +49,7 @@ def replace_by(path: str | PathLike[str], write: Callable[[IO[bytes]], Any]) -> 
         with suppress(OSError):
             beside.unlink()
         if isinstance(error, OSError) and error.filename == str(beside):  # a name nobody gave
-            error.filename, error.filename2 = str(target), None
+            raise type(error)(error.errno, error.strerror, str(target)) from error
         raise
     with suppress(OSError):  # not all folders can be synced
         _sync_folder(target.parent)

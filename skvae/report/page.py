@@ -5,11 +5,14 @@ from pathlib import Path
 import sklearn
 
 from skvae.pickles import VERSION
+from skvae.report.code import code_of
 from skvae.report.markup import Markup, filled, joined, paragraphs, tag, text
 from skvae.report.sections import SECTIONS
 from skvae.report.sections.section import Found
 from skvae.report.study import Study
 from skvae.report.words import NONE, counted, percent, signed
+
+FEWEST_HELD_OUT = 50  # rows, for figures that other rows would hardly change
 
 
 def page_of(path: str, found: Found) -> str:
@@ -62,10 +65,15 @@ def _verdict(study: Study) -> Markup:
         else f"Training was kept ({percent(study.vae.kept_)} of the way): on held-out rows it "
         "beat the linear model it starts from."
     )
+    few = (
+        " These are so few that another choice of them (--seed) may say something else."
+        if len(study.test) < FEWEST_HELD_OUT
+        else ""
+    )
     told = (
         f"skvae reduces each row to a few numbers, its codes, as PCA does, but may bend the plane "
         f"that PCA fits. {kept} All figures here are of {counted(len(study.test), 'row')} held "
-        "out from learning, unless a section says otherwise."
+        f"out from learning, unless a section says otherwise.{few}"
     )
     cards = [
         (
@@ -90,20 +98,8 @@ def _verdict(study: Study) -> Markup:
 
 def _made(path: str, found: Found) -> Markup:
     study = found.study
-    left_out = [entry.name for entry in found.account if not entry.is_taken]
-    drop = [*left_out, *([study.wishes.target] if study.wishes.target not in left_out else [])]
-    drop = [name for name in drop if name is not None]
     vae = f"VAETransformer(latent_dim={study.vae.latent_dim_}, random_state={study.wishes.seed})"
-    lines = [
-        "import pandas as pd",
-        "from skvae import VAETransformer",
-        "",
-        f"table = pd.read_csv({Path(path).name!r}{_separator(found)})",
-        "# then make numbers and dates of the columns, as the table of columns says",
-        f"X = table.drop(columns={drop!r})",
-        f"vae = {vae}",
-        "codes = vae.fit_transform(X)",
-    ]
+    code = code_of(path, found.sheet, set(study.frame), vae)
     n_passes = counted(study.vae.n_iter_, "pass", "passes")
     told = (
         f"Models learnt from {counted(len(study.train), 'row')} ({n_passes} over them); "
@@ -121,10 +117,5 @@ def _made(path: str, found: Found) -> Markup:
     )
     return joined(
         [paragraphs(f"{told}.", baseline, versions, "The same in Python:"),
-         tag("pre", "\n".join(lines))]
+         tag("pre", code)]
     )  # fmt: skip
-
-
-def _separator(found: Found) -> str:
-    own = found.sheet.separator
-    return "" if own in (None, ",") else f", sep={own!r}"

@@ -12,6 +12,8 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skvae.report.words import counted
+
 N_FOLDS = 5
 MOST_CLASSES = 20
 MOST_NUMBERS = 10  # whole numbers that are taken as classes
@@ -46,33 +48,47 @@ def predict(target: pd.Series, features: dict[str, np.ndarray], seed: int) -> Pr
     rows = target.notna().to_numpy(copy=True)
     y: Any = target[rows].to_numpy(object)
     is_number = target.dtype == float and not _are_classes(target[rows])
-    lacking = (
-        f" {(~rows).sum()} rows without a target take no part in this." if not rows.all() else ""
-    )
+    lacking = f" {_rows_of(~rows)} without a target take no part in this." if not rows.all() else ""
     if not is_number:
         y = y.astype(str)
         counts = Counter(y)
         few = {level for level, n in counts.items() if n < N_FOLDS}
         if len(counts) - len(few) > MOST_CLASSES:
             return Prediction(
-                name,
-                f"it has {len(counts)} classes, more than {MOST_CLASSES}, and is not predicted",
+                name, f"it has {len(counts)} classes, and at most {MOST_CLASSES} are predicted"
             )
+        if len(few) >= len(counts) - 1:
+            return Prediction(name, _few_classes(len(counts), len(few)))
         kept = ~np.isin(y, list(few))
         if few:
             lacking += (
-                f" {(~kept).sum()} rows of classes with fewer than {N_FOLDS} rows do neither."
+                f" {_rows_of(~kept)} of classes with fewer than {N_FOLDS} rows take no part in "
+                "this."
             )
         rows[rows] = kept
         y = y[kept]
     else:
         y = y.astype(float)
-    if len(y) < FEWEST_ROWS or len(set(y)) < 2:
-        return Prediction(name, "too few of its cells differ, or are filled")
+    if len(y) < FEWEST_ROWS:
+        return Prediction(name, f"{len(y)} rows have it, and {FEWEST_ROWS} are needed")
+    if len(set(y)) < 2:
+        return Prediction(name, "it is the same in all rows that are used")
     features = {what: X[rows] for what, X in features.items()}
     found = _numbers(y, features, seed) if is_number else _classes(y, features, seed)
     told = f"{'numbers' if is_number else f'{len(set(y))} classes'} in {len(y):,} rows.{lacking}"
     return Prediction(name, told=told, scores=found)
+
+
+def _rows_of(which: np.ndarray) -> str:
+    return counted(int(which.sum()), "row")
+
+
+def _few_classes(n_classes: int, n_few: int) -> str:
+    """Why classes cannot be predicted of which at most one has enough rows."""
+    if n_classes == 1:
+        return "it is the same in all rows that are used"
+    own = "all" if n_few == n_classes else "all but one"
+    return f"{own} of its {n_classes} classes have fewer than {N_FOLDS} rows"
 
 
 def _are_classes(target: pd.Series) -> bool:

@@ -7,9 +7,12 @@ told. Nothing is dropped: lines that cannot be a row of the table are errors tha
 import csv
 import gzip
 import io
+import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -43,6 +46,8 @@ class Sheet:
         Of each column, how often which text stood for a missing cell.
     separator : str or None
         What is between cells of text.
+    options : dict
+        Of text, what `pandas.read_csv` has to be told to read the same columns.
     """
 
     names: tuple[str, ...]
@@ -50,6 +55,7 @@ class Sheet:
     told: tuple[str, ...]
     gaps: tuple[Counter, ...]
     separator: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
@@ -75,33 +81,41 @@ def read_sheet(path: str, separator: str | None = None, has_header: bool = True)
         raise ValueError(f"{path} is a workbook; save the sheet as CSV, and give that file.")
     if data.startswith(b"PAR1"):
         return _parquet(path, data)
-    text, told = _decoded(path, data)
-    return _sheet_of_text(path, text, told, separator, has_header)
+    text, told, options = _decoded(path, data)
+    return _sheet_of_text(path, text, told, separator, has_header, options)
 
 
-def _decoded(path: str, data: bytes) -> tuple[str, list[str]]:
-    """Text of bytes, and what is to be told about it."""
+def _decoded(path: str, data: bytes) -> tuple[str, list[str], dict[str, Any]]:
+    """Text of bytes, what is to be told about it, and how pandas decodes it."""
+    options: dict[str, Any] = {}
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace"), ["the text is in UTF-16"]
+        told, options = ["the text is in UTF-16"], {"encoding": "utf-16"}
+        return data.decode("utf-16", errors="replace"), told, options
     try:
         text, told = data.decode("utf-8-sig"), []
     except UnicodeDecodeError:
         text = data.decode("cp1252", errors="replace")
         told = ["the text is not in UTF-8; it was read as Windows-1252"]
+        options = {"encoding": "cp1252", "encoding_errors": "replace"}
     if "\0" in text:
         raise ValueError(f"{path} is no table of text; give a CSV, TSV or Parquet file.")
-    return text, told
+    return text, told, options
 
 
 def _sheet_of_text(
-    path: str, text: str, told: list[str], separator: str | None, has_header: bool
+    path: str,
+    text: str,
+    told: list[str],
+    separator: str | None,
+    has_header: bool,
+    options: dict[str, Any],
 ) -> Sheet:
     first, _, rest = text.partition("\n")
     skipped = 0
-    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:  # said by spreadsheets
-        separator, text, skipped = separator or first.strip()[4], rest, 1
+    if said := said_separator(first):
+        separator, text, skipped = separator or said, rest, 1
     separator = separator or _separator_of(text)
-    lines = _lines(path, text, separator, skipped)
+    lines, n_empty = _lines(path, text, separator, skipped)
     if not lines:
         raise ValueError(f"{path} is empty; its first line has to name the columns.")
     width = len(lines[0][1])
@@ -109,6 +123,15 @@ def _sheet_of_text(
     body, notes = _squared(path, lines[1:] if has_header else lines, width)
     names, renamed = _names(head)
     told = [f"cells are separated by {SEPARATORS.get(separator, repr(separator))}", *told, *notes]
+    if n_empty:
+        ends = "a line" if n_empty == 1 else f"{n_empty} lines"
+        told.append(f"{ends} without a cell at the end of the file counted as none")
+    options = {
+        **({"sep": separator} if separator != "," else {}),
+        **options,
+        **({} if has_header else {"header": None}),
+        **({"skiprows": skipped} if skipped else {}),
+    }
     if has_header:
         told += renamed
         if all(_is_plain_number(name) for name in head if name) and any(head):
@@ -119,7 +142,13 @@ def _sheet_of_text(
         pd.Series(objects([None if c.lower() in NOTHING else c for c in own]), dtype=object)
         for own in cells
     )
-    return Sheet(names, columns, tuple(told), gaps, separator)
+    return Sheet(names, columns, tuple(told), gaps, separator, options)
+
+
+def said_separator(first_line: str) -> str | None:
+    """What separates cells where the first line of a file says so, as some spreadsheets write."""
+    said = re.fullmatch(r"\s*sep=(.)\s*", first_line, re.IGNORECASE)
+    return said[1] if said else None
 
 
 def _separator_of(text: str) -> str:
@@ -138,14 +167,27 @@ def _separator_of(text: str) -> str:
     return max(SEPARATORS, key=fits)
 
 
-def _lines(path: str, text: str, separator: str, skipped: int) -> list[tuple[int, list[str]]]:
-    """Lines that are not blank, as cells, with their numbers in the file."""
+def _lines(
+    path: str, text: str, separator: str, skipped: int
+) -> tuple[list[tuple[int, list[str]]], int]:
+    """Lines as cells, with their numbers in the file, from the first to the last with a cell.
+
+    Blank lines are none of them; the second answer is how many others the last one leaves out.
+    """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        return [(reader.line_num + skipped, row) for row in reader if any(map(str.strip, row))]
+        lines = [(reader.line_num + skipped, row) for row in reader if not _is_blank(row)]
     except csv.Error as error:
         where = f"{path}, line {reader.line_num + skipped}"
         raise ValueError(f"{where}: {error}; a quote in a cell is written twice.") from error
+    filled = [n for n, (_, row) in enumerate(lines) if any(map(str.strip, row))]
+    if not filled:
+        return [], 0
+    return lines[filled[0] : filled[-1] + 1], len(lines) - 1 - filled[-1]
+
+
+def _is_blank(row: list[str]) -> bool:
+    return not row or (len(row) == 1 and not row[0].strip())
 
 
 def _squared(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skvae.data.excerpts import label
 from skvae.estimator import VAETransformer
 from skvae.report.entry import Entry
 from skvae.report.frames import (
@@ -23,12 +24,15 @@ from skvae.report.likeness import Likeness, likeness_of
 from skvae.report.oddities import OddRow, odd_rows
 from skvae.report.onehot import OneHotPCA
 from skvae.report.prediction import Prediction, predict
+from skvae.report.words import counted
 
 FEWEST_ROWS = 30
 HELD_OUT = 0.25  # of the rows
 MOST_HELD_OUT = 1000
 HIDDEN = 0.2  # of the cells of held-out rows
 MOST_CELLS = 1200  # of held-out rows with one cell hidden
+_EXACT = 9  # decimals of a share of error; what is below is rounding
+_MOST_TOLD = 5  # columns that are left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +135,7 @@ class Study:
     @property
     def error(self) -> pd.Series:
         """Of each model the mean over columns of the share of error that is left."""
-        return self.errors.mean()
+        return self.errors.mean().round(_EXACT)
 
 
 def study(
@@ -207,6 +211,8 @@ class _Work:
     def _linear(self, train: pd.DataFrame) -> VAETransformer:
         seed, n_codes = self._wishes.seed, self._wishes.n_codes
         linear = VAETransformer(n_codes or "auto", max_iter=0, random_state=seed).fit(train)
+        if n_codes is not None:
+            _check_codes(n_codes, linear)
         least, most = 2, max(2, train.shape[1] // 2)
         bounded = min(max(linear.latent_dim_, least), most)
         if n_codes is None and bounded != linear.latent_dim_:
@@ -251,7 +257,7 @@ class _Work:
             return None
         if target not in self._all:
             reason = next(entry.how for entry in self._account if entry.name == target)
-            return Prediction(target, reason=f"the target is left out: {reason}")
+            return Prediction(target, reason=reason)
         self._report("prediction")
         features = {
             "codes of skvae": codes,
@@ -271,11 +277,22 @@ def _check(own: pd.DataFrame, account: list[Entry]) -> None:
     n_rows = int(own.notna().any(axis=1).sum()) if own.shape[1] else 0
     if own.shape[1] >= 2 and n_rows >= FEWEST_ROWS:
         return
-    out = "; ".join(f"{entry.name}: {entry.how}" for entry in account if not entry.is_taken)
+    out = [f"{label(entry.name)}: {entry.how}" for entry in account if not entry.is_taken]
+    rest = f"; {len(out) - _MOST_TOLD} more" if len(out) > _MOST_TOLD else ""
     raise ValueError(
-        f"{n_rows} rows of {own.shape[1]} columns are left, and a report needs {FEWEST_ROWS} rows "
-        f"of 2 columns beside the target. Left out: {out or 'none'}."
+        f"{counted(n_rows, 'row')} of {counted(own.shape[1], 'column')} can be used, and a report "
+        f"needs {FEWEST_ROWS} rows of 2 columns beside the target."
+        + (f" Left out: {'; '.join(out[:_MOST_TOLD])}{rest}." if out else "")
     )
+
+
+def _check_codes(n_codes: int, linear: VAETransformer) -> None:
+    most = max(2, int(np.count_nonzero(linear.explained_variance_ratio_ > 0)))
+    if n_codes > most:
+        raise ValueError(
+            f"--codes {n_codes} is more than this table bears: all but {most} would always be 0. "
+            f"Give --codes {most} or fewer."
+        )
 
 
 def _back(vae: VAETransformer, rows: pd.DataFrame) -> pd.DataFrame:

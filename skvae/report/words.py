@@ -28,6 +28,12 @@ def signed(value: float, digits: int = 3) -> str:
     return f"+{own}" if value > 0 else own
 
 
+def nats(value: float, digits: int = 3) -> str:
+    """So many nats."""
+    own = number(value, digits)
+    return f"{own} nat" if own == "1" else f"{own} nats"
+
+
 def percent(share: float) -> str:
     """A share in percent; a dash where there is none."""
     if share is None or math.isnan(share):

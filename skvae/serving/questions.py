@@ -121,8 +121,8 @@ def _frame(table: Any) -> nw.DataFrame:
         return nw.from_native(table, eager_only=True)
     except TypeError:
         raise TypeError(
-            f"{excerpt(table)} is of the type {type(table).__name__}; pass a frame of pandas or "
-            "polars, a table or batch of Arrow, or an iterator of these."
+            f"rows are of the type {type(table).__name__}; pass a frame of pandas or polars, a "
+            "table or batch of Arrow, or an iterator of these."
         ) from None
 
 

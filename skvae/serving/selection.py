@@ -53,7 +53,8 @@ class Carried:
 
     kept: Sequence[Any] = ()
     drops_others: bool = False
-    remedy: str = "give keep=[...] to carry it through, or leave it out"
+    keeping: str = "keep=[{}]"  # how a column is kept
+    leaving: str = "leave it out"  # how it is not
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,12 @@ def _by_position(
     own = [n for n in range(len(names)) if n not in kept]
     if len(own) == len(needed.columns):
         return own
+    remedy = f" Others are carried through by {carried.keeping.format('NAME')}."
+    beside = " beside those that are kept" if kept else ""
     raise ValueError(
         f"the model was fitted to an array, whose columns have no names, and takes "
-        f"{len(needed.columns)} columns by their position; the table has {len(own)} beside those "
-        f"that are kept, {excerpts(names[n] for n in own)}. Of one too many: {carried.remedy}."
+        f"{len(needed.columns)} columns by their position; the table has {len(own)}{beside}, "
+        f"{excerpts(names[n] for n in own)}.{remedy if len(own) > len(needed.columns) else ''}"
     )
 
 
@@ -112,7 +115,9 @@ def _by_name(
     strange = [names[n] for n in range(len(names)) if n not in own and n not in kept]
     if strange and not carried.drops_others:
         raise ValueError(
-            f"{_columns(strange)} not known to the model: {carried.remedy.format(strange[0])}."
+            f"{_columns(strange)} not known to the model: carry it through by "
+            f"{carried.keeping.format(excerpt(strange[0]))}, or "
+            f"{carried.leaving}."
         )
     return own
 

@@ -1,6 +1,6 @@
 """Where a fit stands: what its trainings have left so far, and the state of the one that runs.
 
-A fit takes its trainings (restarts, other splits, the last passes of few rows) one after another in
+A fit takes its trainings (restarts, other splits, the last passes) one after another in
 an order that data, parameters and seed decide. So a place in that row, what the trainings before it
 have left, and the state of the one at it say where a fit stands: all else is found again. Nothing
 of a training depends on when its state is noted.

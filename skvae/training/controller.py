@@ -194,10 +194,11 @@ class Controller:
             return 0
         return math.ceil(self.limits.fall_share * n_passes + self.warm_up / self.pass_steps)
 
-    def begin_fall(self, least_decay_level: int) -> None:
-        """Let the rate fall from the first pass on, with some weight decay and the KL in full."""
+    def begin_fall(self, weight_decay: float) -> None:
+        """Let the rate fall from the first pass on, with the KL in full, and this decay at most."""
         self.share = 1.0  # of schedules, which have run
-        self.decay_level = min(least_decay_level, len(self.weight_decays) - 1)
+        before = self.weight_decays.index(weight_decay)
+        self.decay_level = min(before, self.limits.final_decay_level)
         self.fall(0, self.last_pass, 0)
 
     def fall(self, n_passes: int, last_pass: int, step: int) -> None:

@@ -5,7 +5,7 @@ start: a few far rows, which the start explains as badly, then decide nothing.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +36,11 @@ class Verdict(NamedTuple):
 
     judged: Gain  # of what decides, as `vae.gain` has it
     likelier: Gain  # nats
+
+    def is_no_worse(self, before: "Verdict", n_standard_errors: float) -> bool:
+        """Whether the same rows are as well off as before, but for so many standard errors."""
+        pairs = zip(self, before, strict=True)
+        return all(own.less(other).is_no_loss(n_standard_errors) for own, other in pairs)
 
 
 class Evaluation(NamedTuple):
@@ -104,6 +109,12 @@ class Evaluator:
             limits,
             config.refinement,
         )
+
+    def of_some(self, index: Tensor) -> "Evaluator":
+        """One that judges by some of the rows alone."""
+        of_rows = ("start_log_prob", "start_elbo", "start_error", "noise")
+        chosen = {name: getattr(self, name)[index] for name in of_rows}
+        return replace(self, rows=self.rows.take(index), **chosen)
 
     @property
     def start_bound(self) -> float:

@@ -19,9 +19,17 @@ class Gain(NamedTuple):
     def mean(self) -> float:
         return float(weighted_mean(self.values, self.weight))
 
+    def less(self, other: "Gain") -> "Gain":
+        """By how much more the same rows gain than by something else."""
+        return Gain(self.values - other.values, self.weight)
+
     def exceeds(self, n_standard_errors: float) -> bool:
         """Whether the mean is more than so many standard errors above zero."""
         return self.mean > n_standard_errors * self._standard_error()
+
+    def is_no_loss(self, n_standard_errors: float) -> bool:
+        """Whether the mean is a number, and no more than so many standard errors below zero."""
+        return self.mean >= -n_standard_errors * self._standard_error()
 
     def _standard_error(self) -> float:
         """Of the weighted mean; few rows that weigh much tell as little as few rows."""

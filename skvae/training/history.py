@@ -13,8 +13,8 @@ Evaluation = dict[str, float]
 Curves = tuple[list[float], list[float], list[Evaluation]]
 
 _COLUMNS = (
-    "step", "n_pass", "bound", "reconstruction", "kl", "gradient_norm", "learning_rate", "noise",
-    "temperature", "proposals", "accepted", "seconds",
+    "step", "n_pass", "bound", "reconstruction", "kl", "gradient_norm", "learning_rate",
+    "weight_decay", "noise", "temperature", "proposals", "accepted", "seconds",
 )  # fmt: skip
 
 

@@ -106,6 +106,7 @@ class TrainingState:
             step=self.step,
             gradient_norm=float(self.gradient_norm),
             learning_rate=self.controller.rate(self.step - 1),
+            weight_decay=self.controller.weight_decay,
             temperature=self.temperature,
         )
         if evaluation.bound == max(self.record.bounds[1:]):

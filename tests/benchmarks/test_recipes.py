@@ -16,10 +16,9 @@ def test_recipes_are_of_other_limits_than_the_default():
     assert all(recipe.estimator(2, 0).limits != Limits() for recipe in others)
 
 
-def test_the_recipe_before_has_small_networks_like_all_others():
-    before = RECIPES[BEFORE].estimator(2, 0).limits
-    assert (before.small_rate, before.small_patience) == (before.learning_rate, before.patience)
-    assert before.min_calm_steps == before.min_steps
+def test_the_recipe_before_has_no_last_passes():
+    assert not any(RECIPES[BEFORE].estimator(2, 0).limits.final_shares)
+    assert all(RECIPES["default"].estimator(2, 0).limits.final_shares)
 
 
 def test_halves_share_no_data_set():
@@ -42,9 +41,9 @@ def test_rows_that_are_made_differ_by_the_seed_alone(name):
 
 @pytest.mark.usefixtures("one_split")
 def test_a_recipe_is_fitted_with_its_limits(command):
-    arguments = ["--datasets", "iris", "--seeds", "0", "--recipes", BEFORE, "default"]
-    before, default = command("recipes", *arguments)
-    assert before["figures"]["steps"] < default["figures"]["steps"]
+    arguments = ["--datasets", "curved, 10 columns", "--seeds", "0"]
+    before, default = command("recipes", *arguments, "--recipes", BEFORE, "default")
+    assert before["facts"]["n_iter_"] < default["facts"]["n_iter_"]
     assert before["figures"]["ratio"] > 0
 
 

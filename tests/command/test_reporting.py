@@ -17,6 +17,12 @@ def test_it_writes_one_page(tmp_path, run):
     assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
+def one_column(path, fails, text, separator):
+    own = path.with_name("one.csv")
+    own.write_text(text)
+    return fails("report", own, "--separator", separator)
+
+
 def test_what_cannot_be_done_is_told_in_one_line(tmp_path, fails):
     path = tmp_path / "t.csv"
     path.write_text(hostile_lines(), encoding="utf-8")
@@ -28,8 +34,12 @@ def test_what_cannot_be_done_is_told_in_one_line(tmp_path, fails):
     assert "is a folder" in fails("report", path, "-o", tmp_path)
     assert "no folder" in fails("report", path, "-o", tmp_path / "none" / "t.html")
     assert "--rows 5 is less" in fails("report", path, "--rows", "5")
+    assert "is a folder: give a file" in fails("report", tmp_path)
+    assert "a name in .html, not t.pdf" in fails("report", path, "-o", "t.pdf")
+    assert "semicolons, and a report needs 2" in one_column(path, fails, "a\n1\n2\n", ";")
+    assert "commas, and a report needs 2" in one_column(path, fails, "a b\n1 2\n", ",")
     path.write_text("a,b\n1,2\n")
-    assert "needs 30 rows" in fails("report", path, "-o", tmp_path / "t.html")
+    assert "has 1 row, and a report needs 30." in fails("report", path, "-o", tmp_path / "t.html")
     assert not (tmp_path / "t.html").exists()
 
 
@@ -43,3 +53,14 @@ def test_options_that_it_does_not_know(option, capsys):
     with pytest.raises(SystemExit):
         main(["report", "t.csv", option])
     assert f"argument {option.split('=')[0]}: '" in capsys.readouterr().err
+
+
+def test_a_target_that_is_not_predicted_is_told(tmp_path, run):
+    path = tmp_path / "t.csv"
+    path.write_text(hostile_lines(), encoding="utf-8")
+    name, page = HOSTILE[6], tmp_path / "t.html"
+    options = ["--codes", "2", "--target", name]
+    status, _, err = run("report", path, "-o", page, *options)
+    assert status == 0
+    assert f"the target {name!r} is not predicted: all of its 60 classes" in err
+    assert "codes never see it, and it is not predicted" in page.read_text(encoding="utf-8")

@@ -1,7 +1,10 @@
 """Answers about files are those about the tables in them, to the bit, whatever is read at once."""
 
+import csv
 import io
 import os
+import re
+import shlex
 import sys
 
 import numpy as np
@@ -241,6 +244,89 @@ def test_booleans_are_read_in_any_of_their_words(vae, model, tmp_path, run):
 def test_files_that_are_no_tables(text, model, tmp_path, fails):
     (tmp_path / "rows.csv").write_bytes(text.encode("latin-1"))
     assert "rows.csv" in fails("transform", model, tmp_path / "rows.csv", "--drop-others")
+
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL], ids=["bare", "quoted"])
+@pytest.mark.parametrize("separator", SEPARATORS)
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".csv.gz"])
+def test_the_separator_is_told_and_can_be_given(ending, separator, quoting, model, tmp_path, run):
+    path, own = tmp_path / f"rows{ending}", "\t" if ending == ".tsv" else ","
+    people(5).to_csv(path, index=False, sep=separator, quoting=quoting)
+    status, _, err = run("transform", model, path, "--drop-others", "-o", tmp_path / "a.csv")
+    if separator == own:
+        assert status == 0
+        return
+    assert status == 1
+    assert f"by {SEPARATORS[separator]}, and were taken to be by {SEPARATORS[own]}" in err
+    [option] = re.findall("give --separator (.*?)[.] ", err)
+    options = ["--separator", *shlex.split(option), "-o", tmp_path / "a.csv"]
+    assert run("transform", model, path, *options)[0] == 0
+    people(5).to_csv(tmp_path / "right.csv", index=False)
+    assert run("transform", model, tmp_path / "right.csv", "-o", tmp_path / "b.csv")[0] == 0
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_spreadsheets_may_say_what_separates(separator, model, tmp_path, run):
+    text = people(5).to_csv(index=False, sep=separator)
+    (tmp_path / "rows.csv").write_text(f"sep={separator}\r\n{text}")
+    status, out, _ = run("transform", model, tmp_path / "rows.csv")
+    assert status == 0
+    assert len(out.splitlines()) == 6
+
+
+@pytest.mark.parametrize("header", [True, False], ids=["names", "cells"])
+def test_the_separator_is_told_where_columns_have_no_names(header, array_model, tmp_path, fails):
+    rows = pd.DataFrame(np.eye(3), columns=list("pqr"))
+    rows.to_csv(tmp_path / "rows.csv", index=False, sep=";", header=header)
+    options = [] if header else ["--no-header"]
+    told = fails("transform", array_model, tmp_path / "rows.csv", *options)
+    assert "--separator ';'" in told
+
+
+def test_a_file_without_names_is_no_file_of_named_columns(model, tmp_path, fails):
+    people(3).to_csv(tmp_path / "rows.csv", index=False)
+    told = fails("transform", model, tmp_path / "rows.csv", "--no-header")
+    assert told.endswith("Columns go by names: leave --no-header out.")
+
+
+def test_a_column_of_an_array_too_many_is_told_with_the_option(array_model, tmp_path, fails):
+    rows = pd.DataFrame({"i{d}": list("xyz"), "p": 1.0, "q": 0.0, "r": 2.0})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    assert "by --keep NAME." in fails("transform", array_model, tmp_path / "rows.csv")
+    rows[["p", "q"]].to_csv(tmp_path / "rows.csv", index=False)
+    assert "--keep" not in fails("transform", array_model, tmp_path / "rows.csv")
+
+
+@pytest.mark.parametrize("blank", ["\n", "  \n", "\t\n", "\r\n"], ids=repr)
+def test_blank_lines_are_no_rows(blank, model, tmp_path, run):
+    head, *rows = people(3).to_csv(index=False).splitlines(keepends=True)
+    text = "".join([blank, head, blank, *rows, blank, blank])
+    (tmp_path / "rows.csv").write_bytes(text.encode())
+    status, out, err = run("transform", model, tmp_path / "rows.csv")
+    assert (status, err) == (0, "")
+    assert len(out.splitlines()) == 4
+
+
+def test_a_cell_of_spaces_is_a_row_where_there_is_one_column(tmp_path, run):
+    rows = pd.DataFrame({"a": ["x", "y"] * 20, "b": np.arange(40.0)})
+    VAETransformer(1, max_iter=0).fit(rows[["b"]]).save(tmp_path / "m.skvae")
+    (tmp_path / "rows.csv").write_text('b\n1\n" "\n')
+    status, _, err = run("transform", tmp_path / "m.skvae", tmp_path / "rows.csv")
+    assert status == 1
+    assert "row 2, column 'b': ' ' is no number, such as -1234.5" in err
+
+
+def test_a_line_that_cannot_be_read_is_told_by_its_number(model, tmp_path, fails):
+    lines = ["", "", *people(3).to_csv(index=False).splitlines()]
+    lines[3] = '"1"2' + lines[3]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    told = fails("transform", model, tmp_path / "rows.csv")
+    assert "rows.csv, line 4: " in told
+    assert "a quote in a cell is written twice" in told
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".csv.gz"])

@@ -100,6 +100,13 @@ def test_other_columns_are_not(case, make):
     assert warned(MAKES[make]({"col": PLAIN[case]})) == []
 
 
+def test_the_example_is_one_that_reads_so():
+    """Levels are sorted, and what stands for a missing cell often comes first."""
+    for cells in (NUMBERS["percent"], DATES["ISO"]):
+        (message,) = warned(pd.DataFrame({"col": ["-", "", *cells]}))
+        assert f"such as {min(cells)!r}" in message
+
+
 def test_declared_categories_may_look_like_numbers_but_not_like_identifiers():
     for cells in (NUMBERS["whole"], DATES["ISO"]):
         assert warned(pd.DataFrame({"col": pd.Categorical(cells)})) == []

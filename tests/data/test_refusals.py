@@ -80,7 +80,7 @@ def test_missing_cells_among_objects_are_missing_whatever_they_are(missing):
 
 
 AMONG_NUMBERS = {
-    "text": ("a", "column 'n' has the text 'a'.*encode it"),
+    "text": ("a", "column 'n' has the text 'a', and held numbers in fit; turn it into numbers"),
     "date": (pd.Timestamp("2024-01-01"), "column 'n' has the date .*turn it into numbers"),
     "large number": (10**400, "column 'n' has the number 1000.*divide the column"),
 }

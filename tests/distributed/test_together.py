@@ -40,6 +40,12 @@ def test_the_number_of_processes_changes_no_bit(of_one, of_three, name):
     assert of_one[name]["n_iter"] > 1
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("last passes")])
+def test_processes_have_last_passes_too(of_three, name):
+    assert of_three[0][name]["kept"] > 0.0
+    assert of_three[0][name]["n_last"] > 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 4, 8])
 def test_any_number_of_processes_has_the_same_bits(together, of_one, size):

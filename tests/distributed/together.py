@@ -68,6 +68,13 @@ CASES = {
     "restarts": (matrix, {"n_init": 2, "optimizer": "muon"}, 2**24),
     "metropolis": (matrix, {"annealing": Metropolis(n_proposals=2, n_steps=5)}, 2**24),
     "float64": (lambda: matrix().astype(np.float32), {"precision": "float64"}, 2**24),
+    "last passes": (matrix, {"max_iter": 30}, 2**24),
+    "last passes, a sample known": (lambda: curve(4000, 6), {"max_iter": 30}, 2500 * 6),
+}  # fmt: skip
+# A training that ends soon and is accepted, and last passes that are kept.
+SOON = {
+    "check_steps": 4, "min_steps": 8, "min_calm_steps": 8, "patience": 1, "small_patience": 1,
+    "tolerance": 1e9, "fall_share": 0.1, "n_standard_errors": -1e9, "final_tolerance": 1e9,
 }  # fmt: skip
 
 
@@ -107,7 +114,8 @@ def fitted(name, rank, size, mode, layout="even"):
     vae = VAETransformer(
         latent_dim=2, distributed="auto", deterministic=mode == "det", **(SMALL | parameters)
     )
-    vae.limits = replace(VAETransformer.limits, known_cells=known_cells, few_rows=0)
+    more = SOON if name.startswith("last passes") else {}
+    vae.limits = replace(VAETransformer.limits, known_cells=known_cells, few_rows=0, **more)
     weight = weights()[own] if name == "matrix" else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -124,6 +132,7 @@ def told(vae, X):
         "pca_score": vae.pca_score_,
         "n_samples": vae.n_samples_,
         "n_iter": vae.n_iter_,
+        "n_last": vae.n_iter_ - int(vae.history_["n_pass"][-1]),
         "variances": np.asarray(vae._model.start.code_unit).tolist(),
         "losses": vae.loss_curve_,
     }

@@ -245,3 +245,19 @@ def test_training_that_was_dropped_and_images_make_pages(curve):
     picture = vae.explore(curve, image_shape=shape).content["picture"]
     assert (picture["height"], picture["width"]) == shape
     assert picture["low"] == curve.min()
+
+
+def test_text_is_no_image_and_booleans_may_be_one():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.random((40, 4)) < 0.5).rename(columns=str)
+    vae = VAETransformer(1, max_iter=0).fit(frame)
+    assert vae.explore(frame, image_shape=(2, 2)).content["picture"]["height"] == 2
+    text = frame.assign(c=["on", "off"] * 20, d=rng.normal(size=40))
+    with pytest.raises(ValueError, match=r"image_shape=\(2, 3\) .* 'c' holds text"):
+        VAETransformer(1, max_iter=0).fit(text).explore(text, image_shape=(2, 3))
+
+
+def test_a_page_says_how_much_it_has(curve):
+    vae = VAETransformer(1, max_iter=0).fit(curve)
+    assert repr(vae.explore(curve[:1])) == "<skvae page of 1 row and 1 code>"
+    assert repr(vae.explore(curve[:2])) == "<skvae page of 2 rows and 1 code>"

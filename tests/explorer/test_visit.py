@@ -290,3 +290,8 @@ def test_a_code_alone_is_drawn_against_the_score(tmp_path):
         assert browser.problems == []
     finally:
         browser.close()
+
+
+def test_a_training_of_no_step_is_told_and_not_drawn(visit):
+    assert visit.run("byId('training').hidden") is True
+    assert "Nothing was trained" in visit.run("byId('training-words').textContent")

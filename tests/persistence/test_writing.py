@@ -165,6 +165,13 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         write_whole(tmp_path / "missing" / "model", b"")
 
 
+def test_a_folder_in_the_place_of_the_file_is_told_in_plain_words(tmp_path):
+    with pytest.raises(IsADirectoryError) as raised:
+        write_whole(tmp_path, b"new")
+    assert str(raised.value).endswith(f"{str(tmp_path)!r}")
+    assert not list(tmp_path.iterdir())
+
+
 def test_errors_name_the_file_that_was_asked_for(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError, match="folder'") as raised:

@@ -1,12 +1,15 @@
 """The page of a hostile table."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
 
+from skvae.report.page import FEWEST_HELD_OUT, headline, page_of
 from skvae.report.sections import SECTIONS
+from skvae.report.words import NONE
 from tests.report.conftest import HOSTILE
 
 
@@ -75,6 +78,21 @@ def test_the_same_table_gives_the_same_page(page, found):
 
     again = Found(found.sheet, found.account, found.study)
     assert page_of("<b>.csv", again) == page
+
+
+def test_errors_of_rounding_are_none(found):
+    tiny = found.study.errors.assign(skvae=2e-16, PCA=1e-16)
+    own = replace(found.study, errors=tiny)
+    assert (own.error[["skvae", "PCA"]] == 0).all()
+    assert "PCA of one-hot columns rebuilds them better" not in headline(own)
+    assert f"<b>{NONE}</b><span>times PCA&#x27;s error" in page_of(
+        "t.csv", replace(found, study=own)
+    )
+
+
+def test_few_rows_held_out_are_told(page, found):
+    assert len(found.study.test) < FEWEST_HELD_OUT
+    assert "another choice of them (--seed)" in unescape(page)
 
 
 def test_figures_are_of_rows_held_out(found):

@@ -77,6 +77,13 @@ def test_short_lines_are_told_and_long_ones_refused(sheet_of):
         sheet_of("a,b\n1,2\n3,4,5\n")
 
 
+@pytest.mark.parametrize("empty", [",", " , ", '"",'])
+def test_rows_keep_their_places_where_some_have_no_cell(sheet_of, empty):
+    sheet = sheet_of(f"\n\na,b\n1,2\n{empty}\n\n3,4\n{empty}\n{empty}\n  \n\n")
+    assert sheet.columns[0].tolist() == ["1", None, "3"]
+    assert any("2 lines without a cell at the end" in line for line in sheet.told)
+
+
 def test_cells_may_hold_lines(sheet_of):
     assert sheet_of('a,b\n"1\n2",3\n').columns[0].tolist() == ["1\n2"]
 
@@ -85,6 +92,7 @@ def test_cells_may_hold_lines(sheet_of):
     ("data", "reason"),
     [
         (b"", "is empty"),
+        (b" \n,,\n", "is empty"),
         (b"PK\x03\x04rest", "save the sheet as CSV"),
         (b"a,b\n\0,1\n", "no table of text"),
         (b'a,b\n"1,2\n', "line"),

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 
+from skvae.report.entry import LEFT_OUT, NUMBER, Entry
 from skvae.report.frames import constant, guesses, losses, relative, split
 from skvae.report.likeness import associations, likeness_of
 from skvae.report.onehot import OneHotPCA
@@ -85,14 +86,27 @@ def test_rows_without_a_target_do_not_take_part_in_prediction():
     target = frame["c"].where(np.arange(100) >= 30, None)
     told = predict(target, {"x": frame[["x"]].to_numpy()}, seed=0).told
     assert "70 rows" in told
-    assert "30 rows without a target" in told
+    assert "30 rows without a target take no part in this." in told
+
+
+def test_rows_of_small_classes_are_told_by_themselves():
+    target = pd.Series(["a", "b"] * 30 + ["rare"], name="y", dtype=object)
+    told = predict(target, {"x": np.zeros((61, 1))}, seed=0).told
+    assert told == (
+        "2 classes in 60 rows. 1 row of classes with fewer than 5 rows take no part in this."
+    )
 
 
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
         (pd.Series([f"t{k % 30}" for k in range(300)], name="y", dtype=object), "30 classes"),
-        (pd.Series(["a"] * 90 + ["b"] * 4, name="y", dtype=object), "too few"),
+        (pd.Series([f"t{k}" for k in range(90)], name="y", dtype=object), "all of its 90 classes"),
+        (pd.Series(["a"] * 90 + ["b"] * 4, name="y", dtype=object), "all but one of its 2 classes"),
+        (pd.Series(["a"] * 90, name="y", dtype=object), "the same in all rows"),
+        (pd.Series([0.5] * 90, name="y"), "the same in all rows"),
+        (pd.Series([0.5 * k for k in range(12)], name="y"), "12 rows have it, and 20 are needed"),
+        (pd.Series([None] * 90 + ["a", "b"] * 5, name="y", dtype=object), "10 rows have it"),
     ],
 )
 def test_targets_that_cannot_be_predicted_say_why(target, reason):
@@ -103,6 +117,24 @@ def test_few_rows_are_refused_with_what_was_left_out(found):
     few = [replace(e, cells=e.cells.iloc[:20] if e.is_taken else None) for e in found.account]
     with pytest.raises(ValueError, match=r"20 rows of .* needs 30 rows.*Left out: "):
         study(few, Wishes())
+
+
+def test_of_many_columns_left_out_some_are_told():
+    out = [Entry(f"c{k}", LEFT_OUT, "no cell is filled") for k in range(40)]
+    with pytest.raises(
+        ValueError, match=r"^0 rows of 0 columns can .*c4: no cell .*; 35 more"
+    ) as e:
+        study(out, Wishes())
+    assert len(str(e.value)) < 400
+
+
+@pytest.mark.parametrize("columns", [["x", "w"], ["x", "w", "c"], ["x", "w", "double"]])
+def test_more_codes_than_a_table_bears_are_refused_with_the_most(columns):
+    frame = table().assign(double=lambda f: 2 * f["x"])[columns]
+    account = [Entry(name, NUMBER, "", cells) for name, cells in frame.items()]
+    most = 3 if "c" in columns else 2
+    with pytest.raises(ValueError, match=f"--codes {most + 1} .* Give --codes {most} or fewer"):
+        study(account, Wishes(n_codes=most + 1))
 
 
 def test_cells_that_are_off_are_named_in_odd_rows(found):

@@ -461,7 +461,7 @@ def test_a_random_walk_with_the_default_network(init):
     assert vae.score(curve(120, 5, seed=1)) > -20
 
 
-def test_states_are_criteriond_with_the_same_noise():
+def test_states_are_judged_with_the_same_noise():
     setting = Setting()
     criterion = RowLosses.of(setting.state, setting.rows, setting.training, setting.evaluator)
     losses = criterion.losses(setting.state)

@@ -47,11 +47,11 @@ def test_the_rate_falls_to_zero():
 @pytest.mark.parametrize("name", KL_SCHEDULES)
 def test_a_training_that_only_falls_has_the_kl_in_full(name):
     controller = plan_of(max_passes=10, config=RECIPE._replace(kl_schedule=KL_SCHEDULES[name]()))
-    controller.begin_fall(2)
+    controller.begin_fall(LIMITS.weight_decays[-1])
     assert controller.kl_weight == 1.0
     assert controller.rate(0) == RATE
     assert controller.rate(10 * controller.pass_steps) == pytest.approx(0, abs=1e-12)
-    assert controller.weight_decay == LIMITS.weight_decays[2]
+    assert controller.weight_decay == LIMITS.weight_decays[LIMITS.final_decay_level]
 
 
 def run(controller, bounds, training_bounds=None):

@@ -191,6 +191,32 @@ def test_the_first_look_is_at_the_start():
 # An autoencoder.
 
 
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_some_of_the_rows_judge_as_they_do_among_all(better, is_weighted):
+    vae, _, evaluator = better
+    if is_weighted:
+        weight = torch.linspace(0.5, 1.5, evaluator.rows.n_rows)
+        evaluator = replace(evaluator, rows=replace(evaluator.rows, weight=weight))
+    some = torch.arange(evaluator.rows.n_rows // 2, evaluator.rows.n_rows)
+    whole, part = evaluator.verdict(vae), evaluator.of_some(some).verdict(vae)
+    torch.testing.assert_close(part.judged.values, whole.judged.values[some])
+    if is_weighted:
+        torch.testing.assert_close(part.judged.weight, whole.judged.weight[some])
+    first = evaluator.of_some(some[:30]).calibrate_and_evaluate(vae)
+    assert np.isfinite(first.bound)
+
+
+def test_a_verdict_is_no_worse_than_itself_and_worse_where_either_gain_is(better):
+    vae, _, evaluator = better
+    before = evaluator.verdict(vae)
+    assert before.is_no_worse(before, 0.0)
+    for name in ("judged", "likelier"):
+        own = getattr(before, name)
+        lower = before._replace(**{name: own._replace(values=own.values - 0.1)})
+        assert not lower.is_no_worse(before, 2.0)
+        assert before.is_no_worse(lower, 2.0)
+
+
 def test_an_autoencoder_is_judged_by_its_codes():
     """No draw and no KL: the start is PCA, and its bound the likelihood of what PCA restores."""
     _, vae, _, evaluator = set_up(gaussian(400, 6), latent_dim=2, objective=Autoencoder())

@@ -29,6 +29,19 @@ def test_exceeds_asks_for_standard_errors():
     assert not Gain(torch.zeros(100), None).exceeds(n_errors)
 
 
+def test_a_loss_is_more_than_standard_errors_below_zero():
+    noise = torch.randn(100, generator=generator())
+    noise = (noise - noise.mean()) / noise.std()
+    own, other = noise.clone(), torch.zeros(100)
+    own[0], other[0] = 1e6 + own[0], 1e6  # what both have in common is no luck
+    lower = Gain(own - 0.19, None).less(Gain(other, None))
+    assert lower.is_no_loss(2.0)
+    assert not lower.is_no_loss(1.5)
+    assert not Gain(torch.full((9,), -1e-9), None).is_no_loss(2.0)
+    assert Gain(torch.zeros(9), None).is_no_loss(0.0)
+    assert not Gain(torch.tensor([0.0, torch.nan]), None).is_no_loss(2.0)
+
+
 @pytest.mark.parametrize("sigma", [0.0, 0.5, 1.5])
 def test_standard_errors_are_those_of_weighted_means(sigma):
     """By 150 samples of rows whose weights are their own: few heavy rows say little."""

@@ -128,6 +128,14 @@ function drawTraining() {
   const line = (name, y, color, place) => ({
     type: "scatter", mode: n_pass.length < 40 ? "lines+markers" : "lines", name, x: n_pass, y, line: { color }, ...place,
   });
+  const { kept } = content.facts;
+  byId("training").hidden = n_pass.length === 0;
+  byId("training-words").textContent = n_pass.length === 0
+    ? "Nothing was trained: the model is the linear start."
+    : kept === 0
+      ? "Held-out rows found nothing better than the linear start: the model is PCA."
+      : `Of the training ${kept === 1 ? "all" : `${formatted(100 * kept)} %`} was kept; the first value is PCA's.`;
+  if (n_pass.length === 0) return;
   drawn("training",
     () => [
       line("bound", bound, lighter(OURS), {}),
@@ -138,8 +146,4 @@ function drawTraining() {
       xaxis2: axis("", { domain: [0.59, 1], anchor: "y2", showticklabels: false }), yaxis2: axis("reconstr.", { domain: [0.56, 1], anchor: "x2" }),
       xaxis3: axis("passes", { domain: [0.59, 1], anchor: "y3" }), yaxis3: axis("KL", { domain: [0, 0.44], anchor: "x3" }),
     }));
-  const { kept } = content.facts;
-  byId("training-words").textContent = kept === 0
-    ? "Held-out rows found nothing better than the linear start: the model is PCA."
-    : `Of the training ${kept === 1 ? "all" : `${formatted(100 * kept)} %`} was kept; the first value is PCA's.`;
 }

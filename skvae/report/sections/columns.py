@@ -5,6 +5,8 @@ from skvae.report.markup import Markup, joined, paragraphs, table, tag
 from skvae.report.sections.section import Found, Section
 from skvae.report.words import counted, percent
 
+_MARKS = " What is marked deserves a look."
+
 
 class Columns(Section):
     """What became of every column."""
@@ -17,7 +19,7 @@ class Columns(Section):
         n_out = len(account) - taken
         lines = [
             f"{counted(len(account), 'column')}: {taken} taken, {n_out} left out. "
-            "Each is in this table once. What is marked deserves a look.",
+            f"Each is in this table once.{_MARKS if any(e.is_doubtful for e in account) else ''}",
             f"{counted(found.sheet.n_rows, 'row')} in the file; {'; '.join(found.sheet.told)}.",
         ]
         n_used = len(study.frame)
@@ -59,6 +61,9 @@ def _role(entry: Entry, found: Found) -> str:
 def _added(entry: Entry, found: Found) -> str:
     """What the choice of rows did to a column."""
     if entry.name == found.study.wishes.target:
+        prediction = found.study.prediction
+        if prediction is not None and prediction.reason:
+            return "; codes never see it, and it is not predicted"
         return "; codes never see it, it is only predicted from them"
     if entry.is_taken and entry.name not in found.study.frame:
         return "; it does not vary in the rows that are used, and takes no part"

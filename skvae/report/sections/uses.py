@@ -2,7 +2,7 @@
 
 from skvae.report.markup import Markup, figure, joined, paragraphs, table, tag
 from skvae.report.sections.section import Found, Section, loss_text
-from skvae.report.words import cell, number, percent
+from skvae.report.words import cell, nats, number, percent
 
 
 class Target(Section):
@@ -125,5 +125,5 @@ class Odd(Section):
         entry = found.entry(name)
         return joined(
             [tag("b", name), f" is {cell(value, entry)}, expected {cell(expected, entry)} "
-             f"({number(surprise, 2)} nats less likely than usual)"]
+             f"({nats(surprise, 2)} less likely than usual)"]
         )  # fmt: skip

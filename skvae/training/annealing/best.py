@@ -47,7 +47,7 @@ class Best:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, *__: object) -> bool:
-        """Go back to it, also where a person has had enough, once anything has been criteriond."""
+        """Go back to it, also where a person has had enough, once anything has been judged."""
         if isinstance(error, Stop) and not self.has_judged:
             self.evaluate(math.nan, 0, math.nan)
         self.training.go_back(self.weights)

@@ -123,7 +123,7 @@ class RandomWalk(Annealing):
 
 
 class Walk:
-    """A state that moves along random directions of the weights, criteriond after each move.
+    """A state that moves along random directions of the weights, judged after each move.
 
     Every weight falls to a coordinate, which moves it by its usual size, up or down.
     """
@@ -148,7 +148,7 @@ class Walk:
             draw = partial(torch.randint, generator=self.state.generator, device=self.scale.device)
             self.owner = draw(n_dimensions, (n_weights,))
             self.scale = self.scale * (2 * draw(2, (n_weights,)) - 1)
-        self.loss = self._criteriond()[0]
+        self.loss = self._judged()[0]
 
     def to_state(self) -> Saved:
         """Where it stands; the weights are the training's."""
@@ -171,14 +171,14 @@ class Walk:
         changes = []
         for _ in range(n_moves):
             self._move(size)
-            changes.append((self._criteriond()[0] - self.loss).mean().abs())
+            changes.append((self._judged()[0] - self.loss).mean().abs())
         self.go_back()
         return float(torch.stack(changes).median().clamp(min=1e-12))
 
     def step(self, size: float, temperature: float) -> bool:
         """Try a move; whether it was accepted."""
         self._move(size)
-        loss, decoded, kl = self._criteriond()
+        loss, decoded, kl = self._judged()
         accepted = accept(loss - self.loss, temperature, self.state.generator, with_error=False)
         if accepted:
             self.here = self.state.weights.values.detach().clone()
@@ -199,7 +199,7 @@ class Walk:
             noise = noise[self.owner]
         self.state.weights.values.copy_(self.here + size * self.scale * noise)
 
-    def _criteriond(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _judged(self) -> tuple[Tensor, Tensor, Tensor]:
         loss, decoded, kl = self.criterion.terms(self.state)
         self.evaluated(loss.mean())
         return loss, decoded, kl
