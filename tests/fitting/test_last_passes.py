@@ -79,6 +79,22 @@ def test_of_few_rows_they_are_made_once_more_by_all(X, plain, seen, monkeypatch)
     assert all(len(rows) < len(X) for rows, _ in seen)
 
 
+def test_the_passes_by_all_rows_begin_where_those_by_half_began(X, plain, monkeypatch):
+    judged(monkeypatch, True)
+    limits = Limits(few_rows=10**6)
+    n_first = int(np.ceil(limits.final_shares[0] * plain[1].n_passes))
+    one_pass, calls = last_passes.one_pass, []
+
+    def without_the_first(state, rows, learnt):
+        calls.append(learnt)
+        return torch.zeros(()) if len(calls) <= n_first else one_pass(state, rows, learnt)
+
+    usual = fitted(X, limits)[0]
+    monkeypatch.setattr(last_passes, "one_pass", without_the_first)
+    assert_array_equal(fitted(X, limits)[0].codes(X, False), usual.codes(X, False))
+    assert len(calls) == 2 * n_first
+
+
 def test_they_learn_from_half_of_the_held_out_rows(X, seen):
     fitted(X)
     held_out, training = split(len(X), None, np.random.RandomState(0), torch.device("cpu"))
@@ -176,5 +192,7 @@ def test_they_have_the_weight_decay_of_the_training_or_less(X, monkeypatch, leve
         "begin_fall",
         lambda self, decay: (begin(self, decay), found.append(self.weight_decay)),
     )
-    _, record = fitted(X, replace(MORE, final_decay_level=level))
-    assert found == [min(record.history[-1]["weight_decay"], MORE.weight_decays[level])]
+    # A training that overfits at every evaluation.
+    _, record = fitted(X, replace(MORE, final_decay_level=level, overfit_nats=-1e6))
+    assert record.history[-1]["weight_decay"] == MORE.weight_decays[-1]
+    assert found == [MORE.weight_decays[level]]
