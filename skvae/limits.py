@@ -100,13 +100,13 @@ class Limits:
         Rows below which the held-out rows of several splits judge together.
     n_splits : int, default=5
         Splits that judge, at most.
-    final_shares : tuple of float, default=(0.5, 0.25)
+    last_shares : tuple of float, default=(0.5, 0.25)
         Last passes, which learn from half of the held-out rows too, as a share of those before: of
         few rows, and of more.
-    final_tolerance : float, default=2.0
+    last_tolerance : float, default=2.0
         Standard errors by which the other half may be worse off after them; else nothing of them
         is kept.
-    final_decay_level : int, default=1
+    last_decay_level : int, default=1
         Level of weight decay in them, at most; else it is that of the training.
     width_steps : int, default=100
         Steps of Adam that give an autoencoder's codes a posterior.
@@ -173,9 +173,9 @@ class Limits:
     n_standard_errors: float = 3.0
     few_rows: int = 500
     n_splits: int = 5
-    final_shares: tuple[float, float] = (0.5, 0.25)
-    final_tolerance: float = 2.0
-    final_decay_level: int = 1
+    last_shares: tuple[float, float] = (0.5, 0.25)
+    last_tolerance: float = 2.0
+    last_decay_level: int = 1
     width_steps: int = 100
     width_rate: float = 0.1
     max_directions: int = 512

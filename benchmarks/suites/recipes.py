@@ -66,9 +66,9 @@ HALVES: dict[str, dict[str, Case]] = {
 CASES = HALVES["chosen by"] | HALVES["confirmed by"]
 
 RECIPES = {
-    BEFORE: Variant(limits={"final_shares": (0.0, 0.0)}),
+    BEFORE: Variant(limits={"last_shares": (0.0, 0.0)}),
     "default": Variant(),
-    "more last passes": Variant(limits={"final_shares": (0.5, 0.5)}),
+    "more last passes": Variant(limits={"last_shares": (0.5, 0.5)}),
 }
 
 

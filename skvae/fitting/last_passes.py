@@ -46,7 +46,7 @@ def learn_more(
     before = judge.verdict(trial.vae)
     more, rest = torch.cat([training, held_out[:half]]), held_out[half:]
     last = passes(more, rest)
-    if not judge.verdict(trial.vae).is_no_worse(before, options.limits.final_tolerance):
+    if not judge.verdict(trial.vae).is_no_worse(before, options.limits.last_tolerance):
         trial.vae.load_state_dict(kept)
         last.losses = []
     elif last.losses and _is_of_few(trial, options):
@@ -61,7 +61,7 @@ def n_last_passes(trial: Trial, options: Options) -> int:
     """How many there are, after those that the training took."""
     if options.annealing is not None or not options.learns_more:
         return 0
-    n_before, (of_few, of_more) = trial.record.n_passes, options.limits.final_shares
+    n_before, (of_few, of_more) = trial.record.n_passes, options.limits.last_shares
     n_passes = math.ceil(n_before * (of_few if _is_of_few(trial, options) else of_more))
     return n_passes if options.max_iter is None else min(n_passes, options.max_iter - n_before)
 

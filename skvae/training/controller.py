@@ -198,7 +198,7 @@ class Controller:
         """Let the rate fall from the first pass on, with the KL in full, and this decay at most."""
         self.share = 1.0  # of schedules, which have run
         before = self.weight_decays.index(weight_decay)
-        self.decay_level = min(before, self.limits.final_decay_level)
+        self.decay_level = min(before, self.limits.last_decay_level)
         self.fall(0, self.last_pass, 0)
 
     def fall(self, n_passes: int, last_pass: int, step: int) -> None:

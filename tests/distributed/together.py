@@ -74,7 +74,7 @@ CASES = {
 # A training that ends soon and is accepted, and last passes that are kept.
 SOON = {
     "check_steps": 4, "min_steps": 8, "min_calm_steps": 8, "patience": 1, "small_patience": 1,
-    "tolerance": 1e9, "fall_share": 0.1, "n_standard_errors": -1e9, "final_tolerance": 1e9,
+    "tolerance": 1e9, "fall_share": 0.1, "n_standard_errors": -1e9, "last_tolerance": 1e9,
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def curved():
 
 @pytest.fixture(scope="module")
 def plain(X):
-    return fitted(X, replace(MORE, final_shares=(0.0, 0.0)))
+    return fitted(X, replace(MORE, last_shares=(0.0, 0.0)))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def judged(monkeypatch, is_no_worse):
 
 def test_they_take_more_rows_at_a_falling_rate(X, plain, seen, monkeypatch):
     judged(monkeypatch, True)
-    model, record = fitted(X, replace(MORE, final_shares=(0.6, 0.2)))
+    model, record = fitted(X, replace(MORE, last_shares=(0.6, 0.2)))
     assert model.kept == 1.0
     n_before = plain[1].n_passes
     assert len(seen) == np.ceil(0.2 * n_before)
@@ -65,7 +65,7 @@ def test_they_take_more_rows_at_a_falling_rate(X, plain, seen, monkeypatch):
 
 def test_of_few_rows_they_are_made_once_more_by_all(X, plain, seen, monkeypatch):
     judged(monkeypatch, True)
-    limits = Limits(few_rows=10**6, final_shares=(0.6, 0.2))
+    limits = Limits(few_rows=10**6, last_shares=(0.6, 0.2))
     _, record = fitted(X, limits)
     n = int(np.ceil(0.6 * plain[1].n_passes))
     assert record.n_passes == len(record.losses) == plain[1].n_passes + n
@@ -82,7 +82,7 @@ def test_of_few_rows_they_are_made_once_more_by_all(X, plain, seen, monkeypatch)
 def test_the_passes_by_all_rows_begin_where_those_by_half_began(X, plain, monkeypatch):
     judged(monkeypatch, True)
     limits = Limits(few_rows=10**6)
-    n_first = int(np.ceil(limits.final_shares[0] * plain[1].n_passes))
+    n_first = int(np.ceil(limits.last_shares[0] * plain[1].n_passes))
     one_pass, calls = last_passes.one_pass, []
 
     def without_the_first(state, rows, learnt):
@@ -103,7 +103,8 @@ def test_they_learn_from_half_of_the_held_out_rows(X, seen):
     assert set(training.tolist()) < set(seen[0][0])
 
 
-def test_noise_and_units_stay(X, plain):
+def test_noise_and_units_stay(X, plain, monkeypatch):
+    judged(monkeypatch, True)
     before, after = plain[0].weights, fitted(X)[0].weights
     assert any(not np.array_equal(before[name], after[name]) for name in before)
     for name in ("observation.shared_noise", "scale.center", "scale.spread", "scale.code_scale"):
@@ -193,6 +194,6 @@ def test_they_have_the_weight_decay_of_the_training_or_less(X, monkeypatch, leve
         lambda self, decay: (begin(self, decay), found.append(self.weight_decay)),
     )
     # A training that overfits at every evaluation.
-    _, record = fitted(X, replace(MORE, final_decay_level=level, overfit_nats=-1e6))
+    _, record = fitted(X, replace(MORE, last_decay_level=level, overfit_nats=-1e6))
     assert record.history[-1]["weight_decay"] == MORE.weight_decays[-1]
     assert found == [MORE.weight_decays[level]]

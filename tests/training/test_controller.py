@@ -51,7 +51,7 @@ def test_a_training_that_only_falls_has_the_kl_in_full(name):
     assert controller.kl_weight == 1.0
     assert controller.rate(0) == RATE
     assert controller.rate(10 * controller.pass_steps) == pytest.approx(0, abs=1e-12)
-    assert controller.weight_decay == LIMITS.weight_decays[LIMITS.final_decay_level]
+    assert controller.weight_decay == LIMITS.weight_decays[LIMITS.last_decay_level]
 
 
 def run(controller, bounds, training_bounds=None):

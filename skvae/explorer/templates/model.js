@@ -41,10 +41,10 @@ function nameAlong(code) {
   return code === SCORE ? "score, nats" : `code ${code}`;
 }
 
-// How high the point lies; what is no row has no score.
+// How high the point lies: what is no row has no score, and lies at the mean of all.
 function pointHeight() {
   if (state.up !== SCORE) return state.point[state.up];
-  return state.row === null ? (content.scores[0] ?? 0) : content.scores[state.row];
+  return state.row === null ? content.facts.score : content.scores[state.row];
 }
 
 function codesOfRow(row) {
