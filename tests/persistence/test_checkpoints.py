@@ -446,7 +446,7 @@ def terminated(folder):
 def kill(folder, n_kills, seed):
     """Kill fits at random moments, and ask for them again; most have left a checkpoint."""
     n_hit, n_left = apart(killed_fits.main, folder, n_kills, seed)
-    assert n_hit == n_kills
+    assert n_hit >= n_kills
     assert n_left >= n_kills // 4
 
 
