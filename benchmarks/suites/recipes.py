@@ -69,6 +69,11 @@ RECIPES = {
     BEFORE: Variant(limits={"last_shares": (0.0, 0.0)}),
     "default": Variant(),
     "more last passes": Variant(limits={"last_shares": (0.5, 0.5)}),
+    "shorter patience": Variant(limits={"patience": 2, "small_patience": 4}),
+    "shorter fall": Variant(limits={"fall_share": 0.1}),
+    "shorter patience and fall": Variant(
+        limits={"patience": 2, "small_patience": 4, "fall_share": 0.1}
+    ),
 }
 
 
