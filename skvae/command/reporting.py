@@ -8,7 +8,7 @@ from pathlib import Path
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
 from skvae.command.formats import STREAM
-from skvae.command.subcommand import Subcommand, count, refuse_own, seed, separator
+from skvae.command.subcommand import Subcommand, add_reading, count, refuse_own, seed
 from skvae.persistence.writing import replace_by
 from skvae.report.account import account_of, check_name
 from skvae.report.page import headline, page_of
@@ -57,15 +57,7 @@ class Report(Subcommand):
             "--rows", metavar="N", type=count, default=Wishes.n_rows,
             help="rows that are used, at most; of more, some at random (default: %(default)s)",
         )  # fmt: skip
-        parser.add_argument(
-            "--separator",
-            metavar="CHARACTER",
-            type=separator,
-            help="what is between cells, tab for a tab (default: found out)",
-        )
-        parser.add_argument(
-            "--no-header", action="store_true", help="the first line holds cells, not names"
-        )
+        add_reading(parser, "found out", None, "found out")
         parser.add_argument("--seed", metavar="N", type=seed, default=0, help="of what is random")
 
     def run(self, given: Namespace, console: Console) -> None:
@@ -77,7 +69,7 @@ class Report(Subcommand):
         _check_size(given.table, sheet)
         if given.color is not None:
             check_name(given.color, sheet)
-        account = account_of(sheet, given.target, tuple(given.drop))
+        account = account_of(sheet, given.target, tuple(given.drop), given.decimal)
         wishes = Wishes(
             target=given.target, color=given.color, n_codes=given.codes, n_rows=given.rows,
             seed=given.seed,

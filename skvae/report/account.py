@@ -87,7 +87,10 @@ class Numbers(Way):
             return _of_numbers(asked, values, f"{_range(values)}{how}", is_doubtful=bool(how))
         if asked.counts and all(map(_is_long, asked.counts)):
             return _too_long(asked)
-        found = _read(asked, lambda counts: numerals(counts, asked.prefers, _SHARE_READ))
+        found = _read(
+            asked,
+            lambda counts: numerals(counts, asked.prefers, _SHARE_READ, asked.is_mark_given),
+        )
         if found is None:
             return None
         values = _mapped(asked.cells, found.values.get).to_numpy(np.float64)
@@ -97,7 +100,10 @@ class Numbers(Way):
             how += f", written as text: {excerpt(odd)} is read as {found.values[odd]:.10g}"
             is_doubtful = not found.is_sure
         if is_doubtful:
-            how += f" (nothing in the column tells whether {COMMA!r} is a decimal mark)"
+            how += (
+                f" (nothing in the column tells whether {COMMA!r} is a decimal mark; "
+                "--decimal says it)"
+            )
         unread = _unread(asked, found.values)
         return _of_numbers(asked, values, how + unread, is_doubtful or bool(unread))
 
@@ -164,8 +170,12 @@ class Levels(Way):
         return taken(asked, CATEGORY, how, merged, is_doubtful=True)
 
 
-def account_of(sheet: Sheet, target: str | None, dropped: tuple[str, ...] = ()) -> list[Entry]:
+def account_of(
+    sheet: Sheet, target: str | None, dropped: tuple[str, ...] = (), decimal: str | None = None
+) -> list[Entry]:
     """What becomes of every column of a sheet, in its order.
+
+    A decimal mark that is given counts where a column could have either.
 
     Raises
     ------
@@ -177,10 +187,10 @@ def account_of(sheet: Sheet, target: str | None, dropped: tuple[str, ...] = ()) 
     if target in dropped:
         raise ValueError(f"{target!r} is the target and is to be left out: drop one of the two.")
     counts = [_counts(cells) for cells in sheet.columns]
-    prefers = _mark_of(counts, sheet.separator)
+    prefers = decimal or _mark_of(counts, sheet.separator)
     account = []
     for name, cells, own, gaps in zip(sheet.names, sheet.columns, counts, sheet.gaps, strict=True):
-        asked = Question(name, cells, prefers, name == target, own)
+        asked = Question(name, cells, prefers, name == target, own, decimal is not None)
         if name in dropped:
             account.append(left_out(asked, "as asked by --drop"))
             continue
