@@ -68,7 +68,7 @@ class Report(Subcommand):
         sheet = read_sheet(given.table, given.separator, not given.no_header)
         _check_size(given.table, sheet)
         if given.color is not None:
-            check_name(given.color, sheet)
+            check_name(given.color, sheet.names)
         account = account_of(sheet, given.target, tuple(given.drop), given.decimal)
         wishes = Wishes(
             target=given.target, color=given.color, n_codes=given.codes, n_rows=given.rows,

@@ -6,7 +6,7 @@ ends the module: the first that has something to say about a column decides.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -183,7 +183,7 @@ def account_of(
         If a name is none of the sheet's.
     """
     for name in (*dropped, *([] if target is None else [target])):
-        check_name(name, sheet)
+        check_name(name, sheet.names)
     if target in dropped:
         raise ValueError(f"{target!r} is the target and is to be left out: drop one of the two.")
     counts = [_counts(cells) for cells in sheet.columns]
@@ -203,14 +203,14 @@ def account_of(
     return account
 
 
-def check_name(name: str, sheet: Sheet) -> None:
-    """Raise a ValueError where a sheet has no such column."""
-    if name in sheet.names:
+def check_name(name: str, names: Sequence[str]) -> None:
+    """Raise a ValueError where it is none of the names of columns."""
+    if name in names:
         return
-    near = get_close_matches(name.lower().strip(), [own.lower() for own in sheet.names], 1)
-    meant = [own for own in sheet.names if own.lower() in near][:1]
-    known = f"do you mean {meant[0]!r}?" if meant else f"the columns are {excerpts(sheet.names)}."
-    raise ValueError(f"no column {name!r}; {known}")
+    near = get_close_matches(name.lower().strip(), [own.lower() for own in names], 1)
+    meant = [own for own in names if own.lower() in near][:1]
+    known = f"do you mean {excerpt(meant[0])}?" if meant else f"the columns are {excerpts(names)}."
+    raise ValueError(f"no column {excerpt(name)}; {known}")
 
 
 def _read(asked: Question, read: Callable[[Mapping[str, int]], Any]) -> Any:
