@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 from importlib.util import find_spec
 from pathlib import Path
 
+from skvae.amounts import counted
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
 from skvae.command.formats import STREAM
@@ -15,7 +16,6 @@ from skvae.report.page import headline, page_of
 from skvae.report.sections.section import Found
 from skvae.report.sheet import SEPARATORS, Sheet, read_sheet
 from skvae.report.study import FEWEST_ROWS, Wishes, study
-from skvae.report.words import counted
 
 _STEPS = 5
 _ENDINGS = ("", ".html", ".htm")
