@@ -22,9 +22,11 @@ FLOORS = (
     (
         "_sklearn",
         "ambient",
+        "amounts",
         "colors",
         "components",
         "devices",
+        "extents",
         "interrupts",
         "limits",
         "pickles",

@@ -3,6 +3,8 @@
 A column is read by what it held in fit: numbers, booleans, or levels, which stay text even where
 they look like numbers. An empty cell, or one of the words for nothing, is a missing one, unless fit
 had it as a level. What cannot be read is refused with its place.
+
+Readers know numbers with a point. Where commas are decimal marks, both signs change places before.
 """
 
 import math
@@ -16,6 +18,7 @@ from skvae.command.errors import CommandError
 from skvae.data.column import Column, objects
 from skvae.data.excerpts import excerpt, excerpts
 from skvae.report.account import BOOLEANS
+from skvae.report.numerals import COMMA, POINT
 
 NOTHING = frozenset(
     {"", "NA", "N/A", "<NA>", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "#N/A"}
@@ -23,12 +26,13 @@ NOTHING = frozenset(
 _PAIRS = (*BOOLEANS, ("1", "0"), ("1.0", "0.0"))
 _BOOLEANS = {word: word == pair[0] for pair in _PAIRS for word in pair}
 _REMEDY = "correct the cell, or leave it empty, which is a missing cell"
-_NO_NUMBER = f"is no number, such as -1234.5 or 2e-3; {_REMEDY}"
+_NO_NUMBER = "is no number, such as -12 or 2e-3"
+_SWAPPED = str.maketrans(POINT + COMMA, COMMA + POINT)
 
 Cells = Sequence[str]
 
 
-class _UnreadError(ValueError):
+class UnreadError(ValueError):
     """Why a cell cannot be read."""
 
 
@@ -52,9 +56,9 @@ def typed(
             columns[n] = readers[n](cells)
         except ValueError:
             row, error = _first_unread(cells, readers[n])
-            raise CommandError(
-                f"{where}, row {first + row}, column {name!r}: {excerpt(cells[row])} {error}."
-            ) from error
+            place = f"{where}, row {first + row}, column {name!r}"
+            hint = _hint(cells[row], readers[n])
+            raise CommandError(f"{place}: {excerpt(cells[row])} {error}; {hint}.") from error
     frame = pd.DataFrame(columns, index=text.index)
     frame.columns = text.columns
     return frame
@@ -70,6 +74,21 @@ def _first_unread(cells: Cells, read: Callable[[Cells], Any]) -> tuple[int, Valu
     raise AssertionError("every cell can be read, and all of them together cannot")
 
 
+def _hint(cell: str, read: Callable[[Cells], Any]) -> str:
+    """What to do about a cell that cannot be read: perhaps its decimal mark is the other one."""
+    try:
+        read([cell.translate(_SWAPPED)])
+    except ValueError:
+        return _REMEDY
+    mark = COMMA if COMMA in cell else POINT
+    return f"where {mark!r} is the decimal mark, give --decimal {mark!r}, else {_REMEDY}"
+
+
+def pointed(cell: str, decimal: str) -> str:
+    """A cell with its decimal mark as a point; a point that is none becomes what no number has."""
+    return cell if decimal == POINT else cell.translate(_SWAPPED)
+
+
 def numbers(dtype: np.dtype) -> Callable[[Cells], np.ndarray]:
     """A reader of numbers."""
     return lambda cells: _floats(cells).astype(dtype, copy=False)
@@ -78,13 +97,13 @@ def numbers(dtype: np.dtype) -> Callable[[Cells], np.ndarray]:
 def _floats(cells: Cells) -> np.ndarray:
     found = objects([math.nan if cell in NOTHING else cell for cell in cells])
     if "_" in "\n".join(cells):  # which Python takes between digits
-        raise _UnreadError(_NO_NUMBER)
+        raise UnreadError(_NO_NUMBER)
     try:
         values = found.astype(np.float64)
     except ValueError:
-        raise _UnreadError(_NO_NUMBER) from None
+        raise UnreadError(_NO_NUMBER) from None
     if np.isinf(values).any():
-        raise _UnreadError("is infinite or too large; clip it, or drop the row")
+        raise UnreadError("is infinite, or too large for a number")
     return values
 
 
@@ -102,7 +121,7 @@ def _whole(cell: str) -> int | None:
     except ValueError:
         number = float(_floats([cell])[0])
     if number != math.floor(number) or abs(number) >= 2**63:
-        raise _UnreadError("is no whole number, and fit had whole numbers there; round it")
+        raise UnreadError("is no whole number, and fit had whole numbers there")
     return int(number)
 
 
@@ -115,17 +134,22 @@ def booleans(cells: Cells) -> pd.Series:
 def _boolean(cell: str) -> bool:
     known = _BOOLEANS.get(cell.strip().lower())
     if known is None:
-        raise _UnreadError(
-            f"is no boolean; write true or false, yes or no, or 1 or 0, or {_REMEDY}"
-        )
+        raise UnreadError("is no boolean, such as true or false, yes or no, or 1 or 0")
     return known
+
+
+def _holds_text(column: Column) -> bool:
+    """Whether cells are levels that are text, or may be as far as fit has seen."""
+    if column.kind == "boolean" or column.numpy_dtype is not None:
+        return False
+    return not column.levels or any(isinstance(level, str) for level in column.levels)
 
 
 def levels(column: Column) -> Callable[[Cells], pd.Series]:
     """A reader of levels; what fit has not seen stays what it is."""
     known = {str(level): level for level in reversed(column.levels)}
     known |= {level: level for level in column.levels if isinstance(level, str)}
-    has_text = any(isinstance(level, str) for level in column.levels)
+    has_text = _holds_text(column)
     are_whole = all(isinstance(level, int | np.integer) for level in column.levels)
 
     def level_of(cell: str) -> Any:
@@ -133,12 +157,12 @@ def levels(column: Column) -> Callable[[Cells], pd.Series]:
             return known[cell]
         if cell in NOTHING:
             return None
-        if has_text or not column.levels:
+        if has_text:
             return cell
         try:
             number = float(_floats([cell])[0])
         except ValueError:
-            raise _UnreadError(f"is none of the levels {excerpts(column.levels)}") from None
+            raise UnreadError(f"is none of the levels {excerpts(column.levels)}") from None
         unseen = _whole(cell) if are_whole and number.is_integer() else number
         return next((level for level in column.levels if level == number), unseen)
 
@@ -149,11 +173,21 @@ def levels(column: Column) -> Callable[[Cells], pd.Series]:
     return read
 
 
-def reader_of(column: Column, dtype: np.dtype, keeps_whole: bool) -> Callable[[Cells], Any]:
+def reader_of(
+    column: Column, dtype: np.dtype, keeps_whole: bool, decimal: str = POINT
+) -> Callable[[Cells], Any]:
     """What reads the cells of a column of fit.
 
     dtype is that of the numbers of the model; `keeps_whole` asks for whole numbers as such.
+    Decimal marks matter where cells are numbers: levels that are text stay what they are.
     """
+    read = _reader_of(column, dtype, keeps_whole)
+    if decimal == POINT or _holds_text(column):
+        return read
+    return lambda cells: read([pointed(cell, decimal) for cell in cells])
+
+
+def _reader_of(column: Column, dtype: np.dtype, keeps_whole: bool) -> Callable[[Cells], Any]:
     if column.kind == "boolean":
         return booleans
     if column.numpy_dtype is None:

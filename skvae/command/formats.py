@@ -8,6 +8,7 @@ format, write a `Format` and enter its ending in the table that ends the module.
 import csv
 import gzip
 import io
+import re
 import shlex
 import sys
 from abc import ABC, abstractmethod
@@ -22,6 +23,7 @@ import pandas as pd
 from skvae.command.errors import CommandError
 from skvae.data.column import objects
 from skvae.data.excerpts import excerpt
+from skvae.report.numerals import COMMA
 from skvae.report.sheet import SEPARATORS, said_separator
 
 STREAM = "-"  # the name of stdin and of stdout
@@ -170,8 +172,11 @@ def _is_blank(line: list[str], n_columns: int) -> bool:
 
 def _doubt(first_line: str, delimiter: str) -> str:
     """What to do where another character cuts the first line in more cells than the delimiter."""
-    likely = max(SEPARATORS, key=first_line.count)
-    if first_line.count(likely) <= first_line.count(delimiter):
+    counts = {each: first_line.count(each) for each in (*SEPARATORS, delimiter)}
+    if any(counts[each] for each in counts if each != COMMA):  # then these may be decimal marks
+        counts[COMMA] -= len(re.findall(r"\d,(?=\d)", first_line))
+    likely = max(SEPARATORS, key=counts.__getitem__)
+    if counts[likely] <= counts[delimiter]:
         return ""
     return (
         f"cells seem to be separated by {SEPARATORS[likely]}, and were taken to be by "

@@ -5,17 +5,17 @@ from argparse import ArgumentParser, Namespace
 from importlib.util import find_spec
 from pathlib import Path
 
+from skvae.amounts import counted
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
 from skvae.command.formats import STREAM
-from skvae.command.subcommand import Subcommand, count, refuse_own, seed, separator
+from skvae.command.subcommand import Subcommand, add_reading, count, refuse_own, seed
 from skvae.persistence.writing import replace_by
 from skvae.report.account import account_of, check_name
 from skvae.report.page import headline, page_of
 from skvae.report.sections.section import Found
 from skvae.report.sheet import SEPARATORS, Sheet, read_sheet
 from skvae.report.study import FEWEST_ROWS, Wishes, study
-from skvae.report.words import counted
 
 _STEPS = 5
 _ENDINGS = ("", ".html", ".htm")
@@ -57,15 +57,7 @@ class Report(Subcommand):
             "--rows", metavar="N", type=count, default=Wishes.n_rows,
             help="rows that are used, at most; of more, some at random (default: %(default)s)",
         )  # fmt: skip
-        parser.add_argument(
-            "--separator",
-            metavar="CHARACTER",
-            type=separator,
-            help="what is between cells, tab for a tab (default: found out)",
-        )
-        parser.add_argument(
-            "--no-header", action="store_true", help="the first line holds cells, not names"
-        )
+        add_reading(parser, "found out", None, "found out")
         parser.add_argument("--seed", metavar="N", type=seed, default=0, help="of what is random")
 
     def run(self, given: Namespace, console: Console) -> None:
@@ -76,8 +68,8 @@ class Report(Subcommand):
         sheet = read_sheet(given.table, given.separator, not given.no_header)
         _check_size(given.table, sheet)
         if given.color is not None:
-            check_name(given.color, sheet)
-        account = account_of(sheet, given.target, tuple(given.drop))
+            check_name(given.color, sheet.names)
+        account = account_of(sheet, given.target, tuple(given.drop), given.decimal)
         wishes = Wishes(
             target=given.target, color=given.color, n_codes=given.codes, n_rows=given.rows,
             seed=given.seed,

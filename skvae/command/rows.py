@@ -13,17 +13,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skvae.command.cells import reader_of, typed
+from skvae.command.cells import pointed, reader_of, typed
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
 from skvae.command.folders import files_of
 from skvae.command.formats import STREAM, Part, Source, format_of
 from skvae.command.places import with_place
-from skvae.command.subcommand import Subcommand, add_model, add_output, count, refuse_own, separator
+from skvae.command.subcommand import (
+    Subcommand,
+    add_model,
+    add_output,
+    add_reading,
+    count,
+    refuse_own,
+)
 from skvae.data.batches import rows_at_once
 from skvae.data.excerpts import excerpt
 from skvae.estimator import VAETransformer
 from skvae.persistence.writing import replace_by
+from skvae.report.numerals import POINT
 from skvae.serving.questions import Asker
 from skvae.serving.selection import Carried, Selection
 
@@ -67,15 +75,7 @@ class RowQuestion(Subcommand):
             "--drop-others", action="store_true",
             help="leave out columns that are neither the model's nor kept, which are else an error",
         )  # fmt: skip
-        parser.add_argument(
-            "--no-header", action="store_true",
-            help="the first line of text holds cells, not names: columns are 0, 1, 2, ...",
-        )  # fmt: skip
-        parser.add_argument(
-            "--separator", metavar="CHARACTER", type=separator,
-            help="what is between cells of text that is read, tab for a tab (default: commas, and "
-            "tabs in .tsv)",
-        )  # fmt: skip
+        add_reading(parser, "commas, and tabs in .tsv", POINT, "a point")
         parser.add_argument(
             "--rows-at-once", metavar="N", type=count, default=_AT_ONCE,
             help="rows that are held at once, about (default: %(default)s)",
@@ -129,8 +129,8 @@ class _FileOfRows:
                 replace_by(output, lambda file: write(file, answers))
 
     def _answers(self, source: Source, given: Namespace) -> Iterator[Any]:
-        selection = self._selection(source, has_header=not given.no_header)
-        readers = self._readers(selection)
+        selection = self._selection(source, not given.no_header, given.decimal)
+        readers = self._readers(selection, given.decimal)
         n_rows = self._block * max(1, round(given.rows_at_once / self._block))
         total = Total(self._asker.question.averaged)
         with self._console.progress(self._where, source.total, source.unit) as report:
@@ -142,8 +142,10 @@ class _FileOfRows:
         if said := str(total):
             self._console.tell(f"{self._where}: {said}")
 
-    def _selection(self, source: Source, has_header: bool) -> Selection:
+    def _selection(self, source: Source, has_header: bool, decimal: str) -> Selection:
         needed = self._asker.needed
+        if has_header and not needed.is_named and source.unit == "B":
+            self._refuse_cells(source.names, decimal)
         try:
             selection = Selection.of(source.names, needed, self._carried)
         except ValueError as error:
@@ -152,22 +154,26 @@ class _FileOfRows:
             raise CommandError(f"{self._where}: {why}") from error
         if not needed.is_named:
             own = [source.names[n] for n in selection.own]
-            if has_header and source.unit == "B" and all(map(_is_number, own)):
-                raise CommandError(
-                    f"{self._where}: the first line holds the numbers {excerpt(own[0])} and so "
-                    "on, which are taken for names: give --no-header."
-                )
             self._console.note(
                 f"the model was fitted to an array without names: columns are taken by their "
                 f"position, from {own[0]!r} to {own[-1]!r}."
             )
         return selection
 
-    def _readers(self, selection: Selection) -> dict[int, Any]:
+    def _refuse_cells(self, names: list[str], decimal: str) -> None:
+        """Raise a CommandError where names are numbers: the first line is no header."""
+        own = [name for name in names if name not in self._carried.kept]
+        if own and all(_is_number(name, decimal) for name in own):
+            raise CommandError(
+                f"{self._where}: the first line holds the numbers {excerpt(own[0])} and so on, "
+                "which are taken for names: give --no-header."
+            )
+
+    def _readers(self, selection: Selection, decimal: str) -> dict[int, Any]:
         """What reads text in each of the model's columns."""
         needed, keeps_whole = self._asker.needed, self._asker.question.keeps_columns
         return {
-            n: reader_of(column, needed.dtype, keeps_whole)
+            n: reader_of(column, needed.dtype, keeps_whole, decimal)
             for n, column in zip(selection.own, needed.columns, strict=True)
         }
 
@@ -208,9 +214,9 @@ class Total:
         return f"mean {self._column} {self._sum / self._n:.6g} nats per row, of {self._n} rows"
 
 
-def _is_number(name: str) -> bool:
+def _is_number(name: str, decimal: str) -> bool:
     try:
-        float(name)
+        float(pointed(name, decimal))
     except ValueError:
         return False
     return True

@@ -9,6 +9,7 @@ from pathlib import Path
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
 from skvae.command.formats import STREAM, TAB
+from skvae.report.numerals import COMMA, POINT
 
 _LARGEST_SEED = 2**32 - 1
 _MOST = 10**12  # things that are counted
@@ -67,6 +68,22 @@ def add_output(parser: ArgumentParser, what: str) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", default=STREAM,
         help=f"{what}; its ending says the format. Default: standard output, as CSV",
+    )  # fmt: skip
+
+
+def add_reading(parser: ArgumentParser, separators: str, decimal: str | None, marks: str) -> None:
+    """How text is read; what is there where nothing is given is said in words."""
+    parser.add_argument(
+        "--separator", metavar="CHARACTER", type=separator,
+        help=f"what is between cells of text that is read, tab for a tab (default: {separators})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--decimal", metavar="MARK", choices=(POINT, COMMA), default=decimal,
+        help=f"decimal mark of numbers in text that is read, '.' or ',' (default: {marks})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-header", action="store_true",
+        help="the first line of text holds cells, not names: columns are counted",
     )  # fmt: skip
 
 

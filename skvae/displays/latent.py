@@ -3,6 +3,7 @@
 import numpy as np
 
 from skvae.colors import GREY, INK, OURS, PALE, classes_of, colors_of
+from skvae.data.times import times_of
 from skvae.displays.display import Display
 from skvae.displays.source import checked_units, split_pipeline
 from skvae.displays.style import halo
@@ -22,7 +23,8 @@ class LatentDisplay(Display):
         Two codes of rows, as `transform` returns them.
     y : array-like of shape (n_samples,), default=None
         What colours the rows: classes, if text, booleans or at most ten whole numbers, of which
-        the eight largest are told apart where there are more than ten; otherwise numbers.
+        the eight largest are told apart where there are more than ten; otherwise numbers, or dates
+        and times of numpy, pandas, polars or Python.
     units : tuple of int, default=(0, 1)
         Positions of the two codes, for the names of the axes.
     prior_mean, prior_scale : array-like of shape (2,), default=None
@@ -121,10 +123,12 @@ class LatentDisplay(Display):
             self._draw_prior(ax)
         if self.y is None:
             ax.scatter(*codes.T, **{"color": OURS} | options)
+        elif (times := times_of(self.y)) is not None:
+            self._draw_dates(ax, codes, times, options)
         elif (classes := classes_of(self.y)) is not None:
             self._draw_classes(ax, codes, classes, options)
         else:
-            self._draw_numbers(ax, codes, options)
+            self._draw_numbers(ax, codes, np.asarray(self.y, float), options)
         ax.set(xlabel=f"code {self.units[0]}", ylabel=f"code {self.units[1]}")
         return self
 
@@ -163,14 +167,23 @@ class LatentDisplay(Display):
         else:
             _legend(ax, colors)
 
-    def _draw_numbers(self, ax, codes, options):
-        y = np.ma.masked_invalid(np.asarray(self.y, float))
+    def _draw_dates(self, ax, codes, times, options):
+        from matplotlib.dates import AutoDateFormatter, AutoDateLocator, date2num
+
+        bar = self._draw_numbers(ax, codes, date2num(times), options)
+        locator = AutoDateLocator()
+        bar.ax.yaxis.set_major_locator(locator)
+        bar.ax.yaxis.set_major_formatter(AutoDateFormatter(locator))
+
+    def _draw_numbers(self, ax, codes, values, options):
+        y = np.ma.masked_invalid(values)
         ax.scatter(*codes[y.mask].T, **options | {"color": PALE}) if y.mask.any() else None
         points = ax.scatter(*codes[~y.mask].T, c=y[~y.mask], **{"cmap": "viridis"} | options)
         bar = self.figure_.colorbar(points, ax=ax, pad=0.02)
         bar.outline.set_visible(False)
         bar.solids.set_alpha(1)
         bar.set_label(str(getattr(self.y, "name", None) or "y"))
+        return bar
 
 
 def _line(x, y):

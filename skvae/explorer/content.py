@@ -7,11 +7,13 @@ import numpy as np
 from skvae.data.containers import index_of
 from skvae.data.input import Input
 from skvae.data.joined import taken
+from skvae.data.times import times_of
 from skvae.explorer.curves import MOST_ROWS, by_codes, training
 from skvae.explorer.decoder import decoder_of
 from skvae.explorer.loadings import scaled_loadings
 from skvae.explorer.pictures import picture_of
 from skvae.explorer.table import column_of, columns_of, shortened
+from skvae.extents import extent_of
 
 ROWS = 50_000  # on the map, at most
 BYTES = 5_000_000  # of codes and cells before they are compressed: the page stays below 10 MB
@@ -39,6 +41,7 @@ def content_of(estimator: Any, X: Any, values: Any, y: Any, image_shape: Any) ->
         "labels": _labels(X, rows),
         "codes": codes.astype(np.float32),
         "scores": scores,
+        "extents": _extents(codes, scores),
         "target": None if of_rows is None else column_of(_name_of(y), of_rows[rows]),
         "picture": picture_of(estimator, X, image_shape),
         "decoder": decoder_of(estimator, codes),
@@ -50,7 +53,8 @@ def content_of(estimator: Any, X: Any, values: Any, y: Any, image_shape: Any) ->
 
 def _one_each(y: Any, n_rows: int) -> np.ndarray:
     """Values as one for each row, also where they come as a column."""
-    values = np.asarray(y)
+    times = times_of(y)
+    values = np.asarray(y) if times is None else times
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
@@ -85,6 +89,12 @@ def _facts(estimator: Any, n_rows: int, scores: np.ndarray) -> dict[str, Any]:
         "kept": float(estimator.kept_),
         "explained": np.asarray(estimator.explained_variance_ratio_, float).tolist(),
     }
+
+
+def _extents(codes: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
+    """Ends of the axes of the map: of each code, and of the score."""
+    of_codes = [extent_of(code)._asdict() for code in codes.T]
+    return {"codes": of_codes, "score": extent_of(scores)._asdict()}
 
 
 def _loadings(estimator: Any, X: Any) -> dict[str, Any]:

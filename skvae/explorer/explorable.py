@@ -40,7 +40,7 @@ class Explorable(BaseEstimator, ABC):
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
             Rows; of more than 50000 as many are drawn.
         y : array-like of shape (n_samples,), default=None
-            What colours the rows at first: classes or numbers.
+            What colours the rows at first: classes, numbers, or dates and times.
         path : str or path-like, default=None
             Where the page is written to; None writes none.
         image_shape : tuple of int, default=None

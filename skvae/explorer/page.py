@@ -12,6 +12,7 @@ from importlib.resources import files
 from os import PathLike
 from typing import Any
 
+from skvae.amounts import counted
 from skvae.explorer.pack import letters, packed
 from skvae.persistence.writing import write_whole
 
@@ -88,12 +89,8 @@ class Page:
 
     def __repr__(self) -> str:
         facts = self.content["facts"]
-        rows, codes = _counted(facts["n_rows"], "row"), _counted(facts["n_codes"], "code")
+        rows, codes = counted(facts["n_rows"], "row"), counted(facts["n_codes"], "code")
         return f"<skvae page of {rows} and {codes}>"
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 @cache

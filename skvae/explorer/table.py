@@ -1,4 +1,4 @@
-"""Rows as a page shows them: columns of numbers, and of levels by their places."""
+"""Rows as a page shows them: columns of numbers and dates, and of levels by their places."""
 
 from typing import Any
 
@@ -10,6 +10,9 @@ from skvae.data.input import Input
 from skvae.export.questions import exported
 
 LONGEST = 300  # characters of a cell or a name that the page keeps
+# Letters of a date in ISO 8601 down to a unit, and those of milliseconds.
+_LETTERS, _MOST_LETTERS = {10: "D", 16: "m", 19: "s"}, 23
+_LAST = 8.64e15  # milliseconds, beyond which a browser has no dates
 _CLOSE = 1e-6  # of a column's spread, which single precision may lose
 
 
@@ -63,9 +66,12 @@ def _place_numbers(cells: Any, levels: tuple[Any, ...]) -> np.ndarray:
 def column_of(name: str, cells: Any, levels: tuple[Any, ...] = ()) -> dict[str, Any]:
     """A column as the page has it.
 
-    `kind` is "number" or "level"; `values` are numbers, or places among `levels`, `missing` where
-    there is none. `classes` tells which colour a value has, where it is one of few.
+    `kind` is "number", "date" or "level"; `values` are numbers, milliseconds since 1970, or places
+    among `levels`, `missing` where there is none. `classes` tells which colour a value has, where
+    it is one of few.
     """
+    if isinstance(cells, np.ndarray) and cells.dtype.kind == "M":
+        return {"name": name, "kind": "date"} | _date_column(cells)
     numbers = None if levels else _numbers_or_none(cells)
     if numbers is not None:
         return {"name": name, "kind": "number"} | _number_column(numbers)
@@ -79,6 +85,21 @@ def column_of(name: str, cells: Any, levels: tuple[Any, ...] = ()) -> dict[str, 
         "missing": missing,
         "values": np.where(places < 0, missing, places).astype(dtype),
         "classes": _classes_of_levels(places, levels),
+    }
+
+
+def _date_column(times: np.ndarray) -> dict[str, Any]:
+    """Dates with as many letters of them as tell all: less where none has a time of day."""
+    known = times[~np.isnat(times)]
+    letters = next(
+        (n for n, unit in _LETTERS.items() if (known == known.astype(f"datetime64[{unit}]")).all()),
+        _MOST_LETTERS,
+    )
+    values = times.astype("datetime64[ms]").astype(np.float64)
+    return {
+        "letters": letters,
+        "values": np.where(np.isnat(times), np.nan, values.clip(-_LAST, _LAST)),
+        "classes": None,
     }
 
 

@@ -6,7 +6,7 @@ ends the module: the first that has something to say about a column decides.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -87,7 +87,10 @@ class Numbers(Way):
             return _of_numbers(asked, values, f"{_range(values)}{how}", is_doubtful=bool(how))
         if asked.counts and all(map(_is_long, asked.counts)):
             return _too_long(asked)
-        found = _read(asked, lambda counts: numerals(counts, asked.prefers, _SHARE_READ))
+        found = _read(
+            asked,
+            lambda counts: numerals(counts, asked.prefers, _SHARE_READ, asked.is_mark_given),
+        )
         if found is None:
             return None
         values = _mapped(asked.cells, found.values.get).to_numpy(np.float64)
@@ -97,7 +100,10 @@ class Numbers(Way):
             how += f", written as text: {excerpt(odd)} is read as {found.values[odd]:.10g}"
             is_doubtful = not found.is_sure
         if is_doubtful:
-            how += f" (nothing in the column tells whether {COMMA!r} is a decimal mark)"
+            how += (
+                f" (nothing in the column tells whether {COMMA!r} is a decimal mark; "
+                "--decimal says it)"
+            )
         unread = _unread(asked, found.values)
         return _of_numbers(asked, values, how + unread, is_doubtful or bool(unread))
 
@@ -164,8 +170,12 @@ class Levels(Way):
         return taken(asked, CATEGORY, how, merged, is_doubtful=True)
 
 
-def account_of(sheet: Sheet, target: str | None, dropped: tuple[str, ...] = ()) -> list[Entry]:
+def account_of(
+    sheet: Sheet, target: str | None, dropped: tuple[str, ...] = (), decimal: str | None = None
+) -> list[Entry]:
     """What becomes of every column of a sheet, in its order.
+
+    A decimal mark that is given counts where a column could have either.
 
     Raises
     ------
@@ -173,14 +183,14 @@ def account_of(sheet: Sheet, target: str | None, dropped: tuple[str, ...] = ()) 
         If a name is none of the sheet's.
     """
     for name in (*dropped, *([] if target is None else [target])):
-        check_name(name, sheet)
+        check_name(name, sheet.names)
     if target in dropped:
         raise ValueError(f"{target!r} is the target and is to be left out: drop one of the two.")
     counts = [_counts(cells) for cells in sheet.columns]
-    prefers = _mark_of(counts, sheet.separator)
+    prefers = decimal or _mark_of(counts, sheet.separator)
     account = []
     for name, cells, own, gaps in zip(sheet.names, sheet.columns, counts, sheet.gaps, strict=True):
-        asked = Question(name, cells, prefers, name == target, own)
+        asked = Question(name, cells, prefers, name == target, own, decimal is not None)
         if name in dropped:
             account.append(left_out(asked, "as asked by --drop"))
             continue
@@ -193,14 +203,14 @@ def account_of(sheet: Sheet, target: str | None, dropped: tuple[str, ...] = ()) 
     return account
 
 
-def check_name(name: str, sheet: Sheet) -> None:
-    """Raise a ValueError where a sheet has no such column."""
-    if name in sheet.names:
+def check_name(name: str, names: Sequence[str]) -> None:
+    """Raise a ValueError where it is none of the names of columns."""
+    if name in names:
         return
-    near = get_close_matches(name.lower().strip(), [own.lower() for own in sheet.names], 1)
-    meant = [own for own in sheet.names if own.lower() in near][:1]
-    known = f"do you mean {meant[0]!r}?" if meant else f"the columns are {excerpts(sheet.names)}."
-    raise ValueError(f"no column {name!r}; {known}")
+    near = get_close_matches(name.lower().strip(), [own.lower() for own in names], 1)
+    meant = [own for own in names if own.lower() in near][:1]
+    known = f"do you mean {excerpt(meant[0])}?" if meant else f"the columns are {excerpts(names)}."
+    raise ValueError(f"no column {excerpt(name)}; {known}")
 
 
 def _read(asked: Question, read: Callable[[Mapping[str, int]], Any]) -> Any:

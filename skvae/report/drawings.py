@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skvae.amounts import counted
 from skvae.colors import GREY, INK, OURS, PALE, THEIRS
 from skvae.displays.latent import LatentDisplay
 from skvae.displays.style import tidy
+from skvae.extents import Ends
 from skvae.report.dates import date_text
 from skvae.report.markup import Markup, text
 
@@ -55,20 +57,22 @@ class Draughtsman:
         self._numbers = count()
 
     def map(
-        self, codes: np.ndarray, color: pd.Series | None, what: str, units: Sequence[int] = (0, 1)
+        self, plane: np.ndarray, color: pd.Series | None, axes: Sequence[str], ends: Sequence[Ends]
     ) -> Markup:
-        """Rows in the plane of two codes, by their positions, coloured by a column."""
+        """Rows in the plane of two codes, coloured by a column, between the ends of two axes."""
         with _own_settings():
             shown, ax = _panel(_WIDTH, 3.7)
             y = None
             if color is not None:
                 y = color.reset_index(drop=True)
-                if y.dtype != float:
+                if y.dtype.kind not in "fM":
                     y = y.map(lambda v: short(_word(v), 18), na_action="ignore").astype(object)
                 y.name = short(color.name)
-            LatentDisplay(codes=codes[:, list(units)], y=y).plot(ax=ax, s=14)
-            ax.set(xlabel=f"{what} {units[0] + 1}", ylabel=f"{what} {units[1] + 1}")
-            return self._svg(shown, f"map of {len(codes)} rows in the plane of two {what}s")
+            ax.set(xlim=ends[0], ylim=ends[1])  # before names find their places
+            LatentDisplay(codes=plane, y=y).plot(ax=ax, s=14)
+            ax.set(xlabel=axes[0], ylabel=axes[1])
+            label = f"map of {counted(len(plane), 'row')} in the plane of {axes[0]} and {axes[1]}"
+            return self._svg(shown, label)
 
     def dots(self, shares: pd.DataFrame, names: dict[str, str], label: str) -> Markup:
         """Of each column a line with a dot for each of several shares; 1 is a guess."""

@@ -54,6 +54,7 @@ class Question:
     prefers: str  # decimal mark
     is_target: bool = False
     counts: Counter = field(default_factory=Counter)  # of cells of text
+    is_mark_given: bool = False  # whether a person said the decimal mark
 
     @property
     def known(self) -> pd.Series:

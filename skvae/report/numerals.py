@@ -33,7 +33,9 @@ class Numerals(NamedTuple):
     is_sure: bool  # whether the other mark would not do as well
 
 
-def numerals(counts: Mapping[str, int], prefers: str, share: float) -> Numerals | None:
+def numerals(
+    counts: Mapping[str, int], prefers: str, share: float, is_given: bool = False
+) -> Numerals | None:
     """Cells of a column as numbers, where nearly all can be read.
 
     Parameters
@@ -44,6 +46,8 @@ def numerals(counts: Mapping[str, int], prefers: str, share: float) -> Numerals 
         The decimal mark where the column could have either.
     share : float
         Share of the cells that has to be numbers.
+    is_given : bool
+        Whether a person said that mark, so that nothing is doubtful.
 
     Returns
     -------
@@ -56,7 +60,8 @@ def numerals(counts: Mapping[str, int], prefers: str, share: float) -> Numerals 
     readings = {mark: _read(counts, mark) for mark in _PATTERNS}
     n_read = {mark: sum(counts[c] for c in own) for mark, own in readings.items()}
     is_sure = n_read[POINT] != n_read[COMMA] or readings[POINT] == readings[COMMA]
-    if not is_sure and currencies_of(counts) & {"$", "£"}:  # of countries that write a point
+    has_points = not is_given and bool(currencies_of(counts) & {"$", "£"})  # as their countries do
+    if has_points and not is_sure:
         mark, is_sure = POINT, True
     elif n_read[POINT] == n_read[COMMA]:
         mark = POINT if is_sure else prefers
@@ -64,7 +69,7 @@ def numerals(counts: Mapping[str, int], prefers: str, share: float) -> Numerals 
         mark = max(n_read, key=n_read.__getitem__)
     if n_read[mark] < share * total or not n_read[mark]:
         return None
-    return Numerals(readings[mark], mark, is_sure)
+    return Numerals(readings[mark], mark, is_sure or is_given)
 
 
 def currencies_of(cells: Iterable[str]) -> set[str]:

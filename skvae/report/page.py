@@ -4,13 +4,14 @@ from pathlib import Path
 
 import sklearn
 
+from skvae.amounts import counted
 from skvae.pickles import VERSION
 from skvae.report.code import code_of
 from skvae.report.markup import Markup, filled, joined, paragraphs, tag, text
 from skvae.report.sections import SECTIONS
 from skvae.report.sections.section import Found
 from skvae.report.study import Study
-from skvae.report.words import NONE, counted, percent, signed
+from skvae.report.words import NONE, percent, signed
 
 FEWEST_HELD_OUT = 50  # rows, for figures that other rows would hardly change
 

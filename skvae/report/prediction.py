@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skvae.report.words import counted
+from skvae.amounts import counted
 
 N_FOLDS = 5
 MOST_CLASSES = 20

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skvae.amounts import counted
 from skvae.data.excerpts import label
 from skvae.estimator import VAETransformer
 from skvae.report.entry import Entry
@@ -24,7 +25,6 @@ from skvae.report.likeness import Likeness, likeness_of
 from skvae.report.oddities import OddRow, odd_rows
 from skvae.report.onehot import OneHotPCA
 from skvae.report.prediction import Prediction, predict
-from skvae.report.words import counted
 
 FEWEST_ROWS = 30
 HELD_OUT = 0.25  # of the rows

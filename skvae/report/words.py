@@ -42,11 +42,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.{decimals}f}%"
 
 
-def counted(n: int, what: str, several: str = "") -> str:
-    """So many things."""
-    return f"{n:,} {what if n == 1 else several or what + 's'}"
-
-
 def cell(value: Any, entry: Entry) -> str:
     """A cell of a column: dates as dates, booleans as yes or no, long text cut."""
     if isinstance(value, bool | np.bool_):

@@ -317,7 +317,7 @@ def test_a_cell_of_spaces_is_a_row_where_there_is_one_column(tmp_path, run):
     (tmp_path / "rows.csv").write_text('b\n1\n" "\n')
     status, _, err = run("transform", tmp_path / "m.skvae", tmp_path / "rows.csv")
     assert status == 1
-    assert "row 2, column 'b': ' ' is no number, such as -1234.5" in err
+    assert "row 2, column 'b': ' ' is no number, such as -12 or 2e-3; correct the cell" in err
 
 
 def test_a_line_that_cannot_be_read_is_told_by_its_number(model, tmp_path, fails):

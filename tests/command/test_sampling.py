@@ -2,7 +2,11 @@
 
 import io
 
+import numpy as np
 import pandas as pd
+import pytest
+
+from skvae import VAETransformer
 
 
 def test_rows_of_a_seed_are_those_of_the_estimator(vae, model, run):
@@ -22,3 +26,68 @@ def test_many_rows_are_drawn_in_parts(model, tmp_path, run):
     found = pd.read_csv(tmp_path / "rows.csv")
     assert len(found) == 70_000
     assert found.duplicated().mean() < 0.5
+
+
+def given_to(*values):
+    return [option for value in values for option in ("--given", value)]
+
+
+@pytest.mark.parametrize(
+    ("told", "given"),
+    [
+        (["city=007", "age=40"], {"city": "007", "age": 40}),
+        (["income=1500.5"], {"income": 1500.5}),
+        (["member=yes", "size=m"], {"member": True, "size": "m"}),
+        (["city=NA"], {"city": "NA"}),
+    ],
+)
+def test_given_values_are_those_of_the_estimator(told, given, vae, model, run):
+    options = ["-n", 20, "--seed", 3, *given_to(*told)]
+    status, out, _ = run("sample", model, *options)
+    assert status == 0
+    expected = vae.sample(20, random_state=3, given=given)
+    found = pd.read_csv(io.StringIO(out), dtype=str, keep_default_na=False)
+    for name, own in expected.items():
+        assert found[name].tolist() == [str(cell) for cell in own], name
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("city", "--given 'city': it is no COLUMN=VALUE, such as city=Oslo."),
+        ("citty=Oslo", "--given 'citty=Oslo': no column 'citty'; do you mean 'city'?"),
+        ("x=1", "no column 'x'; the columns are ['age', 'income', 'city', 'size', 'member']."),
+        ("age=old", "--given 'age=old': 'old' is no number, such as -12 or 2e-3; give another"),
+        ("age=40.5", "'40.5' is no whole number, and fit had whole numbers there; give another"),
+        ("member=maybe", "'maybe' is no boolean, such as true or false, yes or no"),
+        ("city=Bern", "given 'city'='Bern' has no support: the levels of that column are ['007'"),
+        ("income=", "given 'income'=nan is a missing cell; leave the column out"),
+        ("age=9000", "given 'age'=9000 has no support"),
+    ],
+)
+def test_given_values_that_cannot_be_are_told(told, said, model, fails):
+    assert said in fails("sample", model, "--given", told)
+
+
+def test_a_column_is_given_once(model, fails):
+    told = fails("sample", model, *given_to("age=40", "age=41"))
+    assert "--given 'age=41': column 'age' has a value already" in told
+
+
+def test_columns_are_given_by_position_or_a_name_with_any_sign(array_model, tmp_path, run):
+    status, out, _ = run("sample", array_model, "-n", 3, *given_to("1=0.25"))
+    assert status == 0
+    assert [line.split(",")[1] for line in out.splitlines()[1:]] == ["0.25"] * 3
+    rows = np.random.default_rng(0).standard_normal((40, 2))
+    frame = pd.DataFrame(rows, columns=["a", "a=b"])
+    VAETransformer(1, max_iter=0).fit(frame).save(tmp_path / "m.skvae")
+    _, out, _ = run("sample", tmp_path / "m.skvae", *given_to("a=b=0.5", "a=-0.25"))
+    assert out.splitlines()[1] == "-0.25,0.5"
+
+
+def test_parts_of_many_rows_have_what_is_given(model, tmp_path, run):
+    options = ["-n", 1100, "--seed", 0, "-o", tmp_path / "rows.csv", "--given", "city=Oslo"]
+    assert run("sample", model, *options)[0] == 0
+    found = pd.read_csv(tmp_path / "rows.csv")
+    assert len(found) == 1100
+    assert set(found["city"]) == {"Oslo"}

@@ -89,6 +89,24 @@ def test_numbers_have_a_bar(ax):
     assert display.figure_.axes[-1].get_ylabel() == "age"
 
 
+@pytest.mark.parametrize(
+    "dates",
+    [
+        pd.Series(["2024-03-05", None, "2027-01-01"], dtype="datetime64[ns]"),
+        pd.Series(["2024-03-05", None, "2027-01-01"], dtype="datetime64[ns, Europe/Berlin]"),
+        np.array(["2024-03-05", "NaT", "2027-01-01"], "datetime64[D]"),
+    ],
+)
+def test_dates_have_a_bar_of_dates(ax, dates):
+    display = LatentDisplay(codes=np.zeros((3, 2)), y=dates).plot(ax)
+    bar = display.figure_.axes[-1]
+    display.figure_.canvas.draw()
+    labels = [label.get_text() for label in bar.get_yticklabels()]
+    assert any(label.startswith("2025") for label in labels)
+    assert ax.collections[-1].get_array().tolist() == [19787, 20819]
+    assert to_hex(ax.collections[0].get_facecolors()[0]) == BESIDE["other"]
+
+
 def test_codes_of_a_table_are_drawn(of_table, table):
     display = LatentDisplay.from_estimator(of_table, table, table["kind"])
     np.testing.assert_array_equal(display.codes, of_table.transform(table))

@@ -21,6 +21,7 @@ from skvae.explorer import content as content_module
 from skvae.explorer.pack import packed
 from skvae.explorer.page import SCRIPTS, template
 from skvae.explorer.table import LONGEST, column_of
+from skvae.extents import extent_of
 from tests.explorer.evaluated import evaluated
 from tests.processes import apart
 from tests.samples import fit_quietly
@@ -225,6 +226,43 @@ def test_one_value_for_each_row_in_any_form(trained, curve, of):
     y = ["<b>", "é"] * (len(curve) // 2)
     target = trained.explore(curve[: len(y)], of(y)).content["target"]
     assert target["classes"]["names"] == ["<b>", "é"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "letters", "shown"),
+    [
+        ("D", 10, "2024-03-05"),
+        ("m", 16, "2024-03-05 10:20"),
+        ("s", 19, "2024-03-05 10:20:30"),
+        ("ns", 23, "2024-03-05 10:20:30.125"),
+    ],
+)
+def test_dates_are_told_as_far_as_they_go(unit, letters, shown):
+    cells = np.array(["2024-03-05T10:20:30.125", "NaT"], f"datetime64[{unit}]")
+    column = column_of("when", cells)
+    assert (column["kind"], column["letters"], column["classes"]) == ("date", letters, None)
+    milliseconds = np.datetime64(shown.replace(" ", "T"), "ms").astype(int)
+    np.testing.assert_array_equal(column["values"], [milliseconds, np.nan])
+
+
+def test_dates_of_any_library_are_dates_and_no_classes(trained, curve):
+    days = pd.Series(pd.date_range("2024-03-05", periods=len(curve), tz="Europe/Berlin"))
+    forms = [days, days.dt.date, pl.Series(days), days.dt.tz_localize(None).dt.to_period("D")]
+    forms += [pd.DataFrame({"when": days})]
+    found = [trained.explore(curve, form).content["target"] for form in forms]
+    for target in found:
+        assert target["kind"] == "date"
+        np.testing.assert_array_equal(target["values"], found[0]["values"])
+    assert np.diff(found[0]["values"][:2]) == 86_400_000
+
+
+def test_few_far_rows_are_outside_of_the_first_view(linear, curve):
+    far = np.vstack([curve, curve[:1] * 1e4])
+    extents = linear.explore(far).content["extents"]["codes"]
+    codes = linear.transform(far)
+    for code, extent in zip(codes.T, extents, strict=True):
+        assert extent == extent_of(code)._asdict()
+    assert any(extent["first"] != extent["whole"] for extent in extents)
 
 
 def without_plotly():

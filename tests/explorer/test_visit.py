@@ -295,3 +295,48 @@ def test_a_code_alone_is_drawn_against_the_score(tmp_path):
 def test_a_training_of_no_step_is_told_and_not_drawn(visit):
     assert visit.run("byId('training').hidden") is True
     assert "Nothing was trained" in visit.run("byId('training-words').textContent")
+
+
+@pytest.fixture
+def of_dates(browser, tmp_path):
+    """A page of rows with dates, of which two are far from the others."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 4)) + 0.1 * rng.normal(size=(200, 4))
+    X[[7, 20]] *= [[1000], [-500]]
+    days = pd.Series(pd.date_range("2024-03-05", periods=200, tz="Europe/Berlin"), name="joined")
+    days[3] = pd.NaT
+    VAETransformer(2, max_iter=0).fit(X).explore(X, days, tmp_path / "page.html")
+    browser.open(tmp_path / "page.html")
+    return browser
+
+
+def test_dates_have_a_scale_and_are_told_as_dates(of_dates):
+    assert words(of_dates, "#legend") == "joined2024-03-072024-09-18"
+    assert count(of_dates, "#legend .ramp") == 1
+    assert of_dates.run("new Set(byId('map').data[0].marker.color).size") > 100
+    assert of_dates.run("byId('map').data[0].marker.color[3] === shade('line')")
+    of_dates.run("showTooltip(1, 0, 0)")
+    assert "joined: 2024-03-06" in words(of_dates, "#tooltip")
+    lines = of_dates.run("csvOf([0, 3])").splitlines()
+    assert [line.split(",")[4] for line in lines] == ["joined", "2024-03-05", ""]
+    assert of_dates.problems == []
+
+
+def test_far_rows_are_counted_and_can_be_reached(of_dates):
+    outside = "rowsOutside(mapRanges())"
+    assert of_dates.run(outside) == 2
+    assert words(of_dates, "#outside").startswith("2 rows lie far from the others, outside of the")
+    assert not of_dates.run("byId('outside').hidden")
+    of_dates.click(*of_dates.centre("#whole"))
+    assert of_dates.run(outside) == 0
+    of_dates.click(*of_dates.centre("#most"))
+    assert of_dates.run(outside) == 2
+    of_dates.run("goToRow(7)")
+    assert of_dates.run(outside) == 0
+    choose(of_dates, "across", 1)
+    assert of_dates.run(outside) > 0
+    assert of_dates.problems == []
+
+
+def test_where_no_row_is_far_nothing_is_said(visit):
+    assert visit.run("byId('outside').hidden && byId('most').hidden")

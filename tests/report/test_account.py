@@ -187,3 +187,12 @@ def test_asked_columns_are_left_out_and_targets_taken_as_they_are():
 def test_unknown_names_are_refused_with_the_columns(options):
     with pytest.raises(ValueError, match=r"no column 'z'; the columns are .'a', 'b'"):
         account_of(sheet_of(a=["1"], b=["2"]), **options)
+
+
+def test_a_decimal_mark_that_is_given_is_no_doubt():
+    cells = [f"{41 - k},5{k:02}" for k in range(1, 41)]
+    doubtful, given_one = entry_of(cells), entry_of(cells, decimal=",")
+    assert doubtful.is_doubtful
+    assert "--decimal says it" in doubtful.how
+    assert not given_one.is_doubtful
+    assert given_one.cells[0] == 40.501

@@ -67,3 +67,12 @@ def test_the_decimal_mark_is_that_of_the_column(cells, prefers, mark, is_sure):
 @pytest.mark.parametrize("cells", [["007", "12"], ["$1", "€2"], ["x", "1"], ["1.5", "1,5"]])
 def test_other_text_is_no_number(cells):
     assert numerals(dict.fromkeys(cells, 1), POINT, 0.95) is None
+
+
+@pytest.mark.parametrize("cells", [["1,234", "5,678"], ["$1,234", "$5,678"]])
+def test_a_mark_that_is_given_decides(cells):
+    found = numerals(dict.fromkeys(cells, 1), COMMA, 1.0, is_given=True)
+    assert list(found.values.values()) == [1.234, 5.678]
+    assert found.is_sure
+    sure = numerals({"1.5": 1, "2.25": 1}, COMMA, 1.0, is_given=True)
+    assert list(sure.values.values()) == [1.5, 2.25]

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 
+from skvae.report.drawings import Draughtsman
 from skvae.report.page import FEWEST_HELD_OUT, headline, page_of
 from skvae.report.sections import SECTIONS
 from skvae.report.words import NONE
@@ -102,3 +103,28 @@ def test_figures_are_of_rows_held_out(found):
     assert HOSTILE[0] not in own.frame
     assert own.nats["skvae"] == own.vae.score(own.frame.iloc[own.test])
     assert np.isfinite(own.errors["skvae"]).any()
+
+
+def map_of(found, **changes):
+    """The section of maps, of another study."""
+    own = replace(found, study=replace(found.study, **changes), draughtsman=Draughtsman())
+    return SECTIONS["map"].body(own)
+
+
+def test_few_far_rows_are_counted_and_drawn_below(found):
+    assert "far from the others" not in map_of(found)
+    codes = found.study.codes.copy()
+    codes[[3, 8]] *= [[1e4], [-1e4]]
+    shown = map_of(found, codes=codes)
+    assert "skvae: 2 rows lie far from the others, outside of this picture" in shown
+    assert "<figcaption>PCA of one-hot columns</figcaption>" in shown
+    first, whole = shown.split("<details><summary>The maps of all rows</summary>")
+    assert first.count("<svg") == whole.count("<svg") == 2
+
+
+def test_dates_colour_a_map_on_a_scale_of_dates(found):
+    days = found.study.frame[HOSTILE[4]].copy()
+    days[2] = np.nan
+    shown = map_of(found, color=days)
+    for year in (2004, 2008, 2012, 2016):
+        assert f">{year}</text>" in shown

@@ -49,6 +49,12 @@ function formatted(number, isWhole = false) {
   return text.replace("-", "\u2212");
 }
 
+// A date, from milliseconds since 1970, as far as its column tells it.
+function dateText(milliseconds, letters) {
+  if (Number.isNaN(milliseconds)) return "missing";
+  return new Date(milliseconds).toISOString().slice(0, letters).replace("T", " ");
+}
+
 function options(select, entries, chosen) {
   select.replaceChildren(...entries.map(([value, text]) =>
     element("option", { value, selected: value === chosen }, shortText(text, 60))));

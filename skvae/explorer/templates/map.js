@@ -20,26 +20,37 @@ function startMap() {
     drawMap();
   });
   byId("tools").addEventListener("change", (event) => Plotly.relayout("map", { dragmode: event.target.value }));
-  byId("whole").addEventListener("click", wholeMap);
-  drawMap();
+  byId("whole").addEventListener("click", () => drawMap(viewOf("whole")));
+  byId("most").addEventListener("click", firstMap);
+  firstMap();
   themeListeners.push(drawMap);
-  stateListeners.push((what) => (what === "point" ? movePoint() : drawMap()));
+  stateListeners.push((what) => {
+    if (what !== "point") return drawMap();
+    const isHidden = state.row !== null && !isWithin(mapRanges(), state.point[state.across], pointHeight());
+    return isHidden ? drawMap(viewOf("whole")) : movePoint();
+  });
   listenToMap();
 }
 
 function turn(axisName, code) {
   state[axisName] = code;
-  wholeMap();
+  firstMap();
   changed("axes");
 }
 
 function mapRanges() {
   const { xaxis, yaxis } = byId("map").layout || {};
-  return [xaxis?.range || rangeAlong(state.across), yaxis?.range || rangeAlong(state.up)];
+  const [across, up] = viewOf("first");
+  return [xaxis?.range || across, yaxis?.range || up];
 }
 
-function wholeMap() {
-  drawMap([rangeAlong(state.across), rangeAlong(state.up)]);
+// What is seen at first, and in words how many rows are not.
+function firstMap() {
+  const n = rowsOutside(viewOf("first")), rows = n === 1 ? "row lies" : "rows lie";
+  byId("outside").hidden = byId("most").hidden = n === 0;
+  byId("outside").textContent = `${n} ${rows} far from the others, outside of the first view. ` +
+    "The button \u201cwhole map\u201d shows all rows, \u201cmost rows\u201d the first view.";
+  drawMap(viewOf("first"));
 }
 
 function drawMap(ranges) {
@@ -91,6 +102,8 @@ function colorsOf(choice) {
     : (row) => cellOf(row, Number(choice.split("-")[1]));
   return column.classes ? classColors(column, valueOf) : column.kind === "number"
     ? ramp(column.name, valueOf)
+    : column.kind === "date"
+    ? ramp(column.name, valueOf, (value) => dateText(value, column.letters))
     : { colors: lighter(OURS), entries: [word("too many levels to tell apart")] };
 }
 
@@ -117,10 +130,10 @@ function legendEntry(sign, text) {
   return element("span", { role: "listitem" }, sign, word(text));
 }
 
-function ramp(name, valueOf) {
+function ramp(name, valueOf, textOf = formatted) {
   const values = Float64Array.from({ length: content.n }, (_, row) => valueOf(row) ?? NaN);
   const present = values.filter((value) => Number.isFinite(value)).sort();
-  const quantile = (share) => present[Math.round(share * (present.length - 1))] ?? 0;
+  const quantile = (share) => present[Math.round(share * (present.length - 1))] ?? NaN;
   const low = quantile(0.01), high = quantile(0.99);
   const colors = Array.from(values, (value) => {
     if (!Number.isFinite(value)) return shade("line");
@@ -128,7 +141,7 @@ function ramp(name, valueOf) {
     return between(VIRIDIS[Math.floor(place)], VIRIDIS[Math.ceil(place)], place % 1);
   });
   const bar = element("span", { class: "ramp", style: `background: linear-gradient(to right, ${VIRIDIS.join(", ")})` });
-  return { colors, entries: [legendEntry("", name), legendEntry("", formatted(low)), bar, legendEntry("", formatted(high))] };
+  return { colors, entries: [legendEntry("", name), legendEntry("", textOf(low)), bar, legendEntry("", textOf(high))] };
 }
 
 function between(first, second, share) {

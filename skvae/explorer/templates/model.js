@@ -12,7 +12,6 @@ function startModel(tree) {
   content.place = new Int32Array(content.n).fill(-1); // of a row among those whose cells are known
   content.kept.forEach((row, place) => { content.place[row] = place; });
   content.isLevel = content.columns.map(({ kind }) => kind === "level");
-  content.ranges = Array.from({ length: content.facts.n_codes }, (_, code) => rangeOf(codesOf(code)));
   state.up = content.facts.n_codes > 1 ? 1 : SCORE;
   state.color = content.target ? "target" : "score";
   state.point = meanCodes();
@@ -33,8 +32,22 @@ function valuesAlong(code) {
   return code === SCORE ? Float64Array.from(content.scores) : codesOf(code);
 }
 
-function rangeAlong(code) {
-  return code === SCORE ? rangeOf(content.scores) : content.ranges[code];
+function extentAlong(code) {
+  return code === SCORE ? content.extents.score : content.extents.codes[code];
+}
+
+// Ends of both axes of the map: "whole", or "first", which leaves out a few rows that are far.
+function viewOf(name) {
+  return [state.across, state.up].map((code) => extentAlong(code)[name]);
+}
+
+function isWithin(view, x, y) {
+  return [x, y].every((value, i) => value >= view[i][0] && value <= view[i][1]);
+}
+
+function rowsOutside(view) {
+  const x = valuesAlong(state.across), y = valuesAlong(state.up);
+  return x.reduce((n, value, row) => n + !isWithin(view, value, y[row]), 0);
 }
 
 function nameAlong(code) {
@@ -57,16 +70,6 @@ function meanCodes() {
     codesOf(code).reduce((sum, value) => sum + value, 0) / content.n);
 }
 
-function rangeOf(values) {
-  let low = Infinity, high = -Infinity;
-  for (const value of values) {
-    if (value < low) low = value;
-    if (value > high) high = value;
-  }
-  const margin = (high - low || 1) * 0.06;
-  return [low - margin, high + margin];
-}
-
 function rowName(row) {
   return content.labels ? content.labels[row] : String(content.rows[row]);
 }
@@ -81,6 +84,7 @@ function cellOf(row, column) {
 function told(column, value) {
   if (value === undefined) return "not on the page";
   if (column.kind === "number") return formatted(Math.abs(value) < 1e-5 * (column.spread || 1) ? 0 : value, column.whole);
+  if (column.kind === "date") return dateText(value, column.letters);
   return value === column.missing || Number.isNaN(value) ? "missing" : column.levels[value];
 }
 

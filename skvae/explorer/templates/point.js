@@ -7,7 +7,7 @@ const LEAST_SHARE = 0.001; // of a level beside the likeliest one
 const IN_TOOLTIP = 8; // columns that a tooltip lists
 
 function startPoint() {
-  byId("sliders").replaceChildren(...content.ranges.map(slider));
+  byId("sliders").replaceChildren(...content.extents.codes.map(slider));
   byId("mean").addEventListener("click", () => goTo(meanCodes()));
   byId("exactness").textContent = exactness();
   stateListeners.push((what) => {
@@ -28,7 +28,7 @@ function exactness() {
   return `The decoder itself runs in this page: what it makes is that of inverse_transform, up to rounding.${rest}`;
 }
 
-function slider([low, high], code) {
+function slider({ first: [low, high] }, code) {
   const input = element("input", {
     type: "range", min: low, max: high, step: (high - low) / 200, value: state.point[code], id: `slider-${code}`,
   });
@@ -44,7 +44,7 @@ function slider([low, high], code) {
 
 function showPoint() {
   const { row } = state, made = row === null ? decodedAt(state.point) : reconstructionOf(row) || decodedAt(state.point);
-  content.ranges.forEach((range, code) => {
+  content.extents.codes.forEach((_, code) => {
     const input = byId(`slider-${code}`);
     if (document.activeElement !== input) input.value = state.point[code];
     byId(`slider-value-${code}`).textContent = formatted(state.point[code]);

@@ -58,6 +58,7 @@ function csvOf(rows) {
 function exactly(column, value) {
   if (value === undefined || Number.isNaN(value)) return "";
   if (column.kind === "number") return String(value);
+  if (column.kind === "date") return dateText(value, column.letters);
   return value === column.missing ? "" : column.levels[value];
 }
 

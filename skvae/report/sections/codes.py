@@ -3,12 +3,15 @@
 import numpy as np
 import pandas as pd
 
+from skvae.amounts import counted
+from skvae.extents import Ends, extent_of, outside
+from skvae.report.drawings import Draughtsman
 from skvae.report.frames import is_number
 from skvae.report.markup import Markup, figure, joined, paragraphs, table, tag
 from skvae.report.sections.section import Found, Section, loss_text
-from skvae.report.words import counted, number, percent, signed
+from skvae.report.words import number, percent, signed
 
-_DAYS_OF_A_YEAR = 365.2425
+_DAY = 86400  # seconds
 _MOST_DOTS = 2000  # rows on a map
 _MOST_CODES, _MOST_EFFECTS = 6, 10
 
@@ -26,15 +29,9 @@ class Map(Section):
         name = "" if study.color is None else f", coloured by {study.color.name!r}"
         if study.color is not None and not (study.wishes.color or study.wishes.target):
             name += " (the column that this map separates best; --color chooses another)"
-        drawn = [
-            figure(
-                found.draughtsman.map(study.codes[some], color, "code", study.plane),
-                "skvae",
-            ),
-            figure(
-                found.draughtsman.map(study.scores[some], color, "component"),
-                "PCA of one-hot columns",
-            ),
+        planes = [
+            _Plane("skvae", study.codes[some][:, list(study.plane)], "code", study.plane),
+            _Plane("PCA of one-hot columns", study.scores[some][:, :2], "component", (0, 1)),
         ]
         shown = counted(len(some), "row")
         told = (
@@ -42,15 +39,50 @@ class Map(Section):
             f"The model has {counted(study.vae.latent_dim_, 'code')}, of which the two that "
             "explain most are drawn, beside the first two components of PCA."
         )
-        return joined([paragraphs(told), tag("div", *drawn, class_="grid")])
+        return joined([paragraphs(told), _maps(planes, color, found.draughtsman)])
+
+
+class _Plane:
+    """Rows in the plane of two codes or components, by their positions."""
+
+    def __init__(self, name: str, places: np.ndarray, what: str, units: tuple[int, int]) -> None:
+        self.name, self.places = name, places
+        self.axes = [f"{what} {unit + 1}" for unit in units]
+        extents = [extent_of(own) for own in places.T]
+        self.whole = [each.whole for each in extents]
+        self.first = [each.first for each in extents]
+        self.n_outside = outside(places, self.first)
+
+
+def _maps(planes: list[_Plane], color: pd.Series | None, draughtsman: Draughtsman) -> Markup:
+    """Maps of most rows; where a few lie too far to be on them, those of all rows below."""
+
+    def drawn(own: _Plane, ends: list[Ends], caption: str) -> Markup:
+        return figure(draughtsman.map(own.places, color, own.axes, ends), caption)
+
+    first = [drawn(own, own.first, f"{own.name}{_outside_text(own.n_outside)}") for own in planes]
+    most = tag("div", *first, class_="grid")
+    if not any(own.n_outside for own in planes):
+        return most
+    whole = tag("div", *(drawn(own, own.whole, own.name) for own in planes), class_="grid")
+    return joined([most, tag("details", tag("summary", "The maps of all rows"), whole)])
+
+
+def _outside_text(n: int) -> str:
+    if not n:
+        return ""
+    return f": {counted(n, 'row lies', 'rows lie')} far from the others, outside of this picture"
 
 
 def _dated(cells: pd.Series, found: Found) -> pd.Series:
-    """A column that colours a map; days as the years that they are in."""
+    """A column that colours a map; days as the dates that they are."""
     start = found.entry(str(cells.name)).start
     if start is None:
         return cells
-    return (1970 + (cells + start) / _DAYS_OF_A_YEAR).rename(f"{cells.name}, year")
+    days = cells.to_numpy(np.float64) + start
+    seconds = np.where(np.isnan(days), 0, days * _DAY).round().astype("datetime64[s]")
+    seconds[np.isnan(days)] = np.datetime64("NaT")
+    return pd.Series(seconds, name=cells.name)
 
 
 class Errors(Section):

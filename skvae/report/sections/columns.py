@@ -1,9 +1,10 @@
 """The section on what became of every column."""
 
+from skvae.amounts import counted
 from skvae.report.entry import Entry
 from skvae.report.markup import Markup, joined, paragraphs, table, tag
 from skvae.report.sections.section import Found, Section
-from skvae.report.words import counted, percent
+from skvae.report.words import percent
 
 _MARKS = " What is marked deserves a look."
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from skvae.amounts import counted
 from skvae.report.frames import is_number
 from skvae.report.markup import Markup, figure, joined, paragraphs, table, tag
 from skvae.report.sections.section import Found, Section
-from skvae.report.words import counted, number
+from skvae.report.words import number
 
 _FAR, _MOST_ADVISED = 0.2, 5  # distances that are told, and of how many columns
 _MOST_MARGINALS, _MOST_PAIRS = 24, 20  # columns that are drawn
