@@ -14,7 +14,7 @@ Architecture = Callable[[int, int], nn.Module]
 
 
 class HiddenLayers(Documented, ABC):
-    """Hidden layers and the options that they share."""
+    """Base class of networks with hidden layers, with the options that they share."""
 
     of_columns = False
     activation: str
@@ -23,7 +23,7 @@ class HiddenLayers(Documented, ABC):
 
     @abstractmethod
     def __call__(self, n_in: int, n_out: int) -> nn.Module:
-        """Build the module, which maps (batch, n_in) to (batch, n_out)."""
+        """Build a module that maps (batch, n_in) to (batch, n_out)."""
 
     def _check_hidden(self) -> None:
         check_name("activation", self.activation, ACTIVATIONS)
