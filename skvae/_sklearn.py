@@ -256,7 +256,7 @@ def check_options(component: BaseEstimator) -> None:
 
 
 class Documented(BaseEstimator, ABC):
-    """What notebooks show with a link to its page, and with what its parameters mean."""
+    """Base class of components. In notebooks it shows its parameters and a link to the API page."""
 
     _doc_link_module = "skvae"
     _doc_link_template = "https://github.com/skvae/skvae/blob/main/docs/api.md"

@@ -28,29 +28,30 @@ class Registry:
         self._reserved |= names
 
     def register(self, name: str, own: Any) -> None:
-        """Let `save` and `load` know a component or an architecture of your own by a name.
+        """Register your own component or architecture under a name for `save` and `load`.
 
-        A file of a model holds no code. It holds the name, and whoever loads it has to register
-        the same class or function first, in every process. What differs is found where it shows:
-        options that the class does not have, weights of other names or shapes, and rows that get
-        other codes than they had when the model was saved.
+        A saved model contains no code, only the name. Every process that loads it has to register
+        the same class or function first. `load` detects many differences: unknown options, weights
+        with other names or shapes, and rows with other codes than at the time of saving.
 
         Parameters
         ----------
         name : str
-            A name that files hold, such as "acme.Residual": letters, digits, ".", "-" and "_".
+            Name in the file, such as "acme.Residual". It begins with a letter and has at most 80
+            letters, digits, ".", "-" and "_".
         own : class or callable
-            A component: a subclass of `BaseEstimator` such as a likelihood, a prior or an
-            objective, whose options are plain values (None, booleans, numbers, text, lists and
-            dicts of these). Or an architecture: a function or class that is called with
-            `(n_in, n_out)` and returns a `torch.nn.Module`; of it the file holds the weights.
+            A component or an architecture. A component is a subclass of `BaseEstimator`, such as a
+            likelihood, a prior or an objective. Its options must be plain values: None, booleans,
+            numbers, text, and lists or dicts of these. An architecture is a function or class that
+            takes `(n_in, n_out)` and returns a `torch.nn.Module`. The file contains its weights.
 
         Raises
         ------
         ValueError
-            If the name is none, or stands for something else already.
+            If `name` is not valid or already in use, or if `own` has another name already.
         TypeError
-            If `own` can be neither, or is a component that a default of cannot be told in JSON.
+            If `own` is neither a class nor a function, or a component with a default that JSON
+            cannot represent.
 
         Examples
         --------

@@ -26,7 +26,7 @@ FEWEST_SHARDS = 8  # of a team whose sums have one order
 
 
 class TeamError(RuntimeError):
-    """A process of the team is gone, does not answer, or has refused what it was given."""
+    """A process of a joint fit has ended, does not respond, or has rejected its input."""
 
 
 def is_group_there() -> bool:

@@ -7,7 +7,7 @@ from skvae.displays.style import pyplot, tidy
 
 
 class Display(ABC):
-    """A picture of a fitted estimator: its data are options, and `plot` draws them."""
+    """Base class of displays. Options hold the data, and `plot` draws them."""
 
     ax_: Any  # a matplotlib Axes, where to draw
     axes_: list[Any]  # those drawn in
@@ -16,11 +16,11 @@ class Display(ABC):
     @classmethod
     @abstractmethod
     def from_estimator(cls, estimator: Any, *args: Any, **kwargs: Any) -> Self:
-        """Compute what is drawn, by public methods of the estimator, and draw it."""
+        """Compute the data with public methods of the estimator, and draw them."""
 
     @abstractmethod
     def plot(self, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw in the axes given, or in a figure that is made."""
+        """Draw in the given axes or in a new figure."""
 
     def _open(self, ax: Any, figsize: tuple[float, float]) -> Any:
         """Take the axes given, or make a figure."""

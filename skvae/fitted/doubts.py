@@ -12,7 +12,7 @@ from skvae.training.record import Record
 
 
 class CollapseWarning(UserWarning):
-    """Codes have ended up saying nothing that the linear start's codes said."""
+    """Warning that codes carry no information after training, although the linear start's do."""
 
 
 def on_cpu(model: FittedModel) -> FittedModel:

@@ -35,7 +35,7 @@ _KEYS = {"format", "versions", "fit", "rows", "seed", "standing"}
 
 
 class DataChangedError(ValueError):
-    """Rows are not those that a fit which was interrupted had begun with."""
+    """The rows differ from those of the interrupted fit."""
 
 
 class Content(NamedTuple):

@@ -34,7 +34,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class LoadError(ValueError):
-    """A file is not what `save` writes; the message says what is wrong with it."""
+    """The file was not written by `save`, or is damaged. The message says what is wrong."""
 
 
 class Entry(NamedTuple):
