@@ -333,8 +333,8 @@ def with_our_names(**ours: str) -> Callable[[Callable], Callable]:
         def checked(self: Any, *args: Any, **given: Any) -> None:
             for name in given.keys() & ours.keys():
                 raise TypeError(
-                    f"{type(self).__name__} has no parameter {name!r}: it is called {ours[name]}; "
-                    f"give {ours[name]}={given[name]!r:.80}."
+                    f"{type(self).__name__} has no parameter {name!r}. Use "
+                    f"{ours[name]}={given[name]!r:.80} instead."
                 )
             init(self, *args, **given)
 

@@ -117,7 +117,9 @@ class Diagnosable(BaseEstimator, ABC):
         check_count("n_draws", n_draws)
         values = self._check_rows(X, "diagnostics").values[:_N_ROWS]
         if values.shape[0] < 2:
-            raise ValueError("X has 1 row; whether codes vary shows from 2 rows up.")
+            raise ValueError(
+                "X has 1 row; diagnostics need at least 2 rows, to see whether codes vary."
+            )
         model = self._model.of_cells() if has_missing(values) else self._model
         found = model.diagnose(values, int(n_draws))
         padding = np.zeros(self.latent_dim_ - len(found.kl))

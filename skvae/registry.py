@@ -63,16 +63,18 @@ class Registry:
         """
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(
-                f"name={name!r:.80} must be text that begins with a letter, of letters, digits, "
-                "'.', '-' and '_', at most 80."
+                f"name={name!r:.80} must begin with a letter and have at most 80 letters, digits, "
+                "'.', '-' and '_'."
             )
         if name in self._reserved or own in self._reserved.values():
-            raise ValueError(f"{name!r}, {own!r:.80}: this is skvae's own; files know it already.")
+            raise ValueError(
+                f"{name!r}, {own!r:.80}: this belongs to skvae and needs no registration."
+            )
         _check(own)
         before = self._known.get(name)
         if before is not None and not _is_same(before, own):
             raise ValueError(
-                f"the name {name!r} stands for {before!r:.80} in this process; take another name "
+                f"the name {name!r} is already registered for {before!r:.80}; choose another name "
                 f"for {own!r:.80}."
             )
         other = self.name_of(own)
@@ -94,9 +96,9 @@ class Registry:
         """
         if name not in self._known:
             raise ValueError(
-                f"{name!r:.90} is a class or function of whoever saved the model, and is not known "
-                f"in this process: call skvae.register({name!r:.90}, ...) with the same one first, "
-                "or give the command --import MODULE."
+                f"{name!r:.90} is a class or function of the person who saved the model, and is "
+                f"not registered here: call skvae.register({name!r:.90}, ...) with the same "
+                "object first, or use --import MODULE of the command."
             )
         return self._known[name]
 
@@ -118,8 +120,8 @@ def _check(own: Any) -> None:
         default = parameter.default
         if default is not parameter.empty and not is_plain(default):
             raise TypeError(
-                f"the option {option} of {own.__name__} is {default!r:.80} by default, which JSON "
-                "cannot tell; let it be a plain value, such as a name."
+                f"the option {option} of {own.__name__} has the default {default!r:.80}, which "
+                "JSON cannot represent; use a plain value, such as a name."
             )
 
 

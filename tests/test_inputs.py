@@ -159,7 +159,7 @@ def test_missing_cells_after_a_complete_fit(X, holes, form, method):
 
 
 def test_missing_cells_after_a_complete_beginning_are_refused(X, holes):
-    match = "training began with had none; begin"
+    match = "the first training rows had none; start"
     with pytest.raises(ValueError, match=match):
         quick().fit(X).partial_fit(holes)
     with pytest.raises(ValueError, match=match):

@@ -67,7 +67,7 @@ def _first_unread(cells: Cells, read: Callable[[Cells], Any]) -> tuple[int, Valu
             read([cell])
         except ValueError as error:
             return row, error
-    raise AssertionError("every cell can be read, and all of them together cannot")
+    raise AssertionError("each cell can be read, but not all of them together")
 
 
 def numbers(dtype: np.dtype) -> Callable[[Cells], np.ndarray]:
@@ -102,7 +102,9 @@ def _whole(cell: str) -> int | None:
     except ValueError:
         number = float(_floats([cell])[0])
     if number != math.floor(number) or abs(number) >= 2**63:
-        raise _UnreadError("is no whole number, and fit had whole numbers there; round it")
+        raise _UnreadError(
+            "is not a whole number, but the column held whole numbers in fit; round it"
+        )
     return int(number)
 
 
@@ -116,7 +118,7 @@ def _boolean(cell: str) -> bool:
     known = _BOOLEANS.get(cell.strip().lower())
     if known is None:
         raise _UnreadError(
-            f"is no boolean; write true or false, yes or no, or 1 or 0, or {_REMEDY}"
+            f"is not a boolean; write true or false, yes or no, or 1 or 0, or {_REMEDY}"
         )
     return known
 
@@ -138,7 +140,7 @@ def levels(column: Column) -> Callable[[Cells], pd.Series]:
         try:
             number = float(_floats([cell])[0])
         except ValueError:
-            raise _UnreadError(f"is none of the levels {excerpts(column.levels)}") from None
+            raise _UnreadError(f"is not one of the levels {excerpts(column.levels)}") from None
         unseen = _whole(cell) if are_whole and number.is_integer() else number
         return next((level for level in column.levels if level == number), unseen)
 

@@ -46,8 +46,8 @@ class RowQuestion(Subcommand):
     def __init__(self, method: str, summary: str, answer: str) -> None:
         self.method, self.summary, self._answer = method, summary, answer
         self.description = (
-            "Columns of the file go by their names, in any order. A model that was fitted to an "
-            "array takes them by their position."
+            "Columns are matched by name, in any order. For a model that was fitted to an array "
+            "they are matched by position."
         )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -55,34 +55,33 @@ class RowQuestion(Subcommand):
         parser.add_argument(
             "rows", metavar="ROWS",
             help="file of rows (.csv, .tsv, .parquet, .csv.gz, .tsv.gz), a folder of such files, "
-            "or - for standard input, as CSV",
+            "or - for CSV on standard input",
         )  # fmt: skip
-        add_output(parser, f"{self._answer}; of a folder, a folder")
+        add_output(parser, f"{self._answer}, or a folder if ROWS is one")
         parser.add_argument(
             "--keep", metavar="COLUMN", action="append", default=[],
-            help="carry a column through that is none of the model's, such as an identifier; "
-            "may be given several times",
+            help="copy this column to the output, such as an identifier that the model does not "
+            "use; may be repeated",
         )  # fmt: skip
         parser.add_argument(
             "--drop-others", action="store_true",
-            help="leave out columns that are neither the model's nor kept, which are else an error",
+            help="leave out columns that neither the model nor --keep names, instead of an error",
         )  # fmt: skip
         parser.add_argument(
             "--no-header", action="store_true",
-            help="the first line of text holds cells, not names: columns are 0, 1, 2, ...",
+            help="the first line contains cells, not names; columns are named 0, 1, 2, ...",
         )  # fmt: skip
         parser.add_argument(
             "--separator", metavar="CHARACTER", type=separator,
-            help="what is between cells of text that is read, tab for a tab (default: commas, and "
-            "tabs in .tsv)",
+            help="character between input cells, or 'tab' (default: comma; tab for .tsv)",
         )  # fmt: skip
         parser.add_argument(
             "--rows-at-once", metavar="N", type=count, default=_AT_ONCE,
-            help="rows that are held at once, about (default: %(default)s)",
+            help="approximate number of rows in memory at once (default: %(default)s)",
         )  # fmt: skip
         parser.add_argument(
             "--overwrite", action="store_true",
-            help="of a folder: do files again that were done before, which are else skipped",
+            help="for a folder: replace output files; without it they are skipped",
         )  # fmt: skip
 
     def run(self, given: Namespace, console: Console) -> None:
@@ -154,11 +153,11 @@ class _FileOfRows:
             own = [source.names[n] for n in selection.own]
             if has_header and source.unit == "B" and all(map(_is_number, own)):
                 raise CommandError(
-                    f"{self._where}: the first line holds the numbers {excerpt(own[0])} and so "
-                    "on, which are taken for names: give --no-header."
+                    f"{self._where}: the first line holds numbers, {excerpt(own[0])} and so on, "
+                    "but is read as names: use --no-header."
                 )
             self._console.note(
-                f"the model was fitted to an array without names: columns are taken by their "
+                "the model was fitted to an array without names: columns are matched by "
                 f"position, from {own[0]!r} to {own[-1]!r}."
             )
         return selection

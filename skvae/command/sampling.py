@@ -21,8 +21,8 @@ class Sample(Subcommand):
 
     summary = "draw new rows from the model"
     description = (
-        "Rows have the columns of fit, noise included. The same seed gives the same rows; of up to "
-        f"{_AT_ONCE} rows those of sample(n, random_state=seed) in Python."
+        "Rows have the columns of the training rows and include noise. The same seed gives the "
+        f"same rows. Up to {_AT_ONCE} rows are those of sample(n, random_state=seed) in Python."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -30,8 +30,8 @@ class Sample(Subcommand):
         parser.add_argument(
             "-n", "--rows", metavar="N", type=count, default=1, help="number of rows (default: 1)"
         )
-        parser.add_argument("--seed", metavar="N", type=seed, help="of the random numbers")
-        add_output(parser, "file of the rows")
+        parser.add_argument("--seed", metavar="N", type=seed, help="random seed")
+        add_output(parser, "file for the rows")
 
     def run(self, given: Namespace, console: Console) -> None:
         refuse_own(given.output, given.model)

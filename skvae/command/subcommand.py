@@ -37,11 +37,11 @@ class Subcommand(ABC):
 
 def add_model(parser: ArgumentParser) -> None:
     """The model, which comes first."""
-    parser.add_argument("model", metavar="MODEL", help="file that save has written, *.skvae")
+    parser.add_argument("model", metavar="MODEL", help="model file (.skvae), written by save")
     parser.add_argument(
         "--import", metavar="MODULE", action="append", default=[], dest="modules",
-        help="a module that registers what the model needs of your own (skvae.register); its code "
-        "runs. May be given several times",
+        help="module that registers your own components or architectures (skvae.register); it is "
+        "executed; may be repeated",
     )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def add_output(parser: ArgumentParser, what: str) -> None:
     """Where the answer goes."""
     parser.add_argument(
         "-o", "--output", metavar="FILE", default=STREAM,
-        help=f"{what}; its ending says the format. Default: standard output, as CSV",
+        help=f"{what}; its ending sets the format (default: CSV on standard output)",
     )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def separator(text: str) -> str:
     """What is between cells of text."""
     own = {"tab": TAB, "\\t": TAB}.get(text, text)
     if len(own) != 1 or own in '"\r\n':
-        raise ArgumentTypeError(f"{text!r} is not one character between cells")
+        raise ArgumentTypeError(f"{text!r} is not a single character, or cannot separate cells")
     return own
 
 
@@ -94,7 +94,7 @@ def _whole(text: str, least: int, most: int) -> int:
     except ValueError:
         number = least - 1
     if not least <= number <= most:
-        raise ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+        raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
     return number
 
 
@@ -107,7 +107,7 @@ def refuse_own(output: str, *inputs: str) -> None:
         raise CommandError(f"the output {output} is a folder: name a file in it.")
     for own in inputs:
         if own != STREAM and target.exists() and target.samefile(own):
-            raise CommandError(f"the output {output} is what is read: give another name.")
+            raise CommandError(f"the output {output} is an input file: choose another name.")
     if not target.parent.is_dir():
         raise CommandError(f"there is no folder {target.parent}: make it, or give another name.")
     if not os.access(target.parent, os.W_OK):

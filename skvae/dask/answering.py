@@ -273,7 +273,8 @@ class Answering(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None
         """
         if transform not in (None, "default", "pandas"):
             raise ValueError(
-                f"transform={transform!r} must be 'default' or 'pandas', of which Dask has frames."
+                f"transform={transform!r} must be 'default' or 'pandas'; Dask has DataFrames of "
+                "pandas only."
             )
         self._container = transform or self._container
         return self
@@ -307,7 +308,9 @@ class Answering(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None
     def _model(self) -> Model:
         asked = self._container or output_container(self._fitted())
         if asked == "polars":
-            raise ValueError("Dask has no frames of polars: set_output(transform='pandas').")
+            raise ValueError(
+                "Dask has no DataFrames of polars: use set_output(transform='pandas')."
+            )
         return Model(self.to_local(), self._name, asked)
 
     def _rows(self, X: Any) -> Any:

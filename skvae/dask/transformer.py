@@ -206,7 +206,7 @@ class DaskVAETransformer(Answering):
             return get_client()
         except ValueError as error:
             raise RuntimeError(
-                "there is no cluster of Dask yet; make one: from distributed import Client, "
+                "there is no Dask cluster; start one: from distributed import Client, "
                 "LocalCluster; client = Client(LocalCluster(n_workers=2, threads_per_worker=1))."
             ) from error
 

@@ -35,8 +35,8 @@ class Display(ABC):
         place = self.ax_.get_subplotspec()
         if place is None:
             raise ValueError(
-                f"{type(self).__name__} has several panels and divides the place of ax in a grid, "
-                "but this ax has none; make it with plt.subplots or figure.add_subplot."
+                f"{type(self).__name__} has several panels, which take the place of ax in a grid, "
+                "but ax is not part of a grid; make it with plt.subplots or figure.add_subplot."
             )
         self.ax_.set_axis_off()
         grid = place.subgridspec(n_rows, n_columns, **layout)

@@ -92,8 +92,8 @@ class LatentUsageDisplay(Display):
         if X is not None:
             if np.ndim(vae.scale_):
                 raise ValueError(
-                    "PCA's shares compare only with those of a model with one scale for all "
-                    "columns (likelihood 'gaussian'); leave X out to draw the codes alone."
+                    "shares of variance can be compared with PCA only if all columns have one "
+                    "scale (likelihood 'gaussian'); leave X out to draw the codes alone."
                 )
             rows = complete(before(X), cls.__name__)
             ratio = fitted_pca(rows, vae.latent_dim_).explained_variance_ratio_

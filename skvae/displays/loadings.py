@@ -161,7 +161,7 @@ class LoadingsDisplay(Display):
 
     def _draw_biplot(self, ax, loadings, names, options):
         if len(loadings) != 2:
-            raise ValueError(f"a biplot has two codes, and these are {len(loadings)}.")
+            raise ValueError(f"a biplot needs two codes, not {len(loadings)}.")
         ax = self._open(ax, (5.6, 4.6))
         for tip in loadings.T:
             ax.plot([0, tip[0]], [0, tip[1]], color=GREY, linewidth=0.8, zorder=1)

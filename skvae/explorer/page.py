@@ -116,7 +116,7 @@ def _plotly() -> str:
         from plotly.offline import get_plotlyjs
     except ImportError as error:
         raise ImportError(
-            "explore draws with plotly, which is not installed: pip install 'skvae[explore]'"
+            "explore needs plotly, which is not installed: pip install 'skvae[explore]'"
         ) from error
     return get_plotlyjs()
 

@@ -77,7 +77,7 @@ class Keepable(BaseEstimator, ABC):
         kind = type(self)
         if Keepable not in kind.__bases__:
             raise TypeError(
-                f"{kind.__name__} is a class of your own, which a file cannot hold: save a "
+                f"{kind.__name__} is your own class, which a file cannot contain: save a "
                 f"{kind.__mro__[1].__name__}, or pickle it."
             )
         write_whole(path, packed(self._content(), VERSION))
@@ -94,8 +94,8 @@ class Keepable(BaseEstimator, ABC):
         for name in learned:
             if name not in known:
                 raise TypeError(
-                    f"the attribute {name} is none that a fit leaves, and is not saved: delete it "
-                    "before, and keep it elsewhere."
+                    f"the attribute {name} does not come from a fit and cannot be saved: delete "
+                    "it first, and store it elsewhere."
                 )
         return Content(type(self).__name__, parameters, learned, takes_own(self))
 

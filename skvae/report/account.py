@@ -175,7 +175,7 @@ def account_of(sheet: Sheet, target: str | None, dropped: tuple[str, ...] = ()) 
     for name in (*dropped, *([] if target is None else [target])):
         check_name(name, sheet)
     if target in dropped:
-        raise ValueError(f"{target!r} is the target and is to be left out: drop one of the two.")
+        raise ValueError(f"{target!r} is both the target and a column to leave out: choose one.")
     counts = [_counts(cells) for cells in sheet.columns]
     prefers = _mark_of(counts, sheet.separator)
     account = []

@@ -342,7 +342,7 @@ def test_nothing_is_written_over_what_is_read(model, tmp_path, fails):
     before = rows.read_text()
     os.link(rows, tmp_path / "link.csv")
     for output in (rows, tmp_path / "link.csv"):
-        assert "is what is read" in fails("transform", model, rows, "-o", output)
+        assert "is an input file" in fails("transform", model, rows, "-o", output)
     assert rows.read_text() == before
     assert "no folder" in fails("transform", model, rows, "-o", tmp_path / "no" / "codes.csv")
     assert "endings" in fails("transform", model, rows, "-o", tmp_path / "codes.xlsx")

@@ -96,8 +96,8 @@ def test_cells_may_hold_lines(sheet_of):
         (b"PK\x03\x04rest", "save the sheet as CSV"),
         (b"a,b\n\0,1\n", "no table of text"),
         (b'a,b\n"1,2\n', "line"),
-        (b"\x1f\x8bno", "no whole file of gzip"),
-        (b"PAR1noPAR1", "cannot be read as a file of Parquet"),
+        (b"\x1f\x8bno", "is not a gzip file"),
+        (b"PAR1noPAR1", "is not a readable Parquet file"),
     ],
 )
 def test_other_files_are_refused(sheet_of, data, reason):

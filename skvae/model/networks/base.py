@@ -31,8 +31,7 @@ class HiddenLayers(Documented, ABC):
             check_name("normalization", self.normalization, NORMALIZATIONS, " or None")
         if not isinstance(self.dropout, Real) or not 0 <= self.dropout < 1:
             raise ValueError(
-                f"dropout={self.dropout!r} must be a share from 0 up to, not including, 1, "
-                "such as 0.1."
+                f"dropout={self.dropout!r} must be at least 0 and below 1, such as 0.1."
             )
 
     @property

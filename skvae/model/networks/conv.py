@@ -94,9 +94,9 @@ class Conv(HiddenLayers):
         if n_out == n_pixels:
             return self._decoder(shape, n_in)
         raise ValueError(
-            f"Conv takes or makes one number per pixel, {n_pixels} for images of shape {shape}, "
-            f"but {n_in} columns go in and {n_out} come out; give the image_shape of the rows, "
-            "and a likelihood of one parameter per pixel."
+            f"Conv needs one number per pixel as input or output, {n_pixels} for images of shape "
+            f"{shape}, but it has {n_in} inputs and {n_out} outputs; set image_shape to that of "
+            "the rows, and use a likelihood with one parameter per pixel."
         )
 
     def of_rows(self, n_columns: int) -> "Conv":
@@ -121,8 +121,8 @@ class Conv(HiddenLayers):
         if shape is None or math.prod(shape) != n_columns:
             what = "" if shape is None else f", which has {math.prod(shape)} pixels"
             raise ValueError(
-                f"image_shape={self.image_shape!r}{what}, is no shape of rows of {n_columns} "
-                "columns ('auto' is a square image, grey or of three colours); give "
+                f"image_shape={self.image_shape!r}{what}, does not match rows of {n_columns} "
+                "columns ('auto' is a square image with one or three colours); use "
                 "Conv(image_shape=(height, width)) or (colours, height, width)."
             )
         return clone(self).set_params(image_shape=shape)

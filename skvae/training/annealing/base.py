@@ -51,4 +51,6 @@ def check_sizes(name: str, value: Any) -> None:
     """Raise a ValueError where a value is no pair of sizes."""
     is_pair = isinstance(value, (tuple, list)) and len(value) == 2
     if not (is_pair and all(isinstance(v, Real) and 0.0 < float(v) < math.inf for v in value)):
-        raise ValueError(f"{name}={value!r} must be two numbers above 0: the first, the last.")
+        raise ValueError(
+            f"{name}={value!r} must be two numbers above 0, the first and the last size."
+        )

@@ -149,7 +149,7 @@ class Walk:
     ) -> None:
         self.state, self.criterion = state, criterion
         self.evaluated = evaluated  # is told of every loss
-        self.k = self.n_accepted = 0  # moves so far, those accepted since the last look
+        self.k = self.n_accepted = 0  # moves so far, those accepted since the last evaluation
         self.first = math.nan  # temperature
         self.here = state.weights.values.detach().clone()
         self.scale, self.n_dimensions = torch.ones_like(self.here), len(self.here)
@@ -157,7 +157,7 @@ class Walk:
         self.loss = torch.zeros_like(self.here)
 
     def begin(self, n_dimensions: int) -> None:
-        """Draw the directions, and look at where it begins."""
+        """Draw the directions, and evaluate the first state."""
         self.scale, self.n_dimensions = usual_sizes(self.state), n_dimensions
         n_weights = len(self.scale)
         if n_dimensions < n_weights:

@@ -54,7 +54,7 @@ class Mmd(Objective):
 
     def check(self) -> None:
         if not (isinstance(self.alpha, Real) and -math.inf < float(self.alpha) <= 1.0):
-            raise ValueError(f"alpha={self.alpha!r} must be a number, at most 1.")
+            raise ValueError(f"alpha={self.alpha!r} must be a number of at most 1.")
         check_at_least("weight", self.weight, 0.0)
         if not self.alpha + self.weight >= 1.0:
             raise ValueError(

@@ -404,7 +404,7 @@ def test_an_image_that_cannot_be_told_raises(case):
 
 
 def test_one_number_per_pixel_comes_out():
-    with pytest.raises(ValueError, match="a likelihood of one parameter per pixel"):
+    with pytest.raises(ValueError, match="a likelihood with one parameter per pixel"):
         build(Conv(image_shape=(6, 6)), [(4, 72)], seed=0)
 
 
