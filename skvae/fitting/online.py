@@ -262,7 +262,7 @@ def _trained(
 def _as_judged(
     online: Online, batch: Batch, start: LinearStart, model: FittedModel | None
 ) -> tuple[FittedModel, Record]:
-    """The start or the networks, whichever the last evaluation preferred, in today's coordinates."""
+    """The start or the networks, as the last evaluation preferred, in today's coordinates."""
     networks = online.networks
     if model is None or networks is None or model.kept == 0.0:
         return _linear(online, batch, start)
