@@ -165,7 +165,7 @@ def test_collapse_warns_by_code_and_with_remedies(bowl):
     assert vae.n_active_ == 0
     assert vae.diagnostics(bowl)["active"].tolist() == [False, False]
     assert message.startswith("codes [0, 1] carry almost no information (KL below 0.01 nats)")
-    assert "the linear start had a use for 2 codes" in message
+    assert "the linear start used 2 codes" in message
     for remedy in ("init='pca'", "lower beta", "kl_schedule='linear'", "latent_dim=1."):
         assert remedy in message
 

@@ -1465,7 +1465,7 @@ def test_parameters_of_numpy_are_taken_as_pythons_own(curve, params):
 
 
 def test_pcas_name_of_the_number_of_codes_is_told():
-    with pytest.raises(TypeError, match=r"'n_components': it is called latent_dim; give lat.*=8"):
+    with pytest.raises(TypeError, match=r"'n_components'. Use lat.*=8"):
         VAETransformer(n_components=8)
     assert "n_components" not in VAETransformer().get_params()
 

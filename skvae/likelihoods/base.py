@@ -1,21 +1,21 @@
-"""The contract of a likelihood p(x | z): what every block of columns is asked.
+"""Base class of likelihoods p(x | z), and the terms that all of them share.
 
-A block is some columns of one likelihood. `values`, shape (n, c), are in the user's units: numbers,
-codes of levels, NaN where nothing was observed. `x` are their cells, shape (batch, c), anything
-where nothing was observed: numbers standardised in double precision, codes of the levels that fit
-has seen, counts as they are. `eta` are the decoder's outputs for them, shape (batch, width).
-Log-densities are those of cells, in nats, shape (batch, c). Features are what the encoder sees: the
-cells, centred and scaled, shape (batch, n_features).
+A block is a set of columns with one likelihood. `values`, shape (n, c), are in the user's units:
+numbers, or codes of levels, with NaN for missing cells. `x` are their cells, shape (batch, c):
+standardised numbers, codes of the levels of fit, or counts. Missing cells in `x` may hold any
+number. `eta` are the outputs of the decoder for the block, shape (batch, width). Log-densities are
+those of cells, in nats, shape (batch, c). Features are the input of the encoder: centred and scaled
+cells, shape (batch, n_features).
 
-A likelihood is a component without state. What `fit` learns of columns is a dict of arrays, the
-constants; `Block` holds them as tensors and hands these back as `params`. Callers read by name
+A likelihood is a component without state. `fit` returns the constants of columns, a dict of arrays.
+`Block` holds them as tensors and passes them on as `params`. Callers read these names:
 
     bias            (width,) outputs of a model without codes
-    dispersion      what training moves beside the decoder, of any shape
+    dispersion      parameters that training changes beside the decoder, of any shape
     center, scale   (c,) of columns that are not coded, in the user's units where cells are numbers
     floor           (c,) least standard deviation of the noise, where `has_floor`
-    levels, first_level   codes of the levels of all columns, and where each column's begin, where
-                    `is_coded`
+    levels, first_level   codes of the levels of all columns, and the first position of each
+                    column, where `is_coded`
 """
 
 from abc import ABC, abstractmethod

@@ -185,7 +185,7 @@ def test_numbers_stay_as_they_are():
 
 
 def test_levels_of_sparse_rows_are_refused():
-    with pytest.raises(ValueError, match="levels of sparse rows"):
+    with pytest.raises(ValueError, match="sparse rows cannot have columns with levels"):
         Columns.of(Input.of(sparse.csr_array(np.eye(3))), "categorical")
 
 

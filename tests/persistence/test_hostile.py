@@ -115,7 +115,7 @@ REASONS = {
     "manifest no text": "not written as",
     "manifest a number": "not written as",
     "one more array": "checksum",
-    "a parameter more": "'__class__', which is none",
+    "a parameter more": "unknown parameter '__class__'",
     "latent_dim=-1": "The 'latent_dim' parameter",
     "device": "The 'device' parameter",
     "component of another table": "The 'prior' parameter",
@@ -208,7 +208,7 @@ def test_a_file_that_is_not_there_is_the_systems_error(tmp_path):
 @pytest.mark.parametrize("cut", [1, 8, 1000, 0.5])
 def test_a_part_of_a_file_is_refused(cut, data):
     n = int(len(data) * cut) if cut < 1 else cut
-    refused(data[:-n], "part")
+    refused(data[:-n], "incomplete")
 
 
 def test_more_than_a_file_is_refused(data):
