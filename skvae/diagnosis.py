@@ -95,7 +95,7 @@ class Diagnosable(BaseEstimator, ABC):
             `mutual_information`: between rows and codes, nats; at most the logarithm of the number
             of rows. `bound`: evidence lower bound of the model without the linear start, nats per
             row. `log_likelihood`: importance-weighted bound of the same model, nats per row.
-            `gap`: `log_likelihood` minus `bound`, the loss by the form of the posterior.
+            `gap`: `log_likelihood` minus `bound`, which the approximate posterior loses.
             `restart_spread`: standard deviation of the restarts' best held-out bounds, nats per
             row. `restart_agreement`: smallest value of `restarts_["agreement"]`.
 
