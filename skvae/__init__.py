@@ -1,4 +1,4 @@
-"""skvae: a variational autoencoder that stands where PCA stands in a scikit-learn Pipeline."""
+"""skvae: a variational autoencoder that takes the place of PCA in a scikit-learn Pipeline."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -122,7 +122,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Displays are imported when they are asked for: most programs draw nothing."""
+    """Import displays on first use, since most programs draw nothing."""
     if name in __all__:
         return getattr(import_module("skvae.displays"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

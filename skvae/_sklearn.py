@@ -256,7 +256,7 @@ def check_options(component: BaseEstimator) -> None:
 
 
 class Documented(BaseEstimator, ABC):
-    """What notebooks show with a link to its page, and with what its parameters mean."""
+    """Base class of components. In notebooks it shows its parameters and a link to the API page."""
 
     _doc_link_module = "skvae"
     _doc_link_template = "https://github.com/skvae/skvae/blob/main/docs/api.md"
@@ -333,8 +333,8 @@ def with_our_names(**ours: str) -> Callable[[Callable], Callable]:
         def checked(self: Any, *args: Any, **given: Any) -> None:
             for name in given.keys() & ours.keys():
                 raise TypeError(
-                    f"{type(self).__name__} has no parameter {name!r}: it is called {ours[name]}; "
-                    f"give {ours[name]}={given[name]!r:.80}."
+                    f"{type(self).__name__} has no parameter {name!r}. Use "
+                    f"{ours[name]}={given[name]!r:.80} instead."
                 )
             init(self, *args, **given)
 

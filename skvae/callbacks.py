@@ -85,7 +85,7 @@ class Callbacks(Follower):
 
 
 class Watchable(CallbackSupportMixin, Documented, ABC):
-    """An estimator whose fit can be followed: by a progress bar, and by callbacks."""
+    """Estimator with a progress bar and callbacks that follow a fit."""
 
     verbose: int
     progress_: Progress  # while fit runs

@@ -107,7 +107,7 @@ def refuse_changes(given: BaseEstimator, began: dict[str, Any], previous: Fitted
         chosen = getattr(given, name)
         if not any(is_same(chosen, each, _FIXED[name]) for each in known):
             raise ValueError(
-                f"{name}={chosen!r:.80}, but training goes on with a model of "
-                f"{name}={known[-1]!r:.80}. Give that, or begin anew: fit with "
+                f"{name}={chosen!r:.80}, but training continues with a model of "
+                f"{name}={known[-1]!r:.80}. Use that value, or start a new fit with "
                 "warm_start=False."
             )

@@ -16,7 +16,7 @@ def component(choice: Any, table: Mapping[str, type[BaseEstimator]]) -> Any:
     if isinstance(choice, str):
         return table[choice]()
     if isinstance(choice, type) and issubclass(choice, BaseEstimator):
-        raise TypeError(f"{choice.__name__} is a class; give one of its kind, {choice.__name__}().")
+        raise TypeError(f"{choice.__name__} is a class; pass an instance, {choice.__name__}().")
     return plain(choice)
 
 

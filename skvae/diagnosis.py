@@ -15,7 +15,7 @@ _N_ROWS = 1000  # that derivatives and diagnostics are averaged over
 
 
 class Diagnosable(BaseEstimator, ABC):
-    """An estimator that tells what its codes do to the columns, and how good its posterior is."""
+    """Estimator that reports the effects of its codes and the quality of its posterior."""
 
     _model: Any
     _columns: Any
@@ -32,27 +32,36 @@ class Diagnosable(BaseEstimator, ABC):
 
     @asking
     def loadings(self, X=None):
-        """What moving along a code does to the columns: the mean Jacobian of the decoder.
+        """Effect of each code on the columns: the mean Jacobian of the decoder.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features), default=None
-            Rows at whose codes the derivatives are taken, at most the first 1000. None: 1000
-            draws from the prior.
+            Rows at whose codes the Jacobian is taken; only the first 1000 are used. None takes
+            1000 draws from the prior.
 
         Returns
         -------
         loadings : DataFrame of shape (latent_dim_, n_cells)
-            Change of the expected value of a column, in its units, per unit of a code as
-            `transform` returns it. A column with levels has a cell for each, named
-            "column=level": the change of its probability. Where the linear start was kept and
-            all columns are numbers without missing cells, these are PCA's `components_` unless
-            `whiten`.
+            Change of a column's expected value, in its units, per unit of a code of `transform`.
+            A column with levels has one cell for each level, named "column=level": the change of
+            its probability. If the linear start was kept, all columns are numbers, no cell is
+            missing and `whiten` is False, these are PCA's `components_`.
 
         Raises
         ------
+        NotFittedError
+            If the estimator is not fitted.
         ValueError
             If X cannot be used.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VAETransformer
+        >>> X = load_iris(as_frame=True).data
+        >>> VAETransformer(2, max_iter=0).fit(X).loadings(X).shape
+        (2, 4)
         """
         check_is_fitted(self)
         if X is None:
@@ -68,36 +77,49 @@ class Diagnosable(BaseEstimator, ABC):
 
     @asking
     def diagnostics(self, X, *, n_draws=32):
-        """What rows say of the posterior: which codes carry something, how loose the bound is.
+        """Quality of the posterior on rows: information in each code and tightness of the bound.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            Rows, best such as training has not seen; at most the first 1000 are used.
+            At least 2 rows, preferably not in the training set; only the first 1000 are used.
         n_draws : int, default=32
             Draws from each row's posterior.
 
         Returns
         -------
         diagnostics : dict
-            `kl_per_dim`, ndarray of shape (latent_dim_,): mean KL of each code's posterior from a
-            standard normal, nats. `active`, ndarray of bool: whether the posterior mean of the
-            code varies. `mutual_information`: of rows and codes, nats, at most the logarithm of
-            the number of rows. `bound`, `log_likelihood`: evidence lower bound and
-            importance-weighted likelihood of the model without the linear start, nats per row;
-            `gap`: their difference, what the posterior's shape costs. `restart_spread`: standard
-            deviation of the restarts' best held-out bounds; `restart_agreement`: least share of
-            the variance of the kept model's codes that a restart's codes tell.
+            `kl_per_dim`, ndarray of shape (latent_dim_,): mean KL divergence of each code's
+            posterior from a standard normal, nats. `active`, ndarray of bool of shape
+            (latent_dim_,): whether the posterior mean varies (variance above 0.01).
+            `mutual_information`: between rows and codes, nats; at most the logarithm of the number
+            of rows. `bound`: evidence lower bound of the model without the linear start, nats per
+            row. `log_likelihood`: importance-weighted bound of the same model, nats per row.
+            `gap`: `log_likelihood` minus `bound`, which the approximate posterior loses.
+            `restart_spread`: standard deviation of the restarts' best held-out bounds, nats per
+            row. `restart_agreement`: smallest value of `restarts_["agreement"]`.
 
         Raises
         ------
+        NotFittedError
+            If the estimator is not fitted.
         ValueError
-            If X cannot be used.
+            If X or `n_draws` cannot be used.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VAETransformer
+        >>> X = load_iris().data
+        >>> VAETransformer(2, max_iter=0).fit(X).diagnostics(X)["active"]
+        array([ True,  True])
         """
         check_count("n_draws", n_draws)
         values = self._check_rows(X, "diagnostics").values[:_N_ROWS]
         if values.shape[0] < 2:
-            raise ValueError("X has 1 row; whether codes vary shows from 2 rows up.")
+            raise ValueError(
+                "X has 1 row; diagnostics need at least 2 rows, to see whether codes vary."
+            )
         model = self._model.of_cells() if has_missing(values) else self._model
         found = model.diagnose(values, int(n_draws))
         padding = np.zeros(self.latent_dim_ - len(found.kl))

@@ -761,8 +761,8 @@ class VAETransformer(
             of_cells = self._model.representation.takes_gaps
             if missing and not of_cells:
                 raise ValueError(
-                    "X has missing cells, and the rows that training began with had none; begin "
-                    "with rows that have some, or fill these (impute does)."
+                    "X has missing cells, but the first training rows had none; start with rows "
+                    "that have some, or fill these (with impute)."
                 )
         if not of_cells:
             return Matrix(X)

@@ -24,8 +24,8 @@ def opened(state: Any, owner: str, needed: Iterable[str]) -> dict[str, Any]:
     """The state; a ValueError where something is not there, a warning of another version."""
     if not isinstance(state, Mapping):
         raise ValueError(
-            f"the state of a {owner} is a dict of its attributes, not {state!r:.80}: "
-            "this is no pickle of one."
+            f"the state of a {owner} is a dict of its attributes, not {state!r:.80}: this is not "
+            "a pickle of one."
         )
     own = {name: value for name, value in state.items() if name != _VERSION}
     made_by = str(state.get(_VERSION, "unknown"))
@@ -77,6 +77,6 @@ def of_older_version(name: str) -> Any:
     if not name[:1].isupper():
         raise AttributeError(name)
     raise ValueError(
-        f"this was pickled by skvae 0.1 (it asks for {name!r:.80}), whose classes were elsewhere: "
+        f"this was pickled by skvae 0.1 (it needs {name!r:.80}), whose classes had other places: "
         "load it with that version, or fit the estimator again."
     )

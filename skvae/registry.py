@@ -28,29 +28,30 @@ class Registry:
         self._reserved |= names
 
     def register(self, name: str, own: Any) -> None:
-        """Let `save` and `load` know a component or an architecture of your own by a name.
+        """Register your own component or architecture under a name for `save` and `load`.
 
-        A file of a model holds no code. It holds the name, and whoever loads it has to register
-        the same class or function first, in every process. What differs is found where it shows:
-        options that the class does not have, weights of other names or shapes, and rows that get
-        other codes than they had when the model was saved.
+        A saved model contains no code, only the name. Every process that loads it has to register
+        the same class or function first. `load` detects many differences: unknown options, weights
+        with other names or shapes, and rows with other codes than at the time of saving.
 
         Parameters
         ----------
         name : str
-            A name that files hold, such as "acme.Residual": letters, digits, ".", "-" and "_".
+            Name in the file, such as "acme.Residual". It begins with a letter and has at most 80
+            letters, digits, ".", "-" and "_".
         own : class or callable
-            A component: a subclass of `BaseEstimator` such as a likelihood, a prior or an
-            objective, whose options are plain values (None, booleans, numbers, text, lists and
-            dicts of these). Or an architecture: a function or class that is called with
-            `(n_in, n_out)` and returns a `torch.nn.Module`; of it the file holds the weights.
+            A component or an architecture. A component is a subclass of `BaseEstimator`, such as a
+            likelihood, a prior or an objective. Its options must be plain values: None, booleans,
+            numbers, text, and lists or dicts of these. An architecture is a function or class that
+            takes `(n_in, n_out)` and returns a `torch.nn.Module`. The file contains its weights.
 
         Raises
         ------
         ValueError
-            If the name is none, or stands for something else already.
+            If `name` is not valid or already in use, or if `own` has another name already.
         TypeError
-            If `own` can be neither, or is a component that a default of cannot be told in JSON.
+            If `own` is neither a class nor a function, or a component with a default that JSON
+            cannot represent.
 
         Examples
         --------
@@ -62,16 +63,18 @@ class Registry:
         """
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(
-                f"name={name!r:.80} must be text that begins with a letter, of letters, digits, "
-                "'.', '-' and '_', at most 80."
+                f"name={name!r:.80} must begin with a letter and have at most 80 letters, digits, "
+                "'.', '-' and '_'."
             )
         if name in self._reserved or own in self._reserved.values():
-            raise ValueError(f"{name!r}, {own!r:.80}: this is skvae's own; files know it already.")
+            raise ValueError(
+                f"{name!r}, {own!r:.80}: this belongs to skvae and needs no registration."
+            )
         _check(own)
         before = self._known.get(name)
         if before is not None and not _is_same(before, own):
             raise ValueError(
-                f"the name {name!r} stands for {before!r:.80} in this process; take another name "
+                f"the name {name!r} is already registered for {before!r:.80}; choose another name "
                 f"for {own!r:.80}."
             )
         other = self.name_of(own)
@@ -93,9 +96,9 @@ class Registry:
         """
         if name not in self._known:
             raise ValueError(
-                f"{name!r:.90} is a class or function of whoever saved the model, and is not known "
-                f"in this process: call skvae.register({name!r:.90}, ...) with the same one first, "
-                "or give the command --import MODULE."
+                f"{name!r:.90} is a class or function of the person who saved the model, and is "
+                f"not registered here: call skvae.register({name!r:.90}, ...) with the same "
+                "object first, or use --import MODULE of the command."
             )
         return self._known[name]
 
@@ -117,8 +120,8 @@ def _check(own: Any) -> None:
         default = parameter.default
         if default is not parameter.empty and not is_plain(default):
             raise TypeError(
-                f"the option {option} of {own.__name__} is {default!r:.80} by default, which JSON "
-                "cannot tell; let it be a plain value, such as a name."
+                f"the option {option} of {own.__name__} has the default {default!r:.80}, which "
+                "JSON cannot represent; use a plain value, such as a name."
             )
 
 

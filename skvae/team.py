@@ -26,7 +26,7 @@ FEWEST_SHARDS = 8  # of a team whose sums have one order
 
 
 class TeamError(RuntimeError):
-    """A process of the team is gone, does not answer, or has refused what it was given."""
+    """A process of a joint fit has ended, does not respond, or has rejected its input."""
 
 
 def is_group_there() -> bool:
@@ -84,10 +84,10 @@ class Team:
             if isinstance(error, TeamError) or not _is_of_group(error):
                 raise
             raise TeamError(
-                f"process {self.rank} of {self.size} waits for the others in vain: one has ended "
-                f"(an error that it alone has had is told there), is stopped for more than "
-                f"{self.seconds:g} s, or cannot be reached. Start all of them again; with "
-                f"checkpoint_dir they go on where they were. ({_short(error)})"
+                f"process {self.rank} of {self.size} received no answer from another process: it "
+                "has ended (its own output shows an error), has stopped for more than "
+                f"{self.seconds:g} s, or cannot be reached. Start all processes again; with "
+                f"checkpoint_dir they resume. ({_short(error)})"
             ) from error
 
     def gather(self, value: Value) -> list[Value]:
@@ -179,7 +179,7 @@ class Team:
             for name in first | own:
                 if own.get(name) != first.get(name):
                     raise ValueError(
-                        "all processes have to fit the same model to rows of the same columns, "
+                        "all processes must fit the same model to rows with the same columns, "
                         f"but {name} is {first.get(name)!s:.200} in process 0 and "
                         f"{own.get(name)!s:.200} in process {rank}."
                     )

@@ -69,7 +69,7 @@ def fitted(vae, rows=X, *callbacks, **given):
     """The estimator, fitted; whose warnings are errors."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", "training ended with its budget", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "training used its whole budget", ConvergenceWarning)
         return vae.set_callbacks(*callbacks).fit(rows, **given)
 
 

@@ -409,7 +409,7 @@ def test_partial_fit_is_not_there_where_all_rows_are_needed(names):
     assert not hasattr(vae, "partial_fit")
     with pytest.raises(AttributeError, match="no attribute 'partial_fit'") as found:
         vae.partial_fit(clipped())
-    assert "partial_fit sees rows once" in str(found.value.__cause__)
+    assert "partial_fit sees each row once" in str(found.value.__cause__)
 
 
 @each([

@@ -164,8 +164,8 @@ def test_collapse_warns_by_code_and_with_remedies(bowl):
     assert (vae.kl_per_dim_ < 0.01).all()
     assert vae.n_active_ == 0
     assert vae.diagnostics(bowl)["active"].tolist() == [False, False]
-    assert message.startswith("codes [0, 1] hold next to nothing (KL below 0.01 nats)")
-    assert "the linear start had a use for 2 codes" in message
+    assert message.startswith("codes [0, 1] carry almost no information (KL below 0.01 nats)")
+    assert "the linear start used 2 codes" in message
     for remedy in ("init='pca'", "lower beta", "kl_schedule='linear'", "latent_dim=1."):
         assert remedy in message
 
@@ -179,7 +179,7 @@ def test_collapse_names_the_codes_that_fell_silent(bowl, monkeypatch, latent_dim
     found = caught(short(latent_dim, max_iter=2), bowl, CollapseWarning)
     if latent_dim == 2:
         (message,) = found
-        assert message.startswith("codes [1] hold next to nothing")
+        assert message.startswith("codes [1] carry almost no information")
         assert message.endswith("or use latent_dim=1.")
     else:
         assert found == []  # PCA has no use for the third one either
@@ -200,7 +200,7 @@ def test_the_default_does_not_collapse(curve, bowl):
 
 def test_a_fit_that_still_rises_warns(curve):
     (message,) = caught(short(), curve, ConvergenceWarning)
-    assert "ended with its budget, after 5 passes, before the held-out bound had settled" in message
+    assert "used its whole budget, 5 passes, before the held-out bound had settled" in message
     assert "raise max_iter" in message
 
 

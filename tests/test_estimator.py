@@ -1133,7 +1133,7 @@ def test_warm_start_keeps_out_the_same_rows(curve, monkeypatch):
 def test_other_codes_than_before_are_refused(curve, briefly, method):
     vae = briefly.set_params(latent_dim=3)
     with pytest.raises(
-        ValueError, match=r"latent_dim=3, but training goes on with a model of latent_dim=2\."
+        ValueError, match=r"latent_dim=3, but training continues with a model of latent_dim=2\."
     ):
         getattr(vae, method)(curve)
 
@@ -1164,7 +1164,9 @@ def test_what_a_training_cannot_change_is_refused(curve, kept, method, name, val
     vae = copy.deepcopy(kept)
     codes = vae.transform(curve)
     vae.set_params(**{name: value})
-    with pytest.raises(ValueError, match=rf"(?s)^{name}=.*goes on with a model of {name}=.*anew"):
+    with pytest.raises(
+        ValueError, match=rf"(?s)^{name}=.*continues with a model of {name}=.*new fit"
+    ):
         getattr(vae, method)(curve)
     np.testing.assert_array_equal(vae.transform(curve), codes)  # nothing is lost
 
@@ -1344,10 +1346,10 @@ def test_without_dispatch_tensors_give_arrays(curve, trained, dtype):
 @pytest.mark.parametrize("max_iter", [1, 5])
 def test_a_short_budget_warns(curve, max_iter):
     vae = quick(max_iter=max_iter)
-    with pytest.warns(ConvergenceWarning, match="budget, after .*raise max_iter") as caught:
+    with pytest.warns(ConvergenceWarning, match="whole budget, .*raise max_iter") as caught:
         vae.fit(curve)
     # The fall of the learning rate ends in the budget, and may end before it.
-    assert f"budget, after {vae.n_iter_} passes" in str(caught[0].message)
+    assert f"budget, {vae.n_iter_} passes" in str(caught[0].message)
     assert 1 <= vae.n_iter_ <= max_iter
     assert not vae.converged_
 
@@ -1427,7 +1429,7 @@ def test_convolutions_know_the_image_from_the_columns(latent_dim, monkeypatch):
 @pytest.mark.parametrize(("shape", "width"), [((2, 2), 64), ((8, 9), 64), ("auto", 65)])
 def test_another_image_than_the_rows_is_refused(shape, width):
     X = np.random.default_rng(0).uniform(size=(50, width))
-    with pytest.raises(ValueError, match=f"image_shape=.* is no shape of rows of {width} columns"):
+    with pytest.raises(ValueError, match=f"image_shape=.* does not match rows of {width} columns"):
         quick(4, architecture=skvae.Conv(image_shape=shape)).fit(X)
 
 
@@ -1463,7 +1465,7 @@ def test_parameters_of_numpy_are_taken_as_pythons_own(curve, params):
 
 
 def test_pcas_name_of_the_number_of_codes_is_told():
-    with pytest.raises(TypeError, match=r"'n_components': it is called latent_dim; give lat.*=8"):
+    with pytest.raises(TypeError, match=r"'n_components'. Use lat.*=8"):
         VAETransformer(n_components=8)
     assert "n_components" not in VAETransformer().get_params()
 

@@ -159,7 +159,7 @@ def test_missing_cells_after_a_complete_fit(X, holes, form, method):
 
 
 def test_missing_cells_after_a_complete_beginning_are_refused(X, holes):
-    match = "training began with had none; begin"
+    match = "the first training rows had none; start"
     with pytest.raises(ValueError, match=match):
         quick().fit(X).partial_fit(holes)
     with pytest.raises(ValueError, match=match):
@@ -449,9 +449,9 @@ def ends_in_a_sigmoid(n_in, n_out):
         (lambda n_in, n_out: "module", TypeError, "must return a torch.nn.Module"),
         (lambda n_in, n_out: nn.Linear(n_in, n_out + 1), ValueError, "shape"),
         (ends_in_a_sigmoid, ValueError, "last layer"),
-        (Forgetful, ValueError, "the tensor 'factor' outside of its state"),
-        (Rebuilt, ValueError, "the tensor 'factor' outside of its state"),
-        (MLP, TypeError, r"MLP is a class; give one of its kind, MLP\(\)"),
+        (Forgetful, ValueError, "the tensor 'factor', which is not part of its state"),
+        (Rebuilt, ValueError, "the tensor 'factor', which is not part of its state"),
+        (MLP, TypeError, r"MLP is a class; pass an instance, MLP\(\)"),
     ],
     ids=["no module", "width", "last layer", "tensor", "buffer", "class"],
 )

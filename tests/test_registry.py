@@ -90,7 +90,11 @@ def test_what_is_not_registered_is_told_on_both_sides(registry, tmp_path):
     registry._known.clear()
     with pytest.raises(LoadError, match=r"'shallow' is .*skvae\.register\('shallow'"):
         skvae.load(path)
-    for own, said in ((wide, "shape of the weight"), (other, "does not give"), (Residual, "none")):
+    for own, said in (
+        (wide, "shape of the weight"),
+        (other, "differ from those"),
+        (Residual, "none"),
+    ):
         registry._known.clear()
         skvae.register("shallow", own)
         with pytest.raises(LoadError, match=said):
@@ -113,15 +117,15 @@ def test_options_that_a_class_does_not_have_are_refused(registry, tmp_path):
 @pytest.mark.parametrize(
     ("name", "own", "error", "said"),
     [
-        ("", shallow, ValueError, "must be text"),
-        ("os.system('x')", shallow, ValueError, "must be text"),
-        (3, shallow, ValueError, "must be text"),
-        ("MLP", shallow, ValueError, "skvae's own"),
-        ("mine", MLP, ValueError, "skvae's own"),
+        ("", shallow, ValueError, "must begin with a letter"),
+        ("os.system('x')", shallow, ValueError, "must begin with a letter"),
+        (3, shallow, ValueError, "must begin with a letter"),
+        ("MLP", shallow, ValueError, "belongs to skvae"),
+        ("mine", MLP, ValueError, "belongs to skvae"),
         ("mine", Residual(), TypeError, "neither a class nor a function"),
         ("mine", 3, TypeError, "neither a class nor a function"),
         ("mine", Unplain, TypeError, "option how of Unplain"),
-        ("taken", wide, ValueError, "take another name"),
+        ("taken", wide, ValueError, "choose another name"),
         ("another", shallow, ValueError, "is registered as 'taken'"),
     ],
 )

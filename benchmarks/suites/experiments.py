@@ -208,7 +208,7 @@ EXPERIMENTS: dict[str, dict[str, Variant]] = {
         "none": _options(optimizer=AdamW(averaging=0.0)),
         "0.998": _options(optimizer=AdamW(averaging=0.998)),
     },
-    "patience": {f"{n} looks": _limits(patience=n, small_patience=n) for n in (2, 4)},
+    "patience": {f"{n} evaluations": _limits(patience=n, small_patience=n) for n in (2, 4)},
     "least steps": {f"{n}": _limits(min_steps=n) for n in (50, 100)},
     "fall": {"of 1": _limits(fall_share=1.0), "to its end": _limits(fall_patience=10**9)},
     "noise": {f"{rate}": _limits(noise_rate=rate) for rate in (0.02, 0.5)},

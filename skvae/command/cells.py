@@ -71,7 +71,7 @@ def _first_unread(cells: Cells, read: Callable[[Cells], Any]) -> tuple[int, Valu
             read([cell])
         except ValueError as error:
             return row, error
-    raise AssertionError("every cell can be read, and all of them together cannot")
+    raise AssertionError("each cell can be read, but not all of them together")
 
 
 def _hint(cell: str, read: Callable[[Cells], Any]) -> str:
@@ -121,7 +121,9 @@ def _whole(cell: str) -> int | None:
     except ValueError:
         number = float(_floats([cell])[0])
     if number != math.floor(number) or abs(number) >= 2**63:
-        raise UnreadError("is no whole number, and fit had whole numbers there")
+        raise UnreadError(
+            "is not a whole number, but the column held whole numbers in fit; round it"
+        )
     return int(number)
 
 
@@ -134,7 +136,7 @@ def booleans(cells: Cells) -> pd.Series:
 def _boolean(cell: str) -> bool:
     known = _BOOLEANS.get(cell.strip().lower())
     if known is None:
-        raise UnreadError("is no boolean, such as true or false, yes or no, or 1 or 0")
+        raise UnreadError("is not a boolean, such as true or false, yes or no, or 1 or 0")
     return known
 
 
@@ -162,7 +164,7 @@ def levels(column: Column) -> Callable[[Cells], pd.Series]:
         try:
             number = float(_floats([cell])[0])
         except ValueError:
-            raise UnreadError(f"is none of the levels {excerpts(column.levels)}") from None
+            raise UnreadError(f"is not one of the levels {excerpts(column.levels)}") from None
         unseen = _whole(cell) if are_whole and number.is_integer() else number
         return next((level for level in column.levels if level == number), unseen)
 

@@ -47,7 +47,7 @@ class Console:
             yield
         for warning in caught:
             if issubclass(warning.category, UserWarning):
-                self.note(f"{where}: {warning.message} (Said once, of the first such rows.)")
+                self.note(f"{where}: {warning.message} (Shown once, for the first such rows.)")
 
     @contextmanager
     def progress(self, what: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:

@@ -37,8 +37,8 @@ def files_of(folder: str, output: str, overwrites: bool, console: Console) -> li
     waiting = [pair for pair in pairs if overwrites or not pair[1].exists()]
     if len(waiting) < len(pairs):
         console.note(
-            f"{len(pairs) - len(waiting)} of {len(pairs)} files are in {output} and are skipped; "
-            "--overwrite does them again."
+            f"{len(pairs) - len(waiting)} of {len(pairs)} files exist in {output} and are "
+            "skipped; --overwrite replaces them."
         )
     for _, own in waiting:
         own.parent.mkdir(parents=True, exist_ok=True)

@@ -193,7 +193,7 @@ def _check_widths(
         if len(line) != n_columns:
             why = doubt or "A cell that holds the separator goes in quotes."
             raise CommandError(
-                f"{_shown(path)}, row {first + n}: {len(line)} cells, and there are {n_columns} "
+                f"{_shown(path)}, row {first + n}: {len(line)} cells, but there are {n_columns} "
                 f"columns; the row begins with {excerpt(line[0])}. {why[0].upper()}{why[1:]}"
             )
 
@@ -209,11 +209,11 @@ def _told(path: str) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         raise CommandError(
-            f"{_shown(path)} is no text in UTF-8 ({error.reason} at byte {error.start} of a part); "
-            "save it in UTF-8."
+            f"{_shown(path)} is not UTF-8 text ({error.reason} at byte {error.start} of a part); "
+            "save it as UTF-8."
         ) from error
     except (gzip.BadGzipFile, EOFError) as error:
-        raise CommandError(f"{path} is no file of gzip, or a part of one: {error}.") from error
+        raise CommandError(f"{path} is not a gzip file, or incomplete: {error}.") from error
 
 
 def _to_pandas(table: Any) -> pd.DataFrame:
@@ -232,7 +232,7 @@ class Parquet(Format):
         try:
             file = parquet.ParquetFile(path)
         except arrow.ArrowInvalid as error:
-            raise CommandError(f"{path} is no file of Parquet: {error}") from error
+            raise CommandError(f"{path} is not a Parquet file: {error}") from error
         with file:
             yield Source(
                 file.schema_arrow.names, file.metadata.num_rows, "row",
@@ -277,8 +277,8 @@ def _arrow() -> Any:
         import pyarrow.parquet
     except ImportError:
         raise CommandError(
-            "files of Parquet need pyarrow, which is not installed: pip install 'skvae[parquet]', "
-            "or give the table as a CSV file."
+            "Parquet files need pyarrow, which is not installed: pip install 'skvae[parquet]', "
+            "or use a CSV file."
         ) from None
     return pyarrow, pyarrow.parquet
 
@@ -297,8 +297,7 @@ def format_of(path: str) -> Format:
         if path.lower().endswith(ending):
             return known
     raise CommandError(
-        f"{path} has none of the endings {', '.join(FORMATS)}, which say how a table is written; "
-        "rename it."
+        f"{path} must end in one of {', '.join(FORMATS)}, which sets the format; rename it."
     )
 
 

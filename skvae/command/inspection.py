@@ -34,18 +34,18 @@ _FIGURES = {  # attribute: what a person calls it
 class Inspect(Subcommand):
     """Tell what is in a file."""
 
-    summary = "tell what is in the file of a model"
+    summary = "show the content of a model file"
     description = (
-        "Only the header of the file is read, and checked: no weight is loaded, and the checksum "
-        "is not compared. Loading the model does both."
+        "Only the header of the file is read and checked. The weights and the checksum are checked "
+        "when the model is loaded."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_model(parser)
         parser.add_argument(
-            "--all", action="store_true", help="all parameters, all columns and all their levels"
+            "--all", action="store_true", help="show all parameters, all columns and all levels"
         )
-        parser.add_argument("--json", action="store_true", help="all of it, as JSON")
+        parser.add_argument("--json", action="store_true", help="show everything, as JSON")
 
     def run(self, given: Namespace, console: Console) -> None:
         found = inspect(given.model)

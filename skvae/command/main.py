@@ -25,10 +25,12 @@ _INTERRUPTED = 130  # as shells have it
 
 SUBCOMMANDS: dict[str, Subcommand] = {
     "inspect": Inspect(),
-    "transform": RowQuestion("transform", "reduce rows to codes", "file of the codes"),
-    "inverse": RowQuestion("inverse_transform", "reconstruct rows from codes", "file of the rows"),
-    "score": RowQuestion("score_samples", "score rows by their likelihood", "file of the scores"),
-    "impute": RowQuestion("impute", "fill missing cells", "file of the filled rows"),
+    "transform": RowQuestion("transform", "reduce rows to codes", "file for the codes"),
+    "inverse": RowQuestion("inverse_transform", "reconstruct rows from codes", "file for the rows"),
+    "score": RowQuestion(
+        "score_samples", "compute the log-likelihood of rows", "file for the scores"
+    ),
+    "impute": RowQuestion("impute", "fill missing cells", "file for the complete rows"),
     "sample": Sample(),
     "report": Report(),
 }
@@ -66,11 +68,11 @@ def _told(error: Exception, given) -> str:
 
 def _parser() -> ArgumentParser:
     shared = ArgumentParser(add_help=False)
-    shared.add_argument("--quiet", action="store_true", help="tell nothing but errors")
-    shared.add_argument("--traceback", action="store_true", help="show where an error comes from")
+    shared.add_argument("--quiet", action="store_true", help="show errors only")
+    shared.add_argument("--traceback", action="store_true", help="show the traceback of an error")
     parser = ArgumentParser(
-        prog="skvae", description="Put a saved model of skvae to use, or look at a table.",
-        epilog="'skvae transform --help' tells more of one of them.",
+        prog="skvae", description="Use a saved model, or make a report on a table.",
+        epilog="Use 'skvae COMMAND --help' for the options of a command.",
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"skvae {VERSION}")
     choices = parser.add_subparsers(metavar="COMMAND", required=True)

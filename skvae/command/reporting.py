@@ -24,47 +24,47 @@ _ENDINGS = ("", ".html", ".htm")
 class Report(Subcommand):
     """Report on a table."""
 
-    summary = "report on a table of yours: what it holds, and what codes make of it"
+    summary = "make a report on a table: its columns and its codes"
     description = (
-        "Reads a table as spreadsheets export it, or Parquet, fits a model, and writes one page of "
-        "HTML that needs no network. Every column is accounted for."
+        "It reads a text file, as spreadsheets export it, or a Parquet file. Then it fits a model "
+        "and writes one HTML page, which needs no network. The page lists every column."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("table", metavar="TABLE", help="file of text or Parquet")
+        parser.add_argument("table", metavar="TABLE", help="text or Parquet file")
         parser.add_argument(
             "-o", "--output", metavar="FILE", default="report.html",
-            help="where the page goes (default: %(default)s); - is standard output",
+            help="file for the page (default: %(default)s); - is standard output",
         )  # fmt: skip
         parser.add_argument(
             "--target", metavar="COLUMN",
-            help="a column that codes shall predict; the model does not see it",
+            help="column to predict from the codes; the model does not use it",
         )  # fmt: skip
         parser.add_argument(
             "--color",
             metavar="COLUMN",
-            help="what colours the map (default: the target)",
+            help="column that sets the colours of the map (default: the target)",
         )
         parser.add_argument(
             "--drop", metavar="COLUMN", action="append", default=[],
-            help="leave a column out; may be given several times",
+            help="leave this column out; may be repeated",
         )  # fmt: skip
         parser.add_argument(
             "--codes", metavar="N", type=count,
-            help="number of codes, from 2 (default: by held-out rows)",
+            help="number of codes, at least 2 (default: chosen by held-out rows)",
         )  # fmt: skip
         parser.add_argument(
             "--rows", metavar="N", type=count, default=Wishes.n_rows,
-            help="rows that are used, at most; of more, some at random (default: %(default)s)",
+            help="use at most this many rows, drawn at random (default: %(default)s)",
         )  # fmt: skip
-        add_reading(parser, "found out", None, "found out")
-        parser.add_argument("--seed", metavar="N", type=seed, default=0, help="of what is random")
+        add_reading(parser, "detected", None, "detected")
+        parser.add_argument("--seed", metavar="N", type=seed, default=0, help="random seed")
 
     def run(self, given: Namespace, console: Console) -> None:
         _require_matplotlib()
         _check_paths(given.table, given.output)
         if given.codes == 1:
-            raise CommandError("a map takes two codes: give --codes 2 or more.")
+            raise CommandError("a map needs two codes: use --codes 2 or more.")
         sheet = read_sheet(given.table, given.separator, not given.no_header)
         _check_size(given.table, sheet)
         if given.color is not None:
@@ -92,7 +92,7 @@ class Report(Subcommand):
             sys.stdout.buffer.flush()
             return
         replace_by(given.output, lambda file: file.write(page.encode()))
-        console.tell(f"{given.output}: the report, for a browser.")
+        console.tell(f"wrote the report to {given.output}; open it in a browser.")
 
 
 def _check_paths(table: str, output: str) -> None:
@@ -100,18 +100,20 @@ def _check_paths(table: str, output: str) -> None:
     if not path.exists():
         raise CommandError(f"there is no file {table}.")
     if path.is_dir():
-        raise CommandError(f"{table} is a folder: give a file of it.")
+        raise CommandError(f"{table} is a folder: choose a file in it.")
     refuse_own(output, table)
     if output != STREAM and ending not in _ENDINGS:
-        raise CommandError(f"the report is a page of HTML: give -o a name in .html, not {output}.")
+        raise CommandError(
+            f"the report is an HTML page: give -o a name that ends in .html, not {output}."
+        )
 
 
 def _check_size(path: str, sheet: Sheet) -> None:
     if len(sheet.names) == 1 and sheet.separator is not None:
         between = SEPARATORS.get(sheet.separator, repr(sheet.separator))
         raise CommandError(
-            f"{path} has one column where cells are separated by {between}, and a report needs 2: "
-            "if something else is between cells, give it as --separator."
+            f"{path} has one column if cells are separated by {between}, but a report needs 2: "
+            "use --separator for another character."
         )
     if sheet.n_rows < FEWEST_ROWS:
         rows = counted(sheet.n_rows, "row")
@@ -121,5 +123,5 @@ def _check_size(path: str, sheet: Sheet) -> None:
 def _require_matplotlib() -> None:
     if find_spec("matplotlib") is None:
         raise CommandError(
-            "a report is drawn with matplotlib, which is not there: pip install 'skvae[report]'."
+            "a report needs matplotlib, which is not installed: pip install 'skvae[report]'."
         )

@@ -54,8 +54,8 @@ class RowQuestion(Subcommand):
     def __init__(self, method: str, summary: str, answer: str) -> None:
         self.method, self.summary, self._answer = method, summary, answer
         self.description = (
-            "Columns of the file go by their names, in any order. A model that was fitted to an "
-            "array takes them by their position."
+            "Columns are matched by name, in any order. For a model that was fitted to an array "
+            "they are matched by position."
         )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -63,26 +63,26 @@ class RowQuestion(Subcommand):
         parser.add_argument(
             "rows", metavar="ROWS",
             help="file of rows (.csv, .tsv, .parquet, .csv.gz, .tsv.gz), a folder of such files, "
-            "or - for standard input, as CSV",
+            "or - for CSV on standard input",
         )  # fmt: skip
-        add_output(parser, f"{self._answer}; of a folder, a folder")
+        add_output(parser, f"{self._answer}, or a folder if ROWS is one")
         parser.add_argument(
             "--keep", metavar="COLUMN", action="append", default=[],
-            help="carry a column through that is none of the model's, such as an identifier; "
-            "may be given several times",
+            help="copy this column to the output, such as an identifier that the model does not "
+            "use; may be repeated",
         )  # fmt: skip
         parser.add_argument(
             "--drop-others", action="store_true",
-            help="leave out columns that are neither the model's nor kept, which are else an error",
+            help="leave out columns that neither the model nor --keep names, instead of an error",
         )  # fmt: skip
         add_reading(parser, "commas, and tabs in .tsv", POINT, "a point")
         parser.add_argument(
             "--rows-at-once", metavar="N", type=count, default=_AT_ONCE,
-            help="rows that are held at once, about (default: %(default)s)",
+            help="approximate number of rows in memory at once (default: %(default)s)",
         )  # fmt: skip
         parser.add_argument(
             "--overwrite", action="store_true",
-            help="of a folder: do files again that were done before, which are else skipped",
+            help="for a folder: replace output files; without it they are skipped",
         )  # fmt: skip
 
     def run(self, given: Namespace, console: Console) -> None:
@@ -155,7 +155,7 @@ class _FileOfRows:
         if not needed.is_named:
             own = [source.names[n] for n in selection.own]
             self._console.note(
-                f"the model was fitted to an array without names: columns are taken by their "
+                "the model was fitted to an array without names: columns are matched by "
                 f"position, from {own[0]!r} to {own[-1]!r}."
             )
         return selection

@@ -28,10 +28,10 @@ class Sample(Subcommand):
 
     summary = "draw new rows from the model"
     description = (
-        "Rows have the columns of fit, noise included. The same seed gives the same rows; of up to "
-        f"{_AT_ONCE} rows, {_GIVEN_AT_ONCE} where values are given, those of sample(n, "
-        "random_state=seed) in Python. Columns of a model that was fitted to an array go by their "
-        "position from 0."
+        "Rows have the columns of the training rows and include noise. The same seed gives the "
+        f"same rows. Up to {_AT_ONCE} rows, or {_GIVEN_AT_ONCE} where values are given, are those "
+        "of sample(n, random_state=seed) in Python. Columns of a model that was fitted to an array "
+        "are named by their position, from 0."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -39,13 +39,13 @@ class Sample(Subcommand):
         parser.add_argument(
             "-n", "--rows", metavar="N", type=count, default=1, help="number of rows (default: 1)"
         )
-        parser.add_argument("--seed", metavar="N", type=seed, help="of the random numbers")
+        parser.add_argument("--seed", metavar="N", type=seed, help="random seed")
         parser.add_argument(
             "--given", metavar="COLUMN=VALUE", action="append", default=[],
-            help="a value that a column shall have in all rows, such as city=Oslo; the others are "
-            "drawn given it. May be given several times",
+            help="value that a column has in all rows, such as city=Oslo; the other columns are "
+            "drawn given it. Can be repeated",
         )  # fmt: skip
-        add_output(parser, "file of the rows")
+        add_output(parser, "file for the rows")
 
     def run(self, given: Namespace, console: Console) -> None:
         refuse_own(given.output, given.model)

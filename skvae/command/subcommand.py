@@ -38,11 +38,11 @@ class Subcommand(ABC):
 
 def add_model(parser: ArgumentParser) -> None:
     """The model, which comes first."""
-    parser.add_argument("model", metavar="MODEL", help="file that save has written, *.skvae")
+    parser.add_argument("model", metavar="MODEL", help="model file (.skvae), written by save")
     parser.add_argument(
         "--import", metavar="MODULE", action="append", default=[], dest="modules",
-        help="a module that registers what the model needs of your own (skvae.register); its code "
-        "runs. May be given several times",
+        help="module that registers your own components or architectures (skvae.register); it is "
+        "executed; may be repeated",
     )  # fmt: skip
 
 
@@ -67,23 +67,23 @@ def add_output(parser: ArgumentParser, what: str) -> None:
     """Where the answer goes."""
     parser.add_argument(
         "-o", "--output", metavar="FILE", default=STREAM,
-        help=f"{what}; its ending says the format. Default: standard output, as CSV",
+        help=f"{what}; its ending sets the format (default: CSV on standard output)",
     )  # fmt: skip
 
 
 def add_reading(parser: ArgumentParser, separators: str, decimal: str | None, marks: str) -> None:
-    """How text is read; what is there where nothing is given is said in words."""
+    """How text is read; the defaults are given in words."""
     parser.add_argument(
         "--separator", metavar="CHARACTER", type=separator,
-        help=f"what is between cells of text that is read, tab for a tab (default: {separators})",
+        help=f"character between cells of text input, or 'tab' (default: {separators})",
     )  # fmt: skip
     parser.add_argument(
         "--decimal", metavar="MARK", choices=(POINT, COMMA), default=decimal,
-        help=f"decimal mark of numbers in text that is read, '.' or ',' (default: {marks})",
+        help=f"decimal mark of numbers in text input, '.' or ',' (default: {marks})",
     )  # fmt: skip
     parser.add_argument(
         "--no-header", action="store_true",
-        help="the first line of text holds cells, not names: columns are counted",
+        help="the first line of text contains cells, not names; columns are named 0, 1, 2, ...",
     )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def separator(text: str) -> str:
     """What is between cells of text."""
     own = {"tab": TAB, "\\t": TAB}.get(text, text)
     if len(own) != 1 or own in '"\r\n':
-        raise ArgumentTypeError(f"{text!r} is not one character between cells")
+        raise ArgumentTypeError(f"{text!r} is not a single character, or cannot separate cells")
     return own
 
 
@@ -111,7 +111,7 @@ def _whole(text: str, least: int, most: int) -> int:
     except ValueError:
         number = least - 1
     if not least <= number <= most:
-        raise ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+        raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
     return number
 
 
@@ -124,7 +124,7 @@ def refuse_own(output: str, *inputs: str) -> None:
         raise CommandError(f"the output {output} is a folder: name a file in it.")
     for own in inputs:
         if own != STREAM and target.exists() and target.samefile(own):
-            raise CommandError(f"the output {output} is what is read: give another name.")
+            raise CommandError(f"the output {output} is an input file: choose another name.")
     if not target.parent.is_dir():
         raise CommandError(f"there is no folder {target.parent}: make it, or give another name.")
     if not os.access(target.parent, os.W_OK):

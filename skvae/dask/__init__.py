@@ -1,4 +1,4 @@
-"""VAETransformer over a cluster of Dask: rows stay with the workers that hold them."""
+"""VAETransformer for a cluster of Dask. Rows stay on the workers that hold them."""
 
 try:
     import distributed  # noqa: F401

@@ -23,7 +23,7 @@ SCORE = "log_likelihood"  # the name of a column of scores
 
 
 class Answering(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None):  # type: ignore[call-arg]
-    """An estimator that has fitted one without a cluster, and asks it where the rows are."""
+    """Methods of a fitted estimator that answer lazily on a cluster of Dask."""
 
     client: Client | None
     latent_dim_: int
@@ -32,11 +32,11 @@ class Answering(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None
     _container: str | None = None  # that set_output has asked for
 
     def to_local(self) -> VAETransformer:
-        """The estimator without the cluster."""
+        """Return the estimator without the cluster."""
         raise NotImplementedError
 
     def transform(self, X):
-        """Reduce rows to codes; see `VAETransformer.transform`.
+        """Reduce rows to codes, as `VAETransformer.transform`.
 
         Parameters
         ----------
@@ -46,12 +46,20 @@ class Answering(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None
         Returns
         -------
         codes : dask.array.Array or dask.dataframe.DataFrame of shape (n_samples, latent_dim_)
-            Lazy: a frame has the divisions and the index of X.
+            Codes, lazy. A DataFrame has the divisions and the index of X. For rows in memory the
+            result is computed at once, here and in the other methods.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X cannot be used.
         """
         return self._asked(X, _transform, list(self._fitted().get_feature_names_out()))
 
     def inverse_transform(self, X):
-        """Reconstruct rows from codes; see `VAETransformer.inverse_transform`.
+        """Reconstruct rows from codes, as `VAETransformer.inverse_transform`.
 
         Parameters
         ----------
@@ -61,13 +69,20 @@ class Answering(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None
         Returns
         -------
         rows : dask.array.Array or dask.dataframe.DataFrame of shape (n_samples, n_features_in_)
-            Lazy. A frame, if X is one, a column of fit was not numeric, or `set_output` asks for
-            one.
+            Rows, lazy. A DataFrame if X is one, if `fit` saw columns that are not numbers, or if
+            `set_output` asks for one.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X cannot be used.
         """
         return self._restored(X, _inverse_transform)
 
     def encode(self, X):
-        """Posterior of rows; see `VAETransformer.encode`.
+        """Posterior of rows, as `VAETransformer.encode`.
 
         Parameters
         ----------
@@ -77,7 +92,14 @@ class Answering(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None
         Returns
         -------
         mean, std : dask.array.Array or dask.dataframe.DataFrame
-            Lazy, of shape (n_samples, latent_dim_).
+            Mean and standard deviation of each code, lazy, of shape (n_samples, latent_dim_).
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X cannot be used.
         """
         names, k = list(self._fitted().get_feature_names_out()), self.latent_dim_
         if not is_lazy(X):
@@ -92,60 +114,82 @@ class Answering(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None
         )
 
     def decode(self, Z):
-        """Mean rows of points in the prior's coordinates; see `VAETransformer.decode`.
+        """Mean rows at latent points, as `VAETransformer.decode`.
 
         Parameters
         ----------
         Z : dask.array.Array, dask.dataframe.DataFrame or array-like
-            Latent points, of shape (n_samples, latent_dim_).
+            Points in the coordinates of the prior, of shape (n_samples, latent_dim_).
 
         Returns
         -------
         rows : dask.array.Array or dask.dataframe.DataFrame of shape (n_samples, n_features_in_)
-            Lazy; see `inverse_transform`.
+            Rows, lazy, in the container of `inverse_transform`.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If Z cannot be used.
         """
         return self._restored(Z, _decode)
 
     def sample(self, n_samples=1, random_state=None, *, given=None):
-        """Draw rows from the model; see `VAETransformer.sample`.
+        """Draw rows from the model, as `VAETransformer.sample`.
 
         Parameters
         ----------
         n_samples : int, default=1
             Number of rows.
         random_state : int, RandomState instance or None, default=None
-            Source of the draws. Chunks of 65536 rows each have a seed of their own: draws do not
-            depend on the workers.
+            Source of the draws. Each chunk of 65536 rows has its own seed, so draws do not depend
+            on the workers.
         given : dict, default=None
-            Values that columns shall have.
+            Columns and the values to condition on.
 
         Returns
         -------
         X : dask.array.Array or dask.dataframe.DataFrame of shape (n_samples, n_features_in_)
-            Lazy, in chunks.
+            Rows, lazy, in chunks of at most 65536.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `n_samples` or `given` is invalid.
         """
         self._fitted()
         check_count("n_samples", n_samples)
         return drawn(self._model(), int(n_samples), seed_of(random_state), given)
 
     def impute(self, X, n_draws=None, random_state=None, *, refine="auto"):
-        """Fill missing cells; see `VAETransformer.impute`.
+        """Fill missing cells, as `VAETransformer.impute`.
 
         Parameters
         ----------
         X : dask.array.Array, dask.dataframe.DataFrame or array-like
             Rows with missing cells, of shape (n_samples, n_features).
         n_draws : int, default=None
-            Number of multiple imputations.
+            Number of multiple imputations. None fills each cell once.
         random_state : int, RandomState instance or None, default=None
-            Source of the draws; partitions have seeds of their own.
+            Source of the draws. Each partition has its own seed.
         refine : {"auto", "neighbours", "trees"} or None, default="auto"
-            How conditional means are corrected by rows of the training.
+            Correction of conditional means by training rows, as in `VAETransformer.impute`.
 
         Returns
         -------
         X : dask.array.Array, dask.dataframe.DataFrame, or list of them
-            Lazy, with the dtypes, the divisions and the index that went in.
+            Complete rows, lazy, with the dtypes, the divisions and the index of X. With `n_draws`
+            a list with one table for each draw.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X cannot be used.
         """
         if not is_lazy(X):
             return self.to_local().impute(X, n_draws, random_state, refine=refine)
@@ -158,25 +202,32 @@ class Answering(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None
         return imputed(model, X, int(n_draws), seed_of(random_state), meta[0][:0])
 
     def score_samples(self, X, *, n_draws=None):
-        """Log-likelihood of each row; see `VAETransformer.score_samples`.
+        """Log-likelihood of each row, as `VAETransformer.score_samples`.
 
         Parameters
         ----------
         X : dask.array.Array, dask.dataframe.DataFrame or array-like
             Rows, of shape (n_samples, n_features).
         n_draws : int or None, default=None
-            Draws for each row.
+            Draws for each row, as in `VAETransformer.score_samples`.
 
         Returns
         -------
         log_likelihood : dask.array.Array or dask.dataframe.Series of shape (n_samples,)
-            Lazy; nats.
+            Log-likelihoods, lazy, nats.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X or `n_draws` cannot be used.
         """
         n_draws = choices.count_of("n_draws", n_draws)
         return self._asked(X, partial(_score_samples, n_draws=n_draws), SCORE)
 
     def score(self, X, y=None):
-        """Mean log-likelihood per row, which is computed at once.
+        """Mean log-likelihood per row. It is computed at once.
 
         Parameters
         ----------
@@ -188,7 +239,14 @@ class Answering(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None
         Returns
         -------
         score : float
-            Nats per row; greater is better.
+            Mean log-likelihood, nats per row; greater is better.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X cannot be used.
         """
         if not is_lazy(X):
             return self.to_local().score(X)
@@ -196,21 +254,27 @@ class Answering(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None
         return float(mean.compute() if self.client is None else self.client.compute(mean).result())
 
     def set_output(self, *, transform=None):
-        """Choose the container of answers about arrays.
+        """Set the container of results.
 
         Parameters
         ----------
         transform : {"default", "pandas"} or None, default=None
-            "pandas": dataframes of Dask. None leaves it as it is.
+            "pandas" gives DataFrames of Dask for arrays too. None changes nothing.
 
         Returns
         -------
         self : DaskVAETransformer
             The estimator.
+
+        Raises
+        ------
+        ValueError
+            If `transform` is another container; Dask has DataFrames of pandas only.
         """
         if transform not in (None, "default", "pandas"):
             raise ValueError(
-                f"transform={transform!r} must be 'default' or 'pandas', of which Dask has frames."
+                f"transform={transform!r} must be 'default' or 'pandas'; Dask has DataFrames of "
+                "pandas only."
             )
         self._container = transform or self._container
         return self
@@ -221,12 +285,19 @@ class Answering(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Only checked, against the names of fit.
+            Names of the columns. They are only checked against those of `fit`.
 
         Returns
         -------
-        names : ndarray of str
-            Those of `VAETransformer`.
+        names : ndarray of str of shape (latent_dim_,)
+            The names that `VAETransformer` gives.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `input_features` are not the names of `fit`.
         """
         return self._fitted().get_feature_names_out(input_features)
 
@@ -237,7 +308,9 @@ class Answering(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None
     def _model(self) -> Model:
         asked = self._container or output_container(self._fitted())
         if asked == "polars":
-            raise ValueError("Dask has no frames of polars: set_output(transform='pandas').")
+            raise ValueError(
+                "Dask has no DataFrames of polars: use set_output(transform='pandas')."
+            )
         return Model(self.to_local(), self._name, asked)
 
     def _rows(self, X: Any) -> Any:

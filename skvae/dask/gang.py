@@ -44,8 +44,9 @@ def fit_together(
             except _LOST as error:
                 lost = error
     raise TeamError(
-        f"workers were lost {max_restarts + 1} times; the last said: {lost}. Give more restarts: "
-        f"max_restarts={2 * max_restarts + 1}, and a checkpoint_dir that all workers can read."
+        f"workers were lost {max_restarts + 1} times; the last error: {lost}. Allow more restarts "
+        f"with max_restarts={2 * max_restarts + 1}, and set a checkpoint_dir that all workers can "
+        "read."
     ) from lost
 
 

@@ -53,7 +53,9 @@ def take_part(seat: Seat, vae: VAETransformer, pieces: list[Piece]) -> Outcome:
     """
     here = get_worker().address
     if here != seat.worker:
-        raise TeamError(f"the worker {seat.worker} is gone; its part of the fit came to {here}.")
+        raise TeamError(
+            f"the worker {seat.worker} is gone; its part of the fit was sent to {here}."
+        )
     vae = copy.copy(vae)  # workers of one process have one object
     own = Pieces(*map(list, zip(*pieces, strict=True)))
     # A process warns its own people; who asked for the fit is somewhere else.
@@ -79,7 +81,7 @@ def _meeting(seat: Seat) -> Iterator[None]:
             "gloo", store=store, rank=seat.rank, world_size=seat.size, timeout=limit
         )
     except (dist.DistError, RuntimeError) as error:
-        raise TeamError(f"the members did not get in touch: {error!s:.200}") from error
+        raise TeamError(f"the members could not connect: {error!s:.200}") from error
     try:
         yield
     finally:
@@ -120,7 +122,7 @@ def _wait(seat: Seat, is_off: Callable[[], bool], holds: Callable[[], bool], rea
     end = time.monotonic() + _START_SECONDS
     while not _holds(holds):
         if is_off():
-            raise TeamError("the fit has been called off: another member has failed.")
+            raise TeamError("the fit was cancelled: another member has failed.")
         if time.monotonic() > end:
             raise TeamError(
                 f"member {seat.rank} of {seat.size} has waited {_START_SECONDS:g} s: {reason}."

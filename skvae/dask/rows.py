@@ -30,7 +30,7 @@ def checked(X: Any) -> "da.Array | dd.DataFrame":
     if isinstance(X, dd.DataFrame):
         return X
     if isinstance(X, dd.Series):
-        raise TypeError("X is one column of Dask; pass a dataframe of it: X.to_frame().")
+        raise TypeError("X is one column of Dask; pass a DataFrame: X.to_frame().")
     if not isinstance(X, da.Array):
         kind = type(X).__name__
         remedy = (
@@ -41,7 +41,7 @@ def checked(X: Any) -> "da.Array | dd.DataFrame":
         )
         raise TypeError(f"X is of the type {kind}; {remedy}")
     if X.ndim != 2:
-        raise ValueError(f"X has the shape {X.shape}; pass an array of rows and columns.")
+        raise ValueError(f"X has the shape {X.shape}; pass a 2-dimensional array.")
     return X if X.numblocks[1] == 1 else X.rechunk({1: -1})
 
 
@@ -77,8 +77,8 @@ def _weights(X: "da.Array | dd.DataFrame", sample_weight: Any) -> Sequence[Any]:
     if not is_lazy(sample_weight):
         if not has_sizes:
             raise TypeError(
-                "sample_weight is at hand, and how many rows each partition of X has is not known; "
-                "pass a collection of Dask in the partitions of X, such as a column: X['weight']."
+                "sample_weight is in memory, but the partitions of X have unknown sizes; pass a "
+                "Dask collection with the partitions of X, such as a column: X['weight']."
             )
         sample_weight = da.from_array(np.asarray(sample_weight, np.float64), chunks=-1)
     if isinstance(sample_weight, da.Array) and sample_weight.ndim != 1:

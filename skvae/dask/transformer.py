@@ -33,36 +33,35 @@ def _signature() -> inspect.Signature:
 
 
 class DaskVAETransformer(Answering):
-    """A VAETransformer whose rows are spread over a cluster of Dask.
+    """VAETransformer for rows that are spread over a cluster of Dask.
 
-    `fit` takes arrays and dataframes of Dask whose partitions are whole rows. The workers that
-    hold the partitions train together, as the processes of a group of `torch.distributed`; rows
-    stay with them, but for a sample of bounded size that all of them know. Other methods answer
-    lazily, partition by partition; about rows that are at hand they answer at once.
+    `fit` takes arrays and DataFrames of Dask. Each partition holds whole rows. The workers that
+    hold the partitions train together, as the processes of a `torch.distributed` group do. Rows
+    stay on their workers, except for a sample of bounded size that all workers receive. The other
+    methods are lazy and work by partitions. For rows in memory they compute the result at once.
 
-    Where a worker is lost, Dask makes its partitions again and the workers that are left begin
-    the fit again, with `checkpoint_dir` where it was.
+    If a worker is lost, Dask recomputes its partitions, and the remaining workers restart the fit.
+    With `checkpoint_dir` they resume from the last checkpoint.
 
     Parameters
     ----------
     latent_dim : int, float, "auto" or None, default=2
-        Number of codes. This and all further parameters are those of `VAETransformer`, but for
-        `distributed`, which goes without saying. With `deterministic` the model is the same to
-        the bit whatever the number of workers.
+        Number of codes. All other parameters are those of `VAETransformer` too, except for
+        `distributed`, which does not exist here. With `deterministic` the model is the same to the
+        bit for any number of workers.
     client : distributed.Client or None, default=None
-        The cluster. None is the client that is current or was made last. It does not go into
-        pickles.
+        Client of the cluster. None takes the current client. Pickles leave it out.
     max_restarts : int, default=3
-        How often a fit begins again after a worker was lost.
+        Largest number of restarts of a fit after lost workers, at least 0.
 
     Attributes
     ----------
     n_restarts_ : int
-        How often the fit began again.
+        Number of restarts of the fit.
 
     See Also
     --------
-    VAETransformer : Its fitted attributes are those of this one, too.
+    VAETransformer : Has the same other fitted attributes.
 
     Examples
     --------
@@ -96,21 +95,29 @@ class DaskVAETransformer(Answering):
 
     @classmethod
     def from_local(cls, vae, *, client=None, max_restarts=3):
-        """The same estimator, fitted or not, over a cluster.
+        """Make an estimator for a cluster from a `VAETransformer`, fitted or not.
 
         Parameters
         ----------
         vae : VAETransformer
             The estimator.
         client : distributed.Client or None, default=None
-            The cluster.
+            Client of the cluster. None takes the current client.
         max_restarts : int, default=3
-            How often a fit begins again.
+            Largest number of restarts of a fit after lost workers.
 
         Returns
         -------
         vae : DaskVAETransformer
-            It has the parameters and what was fitted.
+            An estimator with the same parameters. It is fitted if the given one is.
+
+        Examples
+        --------
+        >>> from skvae import VAETransformer
+        >>> from skvae.dask import DaskVAETransformer
+        >>> vae = VAETransformer(1, max_iter=0).fit([[0.0, 1.0], [2.0, 3.0], [4.0, 6.0]])
+        >>> DaskVAETransformer.from_local(vae).transform([[0.0, 1.0]]).shape
+        (1, 1)
         """
         given = vae.get_params(deep=False)
         own = {name: given[name] for name in given if name not in _LEFT_OUT}
@@ -120,13 +127,19 @@ class DaskVAETransformer(Answering):
         return made
 
     def to_local(self):
-        """The estimator without the cluster.
+        """Return the estimator without the cluster.
 
         Returns
         -------
         vae : VAETransformer
-            With the parameters and, if this one is fitted, what was fitted. Its answers are
-            computed at once, about rows that are at hand; `save` keeps it in a file.
+            An estimator with the same parameters. It is fitted if this one is. Its methods take
+            rows in memory, and its `save` writes it to a file.
+
+        Examples
+        --------
+        >>> from skvae.dask import DaskVAETransformer
+        >>> DaskVAETransformer(3).to_local()
+        VAETransformer(latent_dim=3)
         """
         vae = copy.copy(vars(self).get("_local")) or VAETransformer()
         vae.set_params(**self._parameters())
@@ -138,12 +151,13 @@ class DaskVAETransformer(Answering):
         Parameters
         ----------
         X : dask.array.Array or dask.dataframe.DataFrame of shape (n_samples, n_features)
-            Training rows, as `VAETransformer.fit` takes them, blocks of sparse rows too. Sizes of
-            chunks need not be known, and partitions may be empty.
+            Training rows, as for `VAETransformer.fit`; blocks may be sparse. Chunk sizes may be
+            unknown, and partitions may be empty.
         y : Ignored
             Present for API consistency.
         sample_weight : dask.array.Array, dask.dataframe.Series or array-like, default=None
-            Weight of each row, in the partitions of X; at hand only where their sizes are known.
+            Weight of each row, of shape (n_samples,), with the partitions of X. Weights in memory
+            need known chunk sizes.
 
         Returns
         -------
@@ -153,13 +167,15 @@ class DaskVAETransformer(Answering):
         Raises
         ------
         TypeError
-            If X is no array and no dataframe of Dask.
+            If X is neither an array nor a DataFrame of Dask.
         ValueError
-            If X or a parameter cannot be used, or partitions do not have the same columns.
+            If X or a parameter cannot be used, or partitions have different columns.
         DivergenceError
             If the loss is not finite.
         RuntimeError
-            If there is no cluster, or workers were lost more than `max_restarts` times.
+            If there is no cluster.
+        TeamError
+            If workers were lost more than `max_restarts` times, or none is left.
         """
         check_options(self)
         vae = self.to_local() if self._goes_on() else VAETransformer(**self._parameters())
@@ -190,7 +206,7 @@ class DaskVAETransformer(Answering):
             return get_client()
         except ValueError as error:
             raise RuntimeError(
-                "there is no cluster of Dask yet; make one: from distributed import Client, "
+                "there is no Dask cluster; start one: from distributed import Client, "
                 "LocalCluster; client = Client(LocalCluster(n_workers=2, threads_per_worker=1))."
             ) from error
 

@@ -121,7 +121,10 @@ class Columns:
             counts = [f"{count} in column {label(name)!r}" for name, count in unseen.items()]
             rest = len(counts) - _MOST_NAMED
             listed = ", ".join(counts[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
-            warn(f"X has levels that fit has not seen: {listed}. They tell nothing of the codes.")
+            warn(
+                f"X has levels that fit has not seen: {listed}. For the codes they count as "
+                "missing."
+            )
         return values
 
     def check(self, values, names: Sequence) -> None:
@@ -178,8 +181,8 @@ def _told(name, value):
     """One value that is there, as Python has it."""
     if np.ndim(value) != 0:
         raise ValueError(
-            f"given {label(name)!r}={excerpt(value)} must be one value, not several; call sample "
-            "once for each."
+            f"given {label(name)!r}={excerpt(value)} must be a single value; call sample once for "
+            "each value."
         )
     try:
         is_missing = value is None or bool(value != value)
@@ -188,7 +191,7 @@ def _told(name, value):
     if is_missing:
         raise ValueError(
             f"given {label(name)!r}={excerpt(value)} is a missing cell; leave the column out of "
-            "`given`, and it is drawn."
+            "`given` to draw it."
         )
     return value.item() if isinstance(value, np.generic) else value
 
@@ -291,9 +294,9 @@ def blocks(likelihood, names: Sequence, kinds: Sequence[str], has_gaps: bool = F
     for name, kind, component in zip(names, kinds, components, strict=True):
         if kind not in component.kinds:
             raise ValueError(
-                f"column {label(name)!r} is of kind {kind!r}, and likelihood "
-                f"{type(component).__name__} is for {' and '.join(component.kinds)} columns; leave "
-                "it out of `likelihood`, or change the column's dtype."
+                f"column {label(name)!r} is of kind {kind!r}, but likelihood "
+                f"{type(component).__name__} is for {' and '.join(component.kinds)} columns; "
+                "leave it out of `likelihood`, or change the column's dtype."
             )
     distinct = {id(component): component for component in components}
     words = {key: repr(component) for key, component in distinct.items()}
@@ -307,7 +310,7 @@ def blocks(likelihood, names: Sequence, kinds: Sequence[str], has_gaps: bool = F
 
 def _refuse_sparse(X) -> None:
     if sparse.issparse(X):
-        raise ValueError("levels of sparse rows cannot be told; make X dense (X.toarray()).")
+        raise ValueError("sparse rows cannot have columns with levels; make X dense (X.toarray()).")
 
 
 def _chosen(likelihood, names: Sequence) -> dict:

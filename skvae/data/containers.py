@@ -39,12 +39,12 @@ def refuse_foreign(X: Any, known: Any) -> None:
     """Raise a ValueError where X, known to narwhals as this, is no table at hand."""
     if _is_of_dask(X):
         raise ValueError(
-            f"X is a lazy {type(X).__name__} of Dask; give it to a skvae.dask.DaskVAETransformer "
-            "(from_local makes one of this estimator), or pass what it gives: X.compute()."
+            f"X is a lazy {type(X).__name__} of Dask; use a skvae.dask.DaskVAETransformer "
+            "(from_local makes one from this estimator), or compute it: X.compute()."
         )
     if isinstance(known, nw.LazyFrame):
         call = _CALLS.get(str(known.implementation), "X.collect()")
-        raise ValueError(f"X is a lazy frame; pass what it gives: {call}.")
+        raise ValueError(f"X is a lazy frame; collect it first: {call}.")
     if isinstance(known, nw.Series):
         _refuse_one_column(X)
     if not isinstance(known, nw.DataFrame):
@@ -63,15 +63,15 @@ def _refuse_pieces(X) -> None:
             _refuse_one_column(X)
         is_batch = type(X).__name__ == "RecordBatch"
         call = "pyarrow.Table.from_batches([X])" if is_batch else "pyarrow.table(X)"
-        raise ValueError(f"X is a {type(X).__name__}; pass a table of it: {call}.")
+        raise ValueError(f"X is a {type(X).__name__}; pass a table instead: {call}.")
     if hasattr(X, "to_frame"):  # pandas' index
         _refuse_one_column(X)
     if isinstance(X, (str, bytes)):
         raise ValueError(f"X is the text {excerpt(X)}; pass a table, such as pandas.read_csv(X).")
     if isinstance(X, dict) and not hasattr(X, "tocsr"):  # as sparse rows of older scipy are
-        raise ValueError("X is a dict; pass a frame of it: pandas.DataFrame(X).")
+        raise ValueError("X is a dict; pass a DataFrame instead: pandas.DataFrame(X).")
     if getattr(getattr(X, "dtype", None), "names", None):
-        raise ValueError("X is an array of records; pass a frame of it: pandas.DataFrame(X).")
+        raise ValueError("X is an array of records; pass a DataFrame instead: pandas.DataFrame(X).")
 
 
 def _refuse_one_column(X) -> None:

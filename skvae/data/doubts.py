@@ -52,7 +52,7 @@ _REMEDIES = {
 
 
 class ColumnWarning(UserWarning):
-    """A column may not be what it is taken for: its text looks like identifiers or numbers."""
+    """Warning that the text of a column looks like identifiers, numbers or dates."""
 
 
 def warn_of(frame: nw.DataFrame, columns: Iterable[Column]) -> None:

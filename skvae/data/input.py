@@ -54,7 +54,9 @@ class Input:
             return self.frame
         cells = np.asarray(self.native)
         if cells.ndim != 2:
-            raise ValueError(f"X has the shape {cells.shape}; pass a table of rows and columns.")
+            raise ValueError(
+                f"X has the shape {cells.shape}; pass a 2-dimensional table of rows and columns."
+            )
         return nw.from_native(library("pandas").DataFrame(cells), eager_only=True)
 
     @cached_property

@@ -75,7 +75,7 @@ def refuse(kind: str | None, where: str, what: str, takes: str = "numbers") -> N
     """Raise a ValueError with the remedy of a kind."""
     if kind is not None:
         raise ValueError(
-            f"{where} has {what}, and VAETransformer takes {takes}: {_REMEDIES[kind]}."
+            f"{where} has {what}, but VAETransformer takes {takes}: {_REMEDIES[kind]}."
         )
 
 

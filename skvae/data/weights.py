@@ -43,7 +43,7 @@ def _checked(sample_weight: Any, X: Any) -> np.ndarray:
     weight = per_row(sample_weight, X)
     if (weight < 0).any() or not weight.any():
         raise ValueError(
-            f"sample_weight must hold no negative weight and at least one that is not "
-            f"zero; its smallest is {weight.min()} and its largest {weight.max()}."
+            "sample_weight must have no negative weight and at least one above zero; the "
+            f"smallest is {weight.min()}, the largest {weight.max()}."
         )
     return weight

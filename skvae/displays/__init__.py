@@ -1,10 +1,10 @@
-"""Pictures of a fitted estimator, in the manner of scikit-learn's displays.
+"""Displays of a fitted estimator, as scikit-learn has them.
 
-Each takes what it draws, or computes that with `from_estimator` by public methods alone. `plot`
-draws in one axes, or within its frame where a display has several panels, and returns self:
-`ax_` is the axes given or made, `axes_` those drawn in, `figure_` theirs. matplotlib is imported
-when a display is made from an estimator or drawn, not before.
-To add one: a module with a final class of `Display`, and a row in DISPLAYS.
+A display takes its data directly, or computes them in `from_estimator` with public methods of the
+estimator. `plot` draws and returns self. Displays with several panels put them in the place of the
+given axes. `ax_` is the given or new axes, `axes_` the list of the axes drawn in, and `figure_`
+their figure. matplotlib is imported only when a display is drawn or made from an estimator.
+To add a display: a module with a final class of `Display`, and a row in DISPLAYS.
 """
 
 from skvae.displays.display import Display

@@ -7,7 +7,7 @@ from skvae.displays.style import pyplot, tidy
 
 
 class Display(ABC):
-    """A picture of a fitted estimator: its data are options, and `plot` draws them."""
+    """Base class of displays. Options hold the data, and `plot` draws them."""
 
     ax_: Any  # a matplotlib Axes, where to draw
     axes_: list[Any]  # those drawn in
@@ -16,11 +16,11 @@ class Display(ABC):
     @classmethod
     @abstractmethod
     def from_estimator(cls, estimator: Any, *args: Any, **kwargs: Any) -> Self:
-        """Compute what is drawn, by public methods of the estimator, and draw it."""
+        """Compute the data with public methods of the estimator, and draw them."""
 
     @abstractmethod
     def plot(self, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw in the axes given, or in a figure that is made."""
+        """Draw in the given axes or in a new figure."""
 
     def _open(self, ax: Any, figsize: tuple[float, float]) -> Any:
         """Take the axes given, or make a figure."""
@@ -35,8 +35,8 @@ class Display(ABC):
         place = self.ax_.get_subplotspec()
         if place is None:
             raise ValueError(
-                f"{type(self).__name__} has several panels and divides the place of ax in a grid, "
-                "but this ax has none; make it with plt.subplots or figure.add_subplot."
+                f"{type(self).__name__} has several panels, which take the place of ax in a grid, "
+                "but ax is not part of a grid; make it with plt.subplots or figure.add_subplot."
             )
         self.ax_.set_axis_off()
         grid = place.subgridspec(n_rows, n_columns, **layout)

@@ -11,33 +11,34 @@ from skvae.model.priors import Normal
 
 
 class LatentDisplay(Display):
-    """Rows in the plane of two codes, with the prior behind them.
+    """Scatter plot of two codes, with the prior behind it.
 
-    The ellipses are where posterior means are 1, 2 and 3 standard deviations of the prior away
-    from its mean. Rows far outside of them are unlike what `sample` draws. A learned prior, which
-    is no normal, has no ellipses.
+    Ellipses mark 1, 2 and 3 standard deviations of the prior around its mean. Rows far outside of
+    them are unlike the rows that `sample` draws. A prior that is not normal has no ellipses.
 
     Parameters
     ----------
     codes : array-like of shape (n_samples, 2)
-        Two codes of rows, as `transform` returns them.
+        Two codes of each row, as `transform` returns them.
     y : array-like of shape (n_samples,), default=None
-        What colours the rows: classes, if text, booleans or at most ten whole numbers, of which
-        the eight largest are told apart where there are more than ten; otherwise numbers, or dates
-        and times of numpy, pandas, polars or Python.
+        Classes, numbers, or dates and times that set the colours. Text, booleans and up to ten
+        different whole numbers are classes; other numbers and dates have a colour scale. Of more
+        than ten classes the eight largest have colours of their own. Dates and times are those of
+        numpy, pandas, polars or Python.
     units : tuple of int, default=(0, 1)
-        Positions of the two codes, for the names of the axes.
+        Positions of the two codes, for the labels of the axes.
     prior_mean, prior_scale : array-like of shape (2,), default=None
-        Mean and standard deviation of the prior on the scale of the codes; None draws none.
+        Mean and standard deviation of the prior, in the units of the codes. None draws no
+        ellipses.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes given, or made.
+        The axes.
     axes_ : list of matplotlib Axes
-        The same one.
+        A list of these axes alone.
     figure_ : matplotlib Figure
-        Where it is.
+        The figure.
 
     Examples
     --------
@@ -58,32 +59,38 @@ class LatentDisplay(Display):
 
     @classmethod
     def from_estimator(cls, estimator, X, y=None, *, units=(0, 1), ax=None, **kwargs):
-        """Draw the codes of rows.
+        """Draw two codes of rows.
 
         Parameters
         ----------
         estimator : VAETransformer or Pipeline
-            Fitted; a Pipeline that ends in a VAETransformer.
-        X : array-like of shape (n_samples, n_features)
+            Fitted estimator, or a fitted Pipeline that ends in one.
+        X : array-like or DataFrame of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,), default=None
-            What colours the rows.
+            Classes or numbers that set the colours.
         units : tuple of int, default=(0, 1)
             Positions of the two codes.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to draw in. None makes a figure.
         **kwargs : dict
             Passed to `plot`.
 
         Returns
         -------
         display : LatentDisplay
-            What was drawn.
+            The display, already drawn.
 
         Raises
         ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `estimator` is neither a VAETransformer nor a Pipeline that ends in one.
+        NotFittedError
+            If the estimator is not fitted.
         ValueError
-            If `units` are not two different codes.
+            If `units` are not two different codes, or y and X differ in length.
         """
         before, vae = split_pipeline(estimator)
         units = checked_units(units, vae.latent_dim_)
@@ -101,12 +108,12 @@ class LatentDisplay(Display):
         return display.plot(ax, **kwargs)
 
     def plot(self, ax=None, **scatter_kw):
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to draw in. None makes a figure.
         **scatter_kw : dict
             Passed to `Axes.scatter`.
 
@@ -114,6 +121,11 @@ class LatentDisplay(Display):
         -------
         self : LatentDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
         """
         ax = self._open(ax, (5.6, 4.6))
         codes = np.asarray(self.codes)

@@ -9,27 +9,27 @@ from skvae.displays.style import note
 
 
 class LatentUsageDisplay(Display):
-    """What each code holds: nats, and share of the variance against PCA's.
+    """Bar charts of the KL divergence and the explained variance of each code.
 
     Parameters
     ----------
     kl : array-like of shape (latent_dim,)
         Mean KL divergence of each code from the prior, nats per row.
     explained_variance_ratio : array-like of shape (latent_dim,)
-        Share of the variance that each code adds.
-    pca_explained_variance_ratio : array-like, default=None
-        The same of PCA's components.
+        Share of the variance that each code adds, from 0 to 1.
+    pca_explained_variance_ratio : array-like of shape (n_components,), default=None
+        The same shares for the components of PCA. None draws none.
     is_active : array-like of bool of shape (latent_dim,), default=None
-        Whether each code is used; None takes all.
+        Whether each code is active. None marks all as active.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes given, or made: the frame of the panels.
+        The given or new axes; the panels take its place.
     axes_ : list of matplotlib Axes
-        Panels: KL divergence, explained variance.
+        The panels: KL divergence, explained variance.
     figure_ : matplotlib Figure
-        Where they are.
+        The figure.
 
     Examples
     --------
@@ -56,37 +56,44 @@ class LatentUsageDisplay(Display):
 
     @classmethod
     def from_estimator(cls, estimator, X=None, *, ax=None, **kwargs):
-        """Draw what a fit says of its codes.
+        """Draw the KL divergence and the explained variance of a fitted model's codes.
 
         Parameters
         ----------
         estimator : VAETransformer or Pipeline
-            Fitted; a Pipeline that ends in a VAETransformer.
-        X : array-like of shape (n_samples, n_features), default=None
-            Rows of numbers to which PCA is fitted, best those of the fit; None leaves it out.
+            Fitted estimator, or a fitted Pipeline that ends in one.
+        X : array-like or DataFrame of shape (n_samples, n_features), default=None
+            Rows of numbers, to which PCA is fitted for comparison; preferably the training rows.
+            None leaves PCA out.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to draw in. None makes a figure.
         **kwargs : dict
             Passed to `plot`.
 
         Returns
         -------
         display : LatentUsageDisplay
-            What was drawn.
+            The display, already drawn.
 
         Raises
         ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `estimator` is neither a VAETransformer nor a Pipeline that ends in one.
+        NotFittedError
+            If the estimator is not fitted.
         ValueError
-            If X is given and its columns are not all numbers, or cells are missing, or the model
-            divides each column by a scale of its own: PCA does not.
+            If X has missing cells or columns that are not numbers. Also if X is given and the model
+            has one scale per column, because PCA has not.
         """
         before, vae = split_pipeline(estimator)
         ratio = None
         if X is not None:
             if np.ndim(vae.scale_):
                 raise ValueError(
-                    "PCA's shares compare only with those of a model with one scale for all "
-                    "columns (likelihood 'gaussian'); leave X out to draw the codes alone."
+                    "shares of variance can be compared with PCA only if all columns have one "
+                    "scale (likelihood 'gaussian'); leave X out to draw the codes alone."
                 )
             rows = complete(before(X), cls.__name__)
             ratio = fitted_pca(rows, vae.latent_dim_).explained_variance_ratio_
@@ -102,12 +109,12 @@ class LatentUsageDisplay(Display):
         return display.plot(ax, **kwargs)
 
     def plot(self, ax=None, **bar_kw):
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to draw in. None makes a figure.
         **bar_kw : dict
             Passed to `Axes.bar`.
 
@@ -115,6 +122,13 @@ class LatentUsageDisplay(Display):
         -------
         self : LatentUsageDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `ax` is not part of a grid, which several panels need. Axes of `plt.subplots` are.
         """
         self._open(ax, (7.2, 3.0))
         kl, ratio = np.asarray(self.kl), 100 * np.asarray(self.explained_variance_ratio)

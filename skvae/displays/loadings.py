@@ -15,27 +15,27 @@ LONGEST = 24  # characters of a name
 
 
 class LoadingsDisplay(Display):
-    """What moving along codes does to columns, on one scale for all.
+    """Effect of each code on the cells, on one scale for all cells.
 
     Parameters
     ----------
     loadings : array-like of shape (n_codes, n_cells)
-        Change of each cell, in its standard deviations, as a code moves by one of its own.
+        Change of each cell, in its standard deviations, per standard deviation of the code.
     names : list of str
         Names of the cells.
     units : sequence of int
         Positions of the codes.
     kind : {"heatmap", "biplot"}, default="heatmap"
-        Codes by cells, or arrows of cells in the plane of the first two codes given.
+        A heat map of codes by cells, or an arrow for each cell in the plane of two codes.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes given, or made.
+        The axes.
     axes_ : list of matplotlib Axes
-        The same one.
+        A list of these axes alone.
     figure_ : matplotlib Figure
-        Where it is.
+        The figure.
 
     Examples
     --------
@@ -62,31 +62,38 @@ class LoadingsDisplay(Display):
         Parameters
         ----------
         estimator : VAETransformer or Pipeline
-            Fitted; a Pipeline that ends in a VAETransformer.
-        X : array-like of shape (n_samples, n_features), default=None
-            Rows that tell standard deviations, and at whose codes derivatives are taken; None
+            Fitted estimator, or a fitted Pipeline that ends in one.
+        X : array-like or DataFrame of shape (n_samples, n_features), default=None
+            Rows for the standard deviations. Loadings are means over the first 1000 of them. None
             takes 1000 draws from the model.
         units : sequence of int, default=None
-            Positions of the codes: two for a biplot. None takes all, or the first two.
+            Positions of the codes, two for a biplot. None takes all codes for a heat map and the
+            first two for a biplot.
         kind : {"heatmap", "biplot"}, default="heatmap"
-            Codes by cells, or arrows of cells in the plane of two codes.
+            A heat map of codes by cells, or an arrow for each cell in the plane of two codes.
         n_cells : int, default=20
-            Number of cells that are drawn, those that these codes move most. A column with levels
-            has a cell for each.
+            Largest number of cells; those with the largest loadings are drawn. A column with levels
+            has one cell for each level.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to draw in. None makes a figure.
         **kwargs : dict
             Passed to `plot`.
 
         Returns
         -------
         display : LoadingsDisplay
-            What was drawn.
+            The display, already drawn.
 
         Raises
         ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `estimator` is neither a VAETransformer nor a Pipeline that ends in one.
+        NotFittedError
+            If the estimator is not fitted.
         ValueError
-            If a unit or the kind is not there, or a biplot has not two different units.
+            If `units`, `kind` or `n_cells` is invalid, or a biplot has not two different codes.
         """
         check_count("n_cells", n_cells)
         before, vae = split_pipeline(estimator)
@@ -102,19 +109,26 @@ class LoadingsDisplay(Display):
         return display.plot(ax, **kwargs)
 
     def plot(self, ax=None, **kwargs):
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to draw in. None makes a figure.
         **kwargs : dict
-            Passed to `Axes.pcolormesh` for a heat map, else to `Axes.scatter`.
+            Passed to `Axes.pcolormesh` for a heat map, to `Axes.scatter` for a biplot.
 
         Returns
         -------
         self : LoadingsDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `kind` is invalid, or a biplot has not two codes.
         """
         _check_kind(self.kind)
         loadings = np.asarray(self.loadings, float)
@@ -147,7 +161,7 @@ class LoadingsDisplay(Display):
 
     def _draw_biplot(self, ax, loadings, names, options):
         if len(loadings) != 2:
-            raise ValueError(f"a biplot has two codes, and these are {len(loadings)}.")
+            raise ValueError(f"a biplot needs two codes, not {len(loadings)}.")
         ax = self._open(ax, (5.6, 4.6))
         for tip in loadings.T:
             ax.plot([0, tip[0]], [0, tip[1]], color=GREY, linewidth=0.8, zorder=1)

@@ -11,27 +11,29 @@ VISIBLE = 20  # bounds are drawn down to this multiple of what separates the upp
 
 
 class LossCurveDisplay(Display):
-    """The held-out bound of a fit against the passes over the rows, and its parts.
+    """Held-out bound and its parts against the passes over the rows.
 
     Parameters
     ----------
-    n_pass : array-like of shape (n_looks,)
-        Passes over the rows at each evaluation on the held-out rows; the first is the linear start.
-    bound : array-like of shape (n_looks,)
-        Held-out evidence lower bound, nats per row. What is not finite is left out.
-    reconstruction, kl : array-like of shape (n_looks,), default=None
-        Its parts, nats per row: of the trained model alone, where the bound is of that and PCA.
-    learning_rate : array-like of shape (n_looks,), default=None
-        Step size of the optimizer.
+    n_pass : array-like of shape (n_evaluations,)
+        Number of passes at each evaluation. The first evaluation is that of the linear start.
+    bound : array-like of shape (n_evaluations,)
+        Evidence lower bound of the held-out rows, nats per row. Values that are not finite are
+        left out.
+    reconstruction, kl : array-like of shape (n_evaluations,), default=None
+        Parts of the bound, nats per row. They are those of the trained model alone, while `bound`
+        includes the linear start.
+    learning_rate : array-like of shape (n_evaluations,), default=None
+        Learning rate of the optimizer.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes given, or made: the frame of the panels.
+        The given or new axes; the panels take its place.
     axes_ : list of matplotlib Axes
-        Panels: the bound, its parts, the learning rate.
+        The panels: the bound, its parts, the learning rate.
     figure_ : matplotlib Figure
-        Where they are.
+        The figure.
 
     Examples
     --------
@@ -55,39 +57,55 @@ class LossCurveDisplay(Display):
         Parameters
         ----------
         estimator : VAETransformer or Pipeline
-            Fitted; of a Pipeline, the last step.
+            Fitted estimator, or a fitted Pipeline that ends in one.
         X : Ignored
             Present for API consistency.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to draw in. None makes a figure.
         **kwargs : dict
             Passed to `plot`.
 
         Returns
         -------
         display : LossCurveDisplay
-            What was drawn.
+            The display, already drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `estimator` is neither a VAETransformer nor a Pipeline that ends in one.
+        NotFittedError
+            If the estimator is not fitted.
         """
         history = split_pipeline(estimator)[1].history_
         names = ("n_pass", "bound", "reconstruction", "kl", "learning_rate")
         return cls(**{name: history[name] for name in names}).plot(ax, **kwargs)
 
     def plot(self, ax=None, *, learning_rate=False, **line_kw):
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to draw in. None makes a figure.
         learning_rate : bool, default=False
-            Whether a strip below shows the learning rate.
+            Whether to draw the learning rate in a panel of its own.
         **line_kw : dict
-            Passed to `Axes.plot` for every line.
+            Passed to `Axes.plot` for each line.
 
         Returns
         -------
         self : LossCurveDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `ax` is not part of a grid, which several panels need. Axes of `plt.subplots` are.
         """
         curves = {
             "Held-out evidence lower bound, nats per row": self.bound,

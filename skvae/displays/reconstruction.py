@@ -23,32 +23,33 @@ from skvae.training.schedules import check_count
 
 
 class ReconstructionDisplay(Display):
-    """Rows, and what two models of the same number of codes make of them.
+    """Rows beside their reconstructions by models with the same number of codes.
 
     Parameters
     ----------
     rows : array-like of shape (n_rows, n_features)
-        Rows as they are.
+        Original rows.
     reconstructions : dict of str to array-like of shape (n_rows, n_features)
-        By the name of the model, at most two.
+        Reconstructions by the name of the model. Lines show at most two models.
     errors : dict of str to float, default=None
-        Mean squared error by the name of the model, which images show; None takes it from the
-        rows shown.
+        Mean squared error by the name of the model, for the labels of images. None computes it
+        from `rows`.
     image_shape : tuple of int, default=None
-        Shape of a row as an image: (h, w), (h, w, 3) or (3, h, w). None draws lines over columns.
+        Shape of a row as an image: (h, w), (h, w, 3) or (3, h, w), in pixels. None draws lines
+        over columns.
     names : list of str, default=None
         Names of the columns.
     value_name : str, default="value"
-        Name of the axis of values.
+        Label of the axis of values.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes given, or made; of lines, the frame of the panels.
+        The given or new axes. With lines, the panels take its place.
     axes_ : list of matplotlib Axes
-        The axes drawn in: one of images, one per row of lines.
+        The axes with images, or one panel of lines for each row.
     figure_ : matplotlib Figure
-        Where they are.
+        The figure.
 
     Examples
     --------
@@ -90,40 +91,48 @@ class ReconstructionDisplay(Display):
         ax=None,
         **kwargs,
     ):
-        """Draw some rows beside their reconstructions.
+        """Draw some rows beside their reconstructions by the model and by PCA.
 
         Parameters
         ----------
         estimator : VAETransformer or Pipeline
-            Fitted; a Pipeline that ends in a VAETransformer. Rows are shown as they enter it.
-        X : array-like of shape (n_samples, n_features)
-            Rows of numbers, from which those to show are drawn. Errors of images are means over
-            all of them.
+            Fitted estimator, or a fitted Pipeline that ends in one. Rows are shown as
+            they enter the VAETransformer.
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows of numbers. Some are drawn at random to be shown. The errors of images are means
+            over all rows.
         n_rows : int, default=8
             Number of rows to show.
         image_shape : tuple of int, default=None
-            Shape of a row as an image: (h, w), (h, w, 3) or (3, h, w). None draws lines over
-            columns, standardized if their spreads are far apart.
+            Shape of a row as an image: (h, w), (h, w, 3) or (3, h, w), in pixels. None draws lines
+            over columns, which are standardized if their spreads differ widely.
         pca : transformer, default=None
-            What to compare with, fitted to what enters the VAETransformer. None fits
-            `sklearn.decomposition.PCA` with as many components as there are codes to X itself,
-            which flatters PCA where X is not what the estimator was fitted to.
+            Model to compare with, fitted to the input of the VAETransformer. None fits
+            `sklearn.decomposition.PCA` to X itself, with as many components as codes. That favours
+            PCA if X is not the training set.
         random_state : int, RandomState instance or None, default=None
-            Decides which rows are shown.
+            Determines which rows are shown.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to draw in. None makes a figure.
         **kwargs : dict
             Passed to `plot`.
 
         Returns
         -------
         display : ReconstructionDisplay
-            What was drawn.
+            The display, already drawn.
 
         Raises
         ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `estimator` is neither a VAETransformer nor a Pipeline that ends in one.
+        NotFittedError
+            If the estimator is not fitted.
         ValueError
-            If the columns are not all numbers, or cells are missing.
+            If X has missing cells or columns that are not numbers, or `n_rows` or `image_shape` is
+            invalid.
         """
         before, vae = split_pipeline(estimator)
         X = before(X)
@@ -153,14 +162,22 @@ class ReconstructionDisplay(Display):
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to draw in. None makes a figure.
         **kwargs : dict
-            Passed to `Axes.imshow` for images, else to `Axes.plot` for the reconstructions.
+            Passed to `Axes.imshow` for images, to `Axes.plot` for the lines of reconstructions.
 
         Returns
         -------
         self : ReconstructionDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `ax` is not part of a grid, which several panels need. Axes of `plt.subplots` are.
+            Also if `image_shape` does not match the rows.
         """
         rows = np.asarray(self.rows)
         if self.image_shape is None:

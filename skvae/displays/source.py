@@ -23,7 +23,7 @@ def split_pipeline(estimator: Any) -> tuple[Callable[[Any], Any], VAETransformer
         steps, estimator = estimator[:-1], estimator.steps[-1][1]
     if not isinstance(estimator, VAETransformer):
         raise TypeError(
-            f"displays take a VAETransformer or a Pipeline that ends in one, and this is a "
+            "displays take a VAETransformer or a Pipeline that ends in one, not a "
             f"{type(estimator).__name__}."
         )
     check_is_fitted(estimator)
@@ -86,8 +86,8 @@ def complete(rows: Any, display: str) -> np.ndarray:
     rows = numbers(rows, display)
     if np.isnan(rows).any():
         raise ValueError(
-            f"{display} compares with PCA, which takes no missing cells, and X has some; "
-            "fill them first (impute does)."
+            f"{display} compares with PCA, which takes no missing cells, but X has some; fill "
+            "them first (with impute)."
         )
     return rows
 

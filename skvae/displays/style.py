@@ -14,7 +14,7 @@ def pyplot() -> Any:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            "displays are drawn with matplotlib, which is not installed: pip install matplotlib"
+            "displays need matplotlib, which is not installed: pip install matplotlib"
         ) from error
     return plt
 

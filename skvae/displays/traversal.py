@@ -16,31 +16,32 @@ N_DRAWS = 500  # that stand for the data where there are none
 
 
 class TraversalDisplay(Display):
-    """What a step along each code does to the reconstruction of a row, whose others stay.
+    """Reconstructions of a row while one code at a time changes.
 
     Parameters
     ----------
     rows : array-like of shape (n_units, n_steps, n_features)
-        Reconstructions of codes moved along one unit at a time.
+        Reconstructions, for each changed code and each step.
     steps : array-like of shape (n_steps,)
-        Distances of the moved code from that of the row, in standard deviations of the code.
+        Change of the code, in its standard deviations.
     units : sequence of int
-        Positions of the codes that were moved.
+        Positions of the changed codes.
     image_shape : tuple of int, default=None
-        Shape of a row as an image: (h, w), (h, w, 3) or (3, h, w). None draws lines over columns.
+        Shape of a row as an image: (h, w), (h, w, 3) or (3, h, w), in pixels. None draws lines
+        over columns.
     names : list of str, default=None
-        Names of the columns, under the lines.
+        Names of the columns, below the lines.
     value_name : str, default="value"
-        Name of the axis of values.
+        Label of the axis of values.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes given, or made; of lines, the frame of the panels.
+        The given or new axes. With lines, the panels take its place.
     axes_ : list of matplotlib Axes
-        The axes drawn in: one of images, one per unit of lines.
+        The axes with images, or one panel of lines for each code.
     figure_ : matplotlib Figure
-        Where they are.
+        The figure.
 
     Examples
     --------
@@ -73,39 +74,47 @@ class TraversalDisplay(Display):
         ax=None,
         **kwargs,
     ):
-        """Move the codes of a row, one at a time, and draw what they decode to.
+        """Change the codes of a row, one at a time, and draw the reconstructions.
 
         Parameters
         ----------
         estimator : VAETransformer or Pipeline
-            Fitted; a Pipeline that ends in a VAETransformer. Rows are shown as they leave that.
-        X : array-like of shape (n_samples, n_features), default=None
-            Rows whose codes tell the standard deviations; None takes 500 draws from the model.
+            Fitted estimator, or a fitted Pipeline that ends in one. Rows are shown as
+            the VAETransformer reconstructs them.
+        X : array-like or DataFrame of shape (n_samples, n_features), default=None
+            Rows for the standard deviations of the codes. None takes 500 draws from the model.
         row : int, default=None
-            Position in X of the row to start from; None takes the one whose codes are nearest to
-            their mean, in standard deviations. The mean itself may decode to what no row is like.
+            Position in X of the row to start from. None takes the row whose codes are nearest to
+            their mean, in standard deviations. The mean itself may decode to an unusual row.
         units : sequence of int, default=None
-            Positions of the codes to move; None takes the first eight, in order of explained
-            variance.
+            Positions of the codes to change. None takes the first eight at most. Codes are in
+            the order of the variance that they explain.
         n_steps : int, default=7
             Number of steps from -2 to 2 standard deviations.
         image_shape : tuple of int, default=None
-            Shape of a row as an image: (h, w), (h, w, 3) or (3, h, w). None draws lines over
-            columns, standardized if their spreads are far apart.
+            Shape of a row as an image: (h, w), (h, w, 3) or (3, h, w), in pixels. None draws lines
+            over columns, which are standardized if their spreads differ widely.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to draw in. None makes a figure.
         **kwargs : dict
             Passed to `plot`.
 
         Returns
         -------
         display : TraversalDisplay
-            What was drawn.
+            The display, already drawn.
 
         Raises
         ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `estimator` is neither a VAETransformer nor a Pipeline that ends in one.
+        NotFittedError
+            If the estimator is not fitted.
         ValueError
-            If the columns are not all numbers, or a unit or the row is not there.
+            If the columns are not all numbers, or `row`, `units`, `n_steps` or `image_shape` is
+            invalid.
         """
         check_count("n_steps", n_steps)
         before, vae = split_pipeline(estimator)
@@ -133,19 +142,27 @@ class TraversalDisplay(Display):
         return display.plot(ax, **kwargs)
 
     def plot(self, ax=None, **kwargs):
-        """Draw what the steps decode to.
+        """Draw the reconstructions.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to draw in. None makes a figure.
         **kwargs : dict
-            Passed to `Axes.imshow` for images, else to `Axes.plot`.
+            Passed to `Axes.imshow` for images, to `Axes.plot` for lines.
 
         Returns
         -------
         self : TraversalDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `ax` is not part of a grid, which several panels need. Axes of `plt.subplots` are.
+            Also if `image_shape` does not match the rows.
         """
         rows = np.asarray(self.rows)
         if self.image_shape is None:

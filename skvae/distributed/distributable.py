@@ -42,7 +42,7 @@ class Given(NamedTuple):
 
 
 class Distributable(BaseEstimator, ABC):
-    """An estimator that all processes of a group of `torch.distributed` can fit together."""
+    """Estimator that all processes of a `torch.distributed` group can fit together."""
 
     distributed: str | None
     deterministic: bool

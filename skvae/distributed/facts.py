@@ -83,7 +83,7 @@ def facts_of_pieces(
         for name, value in facts.items():
             if value != found[0].get(name):
                 raise ValueError(
-                    f"all partitions have to have the same columns, but {name} is "
+                    f"all partitions must have the same columns, but {name} is "
                     f"{found[0].get(name)!s:.200} in partition {pieces.places[0]} and "
                     f"{value!s:.200} in partition {place}."
                 )
@@ -102,8 +102,8 @@ def refuse_other_dtypes(
             first, own = known.setdefault(name, (rank, dtype))
             if dtype != own:
                 raise ValueError(
-                    f"{name} is {own} in {where} {first} and {dtype} in {where} {rank}: "
-                    "give all of them the same dtypes."
+                    f"{name} is {own} in {where} {first} and {dtype} in {where} {rank}: use the "
+                    "same dtypes everywhere."
                 )
 
 

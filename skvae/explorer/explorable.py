@@ -12,7 +12,7 @@ from skvae.explorer.page import Page
 
 
 class Explorable(BaseEstimator, ABC):
-    """An estimator whose codes and decoder `explore` shows."""
+    """Estimator whose codes and decoder `explore` shows."""
 
     @abstractmethod
     def _check_rows(self, X, method):
@@ -27,34 +27,44 @@ class Explorable(BaseEstimator, ABC):
         *,
         image_shape: Any = None,
     ) -> Page:
-        """Make a page that shows rows and what the decoder makes, to be opened in a browser.
+        """Make a web page that shows rows, their codes and the decoder.
 
-        One file of HTML that needs no server and no network: a map of any two codes, a click on
-        which decodes that point; rows with their reconstruction and score; what codes do to
-        columns; error and likelihood by the number of codes; the oddest rows; the course of the
-        training. It holds rows of X, as many as fit in 10 MB: give it to nobody who must not see
-        them. Needs `pip install 'skvae[explore]'`.
+        The page is one HTML file that needs no server and no network. It shows
+
+        - a map of any two codes; a click decodes the point;
+        - rows with their reconstructions and log-likelihoods;
+        - the effect of each code on the columns;
+        - error and log-likelihood by the number of codes;
+        - the 20 least likely rows;
+        - the history of the training.
+
+        The page contains rows of X, as many as fit into 10 MB. Give it only to people who may see
+        these rows. It needs `pip install 'skvae[explore]'`.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            Rows; of more than 50000 as many are drawn.
+            Rows. Of more than 50000 rows a random sample of 50000 is shown, or fewer with many
+            codes.
         y : array-like of shape (n_samples,), default=None
-            What colours the rows at first: classes, numbers, or dates and times.
+            Classes, numbers, or dates and times that set the first colours of the map.
         path : str or path-like, default=None
-            Where the page is written to; None writes none.
+            File to write the page to. None writes no file.
         image_shape : tuple of int, default=None
-            Shape of a row as an image: (h, w), (h, w, 3) or (3, h, w).
+            Shape of a row as an image: (h, w), (h, w, 3) or (3, h, w), in pixels.
 
         Returns
         -------
         page : Page
-            Shown in a notebook as it is; `save(path)` writes it, `to_html()` is its text.
+            The page. Notebooks display it, `save(path)` writes it, and `to_html()` returns its
+            text.
 
         Raises
         ------
+        NotFittedError
+            If the estimator is not fitted.
         ImportError
-            If plotly is not installed.
+            If plotly is not installed and the page is written or displayed.
         ValueError
             If X, y or `image_shape` cannot be used.
         OSError

@@ -35,24 +35,29 @@ _HEIGHT = 900  # pixels, in a notebook
 
 
 class Page:
-    """A page of HTML that needs nothing beside it.
+    """HTML page of `VAETransformer.explore`, in one file.
 
     Parameters
     ----------
     content : dict
-        What it shows, as `content_of` makes it.
+        Data of the page. `explore` makes them.
     """
 
     def __init__(self, content: dict[str, Any]) -> None:
         self.content = content
 
     def to_html(self) -> str:
-        """The page as text.
+        """Return the page as text.
 
         Returns
         -------
         str
             HTML.
+
+        Raises
+        ------
+        ImportError
+            If plotly is not installed.
         """
         script = "\n".join(template(name) for name in SCRIPTS)
         parts = {
@@ -65,17 +70,21 @@ class Page:
         return _PLACE.sub(lambda found: parts[found[1]], template("page.html"))
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the page to a file, which is there as a whole or not at all.
+        """Write the page to a file.
+
+        The file is complete or not written at all.
 
         Parameters
         ----------
         path : str or path-like
-            Where to; a file that is there is replaced.
+            The file. An existing file is replaced.
 
         Raises
         ------
+        ImportError
+            If plotly is not installed.
         OSError
-            If it cannot be written.
+            If the file cannot be written.
         """
         write_whole(path, self.to_html().encode())
 
@@ -104,7 +113,7 @@ def _plotly() -> str:
         from plotly.offline import get_plotlyjs
     except ImportError as error:
         raise ImportError(
-            "explore draws with plotly, which is not installed: pip install 'skvae[explore]'"
+            "explore needs plotly, which is not installed: pip install 'skvae[explore]'"
         ) from error
     return get_plotlyjs()
 

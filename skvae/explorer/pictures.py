@@ -29,7 +29,7 @@ def picture_of(estimator: Any, X: Any, image_shape: Any) -> dict[str, Any] | Non
     for name, levels in zip(column_names(estimator), levels_of(estimator), strict=True):
         if any(isinstance(level, str) for level in levels):
             raise ValueError(
-                f"image_shape={shape} is for rows of numbers, and {name!r} holds text: leave "
+                f"image_shape={shape} needs rows of numbers, but {name!r} holds text: leave "
                 "image_shape out."
             )
     values = values_of(estimator, X)

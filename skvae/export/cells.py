@@ -57,7 +57,8 @@ def form_of(likelihood: Likelihood) -> Form:
     if type(likelihood) not in FORMS:
         known = ", ".join(repr(name) for name, each in LIKELIHOODS.items() if each in FORMS)
         raise TypeError(
-            f"likelihood {type(likelihood).__name__} cannot go to ONNX; use one of {known}."
+            f"likelihood {type(likelihood).__name__} cannot be exported to ONNX; use one of "
+            f"{known}."
         )
     return FORMS[type(likelihood)]
 

@@ -78,8 +78,8 @@ def _dtype_of_levels(column: Column) -> np.dtype:
             return np.dtype(dtype)
     named = ", ".join(sorted(kind.__name__ for kind in kinds))
     raise TypeError(
-        f"{column.where} has levels of the type {named}, which cannot go to ONNX; make them text "
-        "before fit."
+        f"{column.where} has levels of the type {named}, which cannot be exported to ONNX; "
+        "convert them to text before fit."
     )
 
 

@@ -22,8 +22,8 @@ def register(kind: type) -> None:
         from skl2onnx import update_registered_converter  # where it is needed: it is an extra
     except ImportError as error:
         raise ImportError(
-            "a Pipeline goes to ONNX by skl2onnx, which is not installed; "
-            "pip install 'skvae[onnx]'."
+            "the export of a Pipeline needs skl2onnx, which is not installed: pip install "
+            "'skvae[onnx]'."
         ) from error
     update_registered_converter(kind, _ALIAS, _shape, _convert, overwrite=True)
 
@@ -43,8 +43,8 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     dtypes = {FloatTensorType: np.float32, DoubleTensorType: np.float64}
     if others or type(given.type) not in dtypes:
         raise TypeError(
-            "a VAETransformer in a Pipeline goes to ONNX where it gets one matrix of floats; "
-            "write it with to_onnx where it gets a table."
+            "in a Pipeline a VAETransformer can be exported to ONNX only if its input is a "
+            "matrix of floats; for tables export it alone, with to_onnx."
         )
     prefix = scope.get_unique_operator_name("skvae")
     own = exported(operator.raw_operator, dtypes[type(given.type)])

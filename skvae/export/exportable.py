@@ -14,7 +14,7 @@ from skvae.persistence.writing import write_whole
 
 
 class Exportable(BaseEstimator, ABC):
-    """An estimator that `to_onnx` writes as a graph of ONNX."""
+    """Estimator that `to_onnx` exports to ONNX."""
 
     @abstractmethod
     def __sklearn_is_fitted__(self) -> bool:
@@ -28,50 +28,55 @@ class Exportable(BaseEstimator, ABC):
         *,
         dtype: Any = None,
     ) -> None:
-        """Write the fitted model as a graph that onnxruntime runs, without Python.
+        """Write the fitted model as an ONNX graph, which onnxruntime runs without Python.
 
-        Centring, principal scores, networks, the steps that refine codes, their order and units
-        are all in it, as `transform` does them at the moment; it holds no other data of the
-        training than `fit` has learnt. The number of rows is free. The file is there as a whole
-        or not at all. Needs `pip install 'skvae[onnx]'`.
+        The graph does all that `transform` does with its current parameters, including the steps
+        that refine codes. It contains no training data beyond the fitted model. The number of rows
+        is free. The file is complete or not written at all. It needs `pip install 'skvae[onnx]'`.
 
-        A matrix is one input, "X", NaN where a cell is missing. Of a frame with text, categories,
-        booleans or likelihoods of its own every column is an input of shape (n, 1), named as the
-        column, with an underscore for what is no letter, digit or underscore: floats, NaN where
-        missing; whole numbers and booleans, if fit saw no gaps in them, else floats; levels as
-        text or numbers, of which anything that is no level of fit counts as missing, which tells
-        as little of the codes. A graph refuses nothing: what `transform` would refuse, such as a
-        negative count, has codes that mean nothing.
+        A matrix is one input, "X", with NaN for missing cells. In a frame with text, categories or
+        booleans, or with a dict of likelihoods, each column is an input of shape (n, 1). Its name
+        is that of the column. Characters other than ASCII letters, digits and underscores become
+        underscores. Its dtype depends on the column:
+
+        - floats, with NaN for missing cells;
+        - integers or booleans, if no cell of the column was missing in `fit`, otherwise floats;
+        - text or numbers for columns with levels. A level that `fit` has not seen counts as
+          missing.
+
+        The graph does not check its input. Where `transform` raises an error, such as for a
+        negative count, the codes of the graph are meaningless.
 
         Parameters
         ----------
         path : str or path-like
-            Where to; a file that is there is replaced. The usual ending is ".onnx".
+            The file, usually with the ending ".onnx". An existing file is replaced.
         outputs : sequence of str, default=("codes",)
-            What it answers: "codes", as `transform`; "reconstruction", as `inverse_transform` of
-            these, of frames with columns of their own "reconstruction_" and the name of each;
-            "mean" and "std", as `encode`; "score", as `score_samples`, in shape (n, 1), of
-            matrices where the linear start was kept.
+            Outputs of the graph. "codes" are those of `transform`. "reconstruction" is
+            `inverse_transform` of these codes. If columns are separate inputs, each has an output
+            "reconstruction_NAME" instead. "mean" and "std" are those of `encode`. "score" is that
+            of `score_samples`, of shape (n, 1), only for matrices whose linear start was kept.
         dtype : {"float32", "float64"}, default=None
-            Type of "X" and of codes, means, deviations and scores. None: that of the rows of fit.
+            Dtype of "X" and of codes, means, standard deviations and scores. None takes the dtype
+            of the training rows.
 
         Raises
         ------
         NotFittedError
-            If there is nothing to be written yet.
+            If the estimator is not fitted.
         ImportError
             If onnx is not installed.
         TypeError
-            If a part of the model has no form in ONNX, such as a layer of an architecture of your
-            own; the message names it.
+            If a part of the model has no ONNX form, such as a layer of your own architecture. The
+            message names it.
         ValueError
-            If there is no such output, or the model has no such score.
+            If `outputs` or `dtype` is invalid, or the model has no score in ONNX.
         OSError
             If the file cannot be written.
 
         See Also
         --------
-        save : A file that holds the estimator as a whole.
+        save : Writes the whole estimator to a file.
 
         Examples
         --------
@@ -93,10 +98,10 @@ class Exportable(BaseEstimator, ABC):
 
     @classmethod
     def register_onnx_converter(cls) -> None:
-        """Tell skl2onnx how a Pipeline with such a step goes to ONNX.
+        """Register the converter of this estimator with skl2onnx.
 
-        Once in a process, before `skl2onnx.to_onnx` is called with the Pipeline. The step answers
-        its codes, in the type that comes to it: a matrix of floats. Needs
+        `skl2onnx.to_onnx` then converts Pipelines that contain it. Call this once per process. The
+        step takes a matrix of floats and returns codes of the same dtype. It needs
         `pip install 'skvae[onnx]'`.
 
         Raises
@@ -106,6 +111,6 @@ class Exportable(BaseEstimator, ABC):
 
         See Also
         --------
-        to_onnx : The estimator by itself, also one of tables.
+        to_onnx : Exports the estimator alone, also for tables.
         """
         register(cls)

@@ -75,7 +75,7 @@ def _checked(wanted: Iterable[str]) -> list[str]:
     names = [wanted] if isinstance(wanted, str) else list(wanted)
     strange = [name for name in names if name not in OUTPUTS]
     if strange or not names or len(set(names)) < len(names):
-        raise ValueError(f"outputs={tuple(names)!r:.80} must name some of {known}, each once.")
+        raise ValueError(f"outputs={tuple(names)!r:.80} must be some of {known}, each once.")
     return names
 
 

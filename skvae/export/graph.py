@@ -356,6 +356,6 @@ def _library() -> tuple[Any, Any]:
         from onnx import helper, numpy_helper  # where it is needed: it is an extra
     except ImportError as error:
         raise ImportError(
-            "a model goes to ONNX by onnx, which is not installed; pip install 'skvae[onnx]'."
+            "to_onnx needs onnx, which is not installed: pip install 'skvae[onnx]'."
         ) from error
     return helper, numpy_helper

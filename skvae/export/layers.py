@@ -38,8 +38,8 @@ def through(module: nn.Module, x: Value, shape: Shape) -> tuple[Value, Back]:
     if type(module) not in LAYERS:
         known = ", ".join(sorted(each.__name__ for each in LAYERS))
         raise TypeError(
-            f"architecture has the layer {type(module).__name__}, which cannot go to ONNX; use "
-            f"'mlp', 'linear', 'conv' or layers among {known}."
+            f"architecture has the layer {type(module).__name__}, which cannot be exported to "
+            f"ONNX; use 'mlp', 'linear', 'conv' or layers among {known}."
         )
     return LAYERS[type(module)](module, x, shape)
 
@@ -93,7 +93,7 @@ def _batch_norm(module: nn.Module, x: Value, shape: Shape) -> tuple[Value, Back]
     layer = cast(nn.BatchNorm1d, module)
     if layer.running_var is None or layer.running_mean is None:
         raise TypeError(
-            "architecture has a BatchNorm without running statistics; let it track them."
+            "architecture has a BatchNorm without running statistics; use track_running_stats=True."
         )
     factor = 1.0 / np.sqrt(array_of(layer.running_var).astype(np.float64) + layer.eps)
     added = np.zeros_like(factor)
@@ -116,7 +116,8 @@ def _group_norm(module: nn.Module, x: Value, shape: Shape) -> tuple[Value, Back]
     layer = cast(nn.GroupNorm, module)
     if layer.num_groups != 1:
         raise TypeError(
-            f"architecture has the layer {layer}, of which only one group can go to ONNX."
+            f"architecture has the layer {layer}; only layers with one group can be exported to "
+            "ONNX."
         )
     own = [None if each is None else array_of(each)[:, None, None] for each in _affine(layer)]
     return _normalized(x, (1, 2, 3), own[0], own[1], (math.prod(shape), layer.eps))
@@ -168,7 +169,9 @@ def _leaky_relu(module: nn.Module, x: Value, shape: Shape) -> tuple[Value, Back]
 
 def _gelu(module: nn.Module, x: Value, shape: Shape) -> tuple[Value, Back]:
     if cast(nn.GELU, module).approximate != "none":
-        raise TypeError("architecture has an approximate GELU, which cannot go to ONNX; use GELU.")
+        raise TypeError(
+            "architecture has an approximate GELU, which cannot be exported to ONNX; use GELU()."
+        )
     share = probability_below(x)
     return x * share, lambda slope: slope * (share + x * density(x))
 

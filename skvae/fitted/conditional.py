@@ -86,8 +86,8 @@ def sample_given(
     chosen, effective = _resample(model, rows, n_samples, n_draws, generator)
     if not effective >= _FEWEST_DRAWS:
         raise ValueError(
-            "the condition has no support in this model: none of its rows comes near. Give "
-            "fewer columns, or values that the training rows have."
+            "the condition has no support in this model: none of its rows comes near it. Give "
+            "fewer columns, or values that occur in the training rows."
         )
     return np.where(np.isnan(row), cells.units.values(np.concatenate(chosen)), row)
 
@@ -127,8 +127,8 @@ def _check_plausible(
     if far.any():
         j = int(far.argmax())
         raise ValueError(
-            f"given {names[j]!r}={row[j]:g} has no support: this model's rows have {low[j]:g} "
-            f"to {high[j]:g} there."
+            f"given {names[j]!r}={row[j]:g} has no support: rows of this model range from "
+            f"{low[j]:g} to {high[j]:g} there."
         )
 
 

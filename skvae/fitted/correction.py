@@ -161,12 +161,12 @@ def check_refinement(refine: Any, are_stored: bool, n_draws: Any) -> None:
         raise ValueError(f"refine={refine!r:.80} must be one of {names}, or None.")
     if n_draws is not None:
         raise ValueError(
-            f"refine={refine!r} corrects conditional means, and n_draws={n_draws!r} asks for draws "
-            "from the model: leave one of them out."
+            f"refine={refine!r} corrects conditional means, but n_draws={n_draws!r} requests "
+            "draws from the model: leave one of them out."
         )
     if not are_stored:
         raise ValueError(
-            f"refine={refine!r} needs rows of the training, of which none were kept: fit with "
+            f"refine={refine!r} needs stored training rows, but none were stored: fit with "
             "store_rows=True."
         )
 

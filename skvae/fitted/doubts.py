@@ -12,12 +12,12 @@ from skvae.training.record import Record
 
 
 class CollapseWarning(UserWarning):
-    """Codes have ended up saying nothing that the linear start's codes said."""
+    """Warning that codes carry no information after training, although the linear start's do."""
 
 
 def on_cpu(model: FittedModel) -> FittedModel:
     """The model on the CPU, with a warning: where it was pickled there was a device of its own."""
-    warn(f"device {model.device!r} is not there; the model runs on the CPU.")
+    warn(f"device {model.device!r} is not available; the model runs on the CPU.")
     return replace(model, device="cpu")
 
 
@@ -37,11 +37,11 @@ def warn_of_fit(model: FittedModel, record: Record, latent_dim: Any) -> None:
     collapsed = model.collapsed
     if len(collapsed):
         warn(
-            f"codes {collapsed.tolist()} hold next to nothing (KL below {COLLAPSED} nats), "
-            f"though the linear start had a use for {model.n_used_by_start} codes: posterior "
-            "collapse. Begin at PCA (init='pca'), lower beta, raise the KL slowly "
-            "(kl_schedule='linear'), or use latent_dim="
-            f"{max(1, model.latent_dim - len(collapsed))}.",
+            f"codes {collapsed.tolist()} carry almost no information (KL below {COLLAPSED} nats), "
+            f"although the linear start used {model.n_used_by_start} codes: posterior collapse. "
+            "Start from PCA (init='pca'), lower beta, raise the KL slowly "
+            "(kl_schedule='linear'), or use "
+            f"latent_dim={max(1, model.latent_dim - len(collapsed))}.",
             CollapseWarning,
         )
     if record.interrupted:
@@ -52,7 +52,7 @@ def warn_of_fit(model: FittedModel, record: Record, latent_dim: Any) -> None:
         )
     elif not (record.converged or record.stopped):
         warn(
-            f"training ended with its budget, after {len(record.losses)} passes, before the "
-            "held-out bound had settled; raise max_iter for a better model.",
+            f"training used its whole budget, {len(record.losses)} passes, before the held-out "
+            "bound had settled; raise max_iter for a better model.",
             ConvergenceWarning,
         )

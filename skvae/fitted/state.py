@@ -93,8 +93,8 @@ class Writer:
             if isinstance(value, kind):
                 return write(self, value, path)
         raise TypeError(
-            f"{value!r:.80} is of the type {type(value).__name__}, which cannot be kept; use a "
-            "name or a component of skvae in its place."
+            f"{value!r:.80} is of the type {type(value).__name__}, which cannot be saved; use a "
+            "name or a component of skvae instead."
         )
 
     def registered(self, value: Any, path: str) -> dict[str, Any]:
@@ -104,9 +104,9 @@ class Writer:
         name = self._registry.name_of(own)
         if name is None:
             raise TypeError(
-                f"{value!r:.80} is code, which a file cannot hold: call skvae.register(name, "
-                f"{getattr(own, '__name__', '...')}) before you save and before you load, or use "
-                "a name or a component of skvae in its place."
+                f"{value!r:.80} is code, which a file cannot contain: call skvae.register(name, "
+                f"{getattr(own, '__name__', '...')}) before saving and before loading, or use a "
+                "name or a component of skvae instead."
             )
         if not is_component:
             return {"registered": name}
@@ -167,7 +167,10 @@ class Writer:
         """A source of random numbers, where it stands."""
         name, key, *others = value.get_state(legacy=True)
         if name != "MT19937":
-            raise TypeError(f"{value!r:.80} draws by {name}, which cannot be kept; give a number.")
+            raise TypeError(
+                f"{value!r:.80} uses the generator {name}, which cannot be saved; use an integer "
+                "seed."
+            )
         return {"generator": [self.array(np.array(key), f"{path}.key"), *map(self._own, others)]}
 
     def _own(self, value: Any) -> Any:

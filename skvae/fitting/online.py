@@ -129,7 +129,8 @@ def check_online(
     ):
         if is_wrong:
             raise AttributeError(
-                f"partial_fit sees rows once and knows no end, which {what} needs; use fit."
+                "partial_fit sees each row once and does not know the end of the data, but "
+                f"{what} needs it; use fit."
             )
 
 
@@ -261,7 +262,7 @@ def _trained(
 def _as_judged(
     online: Online, batch: Batch, start: LinearStart, model: FittedModel | None
 ) -> tuple[FittedModel, Record]:
-    """The start or the networks, whichever the last look preferred, in today's coordinates."""
+    """The start or the networks, as the last evaluation preferred, in today's coordinates."""
     networks = online.networks
     if model is None or networks is None or model.kept == 0.0:
         return _linear(online, batch, start)

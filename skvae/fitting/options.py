@@ -90,26 +90,26 @@ class Options:
         walks = self.annealing is not None and not self.annealing.follows_training
         yield (
             objective.is_deterministic and weighs,
-            "objective='autoencoder' has no KL term for beta or kl_schedule to weigh: leave them "
-            "at 1.0 and 'constant', or use objective='elbo'.",
+            "objective='autoencoder' has no KL term, so beta and kl_schedule have no effect: "
+            "leave them at 1.0 and 'constant', or use objective='elbo'.",
         )
         yield (
             objective.is_deterministic and prior.is_trained,
-            f"objective='autoencoder' has no KL term that would train prior={prior}: use "
-            "prior='ex_post', which is fitted to the codes afterwards.",
+            f"objective='autoencoder' has no KL term to train prior={prior}: use prior='ex_post', "
+            "which is fitted to the codes after training.",
         )
         yield (
             prior.is_trained and not objective.has_plain_kl,
-            f"{objective} takes the KL to a standard normal apart, which prior={prior} is not: "
-            "use prior='normal' or 'ex_post'.",
+            f"{objective} needs a standard normal prior in training, but prior={prior} is "
+            "trained: use prior='normal' or 'ex_post'.",
         )
         yield (
             walks and not isinstance(self.config.kl_schedule, Constant),
-            "annealing='randomwalk' takes no steps of training, so kl_schedule has no course to "
-            "follow: leave it at 'constant'.",
+            "annealing='randomwalk' has no training steps, so kl_schedule has no effect: leave "
+            "it at 'constant'.",
         )
         yield (
             walks and not (objective.has_plain_kl and type(objective) in (Elbo, Autoencoder)),
-            "annealing='randomwalk' judges by the bound or by the autoencoder's likelihood, not "
-            f"by {objective}: use objective='elbo' or 'autoencoder'.",
+            "annealing='randomwalk' works with the evidence lower bound or the autoencoder's "
+            f"likelihood, not with {objective}: use objective='elbo' or 'autoencoder'.",
         )

@@ -1,21 +1,21 @@
-"""The contract of a likelihood p(x | z): what every block of columns is asked.
+"""Base class of likelihoods p(x | z), and the terms that all of them share.
 
-A block is some columns of one likelihood. `values`, shape (n, c), are in the user's units: numbers,
-codes of levels, NaN where nothing was observed. `x` are their cells, shape (batch, c), anything
-where nothing was observed: numbers standardised in double precision, codes of the levels that fit
-has seen, counts as they are. `eta` are the decoder's outputs for them, shape (batch, width).
-Log-densities are those of cells, in nats, shape (batch, c). Features are what the encoder sees: the
-cells, centred and scaled, shape (batch, n_features).
+A block is a set of columns with one likelihood. `values`, shape (n, c), are in the user's units:
+numbers, or codes of levels, with NaN for missing cells. `x` are their cells, shape (batch, c):
+standardised numbers, codes of the levels of fit, or counts. Missing cells in `x` may hold any
+number. `eta` are the outputs of the decoder for the block, shape (batch, width). Log-densities are
+those of cells, in nats, shape (batch, c). Features are the input of the encoder: centred and scaled
+cells, shape (batch, n_features).
 
-A likelihood is a component without state. What `fit` learns of columns is a dict of arrays, the
-constants; `Block` holds them as tensors and hands these back as `params`. Callers read by name
+A likelihood is a component without state. `fit` returns the constants of columns, a dict of arrays.
+`Block` holds them as tensors and passes them on as `params`. Callers read these names:
 
     bias            (width,) outputs of a model without codes
-    dispersion      what training moves beside the decoder, of any shape
+    dispersion      parameters that training changes beside the decoder, of any shape
     center, scale   (c,) of columns that are not coded, in the user's units where cells are numbers
     floor           (c,) least standard deviation of the noise, where `has_floor`
-    levels, first_level   codes of the levels of all columns, and where each column's begin, where
-                    `is_coded`
+    levels, first_level   codes of the levels of all columns, and the first position of each
+                    column, where `is_coded`
 """
 
 from abc import ABC, abstractmethod
@@ -36,7 +36,7 @@ LevelLink = Literal["logit", "thresholds", "softmax"]
 
 
 class Head(NamedTuple):
-    """A block's share of a linear decoder."""
+    """Weights with which a linear decoder starts, for one block of columns."""
 
     loadings: np.ndarray  # (width, q)
     bias: np.ndarray  # (width,)
@@ -44,7 +44,7 @@ class Head(NamedTuple):
 
 
 class Slopes(NamedTuple):
-    """Log-densities of cells, and the slopes of their weighted sum."""
+    """Log-densities of cells, and the gradients of their weighted sum."""
 
     log_prob: Tensor  # (batch, c)
     of_outputs: Tensor  # (batch, width)
@@ -52,7 +52,7 @@ class Slopes(NamedTuple):
 
 
 class Likelihood(Documented, ABC):
-    """A density or distribution of the cells of some columns, given the outputs of a decoder."""
+    """Base class of likelihoods: the distribution of cells given the decoder's outputs."""
 
     _parameter_constraints: dict[str, list[Any]] = {}  # of its options, as scikit-learn writes them
 
@@ -70,73 +70,73 @@ class Likelihood(Documented, ABC):
 
     @property
     def tail(self) -> float:
-        """Degrees of freedom of its features' noise in the factor model; 0 where that is normal."""
+        """Degrees of freedom of the features' noise in the factor model; 0 for normal noise."""
         return 0.0
 
     @property
     def has_floor(self) -> bool:
-        """Whether the noise of its features has a floor of its own."""
+        """Whether the noise of the features has a lower limit."""
         return self.is_gaussian or self.has_scores or self.tail > 0
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether values are probabilities, of which training draws."""
+        """Whether values are probabilities from which training draws."""
         return False
 
     @property
     def keeps_constants(self) -> bool:
-        """Whether a column that never varies says something of the others."""
+        """Whether constant columns are kept because other columns depend on them."""
         return False
 
     def check(self, values: Values, names: Sequence[Any]) -> None:
-        """Raise a ValueError that names the first value which cannot be."""
+        """Raise a ValueError that names the first value outside the support."""
 
     @abstractmethod
     def fit(
         self, values: Values, weight: np.ndarray | None = None, scale: float | None = None
     ) -> Constants:
-        """What is to be known of columns; scale: one for all of them, where `shares_scale`."""
+        """Constants of columns. `scale` is one scale for all columns if they share it."""
 
     def standardised(self, constants: Constants, values: np.ndarray) -> np.ndarray:
-        """Cells of values in the user's units, shape (n, c), float64."""
+        """Cells from values in the user's units, shape (n, c), float64."""
         return values
 
     def restored(self, constants: Constants, cells: np.ndarray) -> np.ndarray:
-        """Values in the user's units of cells, shape (n, c), float64."""
+        """Values in the user's units from cells, shape (n, c), float64."""
         return cells
 
     def log_jacobian(self, constants: Constants, values: np.ndarray) -> np.ndarray:
-        """What the log-density of a cell gains when it is told in the user's units, (n, c)."""
+        """Add this to log-densities of cells to get those of values, nats, shape (n, c)."""
         return np.zeros(values.shape)
 
     def has_mass(self, constants: Constants, values: np.ndarray) -> np.ndarray:
-        """Whether a value has a probability beside values that have a density, (n, c)."""
+        """Whether each value has a probability and not a density, shape (n, c)."""
         return np.zeros(values.shape, bool)
 
     def owners(self, constants: Constants) -> np.ndarray:
-        """Column of the block that each feature belongs to, shape (n_features,)."""
+        """Column of the block for each feature, shape (n_features,)."""
         return np.arange(len(constants["bias"]))
 
     @abstractmethod
     def features(self, params: Params, x: Tensor) -> Tensor:
-        """Features of cells, shape (batch, n_features)."""
+        """Features of cells for the encoder, shape (batch, n_features)."""
 
     def sparse_features(self, params: Params, values: sparse.csr_array) -> sparse.csr_array:
-        """Features of sparse rows before center / scale is subtracted; where `takes_sparse`."""
+        """Features of sparse rows before center / scale is subtracted. Needs `takes_sparse`."""
         raise NotImplementedError(f"{type(self).__name__} has no features of sparse rows.")
 
     def expected_features(self, params: Params, eta: Tensor) -> Tensor:
-        """Features of the expectation, shape (batch, n_features)."""
+        """Features expected for outputs, shape (batch, n_features)."""
         return self.features(params, self.expectation(params, eta))
 
     @abstractmethod
     def log_prob(self, params: Params, x: Tensor, eta: Tensor) -> Tensor:
-        """Log-density of cells, shape (batch, c); x holds NaN only where `takes_missing`."""
+        """Log-densities of cells, nats, shape (batch, c). x has NaN only with `takes_missing`."""
 
     def slopes(self, params: Params, x: Tensor, eta: Tensor, weight: Tensor) -> Slopes:
-        """Log-densities as of `log_prob`, and slopes of their sum by weights, shape (batch, c).
+        """`log_prob`, and the gradients of its sum weighted by `weight` of shape (batch, c).
 
-        Recorded, where a likelihood does not write them out.
+        By default automatic differentiation computes the gradients.
         """
         leaves = [eta.detach().requires_grad_(), params["dispersion"].detach().requires_grad_()]
         with torch.enable_grad():
@@ -146,34 +146,35 @@ class Likelihood(Documented, ABC):
 
     @abstractmethod
     def expectation(self, params: Params, eta: Tensor) -> Tensor:
-        """Cells of the mean values, shape (batch, c); of coded ones what `decide` takes."""
+        """Cells of the mean values, shape (batch, c). For levels, the input of `decide`."""
 
     def decide(self, params: Params, expectation: Tensor) -> Tensor:
-        """Cells from (averaged) expectations, shape (batch, c)."""
+        """Cells from expectations, which may be means over draws, shape (batch, c)."""
         return expectation
 
     @abstractmethod
     def sample(self, params: Params, eta: Tensor, generator: torch.Generator) -> Tensor:
-        """Draws of cells, shape (batch, c)."""
+        """Draw cells, shape (batch, c)."""
 
     def with_size(self, params: Params, eta: Tensor, x: Tensor) -> Tensor:
-        """Outputs for rows of the size that the observed ones of cells x tell."""
+        """Outputs for rows with the size that the observed cells in x imply."""
         return eta
 
     def with_drawn_size(self, params: Params, eta: Tensor, generator: torch.Generator) -> Tensor:
-        """Outputs for rows of sizes drawn at random."""
+        """Outputs for rows with random sizes."""
         return eta
 
     def spread(self, params: Params) -> Tensor | float:
-        """Standard deviation of the cells of each column, where it `takes_noise`."""
+        """Standard deviation of the cells of each column. Needs `takes_noise`."""
         return params["scale"]
 
     def initial_head(
         self, constants: Constants, loadings: np.ndarray, center: np.ndarray, noise: np.ndarray
     ) -> Head:
-        """The head where a fit begins, of a factor model of the features; else the mean's.
+        """The head with which a fit starts, from a factor model of the features.
 
-        loadings has shape (n_features, q); center and the variances of the noise (n_features,).
+        `loadings` has shape (n_features, q). `center` and `noise`, the noise variances, have shape
+        (n_features,). By default loadings are 0, and only the mean is modelled.
         """
         nothing = np.zeros((len(constants["bias"]), loadings.shape[1]))
         return Head(nothing, constants["bias"], constants["dispersion"])

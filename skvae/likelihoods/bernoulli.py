@@ -16,16 +16,26 @@ from skvae.likelihoods.statistics import counts, means
 
 
 class Bernoulli(Likelihood):
-    """Yes or no: booleans, and numbers that are 0 or 1.
+    """Bernoulli distribution for booleans and for numbers that are 0 or 1.
 
     Parameters
     ----------
     stochastic : bool, default=False
-        Whether numbers from 0 to 1 are probabilities, such as the pixels of a grey image, of
-        which every step of the training draws anew (stochastic binarisation: Salakhutdinov &
-        Murray, 2008). Reconstructions are then probabilities too. The score of a number between
-        0 and 1 weighs the logarithms of both probabilities by it; for the likelihood of draws,
-        score draws.
+        Whether numbers from 0 to 1 are allowed and are probabilities, such as the pixels of a grey
+        image. Every training step then draws new values of 0 or 1 from them [1]_. Reconstructions
+        are probabilities too. The score of a value x is x log p + (1 - x) log(1 - p). To score
+        binary draws, draw them first.
+
+    References
+    ----------
+    .. [1] Salakhutdinov, R. and Murray, I. (2008). On the quantitative analysis of deep belief
+       networks. ICML.
+
+    Examples
+    --------
+    >>> from skvae import Bernoulli, VAETransformer
+    >>> VAETransformer(likelihood=Bernoulli(stochastic=True))
+    VAETransformer(likelihood=Bernoulli(stochastic=True))
     """
 
     _parameter_constraints = {"stochastic": ["boolean"]}

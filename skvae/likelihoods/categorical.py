@@ -14,16 +14,28 @@ from skvae.likelihoods.levels import Levels, first_levels, levels_seen
 
 
 class Categorical(Levels):
-    """One of several levels, in no order: a softmax.
+    """Categorical distribution (softmax) for levels without an order.
 
-    Levels beyond the most frequent ones share one output, within which their frequencies are
-    kept. A level that fit has not seen tells nothing about the codes, and has the probability
-    with which new levels are to be expected (Good & Turing: the share of levels seen once).
+    The most frequent levels have one output each. All other levels share one output and keep
+    their relative frequencies. A level that `fit` has not seen tells nothing about the codes. Its
+    probability is about the share of cells whose level occurs once in the column, at most one
+    half [1]_.
 
     Parameters
     ----------
     max_levels : int, default=64
-        Levels of a column that get an output of their own.
+        Largest number of levels of a column that get an output of their own; at least 2.
+
+    References
+    ----------
+    .. [1] Good, I. J. (1953). The population frequencies of species and the estimation of
+       population parameters. Biometrika, 40, 237-264.
+
+    Examples
+    --------
+    >>> from skvae import Categorical, VAETransformer
+    >>> VAETransformer(likelihood={"city": Categorical(max_levels=200)})
+    VAETransformer(likelihood={'city': Categorical(max_levels=200)})
     """
 
     _parameter_constraints = {"max_levels": [Interval(Integral, 2, None, closed="left")]}
@@ -82,7 +94,7 @@ class Categorical(Levels):
         return torch.where(x < 0, params["log_unseen"], eta.gather(1, slot) - normaliser + known)
 
     def slopes(self, params: Params, x: Tensor, eta: Tensor, weight: Tensor) -> Slopes:
-        """All columns together, but for what is said once of the levels of each."""
+        """Log-densities and gradients of all columns at once, as `Likelihood.slopes`."""
         slot, level = _slot(params, x)
         outputs, shares = _by_column(params, eta), torch.empty_like(eta)
         top = torch.stack([part.amax(-1) for part in outputs], -1)
@@ -104,7 +116,7 @@ class Categorical(Levels):
         return Slopes(log_prob, of_outputs, params["dispersion"])
 
     def expectation(self, params: Params, eta: Tensor) -> Tensor:
-        """Probabilities of slots."""
+        """Probabilities of the outputs of each column, shape (batch, width)."""
         return torch.cat([part.softmax(-1) for part in _by_column(params, eta)], -1)
 
     def expected_features(self, params: Params, eta: Tensor) -> Tensor:

@@ -14,7 +14,21 @@ from skvae.likelihoods.statistics import moments, or_one
 
 
 class ContinuousBernoulli(Likelihood):
-    """Values in [0, 1]: intensities and shares (Loaiza-Ganem & Cunningham, 2019)."""
+    """Continuous Bernoulli distribution [1]_ for intensities and shares in [0, 1].
+
+    The density of a value x is C exp(eta x), where eta is the decoder's output and C normalises it.
+
+    References
+    ----------
+    .. [1] Loaiza-Ganem, G. and Cunningham, J. P. (2019). The continuous Bernoulli: fixing a
+       pervasive error in variational autoencoders. NeurIPS.
+
+    Examples
+    --------
+    >>> from skvae import VAETransformer
+    >>> VAETransformer(likelihood="continuous_bernoulli")
+    VAETransformer(likelihood='continuous_bernoulli')
+    """
 
     def check(self, values: np.ndarray, names: Sequence[Any]) -> None:
         wrong = (values < 0) | (values > 1)

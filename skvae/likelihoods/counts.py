@@ -21,7 +21,7 @@ _LOG_THETA = (-8.0, 12.0)  # ends of the logarithm of a negative binomial's size
 
 
 class Counts(Likelihood):
-    """Counts with a log-linear mean, which may be a share of their row's total."""
+    """Base class of count likelihoods: the logarithm of the mean is the decoder's output."""
 
     _parameter_constraints = {"size_factor": ["boolean", StrOptions({"auto"})]}
 
@@ -116,7 +116,7 @@ class Counts(Likelihood):
         return log_rate
 
     def expectation(self, params: Params, eta: Tensor) -> Tensor:
-        """Mean counts; of a row with the median total, where totals count."""
+        """Mean counts, shape (batch, c). With size factors: of a row with the median total."""
         return _bounded(params, eta).exp() * params["median"].clamp(min=1.0)
 
     def with_size(self, params: Params, eta: Tensor, x: Tensor) -> Tensor:
@@ -136,21 +136,27 @@ class Counts(Likelihood):
     def initial_head(
         self, constants: Constants, loadings: np.ndarray, center: np.ndarray, noise: np.ndarray
     ) -> Head:
-        """Features are nearly logarithms, as outputs are."""
+        """The linear start's head. Features and outputs are both close to log counts."""
         loadings = loadings * constants["scale"][:, None]
         return Head(loadings, constants["bias"], constants["dispersion"])
 
 
 class Poisson(Counts):
-    """Counts whose variance is their mean.
+    """Poisson distribution for counts: the variance is the mean.
 
     Parameters
     ----------
     size_factor : bool or "auto", default="auto"
-        Whether a row's mean counts are its total times a share: for texts and for sequencing,
-        where the total says how much was looked at. The density is then that of the counts given
-        the total. "auto" does so if every column of the table has this likelihood and there are
-        at least 20.
+        Whether the mean counts of a row are its total times a share for each column. This suits
+        texts and sequencing, where the total depends on the amount of material. The density is
+        then conditional on the row's total. "auto" is True if all columns of the table have this
+        likelihood and there are at least 20 of them.
+
+    Examples
+    --------
+    >>> from skvae import Poisson, VAETransformer
+    >>> VAETransformer(likelihood=Poisson(size_factor=True))
+    VAETransformer(likelihood=Poisson(size_factor=True))
     """
 
     def log_prob(self, params: Params, x: Tensor, eta: Tensor) -> Tensor:
@@ -163,12 +169,20 @@ class Poisson(Counts):
 
 
 class NegativeBinomial(Counts):
-    """Counts whose variance exceeds their mean m: m + m^2 / theta, with theta per column.
+    """Negative binomial distribution for counts whose variance exceeds their mean.
+
+    The variance is m + m^2 / theta for a mean m. Each column has its own theta, which is trained.
 
     Parameters
     ----------
     size_factor : bool or "auto", default="auto"
         As in `Poisson`.
+
+    Examples
+    --------
+    >>> from skvae import NegativeBinomial, VAETransformer
+    >>> VAETransformer(likelihood=NegativeBinomial(size_factor=False))
+    VAETransformer(likelihood=NegativeBinomial(size_factor=False))
     """
 
     def _initial_dispersion(self, n_columns: int) -> np.ndarray:

@@ -41,18 +41,32 @@ class _Cells(NamedTuple):
 
 
 class Empirical(Likelihood):
-    """Numbers that have the distribution of their column, whatever that is.
+    """Normal copula: each column keeps its own empirical distribution, whatever its shape.
 
-    A value stands for its normal score: what it would be if the column were standard normal.
-    Given z, the score is normal around the output. So the density of a value is that of its score
-    times the slope of the score by the value; a point of mass, a value that many cells share, has
-    all scores of an interval, and their probability (a normal copula with atoms; without these the
-    nonparanormal of Liu, Lafferty & Wasserman, 2009). Where outputs and noise together are
-    standard normal, which the linear start sees to, the column of the model is that of the data.
+    Every value becomes a normal score, the value it would be if the column were standard normal.
+    Given the codes z, the score is normal around the decoder's output. The density of a value is
+    the density of its score times the slope of the score. A point of mass covers an interval of
+    scores, and its probability is that of the interval. Without points of mass this is the
+    nonparanormal [1]_.
 
-    Scores become values by lines between quantiles of the column. What was never seen, such as a
-    number between two points of mass, has the small probability of new values (Good & Turing) in
-    scores, and is not drawn.
+    The linear start makes outputs and noise together standard normal. While they are, the model
+    reproduces the distribution of each column.
+
+    Scores and values are related by straight lines between quantiles of the column. New values,
+    such as a number between two points of mass, have a small probability [2]_ and are never drawn.
+
+    References
+    ----------
+    .. [1] Liu, H., Lafferty, J. and Wasserman, L. (2009). The nonparanormal: semiparametric
+       estimation of high dimensional undirected graphs. JMLR, 10, 2295-2328.
+    .. [2] Good, I. J. (1953). The population frequencies of species and the estimation of
+       population parameters. Biometrika, 40, 237-264.
+
+    Examples
+    --------
+    >>> from skvae import Empirical, VAETransformer
+    >>> VAETransformer(likelihood={"income": Empirical()})
+    VAETransformer(likelihood={'income': Empirical()})
     """
 
     shares_noise = False
@@ -104,7 +118,7 @@ class Empirical(Likelihood):
         return _by_column(constants, cells, Curve.values)
 
     def log_jacobian(self, constants: Constants, values: np.ndarray) -> np.ndarray:
-        """That of densities; a point of mass has a probability, in any unit."""
+        """Log-slope of the score, shape (n, c); 0 for a point of mass."""
         return _by_column(constants, values, Curve.log_slopes)
 
     def has_mass(self, constants: Constants, values: np.ndarray) -> np.ndarray:
@@ -114,12 +128,12 @@ class Empirical(Likelihood):
         return 1.0
 
     def features(self, params: Params, x: Tensor) -> Tensor:
-        """Scores; of points of mass the mean of theirs, if the column were standard normal."""
+        """Normal scores. A point of mass has the mean score of its interval."""
         found = _found(params, x)
         return _scaled(params, torch.where(found.is_mass, found.mass_score, x))
 
     def expected_features(self, params: Params, eta: Tensor) -> Tensor:
-        """Those of the expected score: the output, but for what points of mass are worth."""
+        """Features expected for outputs: the outputs, corrected for points of mass."""
         expected = []
         for column in _columns(params, eta):
             score, own = column.eta, column.is_mass
@@ -166,7 +180,7 @@ class Empirical(Likelihood):
         )
 
     def expectation(self, params: Params, eta: Tensor) -> Tensor:
-        """Scores of the mean values."""
+        """Normal scores of the mean values, shape (batch, c)."""
         return torch.stack([_score_of_mean(column) for column in _columns(params, eta)], 1)
 
     def sample(self, params: Params, eta: Tensor, generator: torch.Generator) -> Tensor:

@@ -8,11 +8,17 @@ from skvae.likelihoods.statistics import resolution, varies
 
 
 class GaussianDiag(NormalNumbers):
-    """Normal, with a noise of its own for every column.
+    """Normal distribution with a noise variance for each column.
 
-    Its noise is at least a thousandth of the column's standard deviation, and at least the
-    resolution of its values (their smallest difference) divided by the root of 12, the standard
-    deviation of rounding.
+    The standard deviation of the noise has two lower limits. One is a thousandth of the column's
+    standard deviation. The other is the standard deviation of rounding: the smallest difference
+    between values, divided by the square root of 12.
+
+    Examples
+    --------
+    >>> from skvae import VAETransformer
+    >>> VAETransformer(likelihood="gaussian_diag")
+    VAETransformer(likelihood='gaussian_diag')
     """
 
     is_gaussian = True
@@ -29,7 +35,16 @@ class GaussianDiag(NormalNumbers):
 
 
 class Gaussian(NormalNumbers):
-    """Normal, with one noise for all columns, as in probabilistic PCA."""
+    """Normal distribution with one noise variance for all columns, as in probabilistic PCA.
+
+    All columns are also divided by one common scale.
+
+    Examples
+    --------
+    >>> from skvae import VAETransformer
+    >>> VAETransformer(likelihood="gaussian")
+    VAETransformer(likelihood='gaussian')
+    """
 
     is_gaussian = True
     shares_noise = True

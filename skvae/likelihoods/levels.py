@@ -9,7 +9,7 @@ from skvae.likelihoods.base import Constants, Likelihood, Params
 
 
 class Levels(Likelihood):
-    """Codes of levels."""
+    """Base class of likelihoods for columns with levels."""
 
     takes_noise = False
     is_coded = True
@@ -23,7 +23,7 @@ class Levels(Likelihood):
 
     @abstractmethod
     def indicators(self, params: Params, x: Tensor) -> tuple[Tensor, ...]:
-        """What `expectation` would say of cells that are sure, (batch, levels) of each column."""
+        """Probabilities for known cells: 0 or 1, one tensor of shape (batch, levels) per column."""
 
     def restored(self, constants: Constants, cells: np.ndarray) -> np.ndarray:
         level = np.nan_to_num(cells).astype(int).clip(0)

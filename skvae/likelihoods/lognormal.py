@@ -15,10 +15,16 @@ SMALLEST = float(np.finfo(float).smallest_subnormal)
 
 
 class LogNormal(NormalNumbers):
-    """Normal on the logarithm, for positive numbers; its noise is multiplicative.
+    """Log-normal distribution for numbers that are not negative; the noise is multiplicative.
 
-    Where a column holds zeros, their logarithm is taken after half the smallest positive value
-    was added to all.
+    The logarithm of a value is normal around the decoder's output. If a column contains zeros,
+    half of its smallest positive value is added to all values first.
+
+    Examples
+    --------
+    >>> from skvae import LogNormal, VAETransformer
+    >>> VAETransformer(likelihood={"price": LogNormal()})
+    VAETransformer(likelihood={'price': LogNormal()})
     """
 
     outside = ("center", "shift")
@@ -50,7 +56,7 @@ class LogNormal(NormalNumbers):
         return super().log_jacobian(constants, values) - _log(values, constants["shift"])
 
     def expectation(self, params: Params, eta: Tensor) -> Tensor:
-        """That of the mean of values, which is above the median."""
+        """Cells of the mean value, which is above the median."""
         return eta + 0.5 * noise_variance(params) * params["scale"]
 
 

@@ -15,11 +15,11 @@ SMALLEST_NOISE = 1e-3  # of a column, in its standard deviations
 
 
 class Numbers(Likelihood):
-    """Numbers that are centred and scaled, and whose outputs are features.
+    """Base class for real numbers: cells are centred and scaled, and features are the cells.
 
-    Their noise is at least a thousandth of the column's standard deviation, and at least the
-    resolution of its values (their smallest difference) divided by the root of 12, the standard
-    deviation of rounding.
+    The standard deviation of the noise has two lower limits. One is a thousandth of the column's
+    standard deviation. The other is the standard deviation of rounding: the smallest difference
+    between values, divided by the square root of 12.
     """
 
     shares_noise = False
@@ -53,7 +53,7 @@ class Numbers(Likelihood):
 
 
 class NormalNumbers(Numbers):
-    """Numbers with normal noise around the output."""
+    """Base class for numbers with normal noise around the output."""
 
     def log_prob(self, params: Params, x: Tensor, eta: Tensor) -> Tensor:
         variance = noise_variance(params)

@@ -14,7 +14,22 @@ _FAR = 1e4  # a logit beyond every threshold
 
 
 class Ordinal(Levels):
-    """One of several levels in an order: thresholds on one number (McCullagh, 1980)."""
+    """Ordinal logistic distribution for levels with an order [1]_.
+
+    The decoder has one output eta per column. A level is at most k with probability
+    1 / (1 + exp(eta - t_k)), and the thresholds t_k are trained.
+
+    References
+    ----------
+    .. [1] McCullagh, P. (1980). Regression models for ordinal data. Journal of the Royal
+       Statistical Society B, 42, 109-142.
+
+    Examples
+    --------
+    >>> from skvae import Ordinal, VAETransformer
+    >>> VAETransformer(likelihood={"grade": Ordinal()})
+    VAETransformer(likelihood={'grade': Ordinal()})
+    """
 
     kinds = ("number", "ordered")
     level_link = "thresholds"
@@ -23,7 +38,7 @@ class Ordinal(Levels):
     def fit(
         self, values: np.ndarray, weight: np.ndarray | None = None, scale: float | None = None
     ) -> Constants:
-        """Thresholds at the levels' frequencies; features are the levels' mean normal ranks."""
+        """Thresholds from the frequencies of the levels. Features are logits of mean ranks."""
         unseen, thresholds, positions, levels = [], [], [], []
         for column in values.T:
             known, count, mass = levels_seen(column, weight)
@@ -75,7 +90,7 @@ class Ordinal(Levels):
         return torch.where(x < 0, params["log_unseen"], seen)
 
     def expectation(self, params: Params, eta: Tensor) -> Tensor:
-        """Probabilities of levels, shape (batch, c * levels), 0 past a column's last one."""
+        """Probabilities of levels, shape (batch, c * levels); 0 beyond a column's last level."""
         lower, upper = level_ends(params)
         p = torch.sigmoid(upper - eta[..., None]) - torch.sigmoid(lower - eta[..., None])
         return p.flatten(1)

@@ -16,12 +16,20 @@ from skvae.likelihoods.statistics import median_and_scale, moments, or_one, reso
 
 
 class StudentT(Numbers):
-    """Student's t, for columns with heavy tails; scale and degrees of freedom per column.
+    """Student's t distribution for numbers with heavy tails.
+
+    Each column has its own scale and, with "auto", its own degrees of freedom.
 
     Parameters
     ----------
     df : float or "auto", default="auto"
-        Degrees of freedom, above 2; "auto" learns them.
+        Degrees of freedom, above 2. "auto" trains them; they begin near 4.
+
+    Examples
+    --------
+    >>> from skvae import StudentT, VAETransformer
+    >>> VAETransformer(likelihood=StudentT(df=4))
+    VAETransformer(likelihood=StudentT(df=4))
     """
 
     _parameter_constraints = {
@@ -38,7 +46,7 @@ class StudentT(Numbers):
     def fit(
         self, values: np.ndarray, weight: np.ndarray | None = None, scale: float | None = None
     ) -> Constants:
-        """Median and interquartile range instead of mean and standard deviation."""
+        """Centre by the median and scale by the interquartile range."""
         center, robust = median_and_scale(values, weight)
         robust = np.where(robust > 0, robust, or_one(moments(values, weight)[1]))
         gap = resolution(values)
@@ -53,7 +61,7 @@ class StudentT(Numbers):
         }
 
     def degrees_of_freedom(self, params: Params) -> Tensor:
-        """Of each column, shape (c,)."""
+        """Degrees of freedom of each column, shape (c,)."""
         raw_df = params["dispersion"].chunk(2)[1]
         if self.df == "auto":
             return 2.0 + F.softplus(raw_df)

@@ -93,9 +93,9 @@ def _check(module: nn.Module, n_in: int, n_out: int) -> None:
     lost = [name for part in module.modules() for name in _left_out(part)]
     if lost:
         raise ValueError(
-            f"the architecture's module holds the tensor {lost[0]!r} outside of its state, so "
-            "that it would be lost when the model is kept; make it a buffer by "
-            f"register_buffer({lost[0]!r}, ...), persistent."
+            f"the architecture's module has the tensor {lost[0]!r}, which is not part of its "
+            "state and would be lost in a saved model; make it a persistent buffer: "
+            f"register_buffer({lost[0]!r}, ...)."
         )
     shape = tuple(_evaluate(module, torch.zeros(2, n_in, dtype=torch.float32)).shape)
     if shape != (2, n_out):

@@ -35,7 +35,7 @@ _KEYS = {"format", "versions", "fit", "rows", "seed", "standing"}
 
 
 class DataChangedError(ValueError):
-    """Rows are not those that a fit which was interrupted had begun with."""
+    """The rows differ from those of the interrupted fit."""
 
 
 class Content(NamedTuple):
@@ -120,11 +120,11 @@ class CheckpointFile:
         try:
             found = unpacked(container.read(path))
             if found.fingerprint != self.fingerprint:
-                raise LoadError("it is of another fit, and was renamed.")
+                raise LoadError("it belongs to another fit and was renamed.")
         except FileNotFoundError:
             return None
         except (LoadError, OSError) as error:
-            warn(f"the checkpoint {path} cannot be used, and the fit begins anew: {error}")
+            warn(f"the checkpoint {path} cannot be used; the fit starts anew: {error}")
             return None
         return found
 
@@ -137,14 +137,13 @@ class CheckpointFile:
         if other.said == self.fingerprint.said:
             rows = first_changed(self.fingerprint.rows, other.rows, self.fingerprint.n_rows)
             raise DataChangedError(
-                f"rows {rows.start} to {rows.stop - 1} of X, or their weights, are not those that "
-                f"the interrupted fit in {path} had. Give the rows that it had to go on from "
-                "there, or delete that file to begin anew, or give other rows a checkpoint_dir of "
-                "their own."
+                f"rows {rows.start} to {rows.stop - 1} of X, or their weights, differ from those "
+                f"of the interrupted fit in {path}. To resume, use the rows of that fit. To start "
+                "a new fit, delete that file or use another checkpoint_dir."
             )
         warn(
-            f"the fit begins anew: the checkpoint {path} is of another one, which differs in "
-            f"{_differences(self.fingerprint.said, other.said)}. It stays where it is."
+            f"the fit starts anew: the checkpoint {path} belongs to another fit, which differs in "
+            f"{_differences(self.fingerprint.said, other.said)}. It is not deleted."
         )
 
     def write(self, seed: int, standing: Standing) -> None:
@@ -156,8 +155,9 @@ class CheckpointFile:
             if not self._has_warned:
                 self._has_warned = True
                 warn(
-                    f"no checkpoint could be written to {self.folder}: {error}. The fit goes on; "
-                    "if it is interrupted, it begins where the last one stood, or anew."
+                    f"no checkpoint could be written to {self.folder}: {error}. The fit "
+                    "continues; after an interruption it resumes from the last checkpoint, or "
+                    "starts anew."
                 )
 
     def remove(self) -> None:
@@ -166,7 +166,7 @@ class CheckpointFile:
             for path in (self.path, *self.folder.glob(f".{self.path.name}.*")):
                 path.unlink(missing_ok=True)
         except OSError as error:
-            warn(f"the fit has ended, and its checkpoint {self.path} cannot be removed: {error}")
+            warn(f"the fit has ended, but its checkpoint {self.path} cannot be removed: {error}")
 
 
 class ResumableFit:
@@ -215,7 +215,7 @@ class ResumableFit:
                 raise
             if self.found is None:
                 raise
-            warn(f"the fit cannot go on from its checkpoint, and begins anew: {error!s:.200}")
+            warn(f"the fit cannot resume from its checkpoint and starts anew: {error!s:.200}")
             self.found = None
             return self.run(seed, fit)
         if not record.interrupted:

@@ -34,7 +34,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class LoadError(ValueError):
-    """A file is not what `save` writes; the message says what is wrong with it."""
+    """The file was not written by `save`, or is damaged. The message says what is wrong."""
 
 
 class Entry(NamedTuple):
@@ -71,8 +71,8 @@ def pack(manifest: Mapping[str, Any], arrays: Arrays) -> bytes:
     header = _header_text(text, {name: own[name] for name in names})
     if len(header) > MOST_HEADER:
         raise ValueError(
-            f"the names, levels and options of this model take {len(text)} bytes, and a file may "
-            f"have {MOST_HEADER} of them: leave out columns with that many levels."
+            f"the names, levels and options of this model take {len(text)} bytes, but a file can "
+            f"hold {MOST_HEADER} bytes of them: leave out columns with that many levels."
         )
     # Joined once: the library's own writer would hold all arrays three times.
     length = len(header).to_bytes(_LENGTH, "little")
@@ -178,14 +178,14 @@ def _is_file(handle: int) -> bool:
 
 def _refused(handle: int) -> NoReturn:
     os.close(handle)
-    raise LoadError("this is a folder, a pipe or a device, and no file.")
+    raise LoadError("this is a folder, a pipe or a device, not a file.")
 
 
 def _header_length(start: bytes, size: int) -> int:
     """What the first bytes say of the header's length."""
     length = int.from_bytes(start, "little")
     if len(start) < _LENGTH or not 2 <= length <= size - _LENGTH:
-        raise LoadError("this is no file of skvae, or only a part of one.")
+        raise LoadError("this is not a skvae file, or an incomplete one.")
     if length > MOST_HEADER:
         raise LoadError(f"the header has {length} bytes; {MOST_HEADER} are allowed.")
     return length
@@ -205,7 +205,7 @@ def unpack(data: bytes) -> tuple[dict[str, Any], Arrays]:
     whole = memoryview(data)[header.length :]
     parts = {name: whole[own.first : own.last] for name, own in header.entries.items()}
     if told != digest(manifest, header.entries, parts):
-        raise LoadError("the checksum is not that of the content: the file was changed.")
+        raise LoadError("the checksum does not match the content: the file was changed.")
     try:
         views = safetensors.numpy.load(data)
     except safetensors.SafetensorError as error:
@@ -230,7 +230,7 @@ def header_of(data: bytes, size: int) -> Header:
         raise LoadError("the header is no object of JSON.")
     metadata = found.pop("__metadata__", None)
     if not isinstance(metadata, dict) or list(metadata) != [NAME]:
-        raise LoadError("this is no file of skvae: its metadata has no manifest, or more than one.")
+        raise LoadError("this is not a skvae file: its metadata has no manifest, or more than one.")
     manifest = _manifest(metadata[NAME])
     entries = {name: _entry(name, value) for name, value in found.items()}
     place = 0
@@ -239,7 +239,9 @@ def header_of(data: bytes, size: int) -> Header:
             raise LoadError(f"the array {name!r:.80} overlaps another, or leaves a hole.")
         place = own.last
     if _LENGTH + length + place != size:
-        raise LoadError("the arrays take more or fewer bytes than the file has: it is a part.")
+        raise LoadError(
+            "the arrays take more or fewer bytes than the file has: the file is incomplete."
+        )
     return Header(manifest, entries, _LENGTH + length)
 
 
@@ -267,7 +269,7 @@ def strict(data: bytes | str) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise LoadError("a key is there twice in the header.")
+        raise LoadError("a key occurs twice in the header.")
     return found
 
 
@@ -295,8 +297,8 @@ def _manifest(text: Any) -> dict[str, Any]:
         raise LoadError("the manifest does not tell its version.")
     if major != MAJOR:
         raise LoadError(
-            f"the file has format {major}, and this skvae reads format {MAJOR}: load it with skvae "
-            f"{versions.get('skvae')!r:.40} or later."
+            f"the file has format {major}, but this skvae reads format {MAJOR}: load it with "
+            f"skvae {versions.get('skvae')!r:.40} or later."
         )
     return manifest
 

@@ -190,7 +190,7 @@ def _check_answers(model: FittedModel, test: Mapping[str, Any]) -> None:
         size = np.abs(values[np.isfinite(values)]).max(initial=1e-300)
         close = np.isclose(test[name], values, _ROUNDING, _ROUNDING * size, equal_nan=True)
         if test[name].shape != values.shape or not close.all():
-            raise LoadError(f"the model does not give the {name} that it gave when it was saved.")
+            raise LoadError(f"the {name} of the model differ from those at the time of saving.")
 
 
 def estimator_of(content: Content, kind: type) -> Any:
@@ -202,10 +202,10 @@ def estimator_of(content: Content, kind: type) -> Any:
         If it is of another class, or a parameter cannot be.
     """
     if content.name != kind.__name__:
-        raise LoadError(f"the file holds a {content.name!r:.40}, and no {kind.__name__}.")
+        raise LoadError(f"the file holds a {content.name!r:.40}, not a {kind.__name__}.")
     names = set(kind._get_param_names())  # type: ignore[attr-defined]
     if strange := content.parameters.keys() - names:
-        raise LoadError(f"the file has the parameter {min(strange)!r:.80}, which is none.")
+        raise LoadError(f"the file has the unknown parameter {min(strange)!r:.80}.")
     if content.parameters.get("checkpoint_dir") is not None:
         raise LoadError("the file names a folder of checkpoints, which none that is saved does.")
     made = kind(**content.parameters)

@@ -61,8 +61,8 @@ def _text(name: str, value: Any) -> str:
         text = canonical(writer.tree(plain(value), name))
     except TypeError as error:
         raise TypeError(
-            f"with checkpoint_dir a fit has to be known again, and {name} cannot be told in "
-            f"words: {error}"
+            f"checkpoint_dir needs parameters that can be compared later, but {name} cannot be "
+            f"saved: {error}"
         ) from error
     if not writer.arrays and len(text) <= _LONGEST:
         return text

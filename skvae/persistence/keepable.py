@@ -25,7 +25,7 @@ _OF_THE_MACHINE = {"checkpoint_dir": None}  # a file names no folders, and choos
 
 
 class Keepable(BaseEstimator, ABC):
-    """An estimator that `save` keeps in a file, and `load` makes of one."""
+    """Estimator that `save` writes to a file and `load` reads."""
 
     @abstractmethod
     def __sklearn_is_fitted__(self) -> bool:
@@ -33,31 +33,31 @@ class Keepable(BaseEstimator, ABC):
 
     @asking
     def save(self, path: str | PathLike[str]) -> None:
-        """Save the fitted estimator to a file that holds no code.
+        """Save the fitted estimator to a file that contains no code.
 
-        It is a safetensors file whose metadata tells parameters, columns and versions in JSON:
-        reading it runs nothing. Whoever loads it gets the same answers, to the bit on the same
-        machine. The file is there as a whole or not at all: what fails, such as a full disk,
-        leaves the one that was there before.
+        The file is a safetensors file. Its metadata contain parameters, columns and versions as
+        JSON. The loaded estimator gives the same results, to the bit on the same machine. The file
+        is complete or not written at all. After an error, such as a full disk, the previous file is
+        unchanged.
 
         Parameters
         ----------
         path : str or path-like
-            Where to; a file that is there is replaced. The usual ending is ".skvae".
+            The file, usually with the ending ".skvae". An existing file is replaced.
 
         Raises
         ------
         NotFittedError
-            If there is nothing to be saved yet.
+            If the estimator is not fitted.
         TypeError
-            If a parameter cannot be told in JSON, such as an architecture that is a function, or
-            the estimator is of a class of your own; the message names it.
+            If JSON cannot represent a parameter, such as a function as architecture. Also if the
+            estimator is a subclass of your own. The message names it.
         OSError
             If the file cannot be written.
 
         See Also
         --------
-        load : The estimator of a file.
+        load : Reads the file.
 
         Examples
         --------
@@ -77,7 +77,7 @@ class Keepable(BaseEstimator, ABC):
         kind = type(self)
         if Keepable not in kind.__bases__:
             raise TypeError(
-                f"{kind.__name__} is a class of your own, which a file cannot hold: save a "
+                f"{kind.__name__} is your own class, which a file cannot contain: save a "
                 f"{kind.__mro__[1].__name__}, or pickle it."
             )
         write_whole(path, packed(self._content(), VERSION))
@@ -94,17 +94,18 @@ class Keepable(BaseEstimator, ABC):
         for name in learned:
             if name not in known:
                 raise TypeError(
-                    f"the attribute {name} is none that a fit leaves, and is not saved: delete it "
-                    "before, and keep it elsewhere."
+                    f"the attribute {name} does not come from a fit and cannot be saved: delete "
+                    "it first, and store it elsewhere."
                 )
         return Content(type(self).__name__, parameters, learned, takes_own(self))
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
-        """Load an estimator that `save` has written.
+        """Load an estimator from a file that `save` wrote.
 
-        The file is checked before anything is made of it, whoever has sent it: sizes, names, types,
-        parameters, a checksum, and what the model says of a few rows. It can hold no code.
+        The file contains no code. It is checked before the estimator is built: sizes, names, types,
+        parameters and a checksum. Then the results of the loaded model for a few rows are compared
+        with those in the file.
 
         Parameters
         ----------
@@ -114,18 +115,29 @@ class Keepable(BaseEstimator, ABC):
         Returns
         -------
         estimator : VAETransformer
-            The fitted estimator; on the CPU, with a warning, where its device is not there.
+            The fitted estimator. If its device is not available, it is on the CPU, with a warning.
 
         Raises
         ------
         LoadError
-            If the file is not what `save` writes; the message says what is wrong with it.
+            If the file was not written by `save`, or is damaged. The message says what is wrong.
         OSError
-            If it cannot be read.
+            If the file cannot be read.
 
         See Also
         --------
-        VAETransformer.save : The file.
+        VAETransformer.save : Writes the file.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from skvae import VAETransformer, load
+        >>> vae = VAETransformer(1, max_iter=0).fit([[0.0, 1.0], [2.0, 3.0], [4.0, 6.0]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     vae.save(Path(folder) / "model.skvae")
+        ...     load(Path(folder) / "model.skvae").n_samples_
+        3
         """
         with undisturbed():
             made: Self = estimator_of(unpacked(read(path)), cls)

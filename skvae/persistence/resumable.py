@@ -21,7 +21,7 @@ _WITHOUT_EFFECT = ("checkpoint_dir", "checkpoint_every", "verbose")
 
 
 class Resumable(BaseEstimator, ABC):
-    """An estimator whose fit can be interrupted."""
+    """Estimator whose fit can resume after an interruption."""
 
     checkpoint_dir: str | PathLike[str] | None
     checkpoint_every: float

@@ -28,8 +28,8 @@ def check_state(state: Mapping[str, Any], owner: type[BaseEstimator]) -> None:
         check_learned(learned, learned["_model"])
     except Exception as error:  # whatever a state can cause: it is not to be trusted
         raise ValueError(
-            f"this state is none that a fitted {owner.__name__} has: {error!s:.300} Load what you "
-            "pickled yourself, by the version that did, or fit it again."
+            f"this state does not belong to a fitted {owner.__name__}: {error!s:.300} Load only "
+            "your own pickles, with the version that wrote them, or fit again."
         ) from error
 
 

@@ -78,7 +78,7 @@ KINDS: dict[str, type] = KEPT | {
 
 REGISTRY.reserve(KINDS)
 
-# What skops has to be told to trust beside its own list.
+#: Types to pass to `skops.io.load` as `trusted`, so that it loads a fitted `VAETransformer`.
 SKOPS_TRUSTED_TYPES: list[str] = sorted(
     [
         "numpy.dtype",

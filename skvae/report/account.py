@@ -185,7 +185,7 @@ def account_of(
     for name in (*dropped, *([] if target is None else [target])):
         check_name(name, sheet.names)
     if target in dropped:
-        raise ValueError(f"{target!r} is the target and is to be left out: drop one of the two.")
+        raise ValueError(f"{target!r} is both the target and a column to leave out: choose one.")
     counts = [_counts(cells) for cells in sheet.columns]
     prefers = decimal or _mark_of(counts, sheet.separator)
     account = []

@@ -69,16 +69,16 @@ def read_sheet(path: str, separator: str | None = None, has_header: bool = True)
     Raises
     ------
     ValueError
-        If it is no table of text or Parquet; the message names the line and the remedy.
+        If it is not a text table or a Parquet file; the message names the line and the remedy.
     """
     data = Path(path).read_bytes()
     if data.startswith(b"\x1f\x8b"):
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError) as error:
-            raise ValueError(f"{path} is no whole file of gzip: {error}.") from error
+            raise ValueError(f"{path} is not a gzip file, or incomplete: {error}.") from error
     if data.startswith(_WORKBOOKS):
-        raise ValueError(f"{path} is a workbook; save the sheet as CSV, and give that file.")
+        raise ValueError(f"{path} is a workbook; save the sheet as CSV, and use that file.")
     if data.startswith(b"PAR1"):
         return _parquet(path, data)
     text, told, options = _decoded(path, data)
@@ -98,7 +98,7 @@ def _decoded(path: str, data: bytes) -> tuple[str, list[str], dict[str, Any]]:
         told = ["the text is not in UTF-8; it was read as Windows-1252"]
         options = {"encoding": "cp1252", "encoding_errors": "replace"}
     if "\0" in text:
-        raise ValueError(f"{path} is no table of text; give a CSV, TSV or Parquet file.")
+        raise ValueError(f"{path} is not a text table; use a CSV, TSV or Parquet file.")
     return text, told, options
 
 
@@ -198,9 +198,8 @@ def _squared(
     for number, row in lines:
         if any(cell.strip() for cell in row[width:]):
             raise ValueError(
-                f"{path}, line {number}: {len(row)} cells, and the first line has {width}; the "
-                f"line begins with {excerpt(row[0])}. A cell that holds the separator goes in "
-                "quotes."
+                f"{path}, line {number}: {len(row)} cells, but the first line has {width}; the "
+                f"line begins with {excerpt(row[0])}. Quote a cell that contains the separator."
             )
         if len(row) < width:
             short.append(number)
@@ -245,7 +244,7 @@ def _parquet(path: str, data: bytes) -> Sheet:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise ValueError(
-            "files of Parquet need pyarrow, which is not installed: pip install 'skvae[parquet]'."
+            "Parquet files need pyarrow, which is not installed: pip install 'skvae[parquet]'."
         ) from error
     try:
         table = ParquetFile(io.BytesIO(data)).read()
@@ -253,7 +252,7 @@ def _parquet(path: str, data: bytes) -> Sheet:
         own = table.rename_columns([str(n) for n in range(table.num_columns)])
         frame = own.replace_schema_metadata().to_pandas()
     except (ValueError, OSError, NotImplementedError) as error:
-        raise ValueError(f"{path} cannot be read as a file of Parquet: {error}") from error
+        raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
     names, told = _names([str(name) for name in table.column_names])
     columns = tuple(plain(frame.iloc[:, n]) for n in range(frame.shape[1]))
     gaps: tuple[Counter, ...] = tuple(Counter() for _ in columns)

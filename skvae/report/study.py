@@ -290,8 +290,8 @@ def _check_codes(n_codes: int, linear: VAETransformer) -> None:
     most = max(2, int(np.count_nonzero(linear.explained_variance_ratio_ > 0)))
     if n_codes > most:
         raise ValueError(
-            f"--codes {n_codes} is more than this table bears: all but {most} would always be 0. "
-            f"Give --codes {most} or fewer."
+            f"--codes {n_codes} is too many for this table: all but {most} would always be 0. Use "
+            f"--codes {most} or fewer."
         )
 
 

@@ -24,38 +24,43 @@ _MOST_MODELS = 4  # that a process keeps
 def batch_function(
     path: str | PathLike[str], method: str = "transform", *, keep: Sequence[Any] = ()
 ) -> "BatchFunction":
-    """A saved model as a function of batches of rows, which other processes can be sent.
+    """Return a function that applies a saved model to batches of rows.
 
-    Engines for many rows (Spark, Ray, Dask, polars) call it with one batch after another. It
-    pickles as a path: each process loads the file once, when its first batch comes.
+    Engines for large data (Spark, Ray, Dask, polars) call the function for one batch after
+    another. Its pickle contains only the path, so it can be sent to other processes. Each process
+    loads the file once, at its first batch.
 
     Parameters
     ----------
     path : str or path-like
-        A file that `save` has written, where all processes can read it.
+        A file that `save` wrote. All processes must be able to read it.
     method : {"transform", "score_samples", "impute", "inverse_transform"}, default="transform"
-        What is asked about the rows.
+        Method of the estimator to call.
     keep : sequence of str, default=()
-        Columns that are none of the model's and are carried through, such as identifiers; others
-        are an error that names them.
+        Columns to copy to the result, such as identifiers. All other columns that the model does
+        not know raise an error.
 
     Returns
     -------
     function : callable
-        Called with a frame of pandas or polars, a table or record batch of Arrow, it returns the
-        answer in kind; called with an iterator of these, an iterator of answers. Number of rows,
-        order and pandas' index are kept. Columns go by their names, in any order; those of a model
-        that was fitted to an array, by their position. Codes are named as `get_feature_names_out`
-        has them, the column of `score_samples` is "log_likelihood" in nats, and "impute" gives
-        the table with its gaps filled.
+        It takes a DataFrame of pandas or polars, or a table or record batch of Arrow, and returns
+        the same type. For an iterator of these it returns an iterator of results. Number, order
+        and pandas index of the rows are preserved. Columns are matched by name, in any order, or by
+        position if the model was fitted to an array. Codes have the names of
+        `get_feature_names_out`. The column of "score_samples" is "log_likelihood", in nats.
+        "impute" returns all columns without missing cells.
 
     Raises
     ------
     ValueError
-        If `method` is none of these. When it is called: if a column is missing or not known, or
-        a cell is none that the model takes.
+        If `method` or `keep` is invalid. The function raises it if a column is missing or unknown,
+        or if the model cannot use a cell.
+    TypeError
+        The function raises it if a batch has another type.
     LoadError
-        When it is called: if the file is not what `save` writes.
+        The function raises it if the file was not written by `save`.
+    OSError
+        The function raises it if the file cannot be read.
 
     Examples
     --------
@@ -82,16 +87,16 @@ def batch_function(
 
 
 class BatchFunction:
-    """What `batch_function` makes.
+    """Function that `batch_function` returns.
 
     Parameters
     ----------
     path : str
-        The file.
+        File of the model.
     method : str
-        What is asked.
+        Method of the estimator.
     keep : tuple
-        Columns that are carried through.
+        Columns to copy to the result.
     """
 
     def __init__(self, path: str, method: str, keep: tuple[Any, ...]) -> None:
@@ -101,7 +106,7 @@ class BatchFunction:
         return f"batch_function({self.path!r}, {self.method!r}, keep={list(self.keep)!r})"
 
     def __call__(self, batch: Any) -> Any:
-        """The answer about a table; of an iterator, an iterator of answers."""
+        """Result for a table, or an iterator of results for an iterator of tables."""
         return map(self._one, batch) if isinstance(batch, Iterator) else self._one(batch)
 
     def _one(self, batch: Any) -> Any:

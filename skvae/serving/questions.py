@@ -121,8 +121,8 @@ def _frame(table: Any) -> nw.DataFrame:
         return nw.from_native(table, eager_only=True)
     except TypeError:
         raise TypeError(
-            f"rows are of the type {type(table).__name__}; pass a frame of pandas or polars, a "
-            "table or batch of Arrow, or an iterator of these."
+            f"rows have the type {type(table).__name__}; pass a DataFrame of pandas or polars, a "
+            "table or record batch of Arrow, or an iterator of these."
         ) from None
 
 
@@ -130,8 +130,8 @@ def _refuse_shared(kept: list[Any], names: list[str]) -> None:
     shared = [name for name in kept if name in names]
     if shared:
         raise ValueError(
-            f"the column {excerpt(shared[0])} is to be kept, and the answer has one of that name; "
-            "rename it."
+            f"the column {excerpt(shared[0])} cannot be kept, because the result has a column of "
+            "that name; rename it."
         )
 
 

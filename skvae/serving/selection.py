@@ -98,8 +98,8 @@ def _by_position(
     remedy = f" Others are carried through by {carried.keeping.format('NAME')}."
     beside = " beside those that are kept" if kept else ""
     raise ValueError(
-        f"the model was fitted to an array, whose columns have no names, and takes "
-        f"{len(needed.columns)} columns by their position; the table has {len(own)}{beside}, "
+        f"the model was fitted to an array without names, and takes {len(needed.columns)} columns "
+        f"by position; the table has {len(own)}{beside}, "
         f"{excerpts(names[n] for n in own)}.{remedy if len(own) > len(needed.columns) else ''}"
     )
 
@@ -109,15 +109,15 @@ def _by_name(
 ) -> list[int]:
     if missing := [name for name in needed.names if str(name) not in place]:
         raise ValueError(
-            f"{_columns(missing)} missing, which {needed.who} has; the table has {excerpts(names)}."
+            f"{_columns(missing)} missing, but required for {needed.who}; the table has "
+            f"{excerpts(names)}."
         )
     own = [place[str(name)] for name in needed.names]
     strange = [names[n] for n in range(len(names)) if n not in own and n not in kept]
     if strange and not carried.drops_others:
         raise ValueError(
-            f"{_columns(strange)} not known to the model: carry it through by "
-            f"{carried.keeping.format(excerpt(strange[0]))}, or "
-            f"{carried.leaving}."
+            f"{_columns(strange)} not known to the model: copy it with "
+            f"{carried.keeping.format(excerpt(strange[0]))}, or {carried.leaving}."
         )
     return own
 

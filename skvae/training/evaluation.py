@@ -28,7 +28,7 @@ from skvae.training.optimizers import AdamW, Part
 
 
 class DivergenceError(FloatingPointError, ValueError):
-    """Training met a bound that is not finite."""
+    """The loss or the bound of a training is not finite."""
 
 
 class Verdict(NamedTuple):

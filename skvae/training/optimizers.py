@@ -37,7 +37,7 @@ class Part(NamedTuple):
 
 
 class Optimizer(Documented, ABC):
-    """Options that all optimizers have; how they move a part is their own."""
+    """Base class of optimizers, with the options that all of them have."""
 
     n_moments: ClassVar[int] = 2
     by_matrix: ClassVar[bool] = False  # each matrix of a network is a part of its own
@@ -59,7 +59,7 @@ class Optimizer(Documented, ABC):
 
     @abstractmethod
     def move(self, part: Part, rate: float, weight_decay: float) -> None:
-        """Move the weights of a part against their gradient, in place.
+        """Update the weights of a part in place.
 
         Parameters
         ----------
@@ -68,54 +68,54 @@ class Optimizer(Documented, ABC):
         rate : float
             Learning rate of this step.
         weight_decay : float
-            Share of a weight, per unit of rate, that a step takes off.
+            Weight decay. With decoupled decay a weight loses the share rate * weight_decay.
         """
 
     def full_rate(self, auto: float) -> float:
-        """The learning rate that the schedule is a share of.
+        """Learning rate at the schedule's factor 1.
 
         Parameters
         ----------
         auto : float
-            That which "auto" stands for.
+            Learning rate for "auto".
 
         Returns
         -------
         rate : float
-            This, or the one that was given.
+            Learning rate.
         """
         return auto if isinstance(self.learning_rate, str) else float(self.learning_rate)
 
     def decay_levels(self, auto: tuple[float, ...]) -> tuple[float, ...]:
-        """The levels of weight decay, to be taken one after another.
+        """Levels of weight decay, in the order in which training takes them.
 
         Parameters
         ----------
         auto : tuple of float
-            Those that "auto" stands for.
+            Levels for "auto".
 
         Returns
         -------
         levels : tuple of float
-            One, or these.
+            The given weight decay alone, or the levels for "auto".
         """
         if isinstance(self.weight_decay, str):
             return auto
         return (float(self.weight_decay),)
 
     def course(self) -> Schedule:
-        """The schedule of the learning rate."""
+        """Schedule of the learning rate."""
         if isinstance(self.schedule, Schedule):
             return self.schedule
         return RATE_SCHEDULES[self.schedule]()
 
     def check(self) -> None:
-        """Refuse options that make no sense.
+        """Check the options.
 
         Raises
         ------
         ValueError
-            If an option is unknown or out of range.
+            If an option is invalid.
         """
         is_auto = isinstance(self.learning_rate, str) and self.learning_rate == "auto"
         rate = 1.0 if is_auto else self.learning_rate
@@ -141,25 +141,29 @@ class Optimizer(Documented, ABC):
 
 
 class AdamW(Optimizer):
-    """Adam whose weight decay is apart from the gradient (Loshchilov & Hutter, 2019).
+    """Adam with decoupled weight decay [1]_.
 
     Parameters
     ----------
     learning_rate : float or "auto", default="auto"
-        Of the networks; the linear path has a tenth of it. "auto" is 0.006 for small networks of a
-        matrix, of fewer than 20000 weights, and 0.004 for all others.
+        Learning rate of the networks. The linear path has a tenth of it. "auto" is 0.006 for a
+        matrix and networks with fewer than 20000 weights, otherwise 0.004.
     schedule : str or component, default="settle"
-        Of the learning rate: "settle" holds it until the held-out bound settles and lets it fall
-        to zero; "one_cycle", "cosine" and "constant" follow a fixed course over all of
-        `max_iter`; "plateau" lowers it in steps.
+        Schedule of the learning rate. "settle" holds it until the held-out bound settles, then
+        lets it fall to zero. "one_cycle", "cosine" and "constant" are functions of the share of
+        `max_iter`. "plateau" lowers it in steps.
     weight_decay : float or "auto", default="auto"
-        Of the networks; "auto" raises it from 0.0001 as far as 1 where training rows are learnt
-        by heart.
+        Weight decay of the networks. "auto" starts at 0.0001 and rises up to 1 while the model
+        overfits.
     clip_norm : float or None, default=1.0
-        Largest norm of the gradient; None leaves it as it is.
+        Largest norm of the gradient. With None gradients are not clipped.
     averaging : float, default=0.99
-        Share of the running average of the weights that a step keeps. The averaged weights are
-        those that are judged and kept; 0 keeps the last ones.
+        Decay of the exponential moving average of the weights, at least 0 and below 1. Evaluations
+        and the fitted model use the averaged weights. 0 uses the last weights.
+
+    References
+    ----------
+    .. [1] Loshchilov, I. and Hutter, F. (2019). Decoupled weight decay regularization. ICLR.
 
     Examples
     --------
@@ -173,12 +177,30 @@ class AdamW(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam (Kingma & Ba, 2015); weight decay is added to the gradient, as in its paper's time.
+    """Adam [1]_, with weight decay as an L2 penalty: it is added to the gradient.
 
     Parameters
     ----------
-    learning_rate, schedule, weight_decay, clip_norm, averaging
-        As of `AdamW`; the rate is 0.004 and `weight_decay` 0 unless given.
+    learning_rate : float or "auto", default=0.004
+        As in `AdamW`.
+    schedule : str or component, default="settle"
+        As in `AdamW`.
+    weight_decay : float or "auto", default=0.0
+        Factor of the weights that are added to the gradient. "auto" is as in `AdamW`.
+    clip_norm : float or None, default=1.0
+        As in `AdamW`.
+    averaging : float, default=0.99
+        As in `AdamW`.
+
+    References
+    ----------
+    .. [1] Kingma, D. P. and Ba, J. (2015). Adam: a method for stochastic optimization. ICLR.
+
+    Examples
+    --------
+    >>> from skvae import Adam, VAETransformer
+    >>> VAETransformer(optimizer=Adam(learning_rate=0.001))
+    VAETransformer(optimizer=Adam(learning_rate=0.001))
     """
 
     def __init__(
@@ -205,14 +227,33 @@ class Adam(Optimizer):
 
 
 class SGD(Optimizer):
-    """Gradient descent with Nesterov's momentum.
+    """Stochastic gradient descent with Nesterov momentum [1]_ and decoupled weight decay.
 
     Parameters
     ----------
-    learning_rate, schedule, weight_decay, clip_norm, averaging
-        As of `AdamW`; the rate is 0.1 unless given.
+    learning_rate : float or "auto", default=0.1
+        As in `AdamW`.
+    schedule : str or component, default="settle"
+        As in `AdamW`.
+    weight_decay : float or "auto", default="auto"
+        As in `AdamW`.
+    clip_norm : float or None, default=1.0
+        As in `AdamW`.
+    averaging : float, default=0.99
+        As in `AdamW`.
     momentum : float, default=0.9
-        Share of the last move in the next.
+        Momentum, at least 0 and below 1.
+
+    References
+    ----------
+    .. [1] Sutskever, I. et al. (2013). On the importance of initialization and momentum in deep
+       learning. ICML.
+
+    Examples
+    --------
+    >>> from skvae import SGD, VAETransformer
+    >>> VAETransformer(optimizer=SGD(learning_rate=0.05))
+    VAETransformer(optimizer=SGD(learning_rate=0.05))
     """
 
     n_moments: ClassVar[int] = 1
@@ -259,12 +300,33 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Gradient divided by its running root mean square (Tieleman & Hinton, 2012).
+    """RMSprop [1]_ with decoupled weight decay.
+
+    It divides the gradient by the square root of its running mean square.
 
     Parameters
     ----------
-    learning_rate, schedule, weight_decay, clip_norm, averaging
-        As of `AdamW`; the rate is 0.001 unless given.
+    learning_rate : float or "auto", default=0.001
+        As in `AdamW`.
+    schedule : str or component, default="settle"
+        As in `AdamW`.
+    weight_decay : float or "auto", default="auto"
+        As in `AdamW`.
+    clip_norm : float or None, default=1.0
+        As in `AdamW`.
+    averaging : float, default=0.99
+        As in `AdamW`.
+
+    References
+    ----------
+    .. [1] Tieleman, T. and Hinton, G. (2012). Lecture 6.5: RMSprop. Neural networks for machine
+       learning, Coursera.
+
+    Examples
+    --------
+    >>> from skvae import RMSprop, VAETransformer
+    >>> VAETransformer(optimizer=RMSprop(learning_rate=0.002))
+    VAETransformer(optimizer=RMSprop(learning_rate=0.002))
     """
 
     n_moments: ClassVar[int] = 1
@@ -305,14 +367,34 @@ class RMSprop(Optimizer):
 
 
 class Muon(Optimizer):
-    """Momentum made orthogonal (Jordan, 2024) for the networks' matrices; AdamW for all else.
+    """Muon [1]_ for the networks' matrices and kernels, AdamW for all other weights.
 
-    The size of a move is that of AdamW's (Liu et al., 2025), so the same rates suit both.
+    Muon makes the momentum of a matrix orthogonal. Its updates are as large as those of AdamW [2]_,
+    so the same learning rates suit both.
 
     Parameters
     ----------
-    learning_rate, schedule, weight_decay, clip_norm, averaging
-        As of `AdamW`.
+    learning_rate : float or "auto", default="auto"
+        As in `AdamW`.
+    schedule : str or component, default="settle"
+        As in `AdamW`.
+    weight_decay : float or "auto", default="auto"
+        As in `AdamW`.
+    clip_norm : float or None, default=1.0
+        As in `AdamW`.
+    averaging : float, default=0.99
+        As in `AdamW`.
+
+    References
+    ----------
+    .. [1] Jordan, K. (2024). Muon: an optimizer for hidden layers in neural networks.
+    .. [2] Liu, J. et al. (2025). Muon is scalable for LLM training. arXiv:2502.16982.
+
+    Examples
+    --------
+    >>> from skvae import Muon, VAETransformer
+    >>> VAETransformer(optimizer=Muon(clip_norm=None))
+    VAETransformer(optimizer=Muon(clip_norm=None))
     """
 
     by_matrix: ClassVar[bool] = True

@@ -11,20 +11,21 @@ TRAINING, SPLIT, LAST_PASSES = "training", "training of a split", "last passes"
 
 
 class Progress(NamedTuple):
-    """How far a training is, in nats per row.
+    """State of a training at the end of a pass.
 
     Parameters
     ----------
     n_passes : int
-        Passes over the rows so far.
+        Number of passes over the rows so far.
     last_pass : int
-        The last of them, as things stand.
+        Number of the last pass, as currently planned.
     loss : float
-        Minus the bound of the rows of the last pass.
+        Minus the bound of the rows of the last pass, nats per row.
     bounds : list of float
-        Of the held-out rows, one for every look at them; the first is the linear start's.
+        Bounds of the held-out rows, one per evaluation, nats per row. The first is that of the
+        linear start.
     seconds : float
-        That the training has taken.
+        Duration of the training so far, seconds.
     """
 
     n_passes: int
@@ -35,12 +36,12 @@ class Progress(NamedTuple):
 
     @property
     def bound(self) -> float:
-        """The best so far."""
+        """Best bound so far, nats per row."""
         return max(self.bounds)
 
     @property
     def gain(self) -> float:
-        """By how much that is above the linear start's, which is PCA's."""
+        """Best bound minus that of the linear start, nats per row."""
         return self.bound - self.bounds[0]
 
 

@@ -43,7 +43,7 @@ class Record:
 
     @property
     def is_judged(self) -> bool:
-        """Whether there was a look after the last pass."""
+        """Whether there was an evaluation after the last pass."""
         return self.history[-1]["n_pass"] == self.n_passes
 
     def copy(self) -> "Record":

@@ -14,59 +14,77 @@ from skvae._sklearn import Documented
 
 
 class Schedule(Documented, ABC):
-    """A factor that changes with the share of the budget that is used up."""
+    """Base class of schedules: a factor that changes with the used share of the budget."""
 
     waits: ClassVar[bool] = False  # for the held-out bound to settle
 
     @abstractmethod
     def factor(self, share: float) -> float:
-        """The factor.
+        """Factor at a share of the budget.
 
         Parameters
         ----------
         share : float
-            Share of the passes that are done, from 0 to 1.
+            Share of `max_iter` passes that are done, from 0 to 1.
 
         Returns
         -------
         factor : float
-            From 0 to 1.
+            Factor of the KL weight or of the learning rate, from 0 to 1.
         """
 
     @property
     def end(self) -> float:
-        """Share of the budget after which the factor stays as it is."""
+        """Share of the budget after which the factor is constant."""
         return 0.0
 
     @property
     def drops(self) -> tuple[float, ...]:
-        """Factors by which the rate is lower once the held-out bound has settled so often."""
+        """Factors of the learning rate, one for each time that the held-out bound settles."""
         return ()
 
     def check(self) -> None:
-        """Refuse options that make no sense.
+        """Check the options.
 
         Raises
         ------
         ValueError
-            If an option is out of range.
+            If an option is invalid.
         """
 
 
 class Constant(Schedule):
-    """The same all the time."""
+    """Constant factor of 1.
+
+    Examples
+    --------
+    >>> from skvae import Constant
+    >>> Constant().factor(0.3)
+    1.0
+    """
 
     def factor(self, share: float) -> float:
         return 1.0
 
 
 class LinearWarmUp(Schedule):
-    """From 0 to 1 along a line (Bowman et al., 2016; Sonderby et al., 2016).
+    """Linear rise of the factor from 0 to 1 [1]_ [2]_, then constant.
 
     Parameters
     ----------
     warm_up : float, default=0.2
-        Share of the budget that it takes.
+        Share of the budget in which the factor rises, between 0 and 1.
+
+    References
+    ----------
+    .. [1] Bowman, S. R. et al. (2016). Generating sentences from a continuous space. CoNLL.
+    .. [2] Sonderby, C. K. et al. (2016). Ladder variational autoencoders. NeurIPS.
+
+    Examples
+    --------
+    >>> from skvae import LinearWarmUp
+    >>> LinearWarmUp(warm_up=0.2).factor(0.1)
+    0.5
     """
 
     def __init__(self, *, warm_up: float = 0.2) -> None:
@@ -84,14 +102,22 @@ class LinearWarmUp(Schedule):
 
 
 class Sigmoid(Schedule):
-    """From 0 to 1 along a logistic curve, rescaled to begin at 0 and to end at 1.
+    """Rise of the factor along a logistic curve, then constant.
+
+    The curve 1 / (1 + exp(-steepness (share / warm_up - 1/2))) is rescaled to run from 0 to 1.
 
     Parameters
     ----------
     warm_up : float, default=0.2
-        Share of the budget that it takes.
+        Share of the budget in which the factor rises, between 0 and 1.
     steepness : float, default=10.0
-        Of the curve: its slope in the middle is a quarter of this per `warm_up`.
+        Steepness of the curve, from 0.001 to 1000.
+
+    Examples
+    --------
+    >>> from skvae import Sigmoid
+    >>> Sigmoid(warm_up=0.2).factor(0.1)
+    0.5
     """
 
     def __init__(self, *, warm_up: float = 0.2, steepness: float = 10.0) -> None:
@@ -117,14 +143,26 @@ class Sigmoid(Schedule):
 
 
 class Cyclical(Schedule):
-    """Several times from 0 to 1, each time along a line (Fu et al., 2019).
+    """Repeated linear rise of the factor from 0 to 1 [1]_.
 
     Parameters
     ----------
     n_cycles : int, default=4
-        How often.
+        Number of cycles.
     ramp : float, default=0.5
-        Share of a cycle on the line; the factor is 1 in the rest.
+        Share of a cycle in which the factor rises, between 0 and 1. Then it is 1.
+
+    References
+    ----------
+    .. [1] Fu, H. et al. (2019). Cyclical annealing schedule: a simple approach to mitigating KL
+       vanishing. NAACL.
+
+    Examples
+    --------
+    >>> from skvae import Cyclical
+    >>> schedule = Cyclical(n_cycles=2)
+    >>> [schedule.factor(share) for share in (0.0, 0.125, 0.25, 0.5)]
+    [0.0, 0.5, 1.0, 0.0]
     """
 
     def __init__(self, *, n_cycles: int = 4, ramp: float = 0.5) -> None:
@@ -146,12 +184,24 @@ class Cyclical(Schedule):
 
 
 class OneCycle(Schedule):
-    """Up along a cosine, then down to zero along another (Smith & Topin, 2019).
+    """Rise of the learning rate along a cosine, then fall to zero along another [1]_.
 
     Parameters
     ----------
     warm_up : float, default=0.15
-        Share of the budget until the peak.
+        Share of the budget in which the learning rate rises, between 0 and 1.
+
+    References
+    ----------
+    .. [1] Smith, L. N. and Topin, N. (2019). Super-convergence: very fast training of neural
+       networks using large learning rates. SPIE.
+
+    Examples
+    --------
+    >>> from skvae import OneCycle
+    >>> schedule = OneCycle(warm_up=0.2)
+    >>> [schedule.factor(share) for share in (0.0, 0.2, 1.0)]
+    [0.0, 1.0, 0.0]
     """
 
     def __init__(self, *, warm_up: float = 0.15) -> None:
@@ -171,7 +221,19 @@ class OneCycle(Schedule):
 
 
 class Cosine(Schedule):
-    """Down to zero along a cosine (Loshchilov & Hutter, 2017)."""
+    """Fall of the learning rate to zero along a cosine [1]_.
+
+    References
+    ----------
+    .. [1] Loshchilov, I. and Hutter, F. (2017). SGDR: stochastic gradient descent with warm
+       restarts. ICLR.
+
+    Examples
+    --------
+    >>> from skvae import Cosine
+    >>> [Cosine().factor(share) for share in (0.0, 1.0)]
+    [1.0, 0.0]
+    """
 
     def factor(self, share: float) -> float:
         return _fall(share)
@@ -182,7 +244,16 @@ class Cosine(Schedule):
 
 
 class Settle(Schedule):
-    """Full rate until the held-out bound settles, then along a line to zero: the default."""
+    """Full learning rate until the held-out bound settles, then a linear fall to zero.
+
+    This is the default. With `batch_size="auto"` batches can grow first.
+
+    Examples
+    --------
+    >>> from skvae import AdamW, Settle
+    >>> AdamW(schedule=Settle())
+    AdamW(schedule=Settle())
+    """
 
     waits: ClassVar[bool] = True
 
@@ -191,14 +262,23 @@ class Settle(Schedule):
 
 
 class Plateau(Schedule):
-    """Lower by a factor each time the held-out bound settles, and end after the last time.
+    """Lower the learning rate each time the held-out bound settles.
+
+    Training ends when the bound settles after the last drop. With `batch_size="auto"` batches can
+    grow before the first drop.
 
     Parameters
     ----------
     drop : float, default=0.3
-        The factor.
+        Factor of the learning rate at each drop, between 0 and 1.
     n_drops : int, default=3
-        How often.
+        Number of drops.
+
+    Examples
+    --------
+    >>> from skvae import Plateau
+    >>> Plateau(drop=0.5).drops
+    (0.5, 0.25, 0.125)
     """
 
     waits: ClassVar[bool] = True

@@ -202,8 +202,9 @@ def refuse_shared_statistics(vae: VAE) -> None:
     """Raise a ValueError where layers take statistics of a batch, which processes do not share."""
     if any(getattr(layer, "track_running_stats", False) for layer in vae.modules()):
         raise ValueError(
-            "the architecture has layers that take means over the rows of a step, of which a "
-            "process has only some: use normalization='layer', or fit with distributed=None."
+            "the architecture has layers that take means over all rows of a step, but each "
+            "process has only a part of them: use normalization='layer', or fit with "
+            "distributed=None."
         )
 
 

@@ -26,7 +26,7 @@ def test_a_variant_is_fitted_with_its_limits(command):
     arguments = ["--datasets", "iris", "--seeds", "0", "--max-train-rows", "60"]
     default, two, four = command("experiments", "--only", "patience", *arguments)
     assert [line["task"]["variant"] for line in (default, two, four)] == [
-        "default", "2 looks", "4 looks",
+        "default", "2 evaluations", "4 evaluations",
     ]  # fmt: skip
     assert two["facts"]["n_iter_"] < four["facts"]["n_iter_"]
 

@@ -37,7 +37,7 @@ def test_files_that_are_no_models(name, tmp_path, fails):
     more = [] if name in ("inspect", "sample") else [rows]
     assert "model.skvae: No such file" in fails(name, path, *more)
     path.write_text("no model")
-    assert "model.skvae: this is no file of skvae" in fails(name, path, *more)
+    assert "model.skvae: this is not a skvae file" in fails(name, path, *more)
 
 
 def test_tracebacks_are_shown_where_they_are_asked_for(tmp_path):

@@ -336,7 +336,7 @@ def test_bad_parameters_and_weights_are_refused(client):
         DaskVAETransformer(2, beta=-1.0).fit(rows)
     with pytest.raises(ValueError, match="sample weights"):
         DaskVAETransformer(2).fit(rows, sample_weight=np.ones(3))
-    with pytest.raises(TypeError, match="sample_weight is at hand"):
+    with pytest.raises(TypeError, match="sample_weight is in memory"):
         DaskVAETransformer(2).fit(unknown(MATRIX), sample_weight=np.ones(N))
 
 

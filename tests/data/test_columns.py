@@ -185,7 +185,7 @@ def test_numbers_stay_as_they_are():
 
 
 def test_levels_of_sparse_rows_are_refused():
-    with pytest.raises(ValueError, match="levels of sparse rows"):
+    with pytest.raises(ValueError, match="sparse rows cannot have columns with levels"):
         Columns.of(Input.of(sparse.csr_array(np.eye(3))), "categorical")
 
 
@@ -290,8 +290,8 @@ def test_the_likelihood_of_pca_is_that_of_all_columns_or_of_none():
         (np.nan, "missing cell"),
         (pd.NA, "missing cell"),
         (pd.NaT, "missing cell"),
-        (np.array([1, 2]), "one value"),
-        ([1, 2], "one value"),
+        (np.array([1, 2]), "single value"),
+        ([1, 2], "single value"),
         ("x", "must be a number"),
     ],
 )
@@ -300,7 +300,7 @@ def test_what_cannot_be_given_is_refused_with_its_column(value, words):
     columns = Columns.of(Input.of(frame), "auto")
     with pytest.raises(ValueError, match=f"'i'.*{words}"):
         columns.row({"i": value}, ["i", "k", "b"])
-    if "missing" in words or "one value" in words:
+    if "missing" in words or "single value" in words:
         for name in ("k", "b"):
             with pytest.raises(ValueError, match=f"'{name}'.*{words}"):
                 columns.row({name: value}, ["i", "k", "b"])

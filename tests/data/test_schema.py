@@ -353,13 +353,13 @@ NOT_TAKEN = {
 def test_what_is_neither_number_nor_level_is_refused(case):
     cells = NOT_TAKEN[case]
     make = pl.DataFrame if isinstance(cells, pl.Series) else pd.DataFrame
-    message = "column 'c' has .*, and VAETransformer takes numbers, text and categories: .* drop it"
+    message = "column 'c' has .*, but VAETransformer takes numbers, text and categories: .* drop it"
     with pytest.raises(ValueError, match=message):
         Schema.of(Input.of(make({"c": cells})))
 
 
 def test_dates_are_named_by_their_dtype():
-    with pytest.raises(ValueError, match=r"'c' has dtype datetime64\[\w+\], and .*days since"):
+    with pytest.raises(ValueError, match=r"'c' has dtype datetime64\[\w+\], but .*days since"):
         Schema.of(Input.of(pd.DataFrame({"c": NOT_TAKEN["date"]})))
 
 

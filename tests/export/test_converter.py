@@ -52,7 +52,7 @@ def test_a_table_inside_a_pipeline_is_refused():
     VAETransformer.register_onnx_converter()
     types = skl2onnx.common.data_types
     inputs = [("a", types.DoubleTensorType([None, 1])), ("b", types.StringTensorType([None, 1]))]
-    with pytest.raises(TypeError, match="write it with to_onnx"):
+    with pytest.raises(TypeError, match="export it alone, with to_onnx"):
         skl2onnx.convert_sklearn(pipeline, initial_types=inputs)
 
 

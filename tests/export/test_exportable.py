@@ -238,7 +238,12 @@ def refused():
     strange = with_networks(started(X), Strange)
     return {
         "a layer": (strange, {}, TypeError, "architecture has the layer Strange.*use 'mlp'"),
-        "a likelihood": (other, {}, TypeError, "likelihood Odd cannot go to ONNX; use one of"),
+        "a likelihood": (
+            other,
+            {},
+            TypeError,
+            "likelihood Odd cannot be exported to ONNX; use one of",
+        ),
         "no such output": (trained, {"outputs": ("code",)}, ValueError, "outputs=.*'codes'"),
         "no output": (trained, {"outputs": ()}, ValueError, "outputs=.*each once"),
         "an output twice": (trained, {"outputs": ("mean", "mean")}, ValueError, "each once"),

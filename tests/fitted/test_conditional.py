@@ -146,7 +146,7 @@ def test_draws_given_a_level_are_those_of_the_joint_that_have_it(name, request):
 def test_a_condition_far_from_everything_has_no_support(untrained):
     row = np.full(7, np.nan)
     row[3], row[0] = 1e6, 0.0
-    with pytest.raises(ValueError, match=r"given 3=1e\+06 has no support: this model's rows have"):
+    with pytest.raises(ValueError, match=r"given 3=1e\+06 has no support: rows of this model"):
         given(untrained, row, FEW // 100, 0)
 
 

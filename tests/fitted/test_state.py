@@ -118,7 +118,7 @@ def test_a_function_cannot_be_kept(curve):
     vae = VAETransformer(2, architecture=own_network, batch_size=8, max_iter=5, random_state=0)
     fit_quietly(vae, curve)
     assert vae.kept_ > 0
-    with pytest.raises(TypeError, match=r"own_network.* a file cannot hold"):
+    with pytest.raises(TypeError, match=r"own_network.* a file cannot contain"):
         vae._model.to_state()
 
 

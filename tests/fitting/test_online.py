@@ -400,5 +400,5 @@ def test_rows_that_are_seen_once_do_not_allow_everything(changes, what):
         "prior": Vamp(),
     }
     check_online(**parts)
-    with pytest.raises(AttributeError, match=rf"partial_fit sees rows once.*{what}.*use fit"):
+    with pytest.raises(AttributeError, match=rf"partial_fit sees each row once.*{what}.*use fit"):
         check_online(**parts | changes)

@@ -88,7 +88,7 @@ def test_the_same_fit_goes_on(kind, tmp_path, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", skvae.CollapseWarning)
-        warnings.filterwarnings("ignore", "training ended with its budget")
+        warnings.filterwarnings("ignore", "training used its whole budget")
         warnings.filterwarnings("ignore", "fit was interrupted")
         resumed = quick(folder, **pickle.loads(pickle.dumps(changes))).fit(X)
     assert answers(resumed, X) == answers(whole, X)
@@ -151,7 +151,7 @@ def test_other_parameters_are_told(changes, said, tmp_path, monkeypatch):
     with stopped(monkeypatch):
         fitted(quick(tmp_path))
     (path,) = files(tmp_path)
-    with told(f"begins anew: .*differs in {said}"):
+    with told(f"starts anew: .*differs in {said}"):
         other = quick(tmp_path, **changes).fit(X)
     assert answers(other) == answers(fitted(quick(**changes)))
     assert files(tmp_path) == [path]  # which a fit of its own can still use
@@ -168,7 +168,7 @@ def test_other_parameters_are_told(changes, said, tmp_path, monkeypatch):
 def test_other_tables_are_told(other, said, tmp_path, monkeypatch):
     with stopped(monkeypatch):
         fitted(quick(tmp_path))
-    with told(f"begins anew: .*{said}"):
+    with told(f"starts anew: .*{said}"):
         quick(tmp_path).fit(other)
 
 
@@ -214,7 +214,7 @@ def test_hashes_are_of_numbers_whatever_holds_them():
 
 def test_what_cannot_be_told_is_refused(tmp_path):
     vae = quick(tmp_path, architecture=lambda n_in, n_out: None)
-    with pytest.raises(TypeError, match=r"checkpoint_dir .* architecture cannot be told"):
+    with pytest.raises(TypeError, match=r"checkpoint_dir .* architecture cannot be saved"):
         vae.fit(X)
 
 
@@ -242,7 +242,7 @@ def test_a_damaged_file_is_told_and_the_fit_begins_anew(spoil, tmp_path, monkeyp
                 "content": forged(data),
             }[spoil]
         )
-    with told(r"begins anew|cannot be removed"):
+    with told(r"starts anew|cannot be removed"):
         found = quick(tmp_path).fit(X)
     assert answers(found) == answers(fitted(quick()))
 
@@ -264,7 +264,7 @@ def test_an_array_of_another_size_is_found(tmp_path, monkeypatch):
         if {"record", "sampler"} & {*name.split(".")}:  # of any length
             continue
         path.write_bytes(pack(manifest, arrays | {name: arrays[name].ravel()[:0]}))
-        with told("begins anew"):
+        with told("starts anew"):
             assert answers(quick(tmp_path).fit(X)) == whole, name
 
 
@@ -274,7 +274,7 @@ def test_a_checkpoint_under_the_name_of_another_fit_is_told(tmp_path, monkeypatc
             fitted(quick(tmp_path / str(seed), random_state=seed))
     (of_other,), (own,) = files(tmp_path / "0"), files(tmp_path / "1")
     own.write_bytes(of_other.read_bytes())
-    with told("it is of another fit"):
+    with told("it belongs to another fit"):
         found = quick(tmp_path / "1", random_state=1).fit(X)
     assert answers(found) == answers(fitted(quick(random_state=1)))
 
@@ -385,8 +385,8 @@ def test_fits_of_a_search_have_files_of_their_own(n_jobs, tmp_path, monkeypatch)
         own = GridSearchCV(quick(folder), grid, cv=3, n_jobs=n_jobs)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            warnings.filterwarnings("ignore", "training ended with its budget")
-            warnings.filterwarnings("ignore", "codes .* hold next to nothing")
+            warnings.filterwarnings("ignore", "training used its whole budget")
+            warnings.filterwarnings("ignore", "codes .* carry almost no information")
             return own.fit(X)
 
     plain = search(None)

@@ -30,5 +30,5 @@ def test_a_model_that_answers_otherwise_is_told(tmp_path):
     manifest, arrays = container.unpack(data)
     arrays["test.scores"] = arrays["test.scores"] + 1.0
     path.write_bytes(container.pack(manifest, arrays))
-    with pytest.raises(skvae.LoadError, match="does not give the scores that it gave"):
+    with pytest.raises(skvae.LoadError, match="the scores of the model differ"):
         skvae.load(path)

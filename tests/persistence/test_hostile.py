@@ -115,7 +115,7 @@ REASONS = {
     "manifest no text": "not written as",
     "manifest a number": "not written as",
     "one more array": "checksum",
-    "a parameter more": "'__class__', which is none",
+    "a parameter more": "unknown parameter '__class__'",
     "latent_dim=-1": "The 'latent_dim' parameter",
     "device": "The 'device' parameter",
     "component of another table": "The 'prior' parameter",
@@ -147,7 +147,7 @@ REASONS = {
     "whole numbers": "dtype of the weight",
     "half precision": "dtype of the weight",
     "one array more": "belongs to nothing",
-    "other answers": "does not give the codes",
+    "other answers": "codes of the model differ",
     "order of codes": "^the order",
     "mean of none": "^mean",
     "owner": "^owner",
@@ -156,16 +156,16 @@ REASONS = {
     "levels": "^the number of levels",
     "noise": "^noise",
     "loadings": "^loadings",
-    "nothing": "only a part of one",
-    "seven bytes": "only a part of one",
-    "length 2^63": "only a part of one",
+    "nothing": "an incomplete one",
+    "seven bytes": "an incomplete one",
+    "length 2^63": "an incomplete one",
     "long header": "are allowed",
     "empty arrays": "more than 20000 arrays",
     "deep": "too deeply",
     "deep object": "too deeply",
     "number": "no object",
     "no text": "no JSON",
-    "other safetensors": "no file of skvae",
+    "other safetensors": "not a skvae file",
 }
 
 
@@ -196,7 +196,7 @@ def test_what_is_no_file_is_refused_without_waiting(kind, tmp_path):
         path = "/dev/zero"
     else:
         path.symlink_to(tmp_path)
-    with pytest.raises(LoadError, match="a pipe or a device, and no file"):
+    with pytest.raises(LoadError, match="a pipe or a device, not a file"):
         skvae.load(path)
 
 
@@ -208,7 +208,7 @@ def test_a_file_that_is_not_there_is_the_systems_error(tmp_path):
 @pytest.mark.parametrize("cut", [1, 8, 1000, 0.5])
 def test_a_part_of_a_file_is_refused(cut, data):
     n = int(len(data) * cut) if cut < 1 else cut
-    refused(data[:-n], "part")
+    refused(data[:-n], "incomplete")
 
 
 def test_more_than_a_file_is_refused(data):

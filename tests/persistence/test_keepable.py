@@ -217,7 +217,7 @@ def test_other_classes_are_refused_by_name(kept, path):
     with pytest.raises(TypeError, match=r"OwnEstimator.*save a VAETransformer"):
         OwnEstimator(1, **SHORT).fit(kept[1]).save(path)
     kept[0].save(path)
-    with pytest.raises(LoadError, match="holds a 'VAETransformer', and no OwnEstimator"):
+    with pytest.raises(LoadError, match="holds a 'VAETransformer', not a OwnEstimator"):
         OwnEstimator.load(path)
 
 

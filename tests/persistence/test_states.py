@@ -85,7 +85,7 @@ def test_a_state_that_lacks_something_is_refused(states, name, seed):
     if key in ("_skvae_version", "_model") or key in OPTIONAL:  # without a model: not fitted
         assert opened(state).n_samples_ > 0
         return
-    with pytest.raises(ValueError, match=rf"has no {key}|none that a fitted"):
+    with pytest.raises(ValueError, match=rf"has no {key}|does not belong to a fitted"):
         opened(state)
 
 

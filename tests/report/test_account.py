@@ -171,7 +171,7 @@ def test_names_that_are_nearly_right_are_told(name, told):
 
 
 def test_a_target_is_not_left_out():
-    with pytest.raises(ValueError, match="'a' is the target"):
+    with pytest.raises(ValueError, match="'a' is both the target"):
         account_of(sheet_of(a=["1"], b=["2"]), "a", ("a",))
 
 

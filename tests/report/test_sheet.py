@@ -73,7 +73,7 @@ def test_short_lines_are_told_and_long_ones_refused(sheet_of):
     sheet = sheet_of("a,b\n1\n2,3\n")
     assert sheet.columns[1].tolist() == [None, "3"]
     assert any("line 2" in line for line in sheet.told)
-    with pytest.raises(ValueError, match=r"line 3: 3 cells, and the first line has 2"):
+    with pytest.raises(ValueError, match=r"line 3: 3 cells, but the first line has 2"):
         sheet_of("a,b\n1,2\n3,4,5\n")
 
 
@@ -94,10 +94,10 @@ def test_cells_may_hold_lines(sheet_of):
         (b"", "is empty"),
         (b" \n,,\n", "is empty"),
         (b"PK\x03\x04rest", "save the sheet as CSV"),
-        (b"a,b\n\0,1\n", "no table of text"),
+        (b"a,b\n\0,1\n", "not a text table"),
         (b'a,b\n"1,2\n', "line"),
-        (b"\x1f\x8bno", "no whole file of gzip"),
-        (b"PAR1noPAR1", "cannot be read as a file of Parquet"),
+        (b"\x1f\x8bno", "is not a gzip file"),
+        (b"PAR1noPAR1", "is not a readable Parquet file"),
     ],
 )
 def test_other_files_are_refused(sheet_of, data, reason):

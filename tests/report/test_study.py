@@ -133,7 +133,7 @@ def test_more_codes_than_a_table_bears_are_refused_with_the_most(columns):
     frame = table().assign(double=lambda f: 2 * f["x"])[columns]
     account = [Entry(name, NUMBER, "", cells) for name, cells in frame.items()]
     most = 3 if "c" in columns else 2
-    with pytest.raises(ValueError, match=f"--codes {most + 1} .* Give --codes {most} or fewer"):
+    with pytest.raises(ValueError, match=f"--codes {most + 1} .* Use --codes {most} or fewer"):
         study(account, Wishes(n_codes=most + 1))
 
 

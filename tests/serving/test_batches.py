@@ -78,7 +78,7 @@ def test_polars_maps_batches(kept):
     [
         (lambda frame: frame.drop(columns="age"), ValueError, "column 'age' is missing"),
         (lambda frame: frame.assign(id=1), ValueError, "column 'id' is not known"),
-        (lambda frame: 3, TypeError, "pass a frame of pandas"),
+        (lambda frame: 3, TypeError, "pass a DataFrame of pandas"),
     ],
 )
 def test_other_batches_are_refused(change, error, said, kept):

@@ -14,7 +14,7 @@ Architecture = Callable[[int, int], nn.Module]
 
 
 class HiddenLayers(Documented, ABC):
-    """Hidden layers and the options that they share."""
+    """Base class of networks with hidden layers, with the options that they share."""
 
     of_columns = False
     activation: str
@@ -23,7 +23,7 @@ class HiddenLayers(Documented, ABC):
 
     @abstractmethod
     def __call__(self, n_in: int, n_out: int) -> nn.Module:
-        """Build the module, which maps (batch, n_in) to (batch, n_out)."""
+        """Build a module that maps (batch, n_in) to (batch, n_out)."""
 
     def _check_hidden(self) -> None:
         check_name("activation", self.activation, ACTIVATIONS)
@@ -31,8 +31,7 @@ class HiddenLayers(Documented, ABC):
             check_name("normalization", self.normalization, NORMALIZATIONS, " or None")
         if not isinstance(self.dropout, Real) or not 0 <= self.dropout < 1:
             raise ValueError(
-                f"dropout={self.dropout!r} must be a share from 0 up to, not including, 1, "
-                "such as 0.1."
+                f"dropout={self.dropout!r} must be at least 0 and below 1, such as 0.1."
             )
 
     @property

@@ -13,29 +13,30 @@ _Size = tuple[int, int]  # height and width
 
 
 class Conv(HiddenLayers):
-    """Options of a convolutional network, for rows that are images.
+    """Convolutional network for rows that are images.
 
-    A row is an image's pixels, flattened with the colours first: all of the first colour, line by
-    line, then all of the second. Each entry of `channels` halves height and width in the encoder,
-    by a convolution of stride 2; the decoder mirrors it with transposed convolutions.
+    A row holds the pixels of an image, flattened colour by colour and line by line. In the encoder
+    each entry of `channels` is a convolution of stride 2, which halves height and width. The
+    decoder mirrors this with transposed convolutions.
 
     Parameters
     ----------
     image_shape : "auto", (height, width) or (colours, height, width), default="auto"
-        Shape of a row's image; "auto" is a square one, grey or of three colours.
+        Shape of the image in a row, in pixels. "auto" is a square image with one or three colours.
     channels : tuple of int, default=(32, 64)
-        Maps after each halving.
+        Number of feature maps after each halving.
     kernel_size : int, default=3
-        Height and width of the convolutions, odd.
+        Height and width of the convolution kernels, in pixels; odd, at least 3.
     hidden_units : int or None, default=256
-        Units of a dense layer between the smallest maps and the codes; None leaves it out.
+        Units of a dense layer between the smallest maps and the codes. None leaves it out.
     activation : {"silu", "relu", "leaky_relu", "gelu", "elu", "selu", "tanh"}, default="silu"
         Nonlinearity after each hidden layer.
     dropout : float, default=0.0
-        Share of each hidden layer's numbers that training sets to zero, others at every step.
+        Share of each hidden layer's units that every training step sets to zero, at random. At
+        least 0 and below 1.
     normalization : {"batch", "layer"} or None, default=None
-        What brings each hidden layer to mean 0 and variance 1 before the nonlinearity: each map
-        over the rows of a batch, or each row over all its maps.
+        Normalization to mean 0 and variance 1 before each nonlinearity. "batch" normalizes each
+        map over the rows of a batch, "layer" each row over all its maps.
 
     Examples
     --------
@@ -66,23 +67,23 @@ class Conv(HiddenLayers):
         self.normalization = normalization
 
     def __call__(self, n_in: int, n_out: int) -> nn.Module:
-        """Build the module: the encoder where an image fits in, otherwise the decoder.
+        """Build the encoder if the input holds an image, otherwise the decoder.
 
         Parameters
         ----------
         n_in, n_out : int
-            Columns in and columns out. Columns in after those of the image, such as flags of
-            missing cells, go past the convolutions.
+            Number of input and output columns. Input columns beyond the image, such as flags of
+            missing cells, skip the convolutions.
 
         Returns
         -------
         torch.nn.Module
-            Maps (batch, n_in) to (batch, n_out).
+            Maps (batch, n_in) to (batch, n_out), float tensors.
 
         Raises
         ------
         ValueError
-            If an option cannot be, or an image neither fits in nor comes out.
+            If an option is invalid, or neither input nor output is an image.
         """
         self._check_hidden()
         self._check_sizes()
@@ -93,35 +94,35 @@ class Conv(HiddenLayers):
         if n_out == n_pixels:
             return self._decoder(shape, n_in)
         raise ValueError(
-            f"Conv takes or makes one number per pixel, {n_pixels} for images of shape {shape}, "
-            f"but {n_in} columns go in and {n_out} come out; give the image_shape of the rows, "
-            "and a likelihood of one parameter per pixel."
+            f"Conv needs one number per pixel as input or output, {n_pixels} for images of shape "
+            f"{shape}, but it has {n_in} inputs and {n_out} outputs; set image_shape to that of "
+            "the rows, and use a likelihood with one parameter per pixel."
         )
 
     def of_rows(self, n_columns: int) -> "Conv":
-        """The same options with the shape of the image that rows are.
+        """Copy the network with the image shape of rows.
 
         Parameters
         ----------
         n_columns : int
-            Columns of a row.
+            Number of columns of a row.
 
         Returns
         -------
         Conv
-            A copy.
+            A copy whose `image_shape` is a tuple.
 
         Raises
         ------
         ValueError
-            If they are none of the given shape, or the shape is "auto" and they are no square.
+            If `n_columns` does not match `image_shape`. With "auto": if rows are not square images.
         """
         shape = square(n_columns) if is_auto(self.image_shape) else self._shape(0, 0)
         if shape is None or math.prod(shape) != n_columns:
             what = "" if shape is None else f", which has {math.prod(shape)} pixels"
             raise ValueError(
-                f"image_shape={self.image_shape!r}{what}, is no shape of rows of {n_columns} "
-                "columns ('auto' is a square image, grey or of three colours); give "
+                f"image_shape={self.image_shape!r}{what}, does not match rows of {n_columns} "
+                "columns ('auto' is a square image with one or three colours); use "
                 "Conv(image_shape=(height, width)) or (colours, height, width)."
             )
         return clone(self).set_params(image_shape=shape)

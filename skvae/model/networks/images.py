@@ -59,13 +59,13 @@ def guess_shape(n_in: int, n_out: int) -> tuple[int, int, int]:
     shape = square(n_pixels)
     if shape is None:
         raise ValueError(
-            f"image_shape='auto' is a square image, grey or of three colours, and {n_pixels} "
-            "numbers are none; give Conv(image_shape=(height, width)) or (colours, height, width)."
+            f"image_shape='auto' needs a square image with one or three colours, not {n_pixels} "
+            "numbers; use Conv(image_shape=(height, width)) or (colours, height, width)."
         )
     if n_in < n_out <= 2 * n_in and square(n_in):
         raise ValueError(
-            f"image_shape='auto' cannot tell whether {n_in} or {n_out} columns are the image; "
-            "give Conv(image_shape=(height, width)) or (colours, height, width)."
+            f"image_shape='auto' is ambiguous: {n_in} inputs and {n_out} outputs could both be "
+            "images; use Conv(image_shape=(height, width)) or (colours, height, width)."
         )
     return shape
 

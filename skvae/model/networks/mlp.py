@@ -23,25 +23,29 @@ AUTO_SIZES = {
 
 
 class MLP(HiddenLayers):
-    """Options of a fully connected network.
+    """Fully connected network (multilayer perceptron).
 
     Parameters
     ----------
     hidden_layer_sizes : tuple of int or "auto", default="auto"
-        Units of each hidden layer, for encoder and decoder alike; "auto" goes by the matrix and
-        `latent_dim`. Below 32 codes: (256, 256), with 4000 rows or more (256, 256, 256), with 128
-        principal scores or more (256, 256, 512). From 32 codes on: (256, 256), with 128 scores or
-        more (512, 512). Where `fit` sees fewer than 4000 cells: (64, 64). Tables, which are
-        anything but numbers without gaps, have (256, 256).
+        Units of each hidden layer, in the encoder and in the decoder. "auto" depends on the data.
+
+        - A matrix with fewer than 4000 cells: (64, 64).
+        - Fewer than 128 principal scores: (256, 256). With at least 4000 rows and fewer than 32
+          codes: (256, 256, 256).
+        - At least 128 principal scores: (256, 256, 512). With at least 32 codes: (512, 512).
+        - Other tables (missing cells, or columns that are not numbers): (256, 256).
     activation : {"silu", "relu", "leaky_relu", "gelu", "elu", "selu", "tanh"}, default="silu"
         Nonlinearity after each hidden layer.
     dropout : float, default=0.0
-        Share of each hidden layer's units that training sets to zero, others at every step.
+        Share of each hidden layer's units that every training step sets to zero, at random. At
+        least 0 and below 1.
     normalization : {"batch", "layer"} or None, default=None
-        What brings the units of each hidden layer to mean 0 and variance 1 before the
-        nonlinearity: each unit over the rows of a batch, or each row over its units.
+        Normalization to mean 0 and variance 1 before each nonlinearity. "batch" normalizes each
+        unit over the rows of a batch, "layer" each row over its units.
     residual : bool, default=False
-        Whether each hidden layer adds to its input, where it has as many units.
+        Whether a hidden layer adds its output to its input. Only layers with as many inputs as
+        units do so.
 
     Examples
     --------
@@ -66,22 +70,22 @@ class MLP(HiddenLayers):
         self.residual = residual
 
     def __call__(self, n_in: int, n_out: int) -> nn.Module:
-        """Build the module.
+        """Build the network.
 
         Parameters
         ----------
         n_in, n_out : int
-            Columns in and columns out.
+            Number of input and output columns.
 
         Returns
         -------
         torch.nn.Module
-            Maps (batch, n_in) to (batch, n_out).
+            Maps (batch, n_in) to (batch, n_out), float tensors.
 
         Raises
         ------
         ValueError
-            If an option cannot be.
+            If an option is invalid.
         """
         self._check_hidden()
         if not isinstance(self.residual, bool | np.bool_):
@@ -98,17 +102,17 @@ class MLP(HiddenLayers):
         return nn.Sequential(*layers, nn.Linear(n_in, n_out))
 
     def with_auto_sizes(self, sizes: tuple[int, ...]) -> "MLP":
-        """Settle the sizes of hidden layers where they were left to "auto".
+        """Replace "auto" in `hidden_layer_sizes`.
 
         Parameters
         ----------
         sizes : tuple of int
-            Sizes.
+            Units of each hidden layer.
 
         Returns
         -------
         MLP
-            A network with these sizes, or this one.
+            A copy with these sizes if they were "auto", otherwise this network.
         """
         if not is_auto(self.hidden_layer_sizes):
             return self

@@ -20,17 +20,24 @@ _NO_WEIGHT = -1e30  # log-weight of a component that is not there; no gradient i
 
 
 class Aggregate(MixtureOptions):
-    """The aggregate posterior, taken after training: codes are where rows have theirs.
+    """Aggregate posterior of training rows, fitted after training.
 
-    p(z) = w N(z; 0, I) + (1 - w) / K sum_k N(z; m_k, S_k) with the posteriors of K rows of the
-    training, of which means and variances are kept. These are smoothed without a change of mean
-    and variance of the whole: means move toward their own mean, and variances rise by as much
-    (Silverman, 1986). How much, and w, is what makes codes of other rows likeliest.
+    The density is p(z) = w N(z; 0, I) + (1 - w) / K sum_k N(z; m_k, S_k), with the posteriors of
+    K training rows. Their means and variances are stored. The posteriors are smoothed [1]_: means
+    move toward the overall mean, and variances grow by as much. So the mean and the variance of
+    the mixture stay the same. The amount of smoothing and w maximise the density of the codes of
+    other rows.
 
     Parameters
     ----------
     n_components : int, default=5000
-        Posteriors, of as many rows. A draw costs as many multiplications as they have numbers.
+        Largest number K of posteriors. The density of one point costs about 2 K q multiplications
+        for q codes.
+
+    References
+    ----------
+    .. [1] Silverman, B. W. (1986). Density estimation for statistics and data analysis. Chapman
+       and Hall.
 
     Examples
     --------
@@ -61,18 +68,23 @@ class Aggregate(MixtureOptions):
         Parameters
         ----------
         codes : ndarray of shape (n, q)
-            Draws from the posteriors of rows in random order, at least 2.
+            Draws from the posteriors of at least 2 rows, in random order.
         random_state : int
-            Not used: nothing is drawn.
+            Ignored, since nothing is drawn.
         weight : ndarray of shape (n,) or None, default=None
-            Of the rows.
+            Weights of the rows.
         posteriors : Normals of shape (n, q) or None, default=None
-            What codes were drawn from; None where codes are points.
+            Posteriors from which the codes were drawn. None if codes are points.
 
         Returns
         -------
         module : AggregatePrior
-            On the CPU, in float64.
+            The fitted density, on the CPU, float64.
+
+        Raises
+        ------
+        ValueError
+            If an option is invalid.
         """
         self.check()
         drawn_from = posteriors or Normals(codes, np.zeros_like(codes))

@@ -12,28 +12,28 @@ from skvae.model.posterior import Posterior
 
 
 class Normals(NamedTuple):
-    """Posteriors of rows by units, each of shape (n, q)."""
+    """Normal posteriors of rows, means and variances of shape (n, q)."""
 
     means: np.ndarray
     variances: np.ndarray
 
 
 class Prior(Documented, ABC):
-    """Where codes come from."""
+    """Base class of priors: the distribution of codes before a row is seen."""
 
     is_trained: ClassVar[bool] = False  # its parameters move with the model's
     is_fitted_after: ClassVar[bool] = False  # to the codes, once training has ended
 
     @abstractmethod
     def module(self, latent_dim: int, n_inputs: int) -> "PriorModule":
-        """Build the module, which `start`, `fit` or a state fills.
+        """Build the module of the density. `start`, `fit` or a saved state sets its parameters.
 
         Parameters
         ----------
         latent_dim : int
-            Units of a code.
+            Number of codes.
         n_inputs : int
-            Columns that the encoder takes.
+            Number of columns that the encoder takes.
 
         Returns
         -------
@@ -43,29 +43,29 @@ class Prior(Documented, ABC):
         Raises
         ------
         ValueError
-            If an option cannot be.
+            If an option is invalid.
         """
 
     def start(self, module: "PriorModule", inputs: Tensor, generator: torch.Generator) -> None:
-        """Fill the module in place before training.
+        """Set the module's parameters in place before training.
 
         Parameters
         ----------
         module : PriorModule
-            From `module`.
+            The result of `module`.
         inputs : torch.Tensor of shape (n, n_inputs)
             Encoder inputs of training rows.
         generator : torch.Generator
-            On the module's device.
+            Source of the draws, on the module's device.
         """
 
     def check(self) -> None:
-        """Refuse options that make no sense.
+        """Check the options.
 
         Raises
         ------
         ValueError
-            If an option is out of range.
+            If an option is invalid.
         """
 
 

@@ -12,7 +12,7 @@ LARGEST_ARRAY = 2**22  # numbers, rows times components times units
 
 
 class MixtureOptions(Prior, ABC):
-    """A prior with a number of components."""
+    """Base class of priors with `n_components` components."""
 
     n_components: int
 

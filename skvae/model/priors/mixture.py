@@ -21,15 +21,20 @@ _NO_WEIGHT = -1e30  # log-weight of a component that is not there; no gradient i
 
 
 class Mixture(MixtureOptions):
-    """Mixture of normals that is trained with the model, as Jiang et al. (2017) do for clusters.
+    """Mixture of normals that is trained with the model [1]_.
 
-    p(z) = sum_k w_k N(z; m_k, S_k), with full covariances S_k. It starts near N(0, I), so that
-    training starts near the bound of PCA.
+    The density is p(z) = sum_k w_k N(z; m_k, S_k), with full covariances S_k. It starts close to
+    N(0, I), so the bound starts close to that of PCA.
 
     Parameters
     ----------
     n_components : int, default=10
-        Normals in the mixture.
+        Number of normals in the mixture.
+
+    References
+    ----------
+    .. [1] Jiang, Z. et al. (2017). Variational deep embedding: an unsupervised and generative
+       approach to clustering. IJCAI.
 
     Examples
     --------
@@ -60,15 +65,20 @@ class Mixture(MixtureOptions):
 
 
 class ExPost(MixtureOptions):
-    """Mixture of normals that is fitted to the codes after training (Ghosh et al., 2020).
+    """Mixture of normals that is fitted to the codes after training [1]_.
 
-    EM fits p(z) = sum_k w_k N(z; m_k, S_k), with full covariances S_k, to draws from the
-    aggregate posterior.
+    The density is p(z) = sum_k w_k N(z; m_k, S_k), with full covariances S_k. EM fits it to draws
+    from the aggregate posterior.
 
     Parameters
     ----------
     n_components : int, default=10
-        Normals in the mixture; fewer where there are less than 5 (q + 1) rows for each.
+        Largest number of normals. There are fewer if a normal would have fewer than 5 (q + 1)
+        rows, for q codes.
+
+    References
+    ----------
+    .. [1] Ghosh, P. et al. (2020). From variational to deterministic autoencoders. ICLR.
 
     Examples
     --------
@@ -100,16 +110,21 @@ class ExPost(MixtureOptions):
         codes : ndarray of shape (n, q)
             Draws from the aggregate posterior, at least 2.
         random_state : int
-            Seed of where EM starts, and of the rows that weights choose.
+            Seed of the first values of EM. With weights also the seed of the rows that are drawn.
         weight : ndarray of shape (n,) or None, default=None
-            Of the rows.
+            Weights of the rows.
         posteriors : Normals of shape (n, q) or None, default=None
-            Not used: a draw from each is enough.
+            Ignored, since one draw from each posterior is enough.
 
         Returns
         -------
         module : MixturePrior
-            On the CPU, in float64.
+            The fitted density, on the CPU, float64.
+
+        Raises
+        ------
+        ValueError
+            If an option is invalid.
         """
         self.check()
         n_rows, latent_dim = codes.shape

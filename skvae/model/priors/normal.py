@@ -13,7 +13,14 @@ _LOG_2PI = math.log(2.0 * math.pi)
 
 
 class Normal(Prior):
-    """The standard normal, N(0, I)."""
+    """Standard normal prior, N(0, I).
+
+    Examples
+    --------
+    >>> from skvae import Normal, VAETransformer
+    >>> VAETransformer().fit([[0.0, 1.0], [2.0, 3.0], [4.0, 6.0]]).prior_
+    Normal()
+    """
 
     def module(self, latent_dim: int, n_inputs: int) -> "StandardNormal":
         return StandardNormal(latent_dim)

@@ -13,17 +13,21 @@ _LOG_2PI = math.log(2.0 * math.pi)
 
 
 class Vamp(MixtureOptions):
-    """Mixture of posteriors at learned inputs, VampPrior (Tomczak & Welling, 2018).
+    """VampPrior: mixture of posteriors at learned pseudo-inputs [1]_.
 
-    p(z) = w_0 N(z; 0, I) + sum_k w_k q(z | u_k), with pseudo-inputs u_k and weights w that are
-    trained with the model. The u_k start at training rows, and w_0 at 1/2, so that training starts
-    within log 2 of the bound of PCA.
+    The density is p(z) = w_0 N(z; 0, I) + sum_k w_k q(z | u_k). The pseudo-inputs u_k and the
+    weights w_k are trained with the model. The u_k start at training rows, and w_0 starts at 1/2.
+    So the bound starts within log 2 of that of PCA.
 
     Parameters
     ----------
     n_components : int, default=50
-        Pseudo-inputs. Every step encodes them beside its batch, so that 50 add 10 to 40 percent
-        to batches of 512 to 128 rows.
+        Number of pseudo-inputs. Every step encodes them besides its batch. 50 of them add 10 % to
+        a batch of 512 rows, and 40 % to a batch of 128.
+
+    References
+    ----------
+    .. [1] Tomczak, J. M. and Welling, M. (2018). VAE with a VampPrior. AISTATS.
 
     Examples
     --------

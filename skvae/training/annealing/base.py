@@ -14,30 +14,30 @@ from skvae.training.state import Perturbation, TrainingState
 
 
 class Annealing(Documented, ABC):
-    """What chance does, during training, after it or instead of it."""
+    """Base class of annealing: random changes during, after or instead of training by gradients."""
 
     follows_training: ClassVar[bool] = True  # by gradients
 
     def n_steps_after(self) -> int:
-        """Steps that it would take after the training; what a budget cannot pay for is left out."""
+        """Number of steps after training. The budget of `max_iter` can allow fewer."""
         return 0
 
     def perturbation(self, state: TrainingState) -> Perturbation | None:
-        """What is added to every gradient."""
+        """Function that adds noise to each gradient, or None."""
         return None
 
     def refine(
         self, state: TrainingState, rows: Rows, training: Tensor, evaluator: Evaluator
     ) -> None:
-        """Go on from where training ended; leave the best state."""
+        """Continue from the trained state, and end at the best state."""
 
     def check(self) -> None:
-        """Refuse options that make no sense.
+        """Check the options.
 
         Raises
         ------
         ValueError
-            If an option is out of range.
+            If an option is invalid.
         """
 
 
@@ -51,4 +51,6 @@ def check_sizes(name: str, value: Any) -> None:
     """Raise a ValueError where a value is no pair of sizes."""
     is_pair = isinstance(value, (tuple, list)) and len(value) == 2
     if not (is_pair and all(isinstance(v, Real) and 0.0 < float(v) < math.inf for v in value)):
-        raise ValueError(f"{name}={value!r} must be two numbers above 0: the first, the last.")
+        raise ValueError(
+            f"{name}={value!r} must be two numbers above 0, the first and the last size."
+        )

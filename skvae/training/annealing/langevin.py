@@ -8,14 +8,28 @@ from skvae.training.state import Perturbation, TrainingState
 
 
 class Langevin(Annealing):
-    """Gradients with noise that cools down (Welling & Teh, 2011; Neelakantan et al., 2015).
+    """Gradients with noise that decreases during training [1]_ [2]_.
 
-    The noise has standard deviation temperature * rms(gradient) * (1 - share of the budget)^2.
+    The noise has the standard deviation temperature * rms(gradient) * (1 - share)^2, where share is
+    the used share of the budget.
 
     Parameters
     ----------
     temperature : float, default=1.0
-        Size of the noise at the beginning, relative to the gradient.
+        Standard deviation of the first noise, relative to the root mean square of the gradient.
+
+    References
+    ----------
+    .. [1] Welling, M. and Teh, Y. W. (2011). Bayesian learning via stochastic gradient Langevin
+       dynamics. ICML.
+    .. [2] Neelakantan, A. et al. (2015). Adding gradient noise improves learning for very deep
+       networks. arXiv:1511.06807.
+
+    Examples
+    --------
+    >>> from skvae import Langevin, VAETransformer
+    >>> VAETransformer(annealing=Langevin(temperature=0.5))
+    VAETransformer(annealing=Langevin(temperature=0.5))
     """
 
     def __init__(self, *, temperature: float = 1.0) -> None:

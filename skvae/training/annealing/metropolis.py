@@ -32,25 +32,42 @@ _N_PROBES = 3  # trainings without a jump by which the temperature is set
 
 
 class Metropolis(Annealing):
-    """Jump, train a little, keep or go back (Metropolis et al., 1953; Kirkpatrick et al., 1983).
+    """Simulated annealing by jumps with short trainings, after training [1]_ [2]_.
 
-    A proposal moves the weights of the networks by normal noise, relative to their size, and
-    trains them for some steps whose rate falls along a cosine. It is accepted with probability
-    min(1, exp(-dL / T - e^2 / 2 T^2)), where dL is the change of the loss in nats per row on fixed
-    rows with fixed noise, and e its standard error (Ceperley & Dewing, 1999). T begins at the
-    median abs(dL) of such training without a jump and falls by a factor at each proposal. After a
-    rejection weights and the optimizer's memory are what they were.
+    A proposal adds normal noise to the weights of the networks, and then trains them for some
+    steps. The learning rate of these steps falls along a cosine. The proposal is accepted with
+    probability min(1, exp(-dL / T - e^2 / (2 T^2))) [3]_. dL is the change of the loss in nats per
+    row, on fixed rows with fixed noise, and e is its standard error.
+
+    The temperature T starts at the median of abs(dL) over three short trainings without a jump.
+    It falls by a constant factor after each proposal. A rejection restores the weights and the
+    state of the optimizer. There are fewer proposals if `max_iter` does not leave enough passes.
 
     Parameters
     ----------
     n_proposals : int, default=12
-        How many jumps.
+        Largest number of proposals.
     n_steps : int, default=100
-        Steps of training after each.
+        Training steps after each jump.
     jump : tuple of float, default=(0.05, 0.005)
-        Size of the first and of the last jump, relative to the weights' root mean square.
+        Size of the first and of the last jump, relative to the root mean square of the weights.
     cooling : float, default=0.7
-        Factor of the temperature from a proposal to the next.
+        Factor of the temperature from one proposal to the next, above 0 and at most 1.
+
+    References
+    ----------
+    .. [1] Metropolis, N. et al. (1953). Equation of state calculations by fast computing machines.
+       Journal of Chemical Physics, 21, 1087-1092.
+    .. [2] Kirkpatrick, S., Gelatt, C. D. and Vecchi, M. P. (1983). Optimization by simulated
+       annealing. Science, 220, 671-680.
+    .. [3] Ceperley, D. M. and Dewing, M. (1999). The penalty method for random walks with uncertain
+       energies. Journal of Chemical Physics, 110, 9812-9820.
+
+    Examples
+    --------
+    >>> from skvae import Metropolis, VAETransformer
+    >>> VAETransformer(annealing=Metropolis(n_proposals=20))
+    VAETransformer(annealing=Metropolis(n_proposals=20))
     """
 
     def __init__(

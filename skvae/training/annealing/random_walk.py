@@ -27,26 +27,42 @@ _N_EVALUATIONS = 40  # of the held-out rows
 
 
 class RandomWalk(Annealing):
-    """Simulated annealing on the weights themselves, without gradients (Kirkpatrick et al., 1983).
+    """Simulated annealing on the weights, instead of training by gradients [1]_.
 
-    A proposal moves all weights and is accepted with probability min(1, exp(-dL / T)).
-    Neighbourhood and temperature shrink geometrically. A move that helps takes a number of
-    proposals that grows with that of independent directions (Roberts, Gelman & Gilks, 1997), but
-    good weights lie in most random subspaces of a few hundred (Li et al., 2018). So the weights of
-    a large network fall at random to a number of coordinates, with random signs: what moves a
-    coordinate moves all of its weights.
+    A proposal moves all weights, and is accepted with probability min(1, exp(-dL / T)), where dL
+    is the change of the loss in nats per row. The size of the moves and the temperature T shrink
+    geometrically.
+
+    The number of proposals per improvement grows with the number of independent directions [2]_.
+    Good weights lie in most random subspaces of a few hundred dimensions [3]_. So in a large
+    network each weight belongs to one of a few hundred random coordinates. A move of a coordinate
+    moves all of its weights, each with a random sign.
 
     Parameters
     ----------
     n_proposals : int, default=4000
-        How many moves are tried, where `max_iter` leaves room for them.
+        Largest number of proposals. There are fewer if `max_iter` does not leave enough passes.
     neighbourhood : tuple of float, default=(0.1, 0.005)
-        Size of the first and of the last move, relative to a layer's usual weights.
+        Size of the first and of the last move, relative to the usual size of a layer's weights.
     final_temperature : float, default=0.001
-        Of the last proposal, relative to the first, which is the median abs(dL) of some moves.
+        Last temperature as a share of the first. The first is the median of abs(dL) over at most
+        20 moves.
     n_dimensions : int or "auto", default="auto"
-        Coordinates of the search; "auto" takes one for each weight, and 300 where there are more
-        than 1000 weights.
+        Number of coordinates. "auto" is one per weight for at most 1000 weights, otherwise 300.
+
+    References
+    ----------
+    .. [1] Kirkpatrick, S., Gelatt, C. D. and Vecchi, M. P. (1983). Optimization by simulated
+       annealing. Science, 220, 671-680.
+    .. [2] Roberts, G. O., Gelman, A. and Gilks, W. R. (1997). Weak convergence and optimal scaling
+       of random walk Metropolis algorithms. Annals of Applied Probability, 7, 110-120.
+    .. [3] Li, C. et al. (2018). Measuring the intrinsic dimension of objective landscapes. ICLR.
+
+    Examples
+    --------
+    >>> from skvae import RandomWalk, VAETransformer
+    >>> VAETransformer(annealing=RandomWalk(n_proposals=1000))
+    VAETransformer(annealing=RandomWalk(n_proposals=1000))
     """
 
     follows_training: ClassVar[bool] = False
@@ -133,7 +149,7 @@ class Walk:
     ) -> None:
         self.state, self.criterion = state, criterion
         self.evaluated = evaluated  # is told of every loss
-        self.k = self.n_accepted = 0  # moves so far, those accepted since the last look
+        self.k = self.n_accepted = 0  # moves so far, those accepted since the last evaluation
         self.first = math.nan  # temperature
         self.here = state.weights.values.detach().clone()
         self.scale, self.n_dimensions = torch.ones_like(self.here), len(self.here)
@@ -141,7 +157,7 @@ class Walk:
         self.loss = torch.zeros_like(self.here)
 
     def begin(self, n_dimensions: int) -> None:
-        """Draw the directions, and look at where it begins."""
+        """Draw the directions, and evaluate the first state."""
         self.scale, self.n_dimensions = usual_sizes(self.state), n_dimensions
         n_weights = len(self.scale)
         if n_dimensions < n_weights:

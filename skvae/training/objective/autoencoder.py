@@ -11,10 +11,21 @@ from skvae.training.objective.terms import weigh
 
 
 class Autoencoder(Objective):
-    """No noise, no KL: the likelihood of rows decoded from their codes, and nothing else.
+    """Deterministic autoencoder: the log-likelihood of rows given their codes, without KL or noise.
 
-    Codes are free to lie where they like. A mixture fitted to them afterwards makes it a model
-    that samples and has a likelihood (Ghosh et al., 2020).
+    Nothing constrains the distribution of the codes. The prior "normal" therefore becomes
+    "ex_post", a mixture that is fitted to the codes after training. With it the model can sample
+    and has a likelihood [1]_.
+
+    References
+    ----------
+    .. [1] Ghosh, P. et al. (2020). From variational to deterministic autoencoders. ICLR.
+
+    Examples
+    --------
+    >>> from skvae import Autoencoder, VAETransformer
+    >>> VAETransformer(objective=Autoencoder())
+    VAETransformer(objective=Autoencoder())
     """
 
     is_deterministic: ClassVar[bool] = True

@@ -26,25 +26,25 @@ class Terms(NamedTuple):
 
 
 class Objective(Documented, ABC):
-    """What a step of the training makes small."""
+    """Base class of objectives: the loss that training minimises."""
 
     is_deterministic: ClassVar[bool] = False  # no noise and no KL: codes are posterior means
 
     @property
     def has_plain_kl(self) -> bool:
-        """Whether any prior will do, not only the normal one of independent units."""
+        """Whether any prior is possible. If not, only the standard normal is."""
         return True
 
     @property
     def needs_columns(self) -> bool:
-        """Whether a model of scores has to know its columns."""
+        """Whether a model of principal scores also needs the columns of the rows."""
         return False
 
     @abstractmethod
     def __call__(
         self, vae: VAE, rows: Rows, generator: torch.Generator, kl_weight: float = 1.0
     ) -> Terms:
-        """Loss and bound of a batch.
+        """Compute loss and bound of a batch.
 
         Parameters
         ----------
@@ -55,21 +55,21 @@ class Objective(Documented, ABC):
         generator : torch.Generator
             Source of the noise.
         kl_weight : float, default=1.0
-            Of the KL term.
+            Weight of the KL term.
 
         Returns
         -------
         terms : Terms
-            Scalars, on the device.
+            Scalar tensors, nats per row, on the model's device.
         """
 
     def check(self) -> None:
-        """Refuse options that make no sense.
+        """Check the options.
 
         Raises
         ------
         ValueError
-            If an option is out of range.
+            If an option is invalid.
         """
 
 

@@ -13,20 +13,34 @@ POINT_WEIGHT = 0.5  # of the likelihood of rows that are decoded from their poin
 
 
 class Elbo(Objective):
-    """The evidence lower bound (Kingma & Welling, 2014): E_q[log p(x|z)] - KL(q(z|x) || p(z)).
+    """Evidence lower bound (ELBO) [1]_: E_q[log p(x|z)] - KL(q(z|x) || p(z)).
 
-    Some rows are decoded from their point codes instead of a draw, which no bound asks for and
-    every user of `inverse_transform` does; it costs nothing, as each row is decoded once. Where
-    cells are hidden, their point codes, shrunk as they are, have to say what was hidden: that is
-    what `impute` asks for. To the bound of the other rows hidden cells are missing ones.
+    A share of the rows is decoded from point codes instead of draws, since `inverse_transform`
+    decodes point codes. This costs nothing, because each row is still decoded once. Hidden cells
+    count as missing in the bound. The rows with point codes have to predict their hidden cells,
+    as `impute` does, and there the shrinkage of the codes is not undone.
 
     Parameters
     ----------
     free_bits : float, default=0.0
-        Nats of KL per unit, in the mean over the batch, that cost nothing (Kingma et al., 2016):
-        sum_j max(free_bits, KL_j).
+        KL per code without cost, nats, in the mean over the batch: the KL term is
+        sum_j max(free_bits, KL_j) [2]_. Values above 0 need the prior "normal" or one that is
+        fitted after training.
     point_share : float, default=0.25
-        Share of a batch that is decoded from point codes; 0 is the bound and nothing else.
+        Share of a batch that is decoded from point codes, at least 0 and below 1. With 0 the loss
+        is the bound alone.
+
+    References
+    ----------
+    .. [1] Kingma, D. P. and Welling, M. (2014). Auto-encoding variational Bayes. ICLR.
+    .. [2] Kingma, D. P. et al. (2016). Improved variational inference with inverse autoregressive
+       flow. NeurIPS.
+
+    Examples
+    --------
+    >>> from skvae import Elbo, VAETransformer
+    >>> VAETransformer(objective=Elbo(free_bits=0.1))
+    VAETransformer(objective=Elbo(free_bits=0.1))
     """
 
     def __init__(self, *, free_bits: float = 0.0, point_share: float = 0.25) -> None:
@@ -50,18 +64,29 @@ class Elbo(Objective):
 
 
 class Denoising(Objective):
-    """The bound of whole rows by an encoder that sees corrupted ones (Im et al., 2017).
+    """Evidence lower bound of complete rows, with an encoder that sees corrupted rows [1]_.
 
     Parameters
     ----------
     noise : float, default=0.1
-        Standard deviation of normal noise on the numbers: of complete numbers in units of the one
-        scale that all columns share, of tables in standard deviations of each.
+        Standard deviation of the normal noise on numbers. Its unit is the common scale of all
+        columns for complete numbers, and each column's standard deviation for other tables.
     masking : float, default=0.1
-        Share of the cells that are hidden: at their mean in a model of complete numbers,
-        otherwise missing.
+        Share of the cells that are hidden, at least 0 and below 1. A model of complete numbers
+        sees them at their mean, other models as missing.
     point_share : float, default=0.25
-        As of `Elbo`.
+        As in `Elbo`.
+
+    References
+    ----------
+    .. [1] Im, D. J. et al. (2017). Denoising criterion for variational auto-encoding framework.
+       AAAI.
+
+    Examples
+    --------
+    >>> from skvae import Denoising, VAETransformer
+    >>> VAETransformer(objective=Denoising(masking=0.3))
+    VAETransformer(objective=Denoising(masking=0.3))
     """
 
     def __init__(

@@ -12,15 +12,29 @@ from skvae.training.objective.terms import weigh
 
 
 class Iwae(Objective):
-    """The importance-weighted bound (Burda, Grosse & Salakhutdinov, 2016): E log mean_k p / q.
+    """Importance-weighted bound [1]_: E[log mean_k p(x, z_k) / q(z_k|x)].
 
-    The encoder's gradient is doubly reparametrised (Tucker et al., 2019): draws count by their
-    squared share of the weight, and nothing flows through the density of q.
+    The gradient of the encoder is the doubly reparametrised one [2]_. Draws count by their squared
+    share of the weight, and no gradient passes through the density of q.
 
     Parameters
     ----------
     n_draws : int, default=5
-        Draws from each row's posterior. The bound rises with them, and so does the work.
+        Draws z_k from the posterior of each row. With more draws the bound is tighter and training
+        is slower.
+
+    References
+    ----------
+    .. [1] Burda, Y., Grosse, R. and Salakhutdinov, R. (2016). Importance weighted autoencoders.
+       ICLR.
+    .. [2] Tucker, G. et al. (2019). Doubly reparameterized gradient estimators for Monte Carlo
+       objectives. ICLR.
+
+    Examples
+    --------
+    >>> from skvae import Iwae, VAETransformer
+    >>> VAETransformer(objective=Iwae(n_draws=10))
+    VAETransformer(objective=Iwae(n_draws=10))
     """
 
     def __init__(self, *, n_draws: int = 5) -> None:

@@ -13,17 +13,29 @@ from skvae.training.objective.terms import draw_and_decode, paired_rows, terms_o
 
 
 class Mmd(Objective):
-    """InfoVAE (Zhao, Song & Ermon, 2019): the codes of all rows together follow the prior.
+    """InfoVAE [1]_: the codes of all rows together are drawn towards the prior.
 
-    Minimises -E_q[log p(x|z)] + (1 - alpha) KL(q(z|x) || p(z)) + (alpha + weight - 1) MMD, where
-    MMD is the maximum mean discrepancy between codes and prior under a normal kernel.
+    The loss is -E_q[log p(x|z)] + (1 - alpha) KL(q(z|x) || p(z)) + (alpha + weight - 1) MMD. MMD
+    is the squared maximum mean discrepancy between codes and prior with a normal kernel [2]_.
 
     Parameters
     ----------
     alpha : float, default=0.0
-        What is taken from the KL of single rows; 1 takes all of it.
+        Share of the KL term that is left out, at most 1; 1 leaves it out completely.
     weight : float, default=10.0
-        Of the discrepancy.
+        Weight of the discrepancy, at least 0 and at least 1 - alpha.
+
+    References
+    ----------
+    .. [1] Zhao, S., Song, J. and Ermon, S. (2019). InfoVAE: balancing learning and inference in
+       variational autoencoders. AAAI.
+    .. [2] Gretton, A. et al. (2012). A kernel two-sample test. JMLR, 13, 723-773.
+
+    Examples
+    --------
+    >>> from skvae import Mmd, VAETransformer
+    >>> VAETransformer(objective=Mmd(weight=20.0))
+    VAETransformer(objective=Mmd(weight=20.0))
     """
 
     def __init__(self, *, alpha: float = 0.0, weight: float = 10.0) -> None:
@@ -42,7 +54,7 @@ class Mmd(Objective):
 
     def check(self) -> None:
         if not (isinstance(self.alpha, Real) and -math.inf < float(self.alpha) <= 1.0):
-            raise ValueError(f"alpha={self.alpha!r} must be a number, at most 1.")
+            raise ValueError(f"alpha={self.alpha!r} must be a number of at most 1.")
         check_at_least("weight", self.weight, 0.0)
         if not self.alpha + self.weight >= 1.0:
             raise ValueError(

@@ -12,16 +12,28 @@ from skvae.training.objective.terms import draw_and_decode, paired_rows, terms_o
 
 
 class TotalCorrelation(Objective):
-    """Beta-TC (Chen et al., 2018): the total correlation of the codes counts more than the rest.
+    """Beta-TCVAE [1]_: the total correlation of the codes has a weight of its own.
 
-    KL(q(z|x) || p(z)) holds the total correlation KL(q(z) || prod_j q(z_j)), estimated between
-    the rows of a batch; codes that share less say different things. Where rows have missing
-    cells, the units of a posterior are taken as independent in it.
+    The total correlation KL(q(z) || prod_j q(z_j)) is a part of KL(q(z|x) || p(z)). It is estimated
+    from the pairs of rows in a batch. Codes with a low total correlation carry different
+    information. For rows with missing cells it takes the codes of each posterior as independent.
+    It needs the prior "normal" or one that is fitted after training.
 
     Parameters
     ----------
     weight : float, default=4.0
-        Of the total correlation, where 1 is the plain bound.
+        Weight of the total correlation, at least 0. With 1 the loss is the plain bound.
+
+    References
+    ----------
+    .. [1] Chen, R. T. Q. et al. (2018). Isolating sources of disentanglement in variational
+       autoencoders. NeurIPS.
+
+    Examples
+    --------
+    >>> from skvae import TotalCorrelation, VAETransformer
+    >>> VAETransformer(objective=TotalCorrelation(weight=6.0))
+    VAETransformer(objective=TotalCorrelation(weight=6.0))
     """
 
     def __init__(self, *, weight: float = 4.0) -> None:

@@ -384,15 +384,15 @@ BAD = {
     "image of one side": (Conv(image_shape=(28,)), ValueError, r"image_shape=\(28,\) must be"),
     "image by name": (Conv(image_shape="big"), ValueError, "image_shape='big' must be 'auto'"),
     "image of no height": (Conv(image_shape=(0, 9)), ValueError, r"image_shape=\(0, 9\)"),
-    "another image": (Conv(image_shape=(4, 4)), ValueError, "3 columns go in and 2 come out"),
+    "another image": (Conv(image_shape=(4, 4)), ValueError, "it has 3 inputs and 2 outputs"),
 }
 
 
 NOT_IMAGES = {
-    "not square": ((50, 4), "50 numbers are none; give Conv"),
-    "with flags": ((72, 4), "72 numbers are none; give Conv"),
-    "two parameters per pixel": ((4, 72), "72 numbers are none"),
-    "two images": ((784, 900), "cannot tell whether 784 or 900 columns are the image"),
+    "not square": ((50, 4), "not 50 numbers; use Conv"),
+    "with flags": ((72, 4), "not 72 numbers; use Conv"),
+    "two parameters per pixel": ((4, 72), "not 72 numbers"),
+    "two images": ((784, 900), "ambiguous: 784 inputs and 900 outputs"),
 }
 
 
@@ -404,7 +404,7 @@ def test_an_image_that_cannot_be_told_raises(case):
 
 
 def test_one_number_per_pixel_comes_out():
-    with pytest.raises(ValueError, match="a likelihood of one parameter per pixel"):
+    with pytest.raises(ValueError, match="a likelihood with one parameter per pixel"):
         build(Conv(image_shape=(6, 6)), [(4, 72)], seed=0)
 
 
