@@ -64,7 +64,8 @@ from skvae.training.annealing import ANNEALING, Annealing
 from skvae.training.evaluation import DivergenceError
 from skvae.training.history import evaluations_of
 from skvae.training.objective import OBJECTIVES, Objective
-from skvae.training.optimizers import OPTIMIZERS, Optimizer
+from skvae.training.optimizer import Optimizer
+from skvae.training.optimizers import OPTIMIZERS
 from skvae.training.schedules import KL_SCHEDULES, check_count
 
 

@@ -121,9 +121,7 @@ def _whole(cell: str) -> int | None:
     except ValueError:
         number = float(_floats([cell])[0])
     if number != math.floor(number) or abs(number) >= 2**63:
-        raise UnreadError(
-            "is not a whole number, but the column held whole numbers in fit; round it"
-        )
+        raise UnreadError("is not a whole number, but fit had whole numbers there")
     return int(number)
 
 

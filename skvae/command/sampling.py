@@ -19,8 +19,7 @@ from skvae.persistence.writing import replace_by
 from skvae.report.account import check_name
 from skvae.serving.selection import Needed
 
-# Rows; those of one seed hang on it. What rows given values cost grows with their square.
-_AT_ONCE, _GIVEN_AT_ONCE = 65536, 1024
+_AT_ONCE = 65536  # rows; those of one seed depend on it
 
 
 class Sample(Subcommand):
@@ -29,9 +28,8 @@ class Sample(Subcommand):
     summary = "draw new rows from the model"
     description = (
         "Rows have the columns of the training rows and include noise. The same seed gives the "
-        f"same rows. Up to {_AT_ONCE} rows, or {_GIVEN_AT_ONCE} where values are given, are those "
-        "of sample(n, random_state=seed) in Python. Columns of a model that was fitted to an array "
-        "are named by their position, from 0."
+        f"same rows. Up to {_AT_ONCE} rows are those of sample(n, random_state=seed) in Python. "
+        "Columns of a model that was fitted to an array are named by their position, from 0."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -106,8 +104,7 @@ def _draws(
 ) -> Iterator[Any]:
     rng = np.random.RandomState(seed)
     with console.progress("sample", n_rows, "row") as report:
-        at_once = _AT_ONCE if given is None else _GIVEN_AT_ONCE
-        for first in range(0, n_rows, at_once):
-            n = min(at_once, n_rows - first)
+        for first in range(0, n_rows, _AT_ONCE):
+            n = min(_AT_ONCE, n_rows - first)
             yield vae.sample(n, random_state=rng, given=given)
             report(first + n)

@@ -6,7 +6,7 @@ levels, NaN where missing.
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from skvae.fitted.correction import Correction
 from skvae.model.bounds import Proposals, places, weigher
 from skvae.model.cell_observation import CellDecoder
 from skvae.model.rows import CellRows
+from skvae.model.vae import VAE
 from skvae.start.calibration import has_levels
 from skvae.start.cell_representation import CellRepresentation
 
@@ -63,7 +64,7 @@ def draw_missing(
     cells = _cells_of(model)
     for index in _incomplete(X, model):
         rows = cells.whole_rows(X[index], model.device)
-        chosen = _resample(model, rows, n_draws, n_proposals, generator)[0]
+        chosen = _resample(model, rows, n_draws, n_proposals, generator)
         for copy, values in zip(copies, chosen, strict=True):
             _fill(copy, index, cells.units.values(values))
     return copies
@@ -80,16 +81,63 @@ def sample_given(
     """Draws that share the observed cells of one row, shape (n_samples, d)."""
     cells = _cells_of(model)
     _check_plausible(model, cells.units, row, names, rng)
-    generator = seeded(rng, model.device)
-    rows = cells.whole_rows(row[None], model.device)
-    n_draws = max(n_proposals, n_samples)
-    chosen, effective = _resample(model, rows, n_samples, n_draws, generator)
-    if not effective >= _FEWEST_DRAWS:
+    generator, n_draws = seeded(rng, model.device), max(n_proposals, n_samples)
+    parts = [_weighted(model, vae, share, row, n_draws, generator) for vae, share in model.density]
+    shares = torch.softmax(torch.cat([part.log_weight for part in parts]), 0)
+    if not 1.0 / shares.square().sum() >= _FEWEST_DRAWS:
         raise ValueError(
-            "the condition has no support in this model: none of its rows comes near it. Give "
-            "fewer columns, or values that occur in the training rows."
+            "the condition has no support in this model: none of its rows comes near. Give "
+            "fewer columns, or values that the training rows have."
         )
-    return np.where(np.isnan(row), cells.units.values(np.concatenate(chosen)), row)
+    chosen = torch.multinomial(shares, n_samples, replacement=True, generator=generator)
+    drawn, first = np.empty((n_samples, len(row))), 0
+    for part in parts:
+        is_own = (chosen >= first) & (chosen < first + len(part.z))
+        own = torch.nonzero(is_own)[:, 0].numpy(force=True)
+        for some in batches(len(own), cells.row_cost, model.batch_cells):
+            drawn[own[some]] = part.cells(chosen[own[some]] - first, generator)
+        first += len(part.z)
+    return np.where(np.isnan(row), cells.units.values(drawn), row)
+
+
+class Weighted(NamedTuple):
+    """Draws of z given some cells of a row, by one component of the density."""
+
+    vae: VAE
+    z: Tensor  # (m, q)
+    log_weight: Tensor  # (m,)
+    row: Tensor  # (1, c): its cells
+
+    def cells(self, index: Tensor, generator: torch.Generator) -> np.ndarray:
+        """Cells drawn at those of an index, shape (n, c)."""
+        decoder = cast(CellDecoder, self.vae.observation)
+        decoded = self.vae.decode(self.z[index])
+        row = self.row.expand(len(index), -1)
+        return decoder.draw(decoded, generator, row).numpy(force=True)
+
+
+def _weighted(
+    model: "FittedModel",
+    vae: VAE,
+    share: float,
+    row: np.ndarray,
+    n_draws: int,
+    generator: torch.Generator,
+) -> Weighted:
+    """So many draws, or a few more: copies of the row are asked at once, each for every place."""
+    cells, proposed = _cells_of(model), places(vae, len(vae.proposals))
+    z, weights = [], []
+    n_copies = math.ceil(n_draws / len(proposed))
+    for part in batches(n_copies, cells.row_cost, model.batch_cells):
+        copies = np.tile(row, (part.stop - part.start, 1))
+        rows = cells.whole_rows(copies, model.device)
+        proposals = Proposals(vae.encode(rows), proposed)
+        weigh = weigher(vae, rows, proposals)
+        for number in range(len(proposed)):
+            z.append(proposals.draw(number, rows.draw_noise(vae.latent_dim, generator)))
+            weights.append(weigh(z[-1]))
+    log_weight = torch.cat(weights) + math.log(share / len(proposed) / n_copies)
+    return Weighted(vae, torch.cat(z), log_weight, rows.values[:1])
 
 
 def _cells_of(model: "FittedModel") -> CellRepresentation:
@@ -134,8 +182,8 @@ def _check_plausible(
 
 def _resample(
     model: "FittedModel", rows: CellRows, n_chosen: int, n_draws: int, generator: torch.Generator
-) -> tuple[list[np.ndarray], float]:
-    """Cells at draws of z chosen by their weights; the number of draws that carry the weight.
+) -> list[np.ndarray]:
+    """Cells at draws of z chosen by their weights.
 
     Whichever draw has the greatest weight plus Gumbel noise is chosen with probability
     proportional to its weight, so draws are met one at a time and none is kept.
@@ -143,7 +191,6 @@ def _resample(
     shape = (n_chosen, rows.n_rows)
     best: Tensor | None = None
     chosen: list[Tensor] = []
-    weights = []
     for vae, share in model.density:
         q = vae.encode(rows)
         proposals = Proposals(q, places(vae, n_draws))
@@ -153,7 +200,6 @@ def _resample(
         for number in range(n_draws):
             drawn = proposals.draw(number, rows.draw_noise(vae.latent_dim, generator))
             weight = weigh(drawn) + math.log(share)
-            weights.append(weight)
             uniform = torch.rand(shape, generator=generator, device=top.device, dtype=top.dtype)
             perturbed = weight - torch.log(-torch.log(uniform.clamp(1e-300, 1 - 1e-16)))
             better = perturbed > top
@@ -167,7 +213,4 @@ def _resample(
             else:
                 chosen[i] = torch.where((top[i] > best[i])[:, None], values, chosen[i])
         best = top if best is None else torch.maximum(best, top)
-    stacked = torch.stack(weights)
-    shares = (stacked - stacked.logsumexp(0)).exp()
-    effective = 1.0 / shares.square().sum(0).max()
-    return [values.numpy(force=True) for values in chosen], float(effective)
+    return [values.numpy(force=True) for values in chosen]

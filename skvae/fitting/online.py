@@ -40,7 +40,7 @@ from skvae.training.annealing import Annealing
 from skvae.training.controller import Controller
 from skvae.training.evaluation import DivergenceError, Evaluator
 from skvae.training.loop import one_pass
-from skvae.training.optimizers import Optimizer
+from skvae.training.optimizer import Optimizer
 from skvae.training.record import Record
 from skvae.training.sampler import RowSampler, n_parts
 from skvae.training.schedules import Schedule

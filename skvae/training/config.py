@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from skvae.limits import Limits
 from skvae.training.objective import Objective
-from skvae.training.optimizers import Optimizer
+from skvae.training.optimizer import Optimizer
 from skvae.training.schedules import Schedule
 
 

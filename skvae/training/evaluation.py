@@ -24,7 +24,8 @@ from skvae.model.vae import VAE
 from skvae.training.config import TrainingConfig
 from skvae.training.gain import Gain
 from skvae.training.objective import explained, shrinkage_undone
-from skvae.training.optimizers import AdamW, Part
+from skvae.training.optimizer import Part
+from skvae.training.optimizers import AdamW
 
 
 class DivergenceError(FloatingPointError, ValueError):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from skvae.model.vae import VAE
-from skvae.training.optimizers import Optimizer, Part
+from skvae.training.optimizer import Optimizer, Part
 
 
 class Weights:

@@ -345,7 +345,7 @@ def test_nothing_is_written_over_what_is_read(model, tmp_path, fails):
         assert "is an input file" in fails("transform", model, rows, "-o", output)
     assert rows.read_text() == before
     assert "no folder" in fails("transform", model, rows, "-o", tmp_path / "no" / "codes.csv")
-    assert "endings" in fails("transform", model, rows, "-o", tmp_path / "codes.xlsx")
+    assert "must end in one of" in fails("transform", model, rows, "-o", tmp_path / "codes.xlsx")
     assert "there is no file" in fails("transform", model, tmp_path / "none.csv")
 
 

@@ -84,7 +84,7 @@ def test_axes_without_a_place_in_a_grid_cannot_be_divided(name):
 def test_an_estimator_that_is_not_fitted_is_refused(name, curve):
     with pytest.raises(NotFittedError):
         DISPLAYS[name].from_estimator(VAETransformer(), curve)
-    with pytest.raises(TypeError, match="this is a PCA"):
+    with pytest.raises(TypeError, match="not a PCA"):
         DISPLAYS[name].from_estimator(PCA().fit(curve), curve)
     assert not plt.get_fignums()
 

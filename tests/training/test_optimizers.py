@@ -7,13 +7,13 @@ import torch
 from sklearn.base import clone
 
 from skvae.model.vae import LINEAR_RATE
+from skvae.training.optimizer import Part
 from skvae.training.optimizers import (
     OPTIMIZERS,
     SGD,
     Adam,
     AdamW,
     Muon,
-    Part,
     RMSprop,
     orthogonal,
 )
