@@ -23,8 +23,17 @@ class Ended(NamedTuple):
     shas: set[str]
     n_told: int
     n_struck: int
-    noticed: float  # by another process, in the first attempt
+    noticed: list[float]  # by the processes that were there to notice it
     seconds: float
+
+    def said(self):
+        noticed = ", ".join(f"{each:.1f}" for each in self.noticed)
+        return f"{self.n_struck} struck, noticed after {noticed} s, end after {self.seconds:.1f} s"
+
+
+def tell(line):
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def ended(folder, size):
@@ -34,10 +43,8 @@ def ended(folder, size):
     shas, _, n_told, end = zip(*told, strict=True)
     strikes = [float(path.read_text()) for path in sorted(folder.glob("attempt-*"))]
     since = strikes[0] if strikes else float(end[0])
-    noticed = [float(path.read_text()) - since for path in folder.glob("noticed-*")]
-    return Ended(
-        set(shas), int(n_told[0]), len(strikes), min(noticed, default=0.0), float(end[0]) - since
-    )
+    noticed = [float(path.read_text()) - since for path in sorted(folder.glob("noticed-*"))]
+    return Ended(set(shas), int(n_told[0]), len(strikes), noticed, float(end[0]) - since)
 
 
 def by_torchrun(folder, size, *strike, restarts=3):
@@ -62,12 +69,8 @@ def main(name, n_strikes):
             strike = (n % 2, name, 1, moment, rng.uniform(0.0, 0.02))
             found = by_torchrun(Path(place, f"{n}"), 2, *strike)
             same = "same bits" if found.shas == whole.shas else "OTHER BITS"
-            sys.stdout.write(
-                f"{n}: {same}, {found.n_struck} struck at {moment} of {whole.n_told}, noticed "
-                f"after {found.noticed:.1f} s, ended after {found.seconds:.1f} s of "
-                f"{time.perf_counter() - began:.1f} s\n"
-            )
-            sys.stdout.flush()
+            seconds = time.perf_counter() - began
+            tell(f"{n}: {found.said()}, at {moment} of {whole.n_told}, {same}; {seconds:.1f} s")
 
 
 if __name__ == "__main__":

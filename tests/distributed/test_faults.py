@@ -7,7 +7,9 @@ import pytest
 
 from tests.distributed.groups import grouped
 from tests.distributed.killed import fit
+from tests.distributed.links import across, can_be_made
 from tests.distributed.restarts import by_torchrun, ended
+from tests.distributed.strikes import CUT
 from tests.processes import ProcessError
 
 
@@ -66,4 +68,15 @@ def test_a_process_that_is_stopped_is_noticed(tmp_path, untouched, seed):
     found = by_torchrun(tmp_path / "fit", 2, 1, "SIGSTOP", 1, moment)
     assert found.shas == untouched.shas
     assert found.n_struck == 1
-    assert found.noticed > 0.0  # by an error of the team
+    assert len(found.noticed) == 1  # by an error of the team
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_be_made(), reason="networks are made by root, on Linux")
+@pytest.mark.parametrize("seed", range(10))
+def test_a_link_that_is_cut_is_noticed_by_both(tmp_path, untouched, seed):
+    moment = untouched.moment(np.random.default_rng(seed).uniform(0.0, 0.9))
+    found = across(tmp_path / "fit", seed % 2, CUT, 1, moment)
+    assert found.shas == untouched.shas
+    assert found.n_struck == 1
+    assert len(found.noticed) == 2
