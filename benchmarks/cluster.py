@@ -53,7 +53,7 @@ def main():
 def cluster(n_workers, **options):
     """The client of workers of one thread, which ends with its cluster."""
     made = LocalCluster(
-        n_workers=n_workers, threads_per_worker=1, dashboard_address=None, **options
+        n_workers=n_workers, threads_per_worker=1, dashboard_address=":0", **options
     )
     return Client(made)
 

@@ -23,7 +23,7 @@ from benchmarks.made import curved
 from skvae import VAETransformer
 
 ROWS, COLUMNS, BATCH = 8_000, 50, 512  # of every process
-FEW, MANY = 2, 10  # passes
+FEW, MANY = 2, 32  # passes
 TURNS = 3
 
 
