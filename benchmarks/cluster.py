@@ -105,7 +105,7 @@ def compared(rows, held_out, seed):
     """What two workers and one process make of the same rows."""
     lazy = dd.from_pandas(rows, npartitions=8, sort=False)
     together = DaskVAETransformer(4, random_state=seed).fit(lazy).to_local()
-    alone = VAETransformer(4, random_state=seed).fit(rows)
+    alone = VAETransformer(4, random_state=seed).fit(lazy.compute())  # with the dtypes of Dask
     same = schema(together) == schema(alone)
     scores = [vae.score(held_out) for vae in (together, alone)]
     differ = 100 * (scores[0] - scores[1]) / abs(scores[1])
