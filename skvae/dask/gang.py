@@ -15,7 +15,7 @@ from dask.delayed import Delayed
 from distributed import Client, Event, Future, KilledWorker, Lock, Variable, wait
 from distributed.comm import CommClosedError
 
-from skvae.dask.member import Outcome, Seat, take_part
+from skvae.dask.member import MORE_ROOM, Outcome, Seat, take_part
 from skvae.estimator import VAETransformer
 from skvae.team import TeamError
 
@@ -137,6 +137,8 @@ def _outcome(client: Client, members: dict[Future, str], off: Event, seconds: fl
             running = {member for member in running if members[member] in there}
     failures = [failure for member in members if (failure := _failure(member)) is not None]
     for failure in failures:
+        if isinstance(failure, MemoryError) and MORE_ROOM not in str(failure):  # of the scheduler
+            raise MemoryError(f"a worker cannot hold its rows. {MORE_ROOM} ({failure})")
         if not isinstance(failure, _LOST):
             raise failure
     for failure in failures:

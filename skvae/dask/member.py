@@ -5,6 +5,7 @@ that the system chooses and tells the others, by a variable of Dask, where it is
 """
 
 import copy
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,7 +14,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+import dask
+import numpy as np
 import torch.distributed as dist
+from dask.sizeof import sizeof
 from distributed import Event, Variable, get_client, get_worker
 
 from skvae.dask.rows import Piece
@@ -23,6 +27,11 @@ from skvae.team import TeamError, is_group_there
 
 _START_SECONDS = 300.0  # that a worker may be busy with something else
 _GLANCE_SECONDS = 0.1
+
+MORE_ROOM = (
+    "Fit on more workers, or workers of more memory; or let partial_fit of a VAETransformer learn "
+    "block by block."
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,8 @@ def take_part(seat: Seat, vae: VAETransformer, pieces: list[Piece]) -> Outcome:
     ------
     TeamError
         If the others are gone, or the task came to a worker that does not hold the partitions.
+    MemoryError
+        If the partitions and a copy of them are more than the worker may hold.
     """
     here = get_worker().address
     if here != seat.worker:
@@ -57,6 +68,7 @@ def take_part(seat: Seat, vae: VAETransformer, pieces: list[Piece]) -> Outcome:
             f"the worker {seat.worker} is gone; its part of the fit was sent to {here}."
         )
     vae = copy.copy(vae)  # workers of one process have one object
+    _refuse_crowding(pieces, _most_bytes())
     own = Pieces(*map(list, zip(*pieces, strict=True)))
     # A process warns its own people; who asked for the fit is somewhere else.
     with _meeting(seat), warnings.catch_warnings(record=True) as heard:
@@ -64,6 +76,31 @@ def take_part(seat: Seat, vae: VAETransformer, pieces: list[Piece]) -> Outcome:
         vae.fit(own)
     warned = [each.message for each in heard if isinstance(each.message, UserWarning)]
     return Outcome(vae, warned) if seat.rank == 0 else Outcome(None, [])
+
+
+def _most_bytes() -> int | None:
+    """Of this worker; None where nobody ends it for holding more."""
+    worker = get_worker()
+    limit: int | None = worker.memory_manager.memory_limit
+    is_ended = worker.nanny and dask.config.get("distributed.worker.memory.terminate")
+    return limit if is_ended else None
+
+
+def _n_bytes(table: Any) -> int:
+    """Of a table and a copy of it as numbers of float64, at least."""
+    held: int = sizeof(table)
+    return held + min(held, 8 * math.prod(np.shape(table)))
+
+
+def _refuse_crowding(pieces: list[Piece], most: int | None) -> None:
+    """Raise a MemoryError before a worker begins that would be killed for what it holds."""
+    tables = [table for _, table, _ in pieces]
+    needed = sum(map(_n_bytes, tables))
+    if most and needed > most:
+        raise MemoryError(
+            f"the partitions of a worker and a copy of them take {needed / 1e9:.3g} GB, and it may "
+            f"hold {most / 1e9:.3g} GB. {MORE_ROOM}"
+        )
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def cluster_of(processes):
             n_workers=2,
             threads_per_worker=1,
             processes=processes,
-            dashboard_address=None,
+            dashboard_address=":0",
             memory_limit="2GiB",
         ) as made,
         Client(made) as client,

@@ -18,47 +18,25 @@ from sklearn.model_selection import GridSearchCV, KFold
 from skvae import VAETransformer
 from skvae.dask import DaskVAETransformer
 from skvae.team import TeamError
+from tests.dask.restarts import LONG, ROWS, fit, lazy, struck, whole
 from tests.distributed.groups import grouped
-from tests.distributed.together import SMALL, curve, sha
+from tests.distributed.together import SMALL, sha
 
-LONG = SMALL | {"max_iter": 40, "early_stopping": False}
-ROWS = curve(1000, 6)
 FEW = ROWS[:300]
 
 
-def lazy(X=ROWS):
-    return da.from_array(X, chunks=(200, X.shape[1]))
-
-
-def fit(rows, **parameters):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return DaskVAETransformer(2, deterministic=True, **(LONG | parameters)).fit(rows)
-
-
-def n_running(client, name):
+def n_searching(client):
     keys = [key for tasks in client.processing().values() for key in tasks]
-    return sum(name in str(key) for key in keys)
+    return sum("_fit_and_score" in str(key) for key in keys)
 
 
-def kill(client, name="skvae-", after=0.0):
-    """Kill a worker some seconds after both have got tasks of a name."""
+def kill(client):
+    """Kill a worker once both have got candidates of a search."""
     pids = list(client.run(os.getpid).values())
     end = time.monotonic() + 60
-    while n_running(client, name) < 2 and time.monotonic() < end:
+    while n_searching(client) < 2 and time.monotonic() < end:
         time.sleep(0.02)
-    time.sleep(after)
     os.kill(pids[0], signal.SIGKILL)
-
-
-def killed(client, work, **when):
-    """What comes of work while a worker is killed."""
-    killer = threading.Thread(target=kill, args=(client,), kwargs=when)
-    killer.start()
-    try:
-        return work()
-    finally:
-        killer.join()
 
 
 @pytest.fixture
@@ -72,7 +50,7 @@ def client(processes):
 
 @pytest.fixture(scope="module")
 def undisturbed(processes):
-    return sha(fit(lazy()).to_local())
+    return whole(processes, lambda: fit(lazy()))
 
 
 def alone():
@@ -105,26 +83,28 @@ def test_two_workers_fit_as_one_and_answer_about_their_rows(client):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [0.0, 0.5])
-def test_a_killed_worker_costs_time_alone(client, undisturbed, after):
-    vae = killed(client, lambda: fit(lazy()), after=after)
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_killed_worker_costs_time_alone(client, undisturbed, share):
+    vae = struck(client, lambda: fit(lazy()), undisturbed.moment(share))
     assert vae.n_restarts_ == 1
-    assert sha(vae.to_local()) == undisturbed
+    assert sha(vae.to_local()) == undisturbed.sha
 
 
 @pytest.mark.slow
-def test_losing_more_workers_than_are_allowed_is_told(client):
+def test_losing_more_workers_than_are_allowed_is_told(client, undisturbed):
     with pytest.raises(TeamError, match=r"workers were lost 1 times.*max_restarts=1"):
-        killed(client, lambda: fit(lazy(), max_restarts=0))
+        struck(client, lambda: fit(lazy(), max_restarts=0), undisturbed.moment(0.3))
     client.wait_for_workers(2, timeout=60)
 
 
 @pytest.mark.slow
-def test_a_fit_goes_on_from_its_checkpoint(client, undisturbed, tmp_path):
+@pytest.mark.parametrize("seed", range(30))
+def test_a_fit_goes_on_from_its_checkpoint(client, undisturbed, tmp_path, seed):
     kept = {"checkpoint_dir": tmp_path, "checkpoint_every": 0}
-    vae = killed(client, lambda: fit(lazy(), **kept), after=1.0)
+    moment = undisturbed.moment(np.random.default_rng(seed).uniform(0.0, 0.9))
+    vae = struck(client, lambda: fit(lazy(), **kept), moment)
     assert vae.n_restarts_ == 1
-    assert sha(vae.to_local()) == undisturbed
+    assert sha(vae.to_local()) == undisturbed.sha
     assert not list(tmp_path.iterdir())
 
 
@@ -136,7 +116,7 @@ def test_two_fits_take_turns(client, undisturbed):
     other.start()
     found.append(fit(lazy()))
     other.join()
-    assert [sha(vae.to_local()) for vae in found] == [undisturbed] * 2
+    assert [sha(vae.to_local()) for vae in found] == [undisturbed.sha] * 2
     assert [vae.n_restarts_ for vae in found] == [0, 0]
 
 
@@ -168,7 +148,10 @@ def test_a_search_on_the_cluster_survives_a_killed_worker(client):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = killed(client, on_the_cluster, name="_fit_and_score", after=0.3)
+        killer = threading.Thread(target=kill, args=(client,))
+        killer.start()
+        found = on_the_cluster()
+        killer.join()
         expected = clone(search).fit(ROWS)
     scores = [each.cv_results_["mean_test_score"] for each in (found, expected)]
     assert np.allclose(*scores, rtol=1e-3)
