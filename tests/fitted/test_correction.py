@@ -190,7 +190,7 @@ def test_an_estimator_stores_rows_unless_it_may_not():
     without = estimator(store_rows=False).fit(X)
     assert without._model.stored is None
     assert_array_equal(without.impute(holed), mean)
-    with pytest.raises(ValueError, match=r"refine='trees' needs rows .* store_rows=True"):
+    with pytest.raises(ValueError, match=r"refine='trees' needs stored .* store_rows=True"):
         without.impute(holed, refine="trees")
 
 
