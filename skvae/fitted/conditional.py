@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from skvae.fitted.model import FittedModel
 
 _RESAMPLING_DRAWS = 128  # from each component, of which multiple imputations are chosen
-_CONDITIONAL_DRAWS = 1024
+_CONDITIONAL_DRAWS = 1024  # of z given cells, at least; as many as rows are asked for, up to
+_MOST_DRAWS = 2**20
 _N_PLAUSIBLE = 1000  # draws whose range, three times as wide, is what a column can be
 _FEWEST_DRAWS = 5.0  # that have to carry the weight, for a condition to have support
 
@@ -81,7 +82,8 @@ def sample_given(
     """Draws that share the observed cells of one row, shape (n_samples, d)."""
     cells = _cells_of(model)
     _check_plausible(model, cells.units, row, names, rng)
-    generator, n_draws = seeded(rng, model.device), max(n_proposals, n_samples)
+    generator = seeded(rng, model.device)
+    n_draws = min(max(n_proposals, n_samples), _MOST_DRAWS)
     parts = [_weighted(model, vae, share, row, n_draws, generator) for vae, share in model.density]
     shares = torch.softmax(torch.cat([part.log_weight for part in parts]), 0)
     if not 1.0 / shares.square().sum() >= _FEWEST_DRAWS:

@@ -86,8 +86,8 @@ def test_columns_are_given_by_position_or_a_name_with_any_sign(array_model, tmp_
 
 
 def test_parts_of_many_rows_have_what_is_given(model, tmp_path, run):
-    options = ["-n", 1100, "--seed", 0, "-o", tmp_path / "rows.csv", "--given", "city=Oslo"]
+    options = ["-n", 65_600, "--seed", 0, "-o", tmp_path / "rows.csv", "--given", "city=Oslo"]
     assert run("sample", model, *options)[0] == 0
     found = pd.read_csv(tmp_path / "rows.csv")
-    assert len(found) == 1100
+    assert len(found) == 65_600
     assert set(found["city"]) == {"Oslo"}

@@ -15,7 +15,6 @@ from skvae.team import Team
 
 _ANSWERING = Team.answering
 
-
 CUT = "CUT"
 LINK = "skvae0"  # in a namespace of its own (`links`)
 
