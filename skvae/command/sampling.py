@@ -41,7 +41,7 @@ class Sample(Subcommand):
         parser.add_argument(
             "--given", metavar="COLUMN=VALUE", action="append", default=[],
             help="value that a column has in all rows, such as city=Oslo; the other columns are "
-            "drawn given it. Can be repeated",
+            "drawn given it; may be repeated",
         )  # fmt: skip
         add_output(parser, "file for the rows")
 

@@ -68,7 +68,7 @@ class LatentDisplay(Display):
         X : array-like or DataFrame of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,), default=None
-            Classes or numbers that set the colours.
+            Classes, numbers, or dates and times that set the colours.
         units : tuple of int, default=(0, 1)
             Positions of the two codes.
         ax : matplotlib Axes, default=None
