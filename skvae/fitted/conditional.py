@@ -43,13 +43,13 @@ def impute(model: "FittedModel", X: np.ndarray, correction: Correction | None = 
     filled, vae = X.copy(), model.module(torch.float64)
     cells = _cells_of(model)
     decoder = cast(CellDecoder, vae.observation)
-    for index in _incomplete(X, model):
+    parts = list(_incomplete(X, model))
+    for index in parts:
         rows = cells.whole_rows(X[index], model.device)
         decoded = vae.decode(vae.encode(rows).mean)
-        guess = cells.units.values(decoder.expected(decoded, rows.values).numpy())
-        if correction is not None:
-            guess = correction.corrected(rows, guess)
-        _fill(filled, index, guess)
+        _fill(filled, index, cells.units.values(decoder.expected(decoded, rows.values).numpy()))
+    if correction is not None:
+        correction.correct(X, filled, parts)
     return filled
 
 

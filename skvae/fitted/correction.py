@@ -6,6 +6,7 @@ the row: its other cells, missing ones as they are expected, its code, and the e
 whose cell is missing gets what the regression says of it.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from skvae.data.batches import batches
 from skvae.fitted.expectations import Expectations
 from skvae.fitted.neighbours import Neighbours
-from skvae.fitted.regression import Regression
+from skvae.fitted.regression import Lesson, Regression
 from skvae.fitted.stored_rows import StoredRows
 from skvae.fitted.trees import Trees
 from skvae.model.cell_observation import CellDecoder
@@ -24,7 +25,7 @@ from skvae.start.cell_representation import CellRepresentation
 if TYPE_CHECKING:
     from skvae.fitted.model import FittedModel
 
-_MOST_BYTES = 2**27  # of what is learnt of all columns, that are kept
+MOST_BYTES = 2**27  # of what is learnt of all columns, that are kept
 _FEWEST_ROWS = 100  # that have a cell of a column: fewer have little in common
 
 
@@ -48,7 +49,8 @@ class Correction:
     """Local corrections of a model's conditional means, by the rows that it stores.
 
     What is learnt of a column is learnt when a cell of it is first missing, and kept while there
-    is room. Threads that ask at once may learn it twice, and learn the same.
+    is room. Where there is none it is learnt once for all rows that are asked for together. Threads
+    that ask at once may learn it twice, and learn the same.
 
     Parameters
     ----------
@@ -58,10 +60,16 @@ class Correction:
         Rows that it keeps.
     regression : type
         How residuals are predicted.
+    most_bytes : int
+        Memory of what is kept, and as much again while rows are corrected.
     """
 
     def __init__(
-        self, model: "FittedModel", stored: StoredRows, regression: type[Regression]
+        self,
+        model: "FittedModel",
+        stored: StoredRows,
+        regression: type[Regression],
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self._model, self._stored, self._regression = model, stored, regression
         self._vae = model.module(torch.float64)
@@ -69,30 +77,52 @@ class Correction:
         self._cells = cast(CellRepresentation, model.representation)
         self._expectations = Expectations(self._cells.units, self._decoder)
         self._residuals: dict[int, Residual | None] = {}
-        self._room = _MOST_BYTES
+        self._most_bytes = self._room = most_bytes
 
-    def corrected(self, rows: CellRows, guess: np.ndarray) -> np.ndarray:
-        """Values of rows, shape (n, d), as the model guesses them, with missing ones corrected."""
-        is_missing = rows.values.isnan().numpy(force=True)
-        if not is_missing.any():
-            return guess
-        known, columns = self._known(rows), self._cells.units.columns
-        expected, changed = known.expected.copy(), np.zeros_like(is_missing)
-        for cell in np.flatnonzero(is_missing.any(0)).tolist():
+    def correct(self, X: np.ndarray, filled: np.ndarray, parts: Sequence[np.ndarray]) -> None:
+        """Correct cells that X (n, d) lacks where they are filled by the model; parts are rows."""
+        places = self._cells.units.columns
+        is_missing = np.zeros(len(places), bool)
+        for index in parts:
+            is_missing |= np.isnan(X[index]).any(0)[places]
+        for learnt in self._learnt_together(np.flatnonzero(is_missing).tolist()):
+            for index in parts:
+                filled[index] = self._corrected(X[index], filled[index], learnt)
+
+    def _learnt_together(self, cells: Iterable[int]) -> Iterator[dict[int, Residual]]:
+        """What is learnt of columns, of as many at a time as there is room for."""
+        held: dict[int, Residual] = {}
+        room = self._most_bytes
+        for cell in cells:
             residual = self._residual(cell)
             if residual is None:
                 continue
+            held[cell] = residual
+            if cell not in self._residuals:  # nobody else keeps it
+                room -= residual.regression.n_bytes
+            if room < 0:
+                yield held
+                held, room = {}, self._most_bytes
+        if held:
+            yield held
+
+    def _corrected(
+        self, values: np.ndarray, guess: np.ndarray, learnt: dict[int, Residual]
+    ) -> np.ndarray:
+        """Guesses of rows, shape (n, d), with missing cells of some columns corrected."""
+        rows = self._cells.whole_rows(values, self._model.device)
+        is_missing, known = rows.values.isnan().numpy(force=True), self._known(rows)
+        expected, changed = known.expected.copy(), np.zeros_like(is_missing)
+        for cell, residual in learnt.items():
             missing = changed[:, cell] = is_missing[:, cell]
             own = np.ix_(missing, self._expectations.owners == cell)
-            shift = residual.size * residual.regression.predict(known.features[missing])
-            before = expected[own]
+            before, size = expected[own], residual.size
+            shift = size * residual.regression.predict(known.features[missing], before / size)
             low, high = np.minimum(before, residual.low), np.maximum(before, residual.high)
             expected[own] = np.clip(before + shift, low, high)
-        if changed.any():
-            values, where = self._expectations.decided(expected), np.zeros(guess.shape, bool)
-            where[:, columns] = changed
-            guess = np.where(where, values, guess)
-        return guess
+        where = np.zeros(guess.shape, bool)
+        where[:, self._cells.units.columns] = changed
+        return np.where(where, self._expectations.decided(expected), guess)
 
     def _residual(self, cell: int) -> Residual | None:
         """What is learnt of a column's residuals; None where that is nothing."""
@@ -117,12 +147,15 @@ class Correction:
             return None
         chosen = np.flatnonzero(there)[is_seen]
         known, observed = self._without(values[chosen], cell), observed[is_seen]
-        residuals = observed - known.expected[:, own]
-        size = np.abs(residuals).max()
+        expected = known.expected[:, own]
+        size = np.abs(observed - expected).max()
         if not 0.0 < size < np.inf:  # nothing is left, or what is expected is no number
             return None
-        weight = None if stored.weight is None else stored.weight[chosen]
-        learnt = self._regression.fit(known.features, residuals / size, weight, stored.seed)
+        weight = np.ones(len(chosen)) if stored.weight is None else stored.weight[chosen]
+        is_own = np.zeros(known.features.shape[1], bool)  # codes, which come last, are of no cell
+        is_own[: len(self._decoder.owner)] = self._decoder.owner.numpy(force=True) == cell
+        lesson = Lesson(known.features, is_own, expected / size, observed / size, weight)
+        learnt = self._regression.fit(lesson, stored.seed)
         return Residual(learnt, float(size), observed.min(0), observed.max(0))
 
     def _without(self, values: np.ndarray, cell: int) -> Known:
@@ -173,7 +206,7 @@ def check_refinement(refine: Any, are_stored: bool, n_draws: Any) -> None:
 
 # How `impute` refines the model's conditional mean; None is that mean.
 REFINEMENTS: dict[str, type[Regression]] = {
-    "auto": Neighbours,
+    "auto": Trees,
     "neighbours": Neighbours,
     "trees": Trees,
 }

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skvae.data.batches import batches
-from skvae.fitted.regression import Regression, Scale, share_of
+from skvae.fitted.regression import Lesson, Regression, Scale, share_of
 
 _N_NEIGHBOURS = 30
 _N_LEFT_OUT = 1000  # rows that say how far neighbours are to be trusted, at most
@@ -17,24 +17,19 @@ class Neighbours(Regression):
     The mean is shrunk by what it explains of rows that are left out of it.
     """
 
-    def __init__(
-        self, features: np.ndarray, residuals: np.ndarray, weight: np.ndarray | None
-    ) -> None:
-        self._scale = Scale(features)
-        self._rows = self._placed(features).astype(np.float32)
-        self._residuals = residuals
-        self._weight = np.ones(len(features)) if weight is None else weight
+    def __init__(self, lesson: Lesson) -> None:
+        self._scale = Scale(lesson.features)
+        self._rows = self._placed(lesson.features).astype(np.float32)
+        self._residuals, self._weight = lesson.residuals, lesson.weight
         some = slice(_N_LEFT_OUT)
         left_out = self._means(self._rows[some], are_own=True)
-        self._share = min(share_of(residuals[some], left_out, self._weight[some]), 1.0)
+        self._share = min(share_of(self._residuals[some], left_out, self._weight[some]), 1.0)
 
     @classmethod
-    def fit(
-        cls, features: np.ndarray, residuals: np.ndarray, weight: np.ndarray | None, seed: int
-    ) -> "Neighbours":
-        return cls(features, residuals, weight)
+    def fit(cls, lesson: Lesson, seed: int) -> "Neighbours":
+        return cls(lesson)
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
+    def predict(self, features: np.ndarray, expected: np.ndarray) -> np.ndarray:
         if self._share == 0.0:
             return np.zeros((len(features), self._residuals.shape[1]))
         return self._share * self._means(self._placed(features))

@@ -1,10 +1,29 @@
 """What a regression of residuals is: what rows that are alike have in common beyond the model."""
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 
 _SPREAD = 3.29  # of a normal distribution, between its quantiles at 5 and at 95 %
+
+
+class Lesson(NamedTuple):
+    """Rows with a cell of a column, and what the model knows of them without that cell.
+
+    Values are in units of the largest residual. A column of k levels has k values.
+    """
+
+    features: np.ndarray  # (m, p)
+    is_own: np.ndarray  # (p,) whether a feature is of the column itself: it is as expected
+    expected: np.ndarray  # (m, k) values that the model expects
+    observed: np.ndarray  # (m, k) values that were there
+    weight: np.ndarray  # (m,)
+
+    @property
+    def residuals(self) -> np.ndarray:
+        """What the model does not expect, shape (m, k)."""
+        return self.observed - self.expected
 
 
 class Regression(ABC):
@@ -12,13 +31,11 @@ class Regression(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(
-        cls, features: np.ndarray, residuals: np.ndarray, weight: np.ndarray | None, seed: int
-    ) -> "Regression":
-        """Learn from rows, shape (m, p), and their residuals, (m, k), in units of their size."""
+    def fit(cls, lesson: Lesson, seed: int) -> "Regression":
+        """Learn a column."""
 
     @abstractmethod
-    def predict(self, features: np.ndarray) -> np.ndarray:
+    def predict(self, features: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Residuals of other rows, shape (n, k), each row on its own."""
 
     @property

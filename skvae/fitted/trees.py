@@ -1,79 +1,107 @@
-"""Extremely randomised trees of residuals, as far as they hold for rows that are left out."""
-
-from typing import TYPE_CHECKING
+"""Extremely randomised trees of a column, as far as they hold for rows that are left out."""
 
 import numpy as np
 
-from skvae.fitted.regression import Regression, Scale, share_of
+from skvae.fitted.regression import Lesson, Regression, Scale, share_of
 
-if TYPE_CHECKING:
-    from sklearn.ensemble import ExtraTreesRegressor
-
-_N_TREES = 30
-_N_JUDGED = 10  # trees that are judged
+_N_TREES = 30  # of each forest
+_N_JUDGED = 10  # trees that are judged, of each
 _N_LEFT_OUT = 1000  # rows that judge them, at most; a fifth of fewer
-_MIN_LEAF_ROWS = 3
-_SHARE_OF_FEATURES = 1 / 3  # that a split chooses from
+_LEAST_RESIDUALS = 3  # rows of a leaf
+_LEAST_VALUES = 1
+_CHOICE = "sqrt"  # of how many features a split chooses from
 _DOUBT = 2.0  # the model knows its own rows: what is left of others is more, and told by more
-_GRID = 2.0**-16  # of features and residuals: rounding decides no split
+_GRID = 2.0**-16  # of features and targets: rounding decides no split
 _FARTHEST = 1e30  # feature, in single precision
 _NODE_BYTES = 64
 
 
 class Trees(Regression):
-    """Extremely randomised trees (Geurts, Ernst and Wehenkel, 2006).
+    """Two forests of extremely randomised trees (Geurts, Ernst and Wehenkel, 2006), in the mean.
 
-    What they say is shrunk by what some of them explain of rows that they have not seen.
+    One knows what the model expects of a cell, and predicts what is left. The model has learnt from
+    the rows that it stores, and expects their cells too well; so the other predicts the cell from
+    what is known of all others. What they say is shrunk by what some of their trees explain of rows
+    that they have not seen.
     """
 
-    def __init__(
-        self, features: np.ndarray, residuals: np.ndarray, weight: np.ndarray | None, seed: int
-    ) -> None:
-        self._scale = Scale(features)
-        self._n_targets = residuals.shape[1]
-        x, y = self._seen(features), np.rint(residuals / _GRID) * _GRID
-        weight = np.ones(len(x)) if weight is None else weight
-        n_judging = min(len(x) // 5, _N_LEFT_OUT)
-        judging, others = slice(n_judging), slice(n_judging, None)
-        self._trees = _grown(_N_JUDGED, x[others], y[others], weight[others], seed)
-        share = share_of(y[judging], self._said(x[judging]), weight[judging])
-        self._share = min(_DOUBT * share, 1.0)
+    def __init__(self, lesson: Lesson, seed: int) -> None:
+        self._scale, self._others = Scale(lesson.features), ~lesson.is_own
+        m, k = lesson.observed.shape
+        judging = np.arange(m) < min(m // 5, _N_LEFT_OUT)
+        self._grow(lesson, ~judging, _N_JUDGED, seed)
+        said = self._said(lesson.features[judging], lesson.expected[judging])
+        share = share_of(lesson.residuals[judging], said, lesson.weight[judging])
+        self._share, self._n_values = min(_DOUBT * share, 1.0), k
         if self._share > 0.0:
-            self._trees = _grown(_N_TREES, x, y, weight, seed)
+            self._grow(lesson, np.ones(m, bool), _N_TREES, seed)
 
     @classmethod
-    def fit(
-        cls, features: np.ndarray, residuals: np.ndarray, weight: np.ndarray | None, seed: int
-    ) -> "Trees":
-        return cls(features, residuals, weight, seed)
+    def fit(cls, lesson: Lesson, seed: int) -> "Trees":
+        return cls(lesson, seed)
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
+    def predict(self, features: np.ndarray, expected: np.ndarray) -> np.ndarray:
         if self._share == 0.0:
-            return np.zeros((len(features), self._n_targets))
-        return self._share * self._said(self._seen(features))
+            return np.zeros((len(features), self._n_values))
+        return self._share * self._said(features, expected)
 
     @property
     def n_bytes(self) -> int:
-        n_nodes = sum(tree.tree_.node_count for tree in self._trees.estimators_)
-        return n_nodes * (_NODE_BYTES + 8 * self._n_targets)
+        return self._residuals.n_bytes + self._values.n_bytes
+
+    def _grow(self, lesson: Lesson, rows: np.ndarray, n_trees: int, seed: int) -> None:
+        """Both forests, by some of the rows."""
+        x, weight = self._seen(lesson.features[rows]), lesson.weight[rows]
+        grown = (n_trees, seed, weight)
+        self._residuals = Forest(x, lesson.residuals[rows], _LEAST_RESIDUALS, *grown)
+        self._values = Forest(x[:, self._others], lesson.observed[rows], _LEAST_VALUES, *grown)
+
+    def _said(self, features: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        x = self._seen(features)
+        values = self._values.predict(x[:, self._others])
+        return 0.5 * (self._residuals.predict(x) + values - expected)
 
     def _seen(self, features: np.ndarray) -> np.ndarray:
         rounded = np.rint(self._scale(features) / _GRID) * _GRID
         return np.clip(rounded, -_FARTHEST, _FARTHEST).astype(np.float32)
 
-    def _said(self, x: np.ndarray) -> np.ndarray:
-        return self._trees.predict(x).reshape(len(x), -1)
 
+class Forest:
+    """Extremely randomised trees of targets that may have any unit and offset."""
 
-def _grown(
-    n_trees: int, x: np.ndarray, y: np.ndarray, weight: np.ndarray, seed: int
-) -> "ExtraTreesRegressor":
-    from sklearn.ensemble import ExtraTreesRegressor  # which takes as long as all of skvae
+    def __init__(
+        self,
+        x: np.ndarray,
+        targets: np.ndarray,
+        least_rows: int,
+        n_trees: int,
+        seed: int,
+        weight: np.ndarray,
+    ) -> None:
+        from sklearn.ensemble import ExtraTreesRegressor  # which takes as long as all of skvae
 
-    trees = ExtraTreesRegressor(
-        n_trees,
-        min_samples_leaf=_MIN_LEAF_ROWS,
-        max_features=_SHARE_OF_FEATURES,
-        random_state=seed,
-    )
-    return trees.fit(x, y if y.shape[1] > 1 else y[:, 0], weight)
+        # A light row would have a leaf of its own as a heavy one has: so few of the light ones are
+        # taken, each as heavy as the mean.
+        least = weight.mean()
+        taken = np.random.RandomState(seed).uniform(size=len(x)) * least < weight
+        x, targets, weight = x[taken], targets[taken], np.maximum(weight[taken], least)
+        self._center = targets.mean(0)
+        size = np.abs(targets - self._center).max()
+        self._size = size if size > 0 else 1.0
+        y = np.rint((targets - self._center) / self._size / _GRID) * _GRID
+        self._trees = ExtraTreesRegressor(
+            n_trees,
+            min_samples_leaf=least_rows,
+            max_features=_CHOICE,
+            random_state=seed,
+        ).fit(x, y if y.shape[1] > 1 else y[:, 0], weight)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Targets of other rows, shape (n, k)."""
+        return self._center + self._size * self._trees.predict(x).reshape(len(x), -1)
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that they take, about."""
+        n_nodes = sum(tree.tree_.node_count for tree in self._trees.estimators_)
+        return n_nodes * (_NODE_BYTES + 8 * len(self._center))

@@ -8,8 +8,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae import Limits, VAETransformer
-from skvae.fitted.correction import REFINEMENTS
+from skvae.fitted.conditional import impute
+from skvae.fitted.correction import REFINEMENTS, Correction
 from skvae.fitted.model import FittedModel
+from skvae.fitted.regression import Regression
 from skvae.fitted.stored_rows import StoredRows
 from tests.fitted.models import MIXED, drawn_from, fitted, gaps, mixed_rows
 from tests.fitted.test_state import written_and_read
@@ -117,6 +119,60 @@ def test_what_comes_back_corrects_the_same(mixed, refine):
         FittedModel.from_state(written_and_read(mixed.to_state())),
     ):
         assert_array_equal(again.impute(X, refine), expected)
+
+
+def recording(lessons):
+    """A regression that says nothing, and keeps the lessons it was given."""
+
+    class Recording(Regression):
+        n_bytes = 10
+
+        @classmethod
+        def fit(cls, lesson, seed):
+            lessons.append(lesson)
+            return cls()
+
+        def predict(self, features, expected):
+            return np.zeros_like(expected)
+
+    return Recording
+
+
+@pytest.mark.parametrize("most_bytes", [0, 25, 1000])
+def test_a_column_is_learnt_once_for_all_rows(mixed, most_bytes):
+    """However many parts rows come in, and columns there is room for."""
+    lessons = []
+    few = replace(mixed, batch_cells=60 * 1040)
+    correction = Correction(few, mixed.stored, recording(lessons), most_bytes)
+    X = gaps(mixed_rows(200, seed=1))
+    assert_allclose(impute(few, X, correction), mixed.impute(X, None), rtol=1e-12)
+    assert len(lessons) == X.shape[1]
+    impute(few, X, correction)
+    assert len(lessons) == X.shape[1] * 2 - most_bytes // 10 if most_bytes < 100 else X.shape[1]
+
+
+@pytest.mark.parametrize("refine", NAMES)
+def test_what_there_is_no_room_for_corrects_the_same(mixed, refine):
+    X = gaps(mixed_rows(50, seed=5))
+    without = Correction(mixed, mixed.stored, REFINEMENTS[refine], most_bytes=0)
+    assert_array_equal(impute(mixed, X, without), mixed.impute(X, refine))
+
+
+def test_features_of_the_column_itself_are_what_is_expected_of_it(mixed):
+    lessons = []
+    correction = Correction(mixed, mixed.stored, recording(lessons))
+    impute(mixed, gaps(mixed_rows(50, seed=5)), correction)
+    for lesson in lessons:
+        own = lesson.features[:, lesson.is_own]
+        told = np.column_stack([lesson.expected, np.ones(len(own))])
+        left = own - told @ np.linalg.lstsq(told, own, rcond=None)[0]
+        assert own.shape[1] > 0
+        is_exact = np.abs(left).max() < 1e-6 * np.abs(own).max()
+        assert is_exact or lesson.expected.shape[1] == 1  # curves, logarithms and ranks of numbers
+        assert not lesson.is_own[-mixed.latent_dim :].any()
+    assert (
+        sum(lesson.is_own.sum() for lesson in lessons) == lessons[0].is_own.size - mixed.latent_dim
+    )
 
 
 def test_without_rows_it_is_the_mean(mixed):
