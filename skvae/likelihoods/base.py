@@ -61,12 +61,16 @@ class Likelihood(Documented, ABC):
     level_link: LevelLink | None = None  # of outputs and shares of levels; None without levels
     is_gaussian = False  # given features: the linear start's own density
     has_scores = False  # whether outputs and noise together are to be standard normal
-    shares_noise = True  # in the linear start, with the other columns that do
     shares_scale = False  # whether columns that all have it are divided by one number, as in PCA
     takes_sparse = False  # whether its features are 0 where values are
     takes_noise = True  # whether a value with noise added is still one that its features know
     takes_missing = False  # whether NaN means something to it beside the cell itself
     outside: tuple[str, ...] = ()  # constants that only the way from values to cells needs
+
+    @property
+    def shares_noise(self) -> bool:
+        """Whether, in the linear start, noise is that of all columns for which this holds."""
+        return True
 
     @property
     def tail(self) -> float:

@@ -69,9 +69,12 @@ class Empirical(Likelihood):
     VAETransformer(likelihood={'income': Empirical()})
     """
 
-    shares_noise = False
     has_scores = True
     outside = ("center", "scale", "values", "new", "n_knots")
+
+    @property
+    def shares_noise(self) -> bool:
+        return False
 
     def fit(
         self, values: np.ndarray, weight: np.ndarray | None = None, scale: float | None = None

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skvae._sklearn import StrOptions
 from skvae.likelihoods.base import Constants, Head
 from skvae.likelihoods.numbers import NormalNumbers, normal_constants
 from skvae.likelihoods.statistics import resolution, varies
@@ -14,14 +15,32 @@ class GaussianDiag(NormalNumbers):
     standard deviation. The other is the standard deviation of rounding: the smallest difference
     between values, divided by the square root of 12.
 
+    Parameters
+    ----------
+    start_noise : {"own", "shared"}, default="own"
+        Noise in the linear start. With "own", each column has its own, as in factor analysis:
+        codes hold what columns have in common. With "shared", all columns and levels have one, as
+        in PCA: codes hold what varies most, each column divided by its standard deviation.
+        Training gives each column its own noise either way.
+
     Examples
     --------
-    >>> from skvae import VAETransformer
+    >>> from skvae import GaussianDiag, VAETransformer
     >>> VAETransformer(likelihood="gaussian_diag")
     VAETransformer(likelihood='gaussian_diag')
+    >>> VAETransformer(likelihood={"age": GaussianDiag(start_noise="shared")})
+    VAETransformer(likelihood={'age': GaussianDiag(start_noise='shared')})
     """
 
+    _parameter_constraints = {"start_noise": [StrOptions({"own", "shared"})]}
     is_gaussian = True
+
+    def __init__(self, *, start_noise: str = "own") -> None:
+        self.start_noise = start_noise
+
+    @property
+    def shares_noise(self) -> bool:
+        return self.start_noise == "shared"
 
     def fit(
         self, values: np.ndarray, weight: np.ndarray | None = None, scale: float | None = None
@@ -47,8 +66,11 @@ class Gaussian(NormalNumbers):
     """
 
     is_gaussian = True
-    shares_noise = True
     shares_scale = True
+
+    @property
+    def shares_noise(self) -> bool:
+        return True
 
     def fit(
         self, values: np.ndarray, weight: np.ndarray | None = None, scale: float | None = None

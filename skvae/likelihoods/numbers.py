@@ -22,8 +22,11 @@ class Numbers(Likelihood):
     between values, divided by the square root of 12.
     """
 
-    shares_noise = False
     outside = ("center", "scale")
+
+    @property
+    def shares_noise(self) -> bool:
+        return False
 
     def standardised(self, constants: Constants, values: np.ndarray) -> np.ndarray:
         return (values - constants["center"]) / constants["scale"]

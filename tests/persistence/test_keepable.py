@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 import skvae
-from skvae import MLP, Limits, LoadError, StudentT, VAETransformer
+from skvae import MLP, GaussianDiag, Limits, LoadError, StudentT, VAETransformer
 from skvae.persistence import container
 from tests.generated import to_polars, to_pyarrow
 from tests.persistence.kept import answers, assert_same, loaded
@@ -134,6 +134,7 @@ def test_every_container_comes_back(rows, path):
         {"architecture": MLP(hidden_layer_sizes=np.array([8, 8]), normalization="batch")},
         {"architecture": MLP(hidden_layer_sizes=[8, 8], residual=True, dropout=0.2)},
         {"likelihood": {0: "student_t", 2: StudentT(df=5), 4: "auto"}},
+        {"likelihood": GaussianDiag(start_noise="shared")},
     ],
     # Addresses of objects are others in every worker.
     ids=lambda options: str(options).split(" at 0x")[0],

@@ -6,10 +6,11 @@ import torch
 from numpy.testing import assert_allclose
 from sklearn.decomposition import PCA
 
+from skvae import GaussianDiag, VAETransformer
 from skvae.fitting.fit import fit_model
 from skvae.model.bounds import importance_bound
 from skvae.model.diagnostics import diagnose
-from tests.samples import SMALL, gaussian, options
+from tests.samples import SMALL, curve, gaussian, options
 from tests.tables import MIXED, NAMES, N, Q, cells, normal, rows_of, started, table, with_branches
 
 
@@ -41,6 +42,28 @@ def test_codes_of_a_complete_gaussian_table_are_the_scores_of_pca(latent_dim):
     )
     ratio = PCA(latent_dim).fit(X).explained_variance_ratio_
     assert_allclose(model.use.explained_variance_ratio, ratio, rtol=1e-6)
+
+
+def test_where_columns_share_their_noise_at_the_start_it_is_pca_of_standardised_ones():
+    X = gaussian(300, 5) * [1.0, 10.0, 1e3, 1e-3, 5.0] + [0.0, -3.0, 1e4, 1.0, 2.0]
+    scaled = (X - X.mean(0)) / X.std(0)
+    pca, likelihood = PCA(2).fit(scaled), GaussianDiag(start_noise="shared")
+    vae = VAETransformer(2, likelihood=likelihood, max_iter=0, random_state=0).fit(X)
+    cosines = np.corrcoef(vae.transform(X), pca.transform(scaled), rowvar=False)[:2, 2:]
+    assert_allclose(np.abs(cosines), np.eye(2), atol=1e-6)
+    back = pca.inverse_transform(pca.transform(scaled)) * X.std(0) + X.mean(0)
+    assert_allclose(vae.inverse_transform(vae.transform(X)) / X.std(0), back / X.std(0), atol=1e-6)
+    noise = PCA(2).fit(scaled * np.sqrt(299 / 300)).noise_variance_
+    assert_allclose(vae.noise_variance_ / X.var(0), np.full(5, noise), rtol=0.02)
+
+
+def test_training_gives_columns_that_shared_their_noise_one_of_their_own():
+    X = curve(600, 6, noise=0.02)
+    X[:, 5] = np.random.RandomState(0).standard_normal(600)  # nothing tells it
+    likelihood = GaussianDiag(start_noise="shared")
+    noise = VAETransformer(1, likelihood=likelihood, random_state=0).fit(X).noise_variance_
+    share = noise / X.var(0)
+    assert share[5] > 5 * share[:5].max()
 
 
 def test_the_bound_rises_with_the_number_of_draws(likelihood, share):
