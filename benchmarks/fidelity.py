@@ -20,8 +20,9 @@ def distributions(real: pd.DataFrame, drawn: pd.DataFrame) -> dict[str, float]:
 
     ``ks`` is the largest difference between the distributions of a column of numbers
     (Kolmogorov and Smirnov), ``tv`` half the sum of the differences between shares of levels
-    (total variation), missing cells being a level; ``correlation_difference`` the mean absolute
-    difference between correlations of two columns of numbers.
+    (total variation); ``correlation_difference`` the mean absolute difference between
+    correlations of two columns of numbers. All of them are of observed cells: drawn rows have no
+    missing ones.
     """
     numbers = [name for name in real if is_number(real[name])]
     levels = [name for name in real if name not in numbers]
@@ -58,8 +59,7 @@ def closeness(rows: pd.DataFrame, train: pd.DataFrame) -> dict[str, float]:
 
 
 def _total_variation(real, drawn):
-    shares = [column.astype(object).value_counts(normalize=True, dropna=False)
-              for column in (real, drawn)]  # fmt: skip
+    shares = [column.astype(object).value_counts(normalize=True) for column in (real, drawn)]
     return 0.5 * float(shares[0].sub(shares[1], fill_value=0).abs().sum())
 
 

@@ -657,9 +657,9 @@ class VAETransformer(
         random_state : int, RandomState instance or None, default=None
             Source of the draws.
         refine : {"auto", "neighbours", "trees"} or None, default="auto"
-            How rows of the training correct conditional means, if `store_rows`. "neighbours"
-            ("auto") adds the residuals of the nearest rows, as far as this helps for rows left
-            out. "trees" learns the residuals, in several times as long. Draws are not corrected.
+            How rows of the training correct conditional means, if `store_rows`: "trees" ("auto")
+            learns what they leave, "neighbours" takes it from the nearest rows. Either is added
+            as far as it helps for rows left out. Draws are not corrected.
 
         Returns
         -------

@@ -33,7 +33,7 @@ from benchmarks.frames import is_number
 from benchmarks.imputers import IMPUTERS
 from benchmarks.marginals import Marginals
 from benchmarks.runner import Outcome
-from skvae import GaussianDiag, VAETransformer
+from skvae import Categorical, GaussianDiag, VAETransformer
 
 # What skvae is told about data whose type cannot be seen from its columns.
 LIKELIHOODS = {"news20_w100": "bernoulli"}
@@ -46,15 +46,17 @@ SKVAE = {
     "skvae_trees": {},
     "skvae_aggregate": {"prior": "aggregate"},
     "skvae_shared_noise": {},
+    "skvae_column_weights": {"max_iter": 0},
     "skvae_negative_binomial": {"likelihood": "negative_binomial"},
     "skvae_poisson": {"likelihood": "poisson"},
 }
 
-# The likelihood of all columns of numbers, behind a method's name, as the documentation has it.
+# The likelihood of all columns of numbers, and of levels, behind a method's name.
 OF_NUMBERS = {
     "skvae_aggregate": "empirical",
     "skvae_shared_noise": GaussianDiag(start_noise="shared"),
 }
+OF_LEVELS = {"skvae_column_weights": Categorical(weight="columns")}
 
 # How its imputed means are refined, behind a method's name; "auto" behind the others.
 REFINEMENTS = {"skvae_trees": "trees", "skvae_mean": None}
@@ -277,9 +279,10 @@ def speed(task) -> Outcome:
 
 def _skvae(task, X=None):
     parameters = dict(SKVAE[task.base])
-    if task.base in OF_NUMBERS:
-        own = OF_NUMBERS[task.base]
-        parameters["likelihood"] = {name: own for name in X if is_number(X[name])}
+    for likelihoods, are_numbers in ((OF_NUMBERS, True), (OF_LEVELS, False)):
+        if task.base in likelihoods:
+            own = [name for name in X if is_number(X[name]) == are_numbers]
+            parameters["likelihood"] = dict.fromkeys(own, likelihoods[task.base])
     if task.dataset in LIKELIHOODS:
         parameters["likelihood"] = LIKELIHOODS[task.dataset]
     return VAETransformer(task.latent_dim, random_state=task.seed, **parameters)
@@ -362,7 +365,7 @@ MEASURES = {
     "codes": Measure(
         codes,
         ("adult", "loans"),
-        ("skvae", "skvae_shared_noise", "skvae_linear", "pca"),
+        ("skvae", "skvae_shared_noise", "skvae_linear", "skvae_column_weights", "pca"),
         {"accuracy": Figure("min", 4), "auc": Figure("min", 4), "seconds": SECONDS},
     ),
     "counts": Measure(

@@ -92,6 +92,10 @@ class Likelihood(Documented, ABC):
         """Whether constant columns are kept because other columns depend on them."""
         return False
 
+    def feature_variances(self, constants: Constants) -> np.ndarray | float:
+        """About what features vary by in the rows, one number or one per feature."""
+        return 1.0
+
     def check(self, values: Values, names: Sequence[Any]) -> None:
         """Raise a ValueError that names the first value outside the support."""
 

@@ -8,7 +8,7 @@ import torch
 from scipy import linalg
 from torch import Tensor
 
-from skvae._sklearn import Interval
+from skvae._sklearn import Interval, StrOptions
 from skvae.likelihoods.base import Constants, Params, Slopes
 from skvae.likelihoods.levels import Levels, first_levels, levels_seen
 
@@ -25,11 +25,18 @@ class Categorical(Levels):
     ----------
     max_levels : int, default=64
         Largest number of levels of a column that get an output of their own; at least 2.
+    weight : {"levels", "columns"}, default="levels"
+        What counts alike in the linear start. With "levels", each level but one counts as much as
+        a number: its indicator is divided by the root of its share [2]_. With "columns", the levels
+        of a column together vary as much as their indicators do. A column of many levels then
+        counts hardly more than one of two, as in PCA of one-hot columns.
 
     References
     ----------
     .. [1] Good, I. J. (1953). The population frequencies of species and the estimation of
        population parameters. Biometrika, 40, 237-264.
+    .. [2] Pagès, J. (2004). Analyse factorielle de données mixtes. Revue de statistique
+       appliquée, 52, 93-111.
 
     Examples
     --------
@@ -38,14 +45,18 @@ class Categorical(Levels):
     VAETransformer(likelihood={'city': Categorical(max_levels=200)})
     """
 
-    _parameter_constraints = {"max_levels": [Interval(Integral, 2, None, closed="left")]}
+    _parameter_constraints = {
+        "max_levels": [Interval(Integral, 2, None, closed="left")],
+        "weight": [StrOptions({"levels", "columns"})],
+    }
 
     kinds = ("number", "boolean", "category", "ordered")
     level_link = "softmax"
     outside = ("levels",)
 
-    def __init__(self, *, max_levels: int = 64) -> None:
+    def __init__(self, *, max_levels: int = 64, weight: str = "levels") -> None:
         self.max_levels = max_levels
+        self.weight = weight
 
     def fit(
         self, values: np.ndarray, weight: np.ndarray | None = None, scale: float | None = None
@@ -70,7 +81,7 @@ class Categorical(Levels):
             "log_within": np.concatenate(within),
             "levels": np.concatenate(levels),
             "first_level": first_levels(levels),
-            "contrasts": linalg.block_diag(*map(_contrasts, shares)),
+            "contrasts": linalg.block_diag(*map(self._contrasts, shares)),
             "log_seen": np.array(log_seen),
             "log_unseen": np.array(log_unseen),
             "bias": np.log(share),
@@ -80,6 +91,18 @@ class Categorical(Levels):
     def owners(self, constants: Constants) -> np.ndarray:
         n_features = np.maximum(constants["sizes"] - 1, 1)
         return np.repeat(np.arange(len(n_features)), n_features)
+
+    def feature_variances(self, constants: Constants) -> np.ndarray | float:
+        if self.weight == "levels":
+            return 1.0
+        shares = np.split(np.exp(constants["bias"]), np.cumsum(constants["sizes"])[:-1])
+        return np.array([_mean_variance(share) for share in shares])[self.owners(constants)]
+
+    def _contrasts(self, share: np.ndarray) -> np.ndarray:
+        contrasts = _contrasts(share)
+        if self.weight == "levels":
+            return contrasts
+        return contrasts * math.sqrt(_mean_variance(share))
 
     def features(self, params: Params, x: Tensor) -> Tensor:
         return _one_hot(params, x) @ params["contrasts"]
@@ -176,6 +199,11 @@ def _contrasts(share: np.ndarray) -> np.ndarray:
     axis = root + np.sign(root[0]) * np.eye(len(root))[0]
     reflection = np.eye(len(root)) - 2 * np.outer(axis, axis) / (axis @ axis)
     return reflection[:, 1:] / root[:, None]
+
+
+def _mean_variance(share: np.ndarray) -> float:
+    """The variances of a column's indicators, shared out among its features."""
+    return float((share * (1.0 - share)).sum()) / max(len(share) - 1, 1)
 
 
 def _slots(

@@ -176,7 +176,8 @@ def _ordered(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
 
 def _noise_floor(block: Block, part: Part) -> np.ndarray:
     if not part.likelihood.has_floor:
-        return np.full(block.n_features, _LEAST_NOISE)
+        variances = part.likelihood.feature_variances(part.constants)
+        return np.full(block.n_features, _LEAST_NOISE * variances)
     least = 1e-12 if part.likelihood.shares_noise else _LEAST_OWN_NOISE
     return np.maximum(np.square(part.constants["floor"]), least)
 

@@ -32,6 +32,14 @@ def test_distances_are_those_of_the_distributions():
     assert turned["correlation_difference"] == pytest.approx(2 * X["x"].corr(X["y"]))
 
 
+def test_missing_cells_are_of_no_distribution():
+    X = table()
+    holed = X.assign(x=X["x"].where(X["y"] > 0), k=X["k"].where(X["x"] > 0))
+    found, there = distributions(holed, X), X["x"] > 0
+    share = abs((X["k"][there] == "b").mean() - (X["k"] == "b").mean())
+    assert found["tv"] == pytest.approx(share)
+
+
 def test_a_row_is_as_far_as_its_columns_say():
     train = pd.DataFrame({"x": [0.0, 2.0], "k": ["a", "b"]})
     rows = pd.DataFrame({"x": [0.0, 3.0, np.nan], "k": ["b", "b", None]})
