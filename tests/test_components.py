@@ -472,6 +472,7 @@ OUT_OF_RANGE = [
     ("annealing", skvae.RandomWalk(final_temperature=0), "final_temperature=0"),
     ("likelihood", skvae.StudentT(df=2.0), "df=2.0"),
     ("likelihood", skvae.GaussianDiag(start_noise="none"), "start_noise='none'"),
+    ("likelihood", skvae.Categorical(weight="none"), "weight='none'"),
     ("likelihood", skvae.Poisson(size_factor="total"), "size_factor='total'"),
     ("likelihood", skvae.NegativeBinomial(size_factor=3), "size_factor=3"),
 ]

@@ -68,6 +68,7 @@ CASES = {
     "categorical": Case(Categorical(), GRADES),
     "categorical, rare levels": Case(Categorical(max_levels=6), RARE),
     "categorical, two slots": Case(Categorical(max_levels=2), RARE),
+    "categorical, weights of columns": Case(Categorical(max_levels=6, weight="columns"), RARE),
     "ordinal": Case(Ordinal(), GRADES, (-300.0, *MODERATE, 300.0)),
     "ordinal, a level that never occurs": Case(Ordinal(), np.where(GRADES == 2, 3, GRADES)),
     "poisson": Case(Poisson(), COUNTS, etas=(-20.0, -3.0, 0.0, 2.0, 6.0)),

@@ -41,6 +41,26 @@ def test_features_of_levels_have_mean_zero_and_are_uncorrelated(max_levels):
     assert_allclose(block.expected_features(bias), 0, atol=1e-9)
 
 
+@pytest.mark.parametrize("max_levels", [2, 3, 6, 64])
+def test_with_weights_of_columns_features_vary_together_as_indicators_do(max_levels):
+    """In the same directions: of two levels the number that a boolean's indicators are in PCA."""
+    ours, theirs = (
+        block_of(Categorical(max_levels=max_levels, weight=weight), RARE)
+        for weight in ("columns", "levels")
+    )
+    codes = torch.arange(12.0).double()[:, None]
+    features, others = (block.features(codes).numpy() for block in (ours, theirs))
+    count = np.sort(np.bincount(RARE.astype(int)) + 0.5)[::-1]
+    own = np.append(count[: max_levels - 1], count[max_levels - 1 :].sum()) / count.sum()
+    share = (np.bincount(RARE.astype(int)) + 0.5) / count.sum()
+    total, each = share @ np.square(features), (own * (1 - own)).sum()
+    assert_allclose(total.sum(), each)
+    assert_allclose(features * others.std(), others * features.std(), atol=1e-9)
+    block = Categorical(max_levels=max_levels, weight="columns")
+    variances = block.feature_variances(block.fit(RARE[:, None]))
+    assert_allclose(variances, total, rtol=1e-9)
+
+
 def test_rare_levels_share_a_slot_with_their_frequencies():
     block = block_of(Categorical(max_levels=6), RARE)
     assert block.width == 6
