@@ -45,6 +45,7 @@ SKVAE = {
     "skvae_mean": {},
     "skvae_trees": {},
     "skvae_aggregate": {"prior": "aggregate"},
+    "skvae_iwae": {"prior": "aggregate", "objective": "iwae"},
     "skvae_shared_noise": {},
     "skvae_column_weights": {"max_iter": 0},
     "skvae_negative_binomial": {"likelihood": "negative_binomial"},
@@ -54,6 +55,7 @@ SKVAE = {
 # The likelihood of all columns of numbers, and of levels, behind a method's name.
 OF_NUMBERS = {
     "skvae_aggregate": "empirical",
+    "skvae_iwae": "empirical",
     "skvae_shared_noise": GaussianDiag(start_noise="shared"),
 }
 OF_LEVELS = {"skvae_column_weights": Categorical(weight="columns")}
@@ -342,7 +344,7 @@ MEASURES = {
     "synthesis": Measure(
         synthesis,
         ("adult",),
-        ("skvae_8", "skvae_16", "skvae_aggregate_16", "marginals"),
+        ("skvae_8", "skvae_16", "skvae_aggregate_16", "skvae_iwae_16", "marginals"),
         {
             "f1": Figure("min", 3),
             "f1_of_real": Figure("min", 3),
