@@ -11,7 +11,8 @@ _LEAST_RESIDUALS = 3  # rows of a leaf
 _LEAST_VALUES = 1
 _CHOICE = "sqrt"  # of how many features a split chooses from
 _DOUBT = 2.0  # the model knows its own rows: what is left of others is more, and told by more
-_GRID = 2.0**-16  # of features and targets: rounding decides no split
+_GRID = 2.0**-16  # of features: rounding decides no split
+_STEP = 2.0**-32  # of targets in units of the farthest: it may be far from all others
 _FARTHEST = 1e30  # feature, in single precision
 _NODE_BYTES = 64
 
@@ -88,7 +89,7 @@ class Forest:
         self._center = targets.mean(0)
         size = np.abs(targets - self._center).max()
         self._size = size if size > 0 else 1.0
-        y = np.rint((targets - self._center) / self._size / _GRID) * _GRID
+        y = np.rint((targets - self._center) / self._size / _STEP) * _STEP
         self._trees = ExtraTreesRegressor(
             n_trees,
             min_samples_leaf=least_rows,

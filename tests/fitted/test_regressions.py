@@ -151,3 +151,13 @@ def test_targets_may_have_any_unit_and_offset(scale, offset):
     )
     found = (theirs.predict(others) - offset) / scale
     assert_allclose(found, ours.predict(others), rtol=0, atol=1e-5)
+
+
+def test_one_target_far_from_all_others_hides_nothing():
+    X, others = rows(), rows(100, seed=1)
+    targets = waves(X)
+    targets[7] = 1e6
+    forest = Forest(X, targets, 1, 30, 0, np.ones(M))
+    far = np.abs(others - X[7]).max(1) < 1.5
+    left = (forest.predict(others) - waves(others))[~far]
+    assert np.median(np.square(left)) < 0.05 * np.square(waves(others)).mean()
