@@ -25,7 +25,7 @@ from skvae.start.cell_representation import CellRepresentation
 if TYPE_CHECKING:
     from skvae.fitted.model import FittedModel
 
-MOST_BYTES = 2**27  # of what is learnt of all columns, that are kept
+MOST_BYTES = 2**29  # of what is learnt of columns: some twenty of 5000 rows, or more of fewer
 _FEWEST_ROWS = 100  # that have a cell of a column: fewer have little in common
 
 
