@@ -95,7 +95,8 @@ def _replaced(table, rows, key):
     """Return a table with other rows in place of those of the same key; new ones stand last."""
     if table is None:
         return rows
-    both = pd.concat([table, rows], ignore_index=True)
+    # Rows that lack a figure would leave its column without a type, written in another way.
+    both = pd.concat([table, rows], ignore_index=True).infer_objects()
     places = both.groupby(key, sort=False, dropna=False).ngroup()
     last = both.drop_duplicates(key, keep="last")
     return last.loc[places[last.index].sort_values().index].reset_index(drop=True)
