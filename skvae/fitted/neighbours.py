@@ -31,7 +31,7 @@ class Neighbours(Regression):
 
     def predict(self, features: np.ndarray, expected: np.ndarray) -> np.ndarray:
         if self._share == 0.0:
-            return np.zeros((len(features), self._residuals.shape[1]))
+            return np.zeros_like(expected)
         return self._share * self._means(self._placed(features))
 
     @property

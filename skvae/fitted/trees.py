@@ -28,14 +28,14 @@ class Trees(Regression):
 
     def __init__(self, lesson: Lesson, seed: int) -> None:
         self._scale, self._others = Scale(lesson.features), ~lesson.is_own
-        m, k = lesson.observed.shape
-        judging = np.arange(m) < min(m // 5, _N_LEFT_OUT)
-        self._grow(lesson, ~judging, _N_JUDGED, seed)
-        said = self._said(lesson.features[judging], lesson.expected[judging])
+        x, n_judging = self._seen(lesson.features), min(len(lesson.features) // 5, _N_LEFT_OUT)
+        judging, others = slice(n_judging), slice(n_judging, None)
+        self._grow(x, lesson, others, _N_JUDGED, seed)
+        said = self._said(x[judging], lesson.expected[judging])
         share = share_of(lesson.residuals[judging], said, lesson.weight[judging])
-        self._share, self._n_values = min(_DOUBT * share, 1.0), k
+        self._share = min(_DOUBT * share, 1.0)
         if self._share > 0.0:
-            self._grow(lesson, np.ones(m, bool), _N_TREES, seed)
+            self._grow(x, lesson, slice(None), _N_TREES, seed)
 
     @classmethod
     def fit(cls, lesson: Lesson, seed: int) -> "Trees":
@@ -43,22 +43,20 @@ class Trees(Regression):
 
     def predict(self, features: np.ndarray, expected: np.ndarray) -> np.ndarray:
         if self._share == 0.0:
-            return np.zeros((len(features), self._n_values))
-        return self._share * self._said(features, expected)
+            return np.zeros_like(expected)
+        return self._share * self._said(self._seen(features), expected)
 
     @property
     def n_bytes(self) -> int:
         return self._residuals.n_bytes + self._values.n_bytes
 
-    def _grow(self, lesson: Lesson, rows: np.ndarray, n_trees: int, seed: int) -> None:
+    def _grow(self, x: np.ndarray, lesson: Lesson, rows: slice, n_trees: int, seed: int) -> None:
         """Both forests, by some of the rows."""
-        x, weight = self._seen(lesson.features[rows]), lesson.weight[rows]
-        grown = (n_trees, seed, weight)
+        x, grown = x[rows], (n_trees, seed, lesson.weight[rows])
         self._residuals = Forest(x, lesson.residuals[rows], _LEAST_RESIDUALS, *grown)
         self._values = Forest(x[:, self._others], lesson.observed[rows], _LEAST_VALUES, *grown)
 
-    def _said(self, features: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        x = self._seen(features)
+    def _said(self, x: np.ndarray, expected: np.ndarray) -> np.ndarray:
         values = self._values.predict(x[:, self._others])
         return 0.5 * (self._residuals.predict(x) + values - expected)
 

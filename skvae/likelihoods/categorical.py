@@ -81,7 +81,7 @@ class Categorical(Levels):
             "log_within": np.concatenate(within),
             "levels": np.concatenate(levels),
             "first_level": first_levels(levels),
-            "contrasts": linalg.block_diag(*map(self._contrasts, shares)),
+            "contrasts": linalg.block_diag(*map(self._weighted, shares)),
             "log_seen": np.array(log_seen),
             "log_unseen": np.array(log_unseen),
             "bias": np.log(share),
@@ -93,16 +93,17 @@ class Categorical(Levels):
         return np.repeat(np.arange(len(n_features)), n_features)
 
     def feature_variances(self, constants: Constants) -> np.ndarray | float:
+        shares = np.split(np.exp(constants["bias"]), np.cumsum(constants["sizes"])[:-1])
+        return np.array([self._variance(share) for share in shares])[self.owners(constants)]
+
+    def _variance(self, share: np.ndarray) -> float:
+        """Of each feature of a column: one, or the indicators' variances shared out among them."""
         if self.weight == "levels":
             return 1.0
-        shares = np.split(np.exp(constants["bias"]), np.cumsum(constants["sizes"])[:-1])
-        return np.array([_mean_variance(share) for share in shares])[self.owners(constants)]
+        return float((share * (1.0 - share)).sum()) / max(len(share) - 1, 1)
 
-    def _contrasts(self, share: np.ndarray) -> np.ndarray:
-        contrasts = _contrasts(share)
-        if self.weight == "levels":
-            return contrasts
-        return contrasts * math.sqrt(_mean_variance(share))
+    def _weighted(self, share: np.ndarray) -> np.ndarray:
+        return _contrasts(share) * math.sqrt(self._variance(share))
 
     def features(self, params: Params, x: Tensor) -> Tensor:
         return _one_hot(params, x) @ params["contrasts"]
@@ -199,11 +200,6 @@ def _contrasts(share: np.ndarray) -> np.ndarray:
     axis = root + np.sign(root[0]) * np.eye(len(root))[0]
     reflection = np.eye(len(root)) - 2 * np.outer(axis, axis) / (axis @ axis)
     return reflection[:, 1:] / root[:, None]
-
-
-def _mean_variance(share: np.ndarray) -> float:
-    """The variances of a column's indicators, shared out among its features."""
-    return float((share * (1.0 - share)).sum()) / max(len(share) - 1, 1)
 
 
 def _slots(

@@ -15,7 +15,7 @@ from benchmarks.suites.trials_table import KEY
 from tests.benchmarks.conftest import ROOT
 from tests.benchmarks.rows import line
 
-MOST_BYTES = 120_000  # of a table
+MOST_BYTES = 100_000  # of a table
 
 
 @pytest.mark.filterwarnings("ignore")

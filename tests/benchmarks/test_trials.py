@@ -66,6 +66,14 @@ def test_the_table_of_methods():
     assert row["nats per row over PCA: median"] == "2.00"
 
 
+def test_a_method_with_fewer_trials_stands_beside_ours_on_these():
+    theirs = frame(method="umap", mse_ratio=2.0, knn1=0.75).iloc[:1]
+    pca = frame(method="pca", mse_ratio=1.0)
+    table = trials_table.methods_table(pd.concat([frame(), pca, theirs])).set_index("method")
+    assert (table["VAETransformer's on these"] == ["0.500", "0.500", "0.250"]).all()
+    assert table.loc["UMAP", "1-NN accuracy - PCA's"] == "0.250"
+
+
 def test_the_table_of_data_sets_and_the_verdict():
     row = trials_table.datasets_table(frame(), "skvae").iloc[0]
     assert (row["training rows x columns"], row["2"], row["worst"]) == ("100 x 7", "0.500", "1.00")

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from skvae import VAETransformer
 from skvae.data.columns import Columns
 from skvae.data.input import Input
-from skvae.likelihoods import Block
+from skvae.likelihoods import Block, Categorical
 from skvae.model.rows import CellRows
 from skvae.start.glm import DEFAULT_LIMITS, StartLimits, features_of, fit_factor_start
 from tests.start.cases import KINDS, N, table_of
@@ -189,6 +189,17 @@ def test_a_level_that_tells_all_does_not_take_all_units():
     assert (start.factors.noise >= 0.05).all()
     assert np.isfinite(start.loadings).all()
     assert np.abs(start.loadings).max() < 50
+
+
+@pytest.mark.parametrize("weight", ["levels", "columns"])
+def test_levels_are_found_whatever_their_features_vary_by(weight):
+    """The floor of the noise is a share of that: features of many levels may vary by little."""
+    level = np.random.RandomState(0).randint(0, 12, N) * 1.0
+    likelihood = Categorical(weight=weight)
+    X = np.column_stack([level, level, level])
+    factors = started(X, {0: likelihood, 1: likelihood, 2: likelihood}, latent_dim=11).factors
+    told = np.square(factors.loadings).sum(1)
+    assert (told > 0.3 * (told + factors.noise)).all()  # about 0.45 by either weight
 
 
 @pytest.mark.parametrize("kind", KINDS)
