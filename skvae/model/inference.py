@@ -8,8 +8,9 @@ Shapes: n rows, D features, q latent units.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,6 +26,7 @@ CLIP_AT = 6.0
 # Largest factor, as a logarithm, by which a network may change a posterior variance.
 LOG_VARIANCE_RANGE = 4.0
 
+Numbers = TypeVar("Numbers", Tensor, np.ndarray)
 Product = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
 
 
@@ -273,9 +275,9 @@ class FactorInference(Inference):
         self.linear_gain.mul_(factor)
 
 
-def soft_clip(x: Tensor, limit: Tensor | float) -> Tensor:
+def soft_clip(x: Numbers, limit: Numbers | float) -> Numbers:
     """Values far out brought within a limit: x / sqrt(1 + (x / limit)^2)."""
-    return x * (x / limit).square().add_(1.0).rsqrt_()
+    return x / ((x / limit) ** 2 + 1.0) ** 0.5
 
 
 def changed(change: Tensor, mean: Tensor, log_variance: Tensor, scale: LatentScale) -> Posterior:

@@ -41,10 +41,13 @@ class ScoreGradient(WrittenGradient):
         self.noise_variance = self.observation.shared_noise
         self.decoder_path = self.observation.decoder_path.detach()
         inference, scale = cast(ScoreInference, self.vae.inference), self.vae.scale
-        self.encoder_path, self.clip_limit = inference.encoder_path.detach(), inference.clip_limit
+        self.encoder_path = inference.encoder_path.detach()
         # Views: what is loaded into the model is seen here.
-        self.log_variance, self.center, self.spread, self.width = (
-            own.numpy() for own in (inference.log_variance, scale.center, scale.spread, scale.width)
+        self.clip_limit, self.log_variance = (
+            own.numpy() for own in (inference.clip_limit, inference.log_variance)
+        )
+        self.center, self.spread, self.width = (
+            own.numpy() for own in (scale.center, scale.spread, scale.width)
         )
         self.encoder_path_slope, self.decoder_path_slope = self.others
 
@@ -56,9 +59,9 @@ class ScoreGradient(WrittenGradient):
         products = work.values.dtype
         counts = self.counts(batch, work)
         noise = batch.draw_noise(len(self.encoder_path), self.generator)
-        clipped = soft_clip(scores, self.clip_limit).to(products)
+        clipped = torch.from_numpy(soft_clip(scores.numpy(), self.clip_limit)).to(products)
         codes = self._codes(scores, work.encoder.forward(clipped).to(scores), noise, counts)
-        z = self.vae.scale.place(torch.from_numpy(codes.z))
+        z = torch.from_numpy(self.center + self.spread * codes.z)
         change = work.decoder.forward(z.to(products)).to(scores)
         error = torch.addmm(change, z, self.decoder_path.T).sub_(scores)
         misfit = np.einsum("ij,ij->i", error.numpy(), error.numpy()) + batch.residual.numpy()
@@ -88,7 +91,7 @@ class ScoreGradient(WrittenGradient):
         excess = deviation * deviation - 1.0
         moved = deviation * noise.numpy()
         kl = 0.5 * (excess - log_variance + mean * mean).sum(1)
-        gain = shrinkage_undone(torch.from_numpy(1.0 + counts.rows @ excess)).numpy()
+        gain = shrinkage_undone(1.0 + counts.rows @ excess)
         z = mean + moved
         np.multiply(mean[:n_points], gain, out=z[:n_points])
         return Codes(mean, excess, kl, z, gain, 0.5 * moved, 1.0 - bent * bent)

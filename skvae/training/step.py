@@ -58,7 +58,7 @@ def clip(gradient: Tensor, limit: float | None) -> Tensor:
     """Shorten the gradient, in place, to a norm of limit at most; its norm before."""
     norm = torch.linalg.vector_norm(gradient)
     if limit is not None:
-        gradient.mul_((limit / (norm + 1e-6)).clamp_(max=1.0))
+        gradient.mul_((norm + 1e-6).reciprocal_().mul_(limit).clamp_(max=1.0))
     return norm
 
 

@@ -1,5 +1,8 @@
 """What objectives share: draws that are decoded, means of rows by their weights."""
 
+from typing import TypeVar
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -7,6 +10,8 @@ from skvae.model.posterior import Posterior
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
 from skvae.training.objective.base import Terms
+
+Numbers = TypeVar("Numbers", Tensor, np.ndarray)
 
 _PAIRED_ROWS = 256  # of a batch, between which every pair is compared
 
@@ -54,13 +59,13 @@ def paired_rows(rows: Rows, generator: torch.Generator) -> Tensor:
     return torch.multinomial(rows.weight, n, replacement=True, generator=generator)
 
 
-def shrinkage_undone(mean_variance: Tensor) -> Tensor:
+def shrinkage_undone(mean_variance: Numbers) -> Numbers:
     """Factor per unit that gives posterior means the prior's spread, from mean variances (q,).
 
     The aggregate posterior has variance 1 at the optimum, so means have variance 1 - E[v], and
     for probabilistic PCA 1 / (1 - v) is Tipping & Bishop's optimal reconstruction.
     """
-    return 1.0 / (1.0 - mean_variance).clamp(min=1e-2)
+    return 1.0 / (1.0 - mean_variance).clip(1e-2)
 
 
 def weigh(rows: Rows, values: Tensor) -> Tensor:
