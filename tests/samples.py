@@ -104,6 +104,12 @@ def gaussian(n_rows, n_columns, seed=0):
     return rng.standard_normal((n_rows, n_columns)) @ mixing + rng.standard_normal(n_columns)
 
 
+def uncorrelated(n, deviations, seed=0):
+    """Rows with mean 0, whose columns have these standard deviations and are not correlated."""
+    rows = np.random.default_rng(seed).normal(size=(n, len(deviations)))
+    return np.linalg.qr(rows - rows.mean(0))[0] * np.sqrt(n - 1) * deviations
+
+
 def factors(n_rows, n_columns, rank, noise=0.3, seed=0):
     """Rows of a factor model: `rank` strong directions and noise in every column."""
     rng = np.random.RandomState(seed)

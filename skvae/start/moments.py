@@ -133,11 +133,13 @@ class Moments:
         correction = n / max(n - 1, 1)
         variance = correction * (float(np.square(self.root).sum()) + self.lost) / d
         if is_rounding(variance, self.mean, self.exponent):
-            return Spectrum(self.mean, 1.0, 0.0, np.zeros(limit), np.eye(limit, d), ())
-        singular, components = leading(self.root, limit, routes)
+            return Spectrum(self.mean, 1.0, 0.0, np.zeros(limit), np.eye(limit, d), 0.0, ())
+        singular, components, rounding = leading(self.root, limit, routes)
         variances = correction * np.square(singular) / variance
         scale = float(np.ldexp(np.sqrt(variance), self.exponent))
-        return Spectrum(self.mean, scale, float(d), variances, components, ())
+        return Spectrum(
+            self.mean, scale, float(d), variances, components, rounding * variances[0], ()
+        )
 
 
 def no_moments(X: Values) -> Moments:

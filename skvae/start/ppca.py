@@ -33,6 +33,7 @@ from skvae.start.spectrum import Spectra, Spectrum, find_spectrum
 
 # Share of the last unit's variance that is not noise, at least.
 _LEAST_SIGNAL = 1e-6
+_LITTLE = 1e-8  # share of the variance that differences of all of it cannot tell
 
 
 class Directions(NamedTuple):
@@ -209,6 +210,9 @@ class ProbabilisticPCA(LinearStart):
         return float(-0.5 * (quadratic + log_det + d * np.log(2 * np.pi)))
 
     def _rest(self, q: int) -> float:
+        """The variance that so many units leave: all of it is told, or it is a difference."""
+        if len(self.variances) == self.n_features:
+            return float(self.variances[q:].sum())
         return max(self.total_variance - float(self.variances[:q].sum()), 0.0)
 
     def with_latent_dim(self, latent_dim: int) -> "ProbabilisticPCA":
@@ -220,6 +224,7 @@ class ProbabilisticPCA(LinearStart):
             noise = _noise(mean_rest, self.variances[q - 1]) or noise
         return replace(self, latent_dim=q, noise_variance=noise)
 
+    @np.errstate(over="ignore", invalid="ignore")  # a row too far off has no finite scores
     def scores(self, X: Values, dtype: np.dtype) -> np.ndarray:
         """Scores of dense or sparse rows, shape (n, k), computed in dtype."""
         components = self.components.astype(dtype, copy=False)
@@ -309,15 +314,17 @@ def linear_start(
     """The start of rows of this spectrum, with at least so many directions where there are."""
     variances, n_features = rows.variances, len(rows.mean)
     limit = len(variances)
-    tolerance = variances[0] * max(n_rows, n_features) * np.finfo(np.float64).eps
-    rank = int((variances > tolerance).sum())
+    rank = int((variances > rows.rounding).sum())
     q = min(latent_dim, rank)
-    left = np.maximum(rows.total_variance - np.cumsum(variances), 0.0)
+    left = _left(rows, min(n_rows, n_features))
     if q < rank:
         noise = _noise(left[q - 1] / (n_features - q), variances[q - 1])
     else:  # no noise is no density; far below the smallest variance it is one, and exact
         noise = min(1e-6, 1e-3 * variances[q - 1]) if q else 1e-6
-    k = min(max(_n_directions(left, q, directions), fewest), max(rank, 1), limit)
+    k = max(_n_directions(left, q, directions), fewest)
+    if q and left[q - 1] < _LITTLE * rows.total_variance:  # too little to be told by differences
+        k = limit
+    k = min(k, max(rank, 1), limit)
     return ProbabilisticPCA(
         mean=rows.mean,
         scale=rows.scale,
@@ -329,6 +336,15 @@ def linear_start(
         n_rows=n_rows,
         rank=rank,
     )
+
+
+def _left(rows: Spectrum, n_all: int) -> np.ndarray:
+    """The variance left after each direction: what others have, and what is outside of them."""
+    variances = rows.variances
+    outside = 0.0
+    if len(variances) < n_all:
+        outside = max(rows.total_variance - float(variances.sum()), 0.0)
+    return np.append(np.cumsum(variances[:0:-1])[::-1], 0.0) + outside
 
 
 def _n_directions(left: np.ndarray, q: int, seen: Directions) -> int:

@@ -16,6 +16,8 @@ from scipy import linalg, sparse
 from skvae.data.batches import BATCH_CELLS, Values, batches, refuse_overflow
 
 _SHARED_BYTES = 2**27  # that remembered spectra may take together
+_EPSILON = float(np.finfo(np.float64).eps)
+_SURE = 1e-8  # share of the largest variance from which on a covariance has half of its digits
 
 
 class Routes(NamedTuple):
@@ -40,6 +42,7 @@ class Spectrum(NamedTuple):
     total_variance: float
     variances: np.ndarray
     components: np.ndarray
+    rounding: float  # variances up to this one are those of rounding
     rng_state: Any  # of the generator, once it has been found
 
     @property
@@ -81,9 +84,9 @@ def find_spectrum(
 ) -> Spectrum:
     """The leading directions of dense or sparse rows, limit at most."""
     rows = _Rows(X, sample_weight, routes.batch_cells)
-    variances, components = _decompose(rows, limit, rng, routes)
+    variances, components, rounding = _decompose(rows, limit, rng, routes)
     return Spectrum(
-        rows.mean, rows.scale, rows.total_variance, variances, components, rng.get_state()
+        rows.mean, rows.scale, rows.total_variance, variances, components, rounding, rng.get_state()
     )
 
 
@@ -114,7 +117,7 @@ def _without_gaps(X: Values) -> Values:
 
 def is_rounding(variance: float, mean: np.ndarray, exponent: int) -> bool:
     """Whether a variance, in units of 4^exponent, is no more than that of rounding at the mean."""
-    rounding = np.finfo(np.float64).eps * float(np.abs(mean).max())
+    rounding = _EPSILON * float(np.abs(mean).max())
     return bool(np.ldexp(np.sqrt(variance), exponent) <= 2 * rounding)
 
 
@@ -173,6 +176,11 @@ class _Rows:
     def covariance(self) -> np.ndarray:
         return sum(x.T @ x for _, x in self)
 
+    def covariance_within(self, Q: np.ndarray) -> np.ndarray:
+        """That of the rows' coordinates along orthonormal columns of Q."""
+        parts = (x @ Q for _, x in self)
+        return sum(part.T @ part for part in parts)
+
     def covariance_times(self, Q: np.ndarray) -> np.ndarray:
         """Rows' @ rows @ Q, shape (d, Q's columns), in the dtype of Q, by one reading."""
         total = np.zeros_like(Q)
@@ -194,34 +202,69 @@ class _Rows:
 
 def _decompose(
     rows: _Rows, limit: int, rng: np.random.RandomState, routes: Routes
-) -> tuple[np.ndarray, np.ndarray]:
-    """Leading variances and directions (limit, d) of the rows, largest first."""
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Leading variances and directions (limit, d) of the rows, largest first, and rounding."""
     n, d = rows.n_rows, rows.n_features
     if rows.is_constant:
-        return np.zeros(limit), np.eye(limit, d)
+        return np.zeros(limit), np.eye(limit, d), 0.0
+    rounding = (max(n, d) * _EPSILON) ** 2  # of squares of what comes from the rows themselves
     if n * d * min(n, d) <= routes.direct_cost:
         x = np.concatenate([x for _, x in rows])
         singular, components = np.linalg.svd(x, full_matrices=False)[1:]
     elif d <= min(n, routes.exact_size):
-        variances, vectors = np.linalg.eigh(rows.covariance())
-        singular, components = np.sqrt(np.maximum(variances[::-1], 0)), vectors[:, ::-1].T
+        singular, components = _by_covariance(rows, rounding)
     elif n <= routes.exact_size:
         basis = np.linalg.eigh(rows.gram())[1][:, : -limit - 1 : -1]
         singular, components = _within(rows.transposed_times(basis))
+        rounding = max(n, d) * _EPSILON
     else:
         singular, components = _subspace_iteration(rows, limit, rng, routes.n_iterations)
-    return np.square(singular[:limit]), _with_signs(components[:limit])
+        rounding = max(n, d) * _EPSILON
+    variances = np.square(singular[:limit])
+    return variances, _with_signs(components[:limit]), rounding * float(variances[0])
 
 
-def leading(root: np.ndarray, limit: int, routes: Routes = ROUTES) -> tuple[np.ndarray, np.ndarray]:
-    """Singular values and directions (limit, d) of a root of a covariance, largest first."""
+def _by_covariance(rows: _Rows, rounding: float) -> tuple[np.ndarray, np.ndarray]:
+    """Singular values and directions of all the rows' columns.
+
+    A covariance is rounded at the size of its largest variance. Directions of much smaller ones
+    are found anew, in what the larger leave of the rows, until what is left is rounding.
+    """
+    variances, vectors = _descending(rows.covariance())
+    first, largest = 0, variances[0]
+    while True:
+        first += int((variances[first:] > _SURE * variances[first]).sum())
+        if first == len(variances):
+            break
+        rest = vectors[:, first:]
+        found, turn = _descending(rows.covariance_within(rest))
+        variances[first:], vectors[:, first:] = found, rest @ turn
+        if found[0] <= rounding * largest:
+            break
+    return np.sqrt(np.maximum(variances, 0.0)), vectors.T
+
+
+def _descending(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    variances, vectors = np.linalg.eigh(covariance)
+    return variances[::-1].copy(), vectors[:, ::-1].copy()
+
+
+def leading(
+    root: np.ndarray, limit: int, routes: Routes = ROUTES
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Singular values and directions (limit, d) of a root of a covariance, largest first.
+
+    The third is the share of the largest variance up to which others are those of rounding.
+    """
     k, d = root.shape
+    rounding = max(k, d) * _EPSILON
     if k * d * min(k, d) <= routes.direct_cost:
         singular, components = np.linalg.svd(root, full_matrices=False)[1:]
+        rounding = rounding**2
     else:
         basis = linalg.eigh(root @ root.T, subset_by_index=(k - limit, k - 1))[1]
         singular, components = _within(root.T @ basis)
-    return singular[:limit], _with_signs(components[:limit])
+    return singular[:limit], _with_signs(components[:limit]), rounding
 
 
 def _within(B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -245,7 +288,7 @@ def _subspace_iteration(
     # Where B = rows @ Q, of which no row is kept, B (B' B)^(-1/2) is an orthonormal basis.
     C = rows.covariance_times(Q)
     variances, vectors = np.linalg.eigh(Q.T @ C)
-    least = width * np.finfo(np.float64).eps * variances[-1]
+    least = width * _EPSILON * variances[-1]
     return _within(C @ (vectors / np.sqrt(np.maximum(variances, least))))
 
 

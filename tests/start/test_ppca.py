@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 from sklearn.decomposition import PCA
 
 from skvae.start.ppca import Directions, fit_linear, linear_start
 from skvae.start.spectrum import find_spectrum
-from tests.samples import factors, gaussian
+from tests.samples import factors, gaussian, uncorrelated
 from tests.start.linear import (
     assert_close,
     assert_is_pca,
@@ -206,3 +206,31 @@ def test_all_directions_alike_leave_something_to_every_unit():
     X = np.concatenate([np.eye(6), -np.eye(6)])
     start = fit_linear(X, 2)
     assert (start.weights**2 > 0.9e-6 * start.variances[:2]).all()
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2])
+@pytest.mark.parametrize(
+    "deviations",
+    [
+        [1e7, 1, 2, 3, 4, 5],
+        [1e7, 1, 2],
+        [1e7, 1e3, 1],
+        10.0 ** np.arange(-9, 10, 3),
+        [1e12, 3, 2, 1],
+    ],
+    ids=str,
+)
+def test_a_column_that_outweighs_all_others_leaves_their_noise(deviations, latent_dim):
+    """The density of columns that are not correlated is a product of normal densities."""
+    X = uncorrelated(300, deviations)
+    start = fit_linear(X, latent_dim)
+    variances = np.square(np.sort(deviations)[::-1])
+    noise = variances[latent_dim:].mean()
+    assert_allclose(start.noise_variance * start.scale**2, noise, rtol=1e-6)
+    model = np.square(deviations)
+    model[model < variances[latent_dim - 1]] = noise
+    rows = X + gaussian(*X.shape, seed=1) * deviations
+    assert_allclose(log_prob(start, rows), norm(0, np.sqrt(model)).logpdf(rows).sum(1), rtol=1e-6)
+    assert start.with_latent_dim(1).noise_variance * start.scale**2 == pytest.approx(
+        variances[1:].mean(), rel=1e-6
+    )

@@ -4,14 +4,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from skvae.data.batches import LARGEST
 from skvae.start import ppca, spectrum
 from skvae.start.ppca import fit_linear, linear_start
 from skvae.start.spectrum import Routes, Spectra, farthest_cell, find_spectrum
-from tests.samples import factors, gaussian
+from tests.samples import factors, gaussian, uncorrelated
 from tests.start.linear import assert_close, assert_is_pca, codes, log_prob
 
 # route of the decomposition -> (rows, columns) and what leads there
@@ -123,3 +123,29 @@ def test_spectra_forget_what_takes_too_much_memory():
         fit_linear(gaussian(50, 10, seed=seed), 2, None, np.random.RandomState(0), spectra)
     assert sum(known.n_bytes for known in spectra._known.values()) <= 2500
     assert len(spectra._known) == 2
+
+
+# For the rows themselves, and for their covariance.
+EXACT = [ROUTES[route][1] for route in ("direct", "covariance")]
+
+
+@pytest.mark.parametrize("ratio", [1e3, 1e6, 1e8, 1e12])
+@pytest.mark.parametrize("routes", EXACT)
+def test_variances_far_below_the_largest_are_told(routes, ratio):
+    """A covariance is rounded at the size of its largest variance: smaller ones are found anew."""
+    deviations = np.array([1.5, ratio, np.sqrt(ratio), 2.0, 3.0, 1.0])
+    found = find_spectrum(uncorrelated(400, deviations), None, 6, np.random.RandomState(0), routes)
+    assert (found.variances > found.rounding).all()
+    expected = np.square(np.sort(deviations)[::-1])
+    assert_allclose(found.variances * found.scale**2, expected, rtol=1e-6)
+    order = np.argsort(-deviations)
+    assert_allclose(np.abs(found.components), np.eye(6)[order], atol=1e-6)
+
+
+@pytest.mark.parametrize("routes", EXACT)
+@pytest.mark.parametrize("size", [1.0, 1e5, 1e-200])
+def test_what_is_no_direction_is_rounding(routes, size):
+    Z = gaussian(400, 3)
+    X = np.c_[Z, Z[:, 0] + Z[:, 1], Z[:, 2]] * size
+    found = find_spectrum(X, None, 5, np.random.RandomState(0), routes)
+    assert (found.variances > found.rounding).sum() == 3
