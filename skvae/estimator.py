@@ -35,6 +35,7 @@ from skvae.data.containers import index_of
 from skvae.data.input import Input
 from skvae.data.output import filled, restored
 from skvae.data.reading import names_of, read, read_codes
+from skvae.data.refusals import refuse_far
 from skvae.data.schema import Schema
 from skvae.data.weights import weighted
 from skvae.devices import PRECISIONS, resolve_device
@@ -745,7 +746,7 @@ class VAETransformer(
         if not reset:
             method = "a fit that goes on"
             check_same_namespace(given.native, self, attribute="mean_", method=method)
-        fewest = 2 if reset and not in_stream else 1
+        fewest = 1 if in_stream else 2
         reading = read(self, given, None if reset else self._columns, self.likelihood, fewest)
         if reset:
             self._columns = reading.columns.of_rows(reading.values, self.likelihood)
@@ -777,7 +778,9 @@ class VAETransformer(
 
     def _codes(self, X):
         n_steps = choices.refinement_of(self)
-        return ask(self._model, X, lambda m, rows: (m.codes(rows, self.whiten, n_steps),))[0]
+        codes = ask(self._model, X, lambda m, rows: (m.codes(rows, self.whiten, n_steps),))[0]
+        refuse_far(codes)
+        return codes
 
     def _log_prob(self, X, n_draws=None):
         return ask(self._model, X, lambda m, rows: (m.log_prob(rows, n_draws),))[0]

@@ -206,6 +206,55 @@ def test_a_bad_cell_of_sparse_rows_is_named(X, container, value):
         vae.transform(container(X))
 
 
+@pytest.mark.parametrize("likelihood", ["auto", "gaussian", {0: "gaussian"}], ids=str)
+@pytest.mark.parametrize("as_frame", [False, True])
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_sparse_rows_after_a_fit_with_missing_cells_are_refused(X, holes, likelihood, as_frame):
+    """Such a model has cells in units of their own, which sparse rows are not brought to."""
+    if as_frame and isinstance(likelihood, dict):
+        likelihood = {COLUMNS[0]: "gaussian"}
+    rows = pd.DataFrame(holes, columns=COLUMNS) if as_frame else holes
+    vae = quick(likelihood=likelihood, warm_start=True).fit(rows)
+    before = vae.score(rows)
+    for method in ("transform", "score", "score_samples", "encode", "fit", "partial_fit"):
+        with pytest.raises(ValueError, match="X is sparse, and fit had rows with missing cells"):
+            getattr(vae, method)(sparse.csr_array(X))
+    assert vae.score(rows) == before
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli", "poisson", "negative_binomial"])
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_array, sparse.coo_array])
+def test_entries_of_one_sparse_cell_are_summed(X, likelihood, container):
+    cells = (X > 0).astype(float)
+    halves = sparse.coo_array(cells)
+    places = (np.tile(halves.row, 2), np.tile(halves.col, 2))
+    split = container(sparse.coo_array((np.repeat(0.5, 2 * halves.nnz), places), X.shape))
+    if container is sparse.csr_array:  # of which conversion leaves none
+        order = np.repeat(sparse.csr_array(cells).indices, 2)
+        ends = 2 * sparse.csr_array(cells).indptr
+        split = sparse.csr_array((np.repeat(0.5, len(order)), order, ends), X.shape)
+        assert split.nnz == 2 * halves.nnz
+    entries = split.nnz
+    vae = quick(likelihood=likelihood).fit(split)
+    np.testing.assert_allclose(vae.score_samples(split), vae.score_samples(sparse.csr_array(cells)))
+    assert split.nnz == entries  # theirs stays as it came
+    if likelihood == "bernoulli":
+        with pytest.raises(ValueError, match="holds 2"):
+            vae.transform(split * 2.0)
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_sparse_rows_for_levels_are_refused(X, table):
+    table = table.assign(b=np.where(X[:, 1] > 0, "p", "q"))
+    for vae, rows in (
+        (quick(), table),
+        (quick(likelihood="categorical"), (X > 0) * 1.0),
+        (quick(likelihood={0: "categorical"}), np.c_[X[:, 0] > 0, X[:, 1:]] * 1.0),
+    ):
+        with pytest.raises(ValueError, match=r"sparse rows cannot have columns with levels; make"):
+            vae.fit(rows).transform(sparse.csr_array(X))
+
+
 def test_columns_named_by_numbers(X):
     X[17, 2] = np.inf
     assert_refused(pd.DataFrame(X), "column 2, row 17")
@@ -213,6 +262,79 @@ def test_columns_named_by_numbers(X):
 
 def test_masked_cells_are_refused(X):
     assert_refused(np.ma.masked_greater(X, 1.0), "masked.*fill")
+    vae = quick().fit(X)
+    for method in ("transform", "inverse_transform", "decode"):
+        columns = X if method == "transform" else vae.transform(X)
+        with pytest.raises(ValueError, match=r"masked.*fill"):
+            getattr(vae, method)(np.ma.masked_greater(columns, 0.5))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("likelihood", ["categorical", "ordinal", {0: "ordinal"}, "gaussian"])
+def test_levels_of_an_array_come_back_in_its_precision(X, likelihood, dtype):
+    cells = np.rint(X).astype(dtype)
+    vae = quick(likelihood=likelihood).fit(cells)
+    codes = vae.transform(cells)
+    for answer in (codes, vae.sample(3), vae.inverse_transform(codes), vae.decode(codes)):
+        assert answer.dtype == dtype
+
+
+@pytest.mark.parametrize("likelihood", ["categorical", "ordinal", {1: "categorical"}])
+def test_levels_that_floats_cannot_tell_apart_are_refused(X, likelihood):
+    numbers = 2**53 + np.arange(4)[np.arange(2 * N).reshape(N, 2) % 4]
+    vae = quick(1, likelihood=likelihood)
+    assert_refused(numbers, r"column [01] is to be levels and holds 90071992547409\d+", vae=vae)
+    frame = pd.DataFrame(numbers, columns=["a", "b"])
+    vae = quick(1, likelihood=dict.fromkeys("ab", "categorical")).fit(frame)
+    assert set(vae.sample(200, random_state=0)["a"]) == set(frame["a"])
+
+
+@pytest.mark.parametrize("dtype", [float, object, "category"])
+def test_infinite_levels_are_refused(table, dtype):
+    levels = pd.Series(np.where(table["a"] > 1, np.inf, 0.0)).astype(dtype)
+    vae = quick(likelihood={"a": "categorical"})
+    match = "contains infinity: inf in column 'a'"
+    assert_refused(table.assign(a=levels), match, vae=vae)
+    fitted = quick(likelihood={"a": "categorical"}).fit(table.assign(a=table["a"] > 1))
+    if dtype is not float:
+        with pytest.raises(ValueError, match=match):
+            fitted.transform(table.assign(a=levels))
+
+
+def test_rows_whose_codes_are_no_numbers_are_refused(X):
+    rows = np.tile(X, 3).astype("f4")
+    vae = quick().fit(rows)
+    far = rows.copy()
+    far[5] = 3e38
+    with pytest.raises(ValueError, match="row 5 of X is so far out that float32 cannot hold"):
+        vae.transform(far)
+    assert np.isfinite(vae.transform(far.astype("f8"))).all()
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "negative_binomial"])
+@pytest.mark.parametrize("refine", ["auto", "neighbours", None])
+@pytest.mark.parametrize("as_frame", [False, True])
+def test_counts_are_filled_with_counts(likelihood, refine, as_frame):
+    rng = np.random.default_rng(0)
+    size = np.exp(rng.normal(size=(300, 1)))
+    counts = rng.poisson(size * [1.0, 3.0, 0.5]).astype(float)
+    counts[rng.random(counts.shape) < 0.3] = np.nan
+    rows = pd.DataFrame(counts, columns=list("abc")) if as_frame else counts
+    vae = quick(1, likelihood=likelihood).fit(rows)
+    filled = vae.impute(rows, refine=refine)
+    assert np.isfinite(vae.score_samples(filled)).all()  # which refuses what is no count
+    there = ~np.isnan(counts)
+    np.testing.assert_array_equal(np.asarray(filled)[there], counts[there])
+
+
+def test_huge_weights(X):
+    huge = np.full(N, 1e308)
+    assert_refused(
+        X, "weights of all batches are added", methods=["partial_fit"], sample_weight=huge
+    )
+    np.testing.assert_array_equal(
+        quick().fit(X, sample_weight=huge).transform(X), quick().fit(X).transform(X)
+    )
     assert_fits(np.ma.array(X))
 
 

@@ -16,7 +16,15 @@ import numpy as np
 from skvae.data.containers import library
 from skvae.data.dtypes import dtype_from, missing_from, plain_dtype, plain_missing
 from skvae.data.excerpts import excerpt, label
-from skvae.data.refusals import DATES, refuse, refuse_numbers, refuse_object
+from skvae.data.refusals import (
+    DATES,
+    refuse,
+    refuse_endless,
+    refuse_nested,
+    refuse_numbers,
+    refuse_object,
+)
+from skvae.data.scalars import plain_scalar, scalar_from
 
 _KINDS = ("number", "boolean", "category", "ordered")
 UNSEEN = -1.0  # the code of a level that fit has not seen
@@ -48,11 +56,16 @@ class Column:
 
     def __getstate__(self) -> dict[str, Any]:
         plain = {"dtype": plain_dtype(self.dtype), "missing": plain_missing(self.missing)}
-        return self.__dict__ | plain
+        told = {"name": plain_scalar(self.name), "levels": tuple(map(plain_scalar, self.levels))}
+        return self.__dict__ | plain | told
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         theirs = {"dtype": dtype_from(state["dtype"]), "missing": missing_from(state["missing"])}
-        self.__dict__.update(state | theirs)
+        told = {
+            "name": scalar_from(state["name"]),
+            "levels": tuple(map(scalar_from, state["levels"])),
+        }
+        self.__dict__.update(state | theirs | told)
 
     @classmethod
     def of(cls, series: nw.Series, container: str, coded: bool) -> "Column":
@@ -120,6 +133,7 @@ class Column:
         code = {level: float(n) for n, level in enumerate(self.levels)}
         known = set(map(type, self.levels))
         positions, found = _factorize(series, self.where)
+        refuse_endless(found, self.where)
         for level in found:
             if level not in code and type(level) not in known:
                 refuse_object(level, self.where)
@@ -272,10 +286,14 @@ def _levels(series: nw.Series, where: str) -> tuple:
     """Return the declared categories in their order, or else the values that occur, sorted."""
     declared = _declared(series)
     if declared is not None:
-        return tuple(_scalar(level) for level in declared)
+        levels = tuple(_scalar(level) for level in declared)
+        refuse_nested(levels, where)
+        refuse_endless(levels, where)
+        return levels
     _, found = _factorize(series, where)
     for level in found:
         refuse_object(level, where)
+    refuse_endless(found, where)
     return tuple(sorted(dict.fromkeys(found), key=_by_type))
 
 

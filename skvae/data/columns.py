@@ -46,6 +46,7 @@ class Columns:
     likelihoods: Blocks
     n_levels: np.ndarray  # of each column, 0 where it has none
     is_plain: bool  # whether these are numbers as PCA takes them
+    has_gaps: bool = False  # whether these numbers had missing cells in fit
 
     @classmethod
     def of(cls, given: Input, likelihood) -> "Columns":
@@ -62,6 +63,7 @@ class Columns:
             warn_of(given.frame, schema.columns)
         elif coded := coded_columns(likelihood, range(X.shape[1])):
             _refuse_sparse(X)
+            _refuse_merged(X, sorted(coded))
             schema = Schema.of(given, coded)
         else:
             refuse_empty(X, range(X.shape[1]))
@@ -93,7 +95,8 @@ class Columns:
             return self
         names = range(values.shape[1]) if self.schema is None else self.schema.names
         kinds = ["number"] * values.shape[1]
-        return replace(self, likelihoods=blocks(likelihood, names, kinds, has_gaps=True))
+        likelihoods = blocks(likelihood, names, kinds, has_gaps=True)
+        return replace(self, likelihoods=likelihoods, has_gaps=True)
 
     def cell_names(self, names: Sequence) -> list:
         """Names of the columns; a column with levels has one for each level."""
@@ -111,6 +114,7 @@ class Columns:
     def encode(self, given: Input, owner: str, fewest: int) -> np.ndarray:
         """Cells of a table, float64; a warning counts levels that fit has not seen."""
         assert self.schema is not None
+        _refuse_sparse(given.native)
         values, unseen = self.schema.encode(given)
         if len(values) < fewest:
             raise ValueError(
@@ -129,6 +133,11 @@ class Columns:
 
     def check(self, values, names: Sequence) -> None:
         """Raise a ValueError that names the first cell which its column's likelihood cannot be."""
+        if self.has_gaps and sparse.issparse(values):
+            raise ValueError(
+                "X is sparse, and fit had rows with missing cells, each cell with noise of its "
+                "own: make X dense (X.toarray())."
+            )
         if self.is_plain and not has_missing(values):
             return
         for likelihood, where in self.likelihoods:
@@ -311,6 +320,18 @@ def blocks(likelihood, names: Sequence, kinds: Sequence[str], has_gaps: bool = F
 def _refuse_sparse(X) -> None:
     if sparse.issparse(X):
         raise ValueError("sparse rows cannot have columns with levels; make X dense (X.toarray()).")
+
+
+def _refuse_merged(X: np.ndarray, coded: Sequence[int]) -> None:
+    """Raise a ValueError where levels of an array are numbers that floats cannot tell apart."""
+    far = np.abs(X[:, coded]) > 2.0**53
+    if far.any():
+        row, place = np.argwhere(far)[0]
+        column = coded[place]
+        raise ValueError(
+            f"column {column} is to be levels and holds {X[row, column]:.17g}: numbers beyond "
+            "2**53 merge in an array; pass X as a DataFrame, which keeps them apart."
+        )
 
 
 def _chosen(likelihood, names: Sequence) -> dict:

@@ -6,7 +6,10 @@ only arrays and plain values, such as skops writes, can then be read without tru
 
 from typing import Any
 
+import numpy as np
+
 from skvae.data.containers import library
+from skvae.data.scalars import plain_scalar, scalar_from
 
 
 def plain_dtype(dtype: Any) -> Any:
@@ -16,13 +19,14 @@ def plain_dtype(dtype: Any) -> Any:
         return _plain_arrow(dtype)
     if made_by == "polars":
         return _plain_polars(dtype)
-    if made_by != "pandas":
+    is_date = isinstance(dtype, np.dtype) and dtype.kind in "mM"  # of categories
+    if made_by != "pandas" and not is_date:
         return dtype
     pd = library("pandas")
     if isinstance(dtype, pd.CategoricalDtype) and dtype.categories is not None:
         categories = dtype.categories
-        plain = {"categories": categories.tolist(), "of": plain_dtype(categories.dtype)}
-        return plain | {"ordered": bool(dtype.ordered)}
+        plain = {"categories": list(map(plain_scalar, categories.tolist()))}
+        return plain | {"of": plain_dtype(categories.dtype), "ordered": bool(dtype.ordered)}
     if isinstance(dtype, pd.ArrowDtype):  # whose name may be that of another dtype
         return {"arrow": plain_dtype(dtype.pyarrow_dtype)}
     name = str(dtype)
@@ -82,7 +86,8 @@ def dtype_from(plain: Any) -> Any:
     if "arrow" in plain:
         return pd.ArrowDtype(dtype_from(plain["arrow"]))
     if "categories" in plain:
-        categories = pd.Index(plain["categories"], dtype=dtype_from(plain["of"]))
+        categories = list(map(scalar_from, plain["categories"]))
+        categories = pd.Index(categories, dtype=dtype_from(plain["of"]))
         return pd.CategoricalDtype(categories, ordered=plain["ordered"])
     return pd.api.types.pandas_dtype(plain["pandas"])
 
@@ -110,7 +115,8 @@ def plain_labels(labels: Any) -> Any:
     if labels is None:
         return None
     of = None if labels.nlevels > 1 else plain_dtype(labels.dtype)
-    return {"labels": labels.tolist(), "names": list(labels.names), "of": of}
+    own, names = (list(map(plain_scalar, each)) for each in (labels.tolist(), labels.names))
+    return {"labels": own, "names": names, "of": of}
 
 
 def labels_from(plain: Any) -> Any:
@@ -118,9 +124,10 @@ def labels_from(plain: Any) -> Any:
     if plain is None:
         return None
     pd = library("pandas")
+    labels, names = (list(map(scalar_from, plain[part])) for part in ("labels", "names"))
     if plain["of"] is None:
-        return pd.MultiIndex.from_tuples(plain["labels"], names=plain["names"])
-    return pd.Index(plain["labels"], dtype=dtype_from(plain["of"]), name=plain["names"][0])
+        return pd.MultiIndex.from_tuples(labels, names=names)
+    return pd.Index(labels, dtype=dtype_from(plain["of"]), name=names[0], tupleize_cols=False)
 
 
 def plain_missing(cell: Any) -> Any:

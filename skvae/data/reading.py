@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 from skvae._sklearn import float_dtypes, to_numpy
 from skvae.data.columns import Columns
 from skvae.data.input import Input
-from skvae.data.refusals import first_bad_cell, refuse_non_numeric, with_nan
+from skvae.data.refusals import first_bad_cell, refuse_masked, refuse_non_numeric, with_nan
 from skvae.data.schema import matrix_of
 
 
@@ -46,7 +46,9 @@ def read(
     else:
         checked = _checked(owner, given, learns, fewest)
         values = to_numpy(checked)
-        if min(values.strides if isinstance(values, np.ndarray) else (0,)) < 0:
+        if sparse.issparse(values):
+            values = _summed(values)
+        elif min(values.strides) < 0:
             values = values.copy()  # torch has no steps back
         array = Input.of(values)
         columns = columns or Columns.of(array, likelihood)
@@ -58,6 +60,7 @@ def read(
 
 def read_codes(owner: BaseEstimator, X: Any, latent_dim: int) -> Any:
     """Codes of rows as scikit-learn checks them, in the array library that came."""
+    refuse_masked(X)
     codes = check_array(X, dtype=float_dtypes(X))
     if codes.shape[1] != latent_dim:
         raise ValueError(
@@ -65,6 +68,14 @@ def read_codes(owner: BaseEstimator, X: Any, latent_dim: int) -> Any:
             f"fitted with latent_dim={latent_dim}."
         )
     return codes
+
+
+def _summed(values: sparse.csr_array) -> sparse.csr_array:
+    """Return sparse rows with one entry per cell: a cell is the sum of its entries."""
+    if not values.has_canonical_format:
+        values = values.copy()  # theirs stays as it came
+        values.sum_duplicates()
+    return values
 
 
 def names_of(owner: BaseEstimator, columns: Columns) -> Sequence:

@@ -7,6 +7,7 @@ enter it in the tables of kinds and give it a remedy.
 import datetime
 import decimal
 import fractions
+import math
 import numbers
 from collections.abc import Iterable
 
@@ -48,17 +49,41 @@ def refuse_non_numeric(given: Input) -> None:
     X = given.native
     if sparse.issparse(X):
         return
-    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
-        raise ValueError(
-            "X is a masked array with masked cells, which would be read as numbers; "
-            "fill them (X.filled(np.nan) makes them missing cells)."
-        )
+    refuse_masked(X)
     if given.frame is not None:
         _refuse_columns(given, given.frame)
     elif isinstance(X, np.ndarray) and X.dtype != object:
         refuse(_KINDS_OF_ARRAY.get(X.dtype.kind), "X", f"dtype {X.dtype}")
     elif isinstance(X, (np.ndarray, list, tuple)):
         _refuse_objects(X)
+
+
+def refuse_masked(X) -> None:
+    """Raise a ValueError where cells of an array are masked, whose numbers mean nothing."""
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError(
+            "X is a masked array with masked cells, which would be read as numbers; "
+            "fill them (X.filled(np.nan) makes them missing cells)."
+        )
+
+
+def refuse_endless(levels: Iterable, where: str) -> None:
+    """Raise a ValueError where a level is infinite: infinity is no level, and no number."""
+    for level in levels:
+        if isinstance(level, float) and math.isinf(level):
+            raise ValueError(
+                f"Input X contains infinity: {level} in {where}; clip it or drop the row."
+            )
+
+
+def refuse_far(codes: np.ndarray) -> None:
+    """Raise a ValueError that names the first row whose code its dtype cannot hold."""
+    is_far = ~np.isfinite(codes).all(1)
+    if is_far.any():
+        raise ValueError(
+            f"row {int(is_far.argmax())} of X is so far out that {codes.dtype} cannot hold its "
+            "code: clip it or drop it, or pass X in float64."
+        )
 
 
 def _refuse_columns(given: Input, frame: nw.DataFrame) -> None:
@@ -85,6 +110,13 @@ def refuse_object(value, where: str) -> None:
     if kind != "level":
         what = f"the {kind} {excerpt(value)}"
         refuse(kind, where, what, takes="numbers, text and categories")
+
+
+def refuse_nested(levels: Iterable, where: str) -> None:
+    """Raise a ValueError where a level that a column declares is made of parts."""
+    for level in levels:
+        if isinstance(level, _KINDS_OF_CELL["nested object"]):
+            refuse_object(level, where)
 
 
 def refuse_numbers(cells: Iterable, where: str) -> None:

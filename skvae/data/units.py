@@ -125,6 +125,12 @@ class Units:
                 total[rows] += np.where(np.isnan(x[:, self.columns[own]]), 0.0, gain).sum(1)
         return total
 
+    @property
+    def whole_columns(self) -> np.ndarray:
+        """Positions of the columns that hold whole numbers alone."""
+        own = [self.columns[part.columns] for part in self.parts if part.likelihood.is_whole]
+        return np.concatenate([np.zeros(0, int), *own])
+
     def masses(self, values) -> np.ndarray:
         """Which cells of rows have a probability beside others of a density, shape (n, c)."""
         found = np.zeros((values.shape[0], self.n_cells), bool)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from skvae._sklearn import to_numpy, weights_of
+from skvae.data.batches import LARGEST
 from skvae.data.columns import refuse_empty
 from skvae.data.reading import Reading
 
@@ -20,6 +21,11 @@ def weighted(
     X, weight = reading.values, _checked(sample_weight, reading.checked)
     if not in_stream:
         weight /= weight.max()  # their sum must be a number
+    elif weight.max() > LARGEST:
+        raise ValueError(
+            f"sample_weight holds {weight.max():.3g}, and weights of all batches are added up: "
+            f"divide those of every batch by the same number, so that none is beyond {LARGEST:.0e}."
+        )
     if (weight == 0).any():
         X, weight = X[weight > 0], weight[weight > 0]
         if X.shape[0] < fewest:

@@ -18,7 +18,8 @@ def to_array(columns: Iterable[Column], values: np.ndarray) -> np.ndarray:
     """Return floats where all columns are numbers, and objects else."""
     dtypes = [column.numpy_dtype for column in columns]
     plain = all(dtype is not None and dtype.kind != "b" for dtype in dtypes)
-    array = np.empty(values.shape, dtype=np.float64 if plain else object)
+    single = np.float32 if set(dtypes) == {np.dtype(np.float32)} else np.float64
+    array = np.empty(values.shape, dtype=single if plain else object)
     for n, column in enumerate(columns):
         array[:, n], missing = column.decode(values[:, n])
         array[missing, n] = np.nan

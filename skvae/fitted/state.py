@@ -128,7 +128,8 @@ class Writer:
 
     def number(self, value: float, path: str) -> Any:
         """JSON has no number that is not finite."""
-        return value if np.isfinite(value) else {"float": repr(float(value))}
+        is_told = isinstance(value, int) or np.isfinite(value)
+        return value if is_told else {"float": repr(float(value))}
 
     def scalar(self, value: np.generic, path: str) -> dict[str, Any]:
         """A number of numpy."""

@@ -64,6 +64,7 @@ class Likelihood(Documented, ABC):
     shares_scale = False  # whether columns that all have it are divided by one number, as in PCA
     takes_sparse = False  # whether its features are 0 where values are
     takes_noise = True  # whether a value with noise added is still one that its features know
+    is_whole = False  # whether values are whole numbers, though their mean need not be
     takes_missing = False  # whether NaN means something to it beside the cell itself
     outside: tuple[str, ...] = ()  # constants that only the way from values to cells needs
 

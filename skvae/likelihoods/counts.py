@@ -26,6 +26,7 @@ class Counts(Likelihood):
     _parameter_constraints = {"size_factor": ["boolean", StrOptions({"auto"})]}
 
     takes_noise = False
+    is_whole = True
     takes_missing = True
     takes_sparse = True
 
