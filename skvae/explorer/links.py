@@ -72,17 +72,12 @@ def _numbers(likelihood: Likelihood, params: Arrays, known: Arrays) -> list[Link
 
 def _exponentials(likelihood: Likelihood, params: Arrays, known: Arrays) -> list[Link]:
     variance = np.maximum(np.exp(2.0 * params["dispersion"]), np.square(params["floor"]))
-    raised = 0.5 * variance * params["scale"] * known["scale"] + known["center"]
-    columns = zip(known["scale"], raised, known["shift"], strict=True)
+    noise = np.sqrt(variance) * known["scale"]
+    columns = zip(known["scale"], known["center"], noise, known["shift"], strict=True)
+    names = ("factor", "added", "noise", "shift")
     return [
-        {
-            "kind": "exponential",
-            "at": j,
-            "factor": float(factor),
-            "added": float(added),
-            "shift": float(shift),
-        }
-        for j, (factor, added, shift) in enumerate(columns)
+        {"kind": "exponential", "at": j} | dict(zip(names, map(float, numbers), strict=True))
+        for j, numbers in enumerate(columns)
     ]
 
 

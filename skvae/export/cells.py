@@ -14,6 +14,7 @@ import torch
 
 from skvae.export.curves import expected_scores, features_of_scores, scores_of, values_of
 from skvae.export.graph import Value
+from skvae.export.normal import probability_below
 from skvae.likelihoods import (
     LIKELIHOODS,
     Bernoulli,
@@ -31,7 +32,7 @@ from skvae.likelihoods import (
     known_levels,
 )
 from skvae.likelihoods.counts import LOG_RATE, Counts
-from skvae.likelihoods.lognormal import SMALLEST
+from skvae.likelihoods.lognormal import BELOW_ZERO, SMALLEST
 from skvae.likelihoods.ordinal import level_ends
 
 Arrays: TypeAlias = dict[str, np.ndarray]
@@ -81,6 +82,9 @@ def _scaled(likelihood: Likelihood, params: Arrays, x: Value) -> Value:
 
 def _logarithms(likelihood: Likelihood, known: Arrays, values: Value) -> Value:
     logs = (values + known["shift"]).clipped(SMALLEST, None).apply("Log")
+    below = np.where(known["shift"] > 0, BELOW_ZERO, 0.0)
+    is_zero = ((values <= 0.0) & (values >= 0.0)).to(logs.dtype)
+    logs = logs - is_zero * below
     return values.graph.where(values.is_nan(), values, _standardised(likelihood, known, logs))
 
 
@@ -90,7 +94,20 @@ def _exponentials(likelihood: Likelihood, known: Arrays, cells: Value) -> Value:
 
 def _mean_logarithms(likelihood: Likelihood, params: Arrays, outputs: Value) -> Value:
     variance = np.maximum(np.exp(2.0 * params["dispersion"]), np.square(params["floor"]))
-    return outputs + 0.5 * variance * params["scale"]
+    mean, scale, has_zeros = (
+        outputs + 0.5 * variance * params["scale"],
+        params["scale"],
+        params["shift"] > 0,
+    )
+    if not has_zeros.any():
+        return mean
+    zero = (np.log(np.where(has_zeros, params["shift"], 1.0)) - params["center"]) / scale
+    deviations = (outputs - zero) / np.sqrt(variance)
+    above = ((mean - zero) * scale).apply("Exp") * probability_below(
+        deviations + np.sqrt(variance) * scale
+    )
+    logs = (above + probability_below(deviations * -1.0)).apply("Log")
+    return outputs.graph.where(has_zeros, logs / scale + zero, mean)
 
 
 def _shares(likelihood: Likelihood, params: Arrays, outputs: Value) -> Value:

@@ -26,7 +26,7 @@ from skvae.start.cell_representation import CellRepresentation
 if TYPE_CHECKING:
     from skvae.fitted.model import FittedModel
 
-_RESAMPLING_DRAWS = 128  # from each component, of which multiple imputations are chosen
+_RESAMPLING_DRAWS = 512  # from each component, of which multiple imputations are chosen
 _CONDITIONAL_DRAWS = 1024  # of z given cells, at least; as many as rows are asked for, up to
 _MOST_DRAWS = 2**20
 _N_PLAUSIBLE = 1000  # draws whose range, three times as wide, is what a column can be

@@ -68,11 +68,7 @@ class NormalNumbers(Numbers):
         scaled = error / variance
         square = error.mul_(scaled)
         log_prob = -0.5 * (square + (variance.log() + _LOG_2PI))
-        # At the floor the noise no longer moves the variance; where both are alike, by half.
-        free = (2.0 * params["dispersion"]).exp() - params["floor"].square()
-        of_log_deviation = torch.heaviside(free, free.new_tensor(0.5)) * (
-            (square.sub_(1.0)).mul_(weight).sum(0)
-        )
+        of_log_deviation = noise_moves(params) * ((square.sub_(1.0)).mul_(weight).sum(0))
         own = params["dispersion"].shape
         return Slopes(log_prob, scaled.mul_(weight), of_log_deviation.sum_to_size(own))
 
@@ -99,6 +95,12 @@ def normal_constants(
 def noise_variance(params: Params) -> Tensor:
     """Not below the floor: no column buys likelihood by precision (Mattei & Frellsen, 2018)."""
     return floored(params["dispersion"], params)
+
+
+def noise_moves(params: Params) -> Tensor:
+    """1 where the dispersion moves the variance; at the floor 0, where both are alike by half."""
+    free = (2.0 * params["dispersion"]).exp() - params["floor"].square()
+    return torch.heaviside(free, free.new_tensor(0.5))
 
 
 def floored(log_deviation: Tensor, params: Params) -> Tensor:

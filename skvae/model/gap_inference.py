@@ -99,7 +99,3 @@ class GapInference(Inference):
 
     def unshrink_posterior_mean(self, factor: Tensor) -> None:
         self.complete.unshrink_posterior_mean(factor)
-
-    @property
-    def is_guarded(self) -> bool:
-        return True

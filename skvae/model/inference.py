@@ -85,9 +85,9 @@ class Inference(nn.Module, ABC):
         """Multiply the mean of the linear path by a factor per unit, shape (q,)."""
 
     @property
-    def is_guarded(self) -> bool:
-        """Whether its posteriors were not trained as such, and may be too narrow."""
-        return False
+    def takes_gaps(self) -> bool:
+        """Whether parts of a row may be missing: its posterior is a guess for each pattern."""
+        return True
 
 
 class ScoreInference(Inference):
@@ -147,6 +147,10 @@ class ScoreInference(Inference):
     @torch.no_grad()
     def unshrink_posterior_mean(self, factor: Tensor) -> None:
         self.encoder_path.mul_(factor[:, None])
+
+    @property
+    def takes_gaps(self) -> bool:
+        return False
 
 
 class Factors(NamedTuple):

@@ -26,7 +26,7 @@ DISPERSION_RATE = 1.0  # and dispersions
 # Where draws for rows come from in turn, from 0, a standard normal, to 1, the posterior:
 TRAINED = (1.0,)
 GUARDED = (1.0, 1.0, 1.0, 0.0)  # where posteriors were not trained as such
-BRIDGED = (1.0, 0.5, 1.0, 0.125, 1.0, 0.25, 1.0, 0.0)  # to where rare levels are far likelier
+BRIDGED = (1.0, 0.5, 1.0, 0.125, 1.0, 0.25, 1.0, 0.0)  # to where what is observed is likelier
 
 
 class Networks(NamedTuple):
@@ -150,13 +150,14 @@ class VAE(nn.Module):
     def proposals(self) -> tuple[float, ...]:
         """Where draws for rows come from in turn: 1 is the posterior, 0 a standard normal.
 
-        Only where all columns are normal is the start's posterior exact; posteriors that were not
-        trained as such, as those of an autoencoder, may be too narrow.
+        Of complete numbers alone posteriors are trained as such; those of an autoencoder, which
+        are not, may be too narrow. So may be those of cells, whatever is observed of them.
         """
-        if not self.observation.is_gaussian:
+        if self.is_exact:
+            return TRAINED
+        if self.inference.takes_gaps:
             return BRIDGED
-        is_trained = not (self.inference.is_guarded or self.scale.width.any())
-        return TRAINED if is_trained else GUARDED
+        return GUARDED if self.scale.width.any() else TRAINED
 
     @torch.no_grad()
     def forget_start(self) -> None:

@@ -55,6 +55,7 @@ CASES = {
     "student_t, df 40": Case(StudentT(df=40.0), NORMAL, log_noise=-30.0),
     "lognormal": Case(LogNormal(), POSITIVE, log_noise=-0.5),
     "lognormal, small": Case(LogNormal(), 1e-6 * POSITIVE, log_noise=-30.0),
+    "lognormal, zeros": Case(LogNormal(), AMOUNTS, log_noise=-0.5),
     "empirical": Case(Empirical(), AMOUNTS),
     "empirical, bounded": Case(Empirical(), SHARES, log_noise=-2.0),
     "empirical, rounded": Case(Empirical(), HOURS, log_noise=-1.0),
@@ -172,7 +173,12 @@ def support(case, block, eta):
     if isinstance(likelihood, LogNormal):
         x = middle + noise * np.linspace(-20.0, 20.0, 60_001)
         length = np.exp(x) * (x[1] - x[0])
-        x = np.exp(x) - block.of("shift")
+        x = np.exp(x)
+        if shift := block.of("shift"):  # zero is one event, and all else above it
+            low, high = np.log(shift), middle + noise * 20.0
+            step = (high - low) / 60_000
+            x = np.exp(low + (np.arange(60_000) + 0.5) * step)
+            x, length = np.r_[0.0, x - shift], np.r_[1.0, x * step]
     return x, length
 
 

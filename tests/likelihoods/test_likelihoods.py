@@ -145,7 +145,9 @@ def normal_log_prob(likelihood, block, x, eta):
     noise = max(np.exp(block.dispersion[0].item()), block.floor.item()) * block.of("scale")
     middle = block.of("center") + block.of("scale") * eta
     if isinstance(likelihood, LogNormal):
-        return stats.lognorm(noise, scale=np.exp(middle)).logpdf(x)
+        shift, raised = block.of("shift"), stats.lognorm(noise, scale=np.exp(middle))
+        is_zero = (x == 0) & (shift > 0)
+        return np.where(is_zero, raised.logcdf(shift), raised.logpdf(x + shift))
     if isinstance(likelihood, StudentT):
         df = 2 + np.logaddexp(0, 2.0) if likelihood.df == "auto" else likelihood.df
         return stats.t(df, middle, noise).logpdf(x)

@@ -11,13 +11,16 @@ function erf(x) {
   return Math.sign(x) * (1 - sum * Math.exp(-x * x));
 }
 
+// Probability that a standard normal number is below x.
+const below = (x) => 0.5 * (1 + erf(x / Math.SQRT2));
+
 const SELU_SCALE = 1.0507009873554805, SELU_ALPHA = 1.6732632423543772;
 
 const ACTIVATIONS = {
   silu: (x) => x * sigmoid(x),
   relu: (x) => Math.max(x, 0),
   leaky_relu: (x, layer) => (x > 0 ? x : x * layer.negative_slope),
-  gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
+  gelu: (x) => x * below(x),
   elu: (x, layer) => (x > 0 ? x : layer.alpha * Math.expm1(x)),
   selu: (x) => SELU_SCALE * (x > 0 ? x : SELU_ALPHA * Math.expm1(x)),
   tanh: (x) => Math.tanh(x),
@@ -78,8 +81,14 @@ const LINKS = {
   same: (link, outputs) => ({ value: outputs[link.at] }),
   fixed: (link) => ({ value: link.value }),
   number: (link, outputs) => ({ value: outputs[link.at] * link.factor + link.added }),
-  exponential: (link, outputs) =>
-    ({ value: Math.max(Math.exp(outputs[link.at] * link.factor + link.added) - link.shift, 0) }),
+  // The mean of what is above zero; the rest is zero.
+  exponential(link, outputs) {
+    const { noise, shift } = link, middle = outputs[link.at] * link.factor + link.added;
+    const mean = Math.exp(middle + noise * noise / 2);
+    if (!shift) return { value: mean };
+    const deviations = (middle - Math.log(shift)) / noise;
+    return { value: Math.max(mean * below(deviations + noise) - shift * below(deviations), 0) };
+  },
   share(link, outputs) {
     const share = sigmoid(outputs[link.at]);
     return { value: link.decided ? Number(share >= 0.5) : share, shares: [1 - share, share] };
