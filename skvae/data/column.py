@@ -116,7 +116,7 @@ class Column:
         """Return the values of a column, shape (n,)."""
         if self.kind in ("category", "ordered"):
             return self._codes(series)
-        return self.checked(numbers_of(series, self.where))
+        return self.checked(numbers_of(series, self.where, self.kind))
 
     def checked(self, values: np.ndarray) -> np.ndarray:
         """Return numbers; a ValueError where they are to be booleans and are none."""
@@ -301,8 +301,11 @@ def _by_type(level) -> tuple:
     return type(level).__name__, level
 
 
-def numbers_of(series: nw.Series, where: str) -> np.ndarray:
-    """Return the cells as floats; also those of another dtype, where all are numbers."""
+def numbers_of(series: nw.Series, where: str, held: str = "number") -> np.ndarray:
+    """Return the cells as floats; also those of another dtype, where all are numbers.
+
+    Messages say that fit saw what the column held, numbers or booleans.
+    """
     if kind_of(series) in ("number", "boolean"):
         if series.implementation.is_pandas_like():
             return series.to_native().to_numpy(dtype=np.float64, na_value=np.nan)
@@ -314,8 +317,8 @@ def numbers_of(series: nw.Series, where: str) -> np.ndarray:
         refuse_object(value, where)
         if isinstance(value, str):
             raise ValueError(
-                f"{where} has the text {excerpt(value)}, and held numbers in fit; turn it into "
-                "numbers."
+                f"{where} has the text {excerpt(value)}, and held {held}s in fit; turn it into "
+                f"{held}s."
             )
     refuse_numbers(found, where)
     return np.array([*map(float, found), np.nan])[positions]

@@ -181,7 +181,8 @@ def _kind_of_column(dtype: nw.dtypes.DType) -> str | None:
 
 def first_bad_cell(X) -> str:
     """Where the first cell that is not finite stands, and what can be done about it."""
-    names = getattr(X, "columns", None)
+    given = Input.of(X)
+    names = given.names if given.is_frame else None
     remedy = "fill it (SimpleImputer), clip it or drop the row"
     if sparse.issparse(X):
         cells = X.tocoo()

@@ -1,4 +1,4 @@
-"""Where rows lie in the plane of two codes."""
+"""Where rows lie in the plane of two codes, or along one."""
 
 import numpy as np
 
@@ -11,25 +11,29 @@ from skvae.model.priors import Normal
 
 
 class LatentDisplay(Display):
-    """Scatter plot of two codes, with the prior behind it.
+    """Scatter plot of two codes, or of one against the score, with the prior behind it.
 
-    Ellipses mark 1, 2 and 3 standard deviations of the prior around its mean. Rows far outside of
-    them are unlike the rows that `sample` draws. A prior that is not normal has no ellipses.
+    Ellipses mark 1, 2 and 3 standard deviations of the prior around its mean, and so do lines of
+    one code. Rows far outside of them are unlike the rows that `sample` draws. A prior that is not
+    normal has none.
 
     Parameters
     ----------
-    codes : array-like of shape (n_samples, 2)
-        Two codes of each row, as `transform` returns them.
+    codes : array-like of shape (n_samples, 2) or (n_samples, 1)
+        Two codes of each row, or one, as `transform` returns them.
     y : array-like of shape (n_samples,), default=None
         Classes, numbers, or dates and times that set the colours. Text, booleans and up to ten
         different whole numbers are classes; other numbers and dates have a colour scale. Of more
         than ten classes the eight largest have colours of their own. Dates and times are those of
         numpy, pandas, polars or Python.
     units : tuple of int, default=(0, 1)
-        Positions of the two codes, for the labels of the axes.
-    prior_mean, prior_scale : array-like of shape (2,), default=None
+        Positions of the codes, for the labels of the axes.
+    prior_mean, prior_scale : array-like of shape (2,) or (1,), default=None
         Mean and standard deviation of the prior, in the units of the codes. None draws no
         ellipses.
+    scores : array-like of shape (n_samples,), default=None
+        Log-likelihood of each row in nats, as `score_samples` returns it. One code is drawn against
+        it, and needs it.
 
     Attributes
     ----------
@@ -50,16 +54,19 @@ class LatentDisplay(Display):
     'code 0'
     """
 
-    def __init__(self, *, codes, y=None, units=(0, 1), prior_mean=None, prior_scale=None):
+    def __init__(
+        self, *, codes, y=None, units=(0, 1), prior_mean=None, prior_scale=None, scores=None
+    ):
         self.codes = codes
         self.y = y
         self.units = units
         self.prior_mean = prior_mean
         self.prior_scale = prior_scale
+        self.scores = scores
 
     @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, units=(0, 1), ax=None, **kwargs):
-        """Draw two codes of rows.
+    def from_estimator(cls, estimator, X, y=None, *, units=None, ax=None, **kwargs):
+        """Draw two codes of rows, or one against their score.
 
         Parameters
         ----------
@@ -69,8 +76,8 @@ class LatentDisplay(Display):
             Rows.
         y : array-like of shape (n_samples,), default=None
             Classes, numbers, or dates and times that set the colours.
-        units : tuple of int, default=(0, 1)
-            Positions of the two codes.
+        units : tuple of int, default=None
+            Positions of two codes, or of one. None takes the first two, or the only one.
         ax : matplotlib Axes, default=None
             Axes to draw in. None makes a figure.
         **kwargs : dict
@@ -90,12 +97,13 @@ class LatentDisplay(Display):
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `units` are not two different codes, or y and X differ in length.
+            If `units` are neither two different codes nor one, or y and X differ in length.
         """
         before, vae = split_pipeline(estimator)
+        units = range(min(vae.latent_dim_, 2)) if units is None else units
         units = checked_units(units, vae.latent_dim_)
-        if len(units) != 2 or units[0] == units[1]:
-            raise ValueError(f"units={tuple(units)} must be two different codes.")
+        if len(units) > 2 or len(set(units)) < len(units):
+            raise ValueError(f"units={tuple(units)} must be one code or two different ones.")
         X = before(X)
         codes = np.asarray(vae.transform(X))[:, units]
         if y is not None and len(y) != len(codes):
@@ -104,7 +112,8 @@ class LatentDisplay(Display):
         lines = [_line(mean, code) for mean, code in zip(means.T, codes.T, strict=True)]
         scale, mean = np.transpose(lines)
         prior = {"prior_mean": mean, "prior_scale": scale} if _has_normal_prior(vae) else {}
-        display = cls(codes=codes, y=y, units=tuple(units), **prior)
+        scores = vae.score_samples(X) if len(units) == 1 else None
+        display = cls(codes=codes, y=y, units=tuple(units), scores=scores, **prior)
         return display.plot(ax, **kwargs)
 
     def plot(self, ax=None, **scatter_kw):
@@ -126,9 +135,11 @@ class LatentDisplay(Display):
         ------
         ImportError
             If matplotlib is not installed.
+        ValueError
+            If there is one code and no `scores`.
         """
+        codes = self._plane()
         ax = self._open(ax, (5.6, 4.6))
-        codes = np.asarray(self.codes)
         size = float(np.clip(4000 / max(len(codes), 1), 7, 26))
         options = {"s": size, "alpha": 0.8, "linewidths": 0, "zorder": 2} | scatter_kw
         if self.prior_scale is not None:
@@ -141,13 +152,38 @@ class LatentDisplay(Display):
             self._draw_classes(ax, codes, classes, options)
         else:
             self._draw_numbers(ax, codes, np.asarray(self.y, float), options)
-        ax.set(xlabel=f"code {self.units[0]}", ylabel=f"code {self.units[1]}")
+        upwards = "score, nats" if self._is_single else f"code {self.units[1]}"
+        ax.set(xlabel=f"code {self.units[0]}", ylabel=upwards)
         return self
 
+    @property
+    def _is_single(self):
+        return np.shape(self.codes)[1] == 1
+
+    def _plane(self):
+        """Where rows lie, shape (n, 2)."""
+        if not self._is_single:
+            return np.asarray(self.codes)
+        if self.scores is None:
+            raise ValueError("one code is drawn against the score of rows: give scores.")
+        return np.column_stack([self.codes, self.scores])
+
     def _draw_prior(self, ax):
+        mean, scale = np.asarray(self.prior_mean, float), np.asarray(self.prior_scale, float)
+        draw = self._draw_lines if self._is_single else self._draw_rings
+        draw(ax, mean, scale)
+        ax.autoscale_view()
+
+    def _draw_lines(self, ax, mean, scale):
+        for radius in (1, 2, 3):
+            for end in (-radius, radius):
+                place = mean[0] + end * np.abs(scale[0])
+                ax.axvline(place, color=GREY, linewidth=0.8, zorder=1)
+            _name_radius(ax, radius, (place, 1.0), ax.get_xaxis_transform())
+
+    def _draw_rings(self, ax, mean, scale):
         from matplotlib.patches import Ellipse
 
-        mean, scale = np.asarray(self.prior_mean, float), np.asarray(self.prior_scale, float)
         for radius in (1, 2, 3):
             width, height = 2 * radius * np.abs(scale)
             ring = Ellipse(
@@ -160,12 +196,8 @@ class LatentDisplay(Display):
                 zorder=1,
             )
             ax.add_patch(ring)
-            # Where the ring is highest there are few rows; the words are said once.
-            text = "prior, 1 sd" if radius == 1 else f"{radius} sd"
-            ax.annotate(text, (mean[0], mean[1] + height / 2), (0, 1), fontsize="x-small",
-                        color=INK, textcoords="offset points", ha="center", va="bottom",
-                        path_effects=halo(), zorder=3)  # fmt: skip
-        ax.autoscale_view()
+            # Where the ring is highest there are few rows.
+            _name_radius(ax, radius, (mean[0], mean[1] + height / 2), "data")
 
     def _draw_classes(self, ax, codes, classes, options):
         colors = colors_of(classes)
@@ -196,6 +228,14 @@ class LatentDisplay(Display):
         bar.solids.set_alpha(1)
         bar.set_label(str(getattr(self.y, "name", None) or "y"))
         return bar
+
+
+def _name_radius(ax, radius, place, coordinates):
+    """Say how many standard deviations are marked; the word prior is said once."""
+    text = "prior, 1 sd" if radius == 1 else f"{radius} sd"
+    ax.annotate(text, place, (0, 1), coordinates, fontsize="x-small", color=INK,
+                textcoords="offset points", ha="center", va="bottom", path_effects=halo(),
+                zorder=3)  # fmt: skip
 
 
 def _line(x, y):

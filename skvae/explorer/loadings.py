@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from skvae.explorer.table import levels_of, named, shortened, values_of
+from skvae.explorer.table import named, shortened, values_of
+from skvae.export.questions import exported
 
 
 def scaled_loadings(estimator: Any, X: Any) -> Any:
@@ -36,12 +37,12 @@ def scaled_loadings(estimator: Any, X: Any) -> Any:
 def cell_spreads(estimator: Any, X: Any) -> np.ndarray:
     """Standard deviations of the cells that `loadings` has, shape (n_cells,)."""
     values, found = values_of(estimator, X), []
-    for own, levels in zip(values.T, levels_of(estimator), strict=True):
+    for own, n_levels in zip(values.T, exported(estimator).columns.n_levels, strict=True):
         own = own[~np.isnan(own)]
         if not len(own):
-            found += [0.0] * max(len(levels), 1)
-        elif levels and levels != (False, True):
-            share = np.bincount(own.astype(int), minlength=len(levels))[: len(levels)] / len(own)
+            found += [0.0] * max(n_levels, 1)
+        elif n_levels:
+            share = np.bincount(own.astype(int), minlength=n_levels)[:n_levels] / len(own)
             found += np.sqrt(share * (1 - share)).tolist()
         else:
             found.append(float(own.std()))

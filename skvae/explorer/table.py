@@ -45,9 +45,12 @@ def levels_of(estimator: Any) -> list[tuple[Any, ...]]:
 
 
 def columns_of(estimator: Any, X: Any) -> list[dict[str, Any]]:
-    """The columns of rows, each as `column_of` tells it."""
+    """The columns of rows, each as `column_of` tells it; what fit took for numbers are some."""
     found = zip(column_names(estimator), levels_of(estimator), _cells(X), strict=True)
-    return [column_of(name, cells, levels) for name, levels, cells in found]
+    return [
+        column_of(name, cells if levels else _numbers(cells), levels)
+        for name, levels, cells in found
+    ]
 
 
 def values_of(estimator: Any, X: Any) -> np.ndarray:
@@ -67,8 +70,8 @@ def column_of(name: str, cells: Any, levels: tuple[Any, ...] = ()) -> dict[str, 
     """A column as the page has it.
 
     `kind` is "number", "date" or "level"; `values` are numbers, milliseconds since 1970, or places
-    among `levels`, `missing` where there is none. `classes` tells which colour a value has, where
-    it is one of few.
+    among `levels`, `missing` where there is none; booleans are levels. `classes` tells which colour
+    a value has, where it is one of few.
     """
     if isinstance(cells, np.ndarray) and cells.dtype.kind == "M":
         return {"name": name, "kind": "date"} | _date_column(cells)
@@ -167,18 +170,23 @@ def _cells(X: Any) -> list[Any]:
 
 
 def _numbers_or_none(cells: Any) -> np.ndarray | None:
+    """Numbers, where no cell is text or a boolean."""
     try:
-        return _numbers(cells)
+        are_booleans = any(isinstance(cell, bool | np.bool_) for cell in _listed(cells))
+        return None if are_booleans else _numbers(cells)
     except (TypeError, ValueError):
         return None
 
 
 def _numbers(cells: Any) -> np.ndarray:
-    """Numbers in double precision, NaN where missing; a ValueError or TypeError where none are."""
-    if isinstance(cells, np.ndarray) and cells.dtype.kind in "iuf":
+    """Numbers in double precision, NaN where missing; a ValueError or TypeError where none are.
+
+    Booleans are 0 and 1, as a model of numbers takes them.
+    """
+    if isinstance(cells, np.ndarray) and cells.dtype.kind in "biuf":
         return cells.astype(np.float64)
     found = [np.nan if _is_missing(cell) else cell for cell in _listed(cells)]
-    if any(isinstance(cell, str | bytes | bool | np.bool_) for cell in found):
+    if any(isinstance(cell, str | bytes) for cell in found):
         raise TypeError("text is no number.")
     return np.array(found, dtype=np.float64)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from skvae.data.column import Column
 from skvae.data.columns import Columns
+from skvae.data.excerpts import excerpt
 from skvae.export.graph import Graph, Port, Value
 
 _NO_LEVEL = -1  # the place of what is no level
@@ -43,7 +44,7 @@ def inputs(
     assert columns.schema is not None
     ports, parts = [], []
     for name, column in zip(names, columns.schema.columns, strict=True):
-        port = Port(name, _dtype_in(column), 1, f"column {column.name}")
+        port = Port(name, _dtype_in(column), 1, _doc(column))
         ports.append(port)
         parts.append(_values(column, graph.input(port.name, port.dtype)))
     return Inputs(ports, None, graph.joined(parts))
@@ -71,16 +72,35 @@ def _dtype_in(column: Column) -> np.dtype:
     return own if own.kind == "b" or own == np.uint64 else np.dtype(np.int64)
 
 
+def _doc(column: Column) -> str:
+    """The name of a column as it was, but for what is no Unicode."""
+    return f"column {column.name}".encode(errors="backslashreplace").decode()
+
+
 def _dtype_of_levels(column: Column) -> np.dtype:
+    """The type of a column's levels, which holds all of them."""
     kinds = set(map(type, column.levels))
     for kind, dtype in ((str, object), (bool, bool), (int, np.int64), (float, np.float64)):
         if kinds == {kind}:
+            _check_levels(column, np.dtype(dtype))
             return np.dtype(dtype)
     named = ", ".join(sorted(kind.__name__ for kind in kinds))
     raise TypeError(
         f"{column.where} has levels of the type {named}, which cannot be exported to ONNX; "
         "convert them to text before fit."
     )
+
+
+def _check_levels(column: Column, dtype: np.dtype) -> None:
+    """Name a level that is no Unicode, or no number of the type."""
+    for level in column.levels:
+        try:
+            level.encode() if isinstance(level, str) else np.array(level, dtype)
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise ValueError(
+                f"{column.where} has the level {excerpt(level)}, which ONNX cannot hold; make it "
+                "other text before fit."
+            ) from error
 
 
 def _values(column: Column, own: Value) -> Value:
@@ -119,7 +139,7 @@ def outputs(
         matrix = values.graph.joined([cell.to(dtype) for cell in cells])
         return [(Port(prefix, dtype, len(names), doc), matrix)]
     return [
-        (Port(f"{prefix}_{name}", cell.dtype, 1, f"column {column.name}"), cell)
+        (Port(f"{prefix}_{name}", cell.dtype, 1, _doc(column)), cell)
         for name, cell, column in zip(names, cells, schema.columns, strict=True)
     ]
 

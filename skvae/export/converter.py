@@ -1,9 +1,11 @@
 """Estimators as steps of a Pipeline that skl2onnx converts."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from skvae.export.exporting import Exported
 from skvae.export.graph import OPSET
 from skvae.export.questions import exported
 
@@ -35,8 +37,12 @@ def _shape(operator: Any) -> None:
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
-    """Add the nodes of one step to those of a Pipeline."""
-    from onnx import defs, helper  # where they are needed: they are an extra
+    """Add one step to a Pipeline, as a loop of one round.
+
+    At its end skl2onnx gives values other names and sorts nodes by what they ask for, but sees no
+    graph inside of a node: so one holds all, and nothing in it is a name of the Pipeline.
+    """
+    from onnx import numpy_helper  # where it is needed: it is an extra
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
     (given, *others), (made,) = operator.inputs, operator.outputs
@@ -47,21 +53,39 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
             "matrix of floats; for tables export it alone, with to_onnx."
         )
     prefix = scope.get_unique_operator_name("skvae")
-    own = exported(operator.raw_operator, dtypes[type(given.type)])
-    graph, _, ((_, codes),) = own.graph(("codes",), prefix, given.full_name)
-    graph.name(codes, made.full_name)
-    nodes, constants = graph.needed([made.full_name])
-    for tensor in constants:
-        container.add_node("Constant", [], [tensor.name], name=tensor.name, value=tensor)
+    names = [f"{prefix}/{name}" for name in ("rounds", "begins", "given", "made")]
+    rounds, begins, matrix, codes = names
+    body = _body(exported(operator.raw_operator, dtypes[type(given.type)]), prefix)
+    for name, value in ((rounds, 1), (begins, True)):
+        tensor = numpy_helper.from_array(np.array(value), name)
+        container.add_node("Constant", [], [name], name=name, value=tensor)
+    # It renames what an Identity asks for and makes, but no value that a loop does.
+    container.add_node("Identity", [given.full_name], [matrix], name=matrix)
+    version = max(_versions(body.node))
+    container.add_node("Loop", names[:3], [codes], op_version=version, name=prefix, body=body)
+    container.add_node("Identity", [codes], [made.full_name], name=codes)
+
+
+def _body(own: Exported, prefix: str) -> Any:
+    """The graph of a model as a loop has it: the matrix of a round becomes the codes."""
+    from onnx import TensorProto, helper
+
+    graph, (port,), ((_, value),) = own.graph(("codes",), prefix, f"{prefix}/X")
+    goes_on, ends, codes = (f"{prefix}/{name}" for name in ("goes_on", "ends", "codes"))
+    graph.name(graph.input(goes_on, bool), ends)
+    graph.name(value, codes)
+    nodes, constants = graph.needed([ends, codes])
+    kind, info = graph.type_of(port.dtype), helper.make_tensor_value_info
+    ins = [info(f"{prefix}/round", TensorProto.INT64, []), info(goes_on, TensorProto.BOOL, [])]
+    outs = [info(ends, TensorProto.BOOL, []), info(codes, kind, None)]
+    return helper.make_graph(nodes, prefix, [*ins, info(port.name, kind, None)], outs, constants)
+
+
+def _versions(nodes: Iterable[Any]) -> Iterator[int]:
+    """The versions of the operators of nodes, and of those inside of them."""
+    from onnx import defs
+
     for node in nodes:
-        version = defs.get_schema(node.op_type, OPSET, node.domain).since_version
-        attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-        container.add_node(
-            node.op_type,
-            list(node.input),
-            list(node.output),
-            op_domain=node.domain,
-            op_version=version,
-            name=node.name,
-            **attributes,
-        )
+        yield defs.get_schema(node.op_type, OPSET, node.domain).since_version
+        for attribute in node.attribute:
+            yield from _versions(attribute.g.node)

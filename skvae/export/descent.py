@@ -32,7 +32,7 @@ def descended(
     def step(number: Value, *state: Value) -> tuple[Sequence[Value], Sequence[Value], Value]:
         lowest, place, z, level, slope, length, *known = state
         own = Normal(z, known[n], known[n + 1] if q.root is not None else None)
-        way = -(length.widened(1) * covariance_times(own, slope, n_units))
+        way = -(length.widened(1) * covariance_times(own, slope))
         promise = (slope * way).sum(1) * -0.5
         going = (promise > level * TOLERANCE).places()
         place, z, level, slope, length, way, *known = (

@@ -47,7 +47,7 @@ def told(inference: FactorInference, features: Value, there: Value) -> Told:
     triangle = triangle_of(precision + np.eye(q), q)
     inverse = inverse_of(triangle, q)
     root = transposed(inverse)
-    mean = times(root, times(inverse, (weights * centred) @ scaled, q), q)
+    mean = times(root, times(inverse, (weights * centred) @ scaled))
     expected = mean @ loadings.T
     share = weights.clipped(None, 1.0)
     filled = expected + share * (centred - expected)
@@ -79,7 +79,7 @@ def _tail_weights(
         triangle = triangle_of(_precision(weights, loadings, noise) + np.eye(q), q)
         inverse = inverse_of(triangle, q)
         mean = (weights * centred) @ scaled
-        mean = times(transposed(inverse), times(inverse, mean, q), q)
+        mean = times(transposed(inverse), times(inverse, mean))
         left = centred - mean @ loadings.T
         return [left * left / noise], [], None
 

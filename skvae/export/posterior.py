@@ -159,10 +159,10 @@ def _expm1(x: Value) -> Value:
     return x.graph.where(x.apply("Abs") < 1.0, near, x.apply("Exp") - 1.0)
 
 
-def covariance_times(q: Normal, vectors: Value, n_units: int) -> Value:
+def covariance_times(q: Normal, vectors: Value) -> Value:
     """Products of each row's covariance with its vector, shape (n, q)."""
     variance = q.log_variance.apply("Exp")
     if q.root is None:
         return variance * vectors
-    inner = variance * times(transposed(q.root), vectors, n_units)
-    return times(q.root, inner, n_units)
+    inner = variance * times(transposed(q.root), vectors)
+    return times(q.root, inner)

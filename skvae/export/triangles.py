@@ -41,9 +41,10 @@ def inverse_of(triangles: Value, q: int) -> Value:
     return inverse
 
 
-def times(matrices: Value, vectors: Value, q: int) -> Value:
+def times(matrices: Value, vectors: Value) -> Value:
     """Product of each matrix with its vector, shape (n, q)."""
-    return (matrices @ vectors.widened(2)).shaped(0, q)
+    # Up to 1.25 onnxruntime has no MatMul of doubles that takes what was just transposed.
+    return (matrices * vectors.widened(1)).sum(2)
 
 
 def transposed(matrices: Value) -> Value:

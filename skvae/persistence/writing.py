@@ -35,7 +35,8 @@ def replace_by(path: str | PathLike[str], write: Callable[[IO[bytes]], Any]) -> 
     if not target.parent.is_dir():
         missing = "there is no such folder to write into; make it first"
         raise FileNotFoundError(errno.ENOENT, missing, str(target.parent))
-    beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}")
+    # A name may have 255 bytes, and a letter takes up to four.
+    beside = target.with_name(f".{target.name[:25]}.{secrets.token_hex(8)}")
     try:
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _AS_BYTES, 0o666)
         with os.fdopen(handle, "wb") as file:

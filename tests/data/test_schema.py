@@ -72,7 +72,7 @@ def test_what_is_no_number_is_refused(case):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("kind", ["array", "pandas", "polars", "csr", "csc"])
+@pytest.mark.parametrize("kind", ["array", "pandas", "polars", "pyarrow", "csr", "csc"])
 def test_first_bad_cell_is_named(kind, value):
     cells = np.ones((4, 3))
     cells[2, 1] = cells[3, 0] = value
@@ -80,11 +80,12 @@ def test_first_bad_cell_is_named(kind, value):
         "array": np.asarray,
         "pandas": lambda X: pd.DataFrame(X, columns=["a", "b", "c"]),
         "polars": lambda X: pl.DataFrame(X, schema=["a", "b", "c"]),
+        "pyarrow": lambda X: pa.table(dict(zip("abc", X.T, strict=True))),
         "csr": sparse.csr_matrix,
         "csc": sparse.csc_matrix,
     }
     text = first_bad_cell(make[kind](cells))
-    column = "'b'" if kind in {"pandas", "polars"} else "1"
+    column = "'b'" if kind in {"pandas", "polars", "pyarrow"} else "1"
     # The order of sparse cells is that of their storage.
     where = (f"{value} in column {column}, row 2", f"{value} in column 0, row 3")
     assert where[0] in text or (kind == "csc" and where[1] in text)
@@ -308,6 +309,21 @@ def test_harmless_changes_of_dtype(case):
 CHANGED = {
     "text": (pd.Series([1.5, 2]), pd.Series(["1", "2"]), "'x' has the text '1', and held numbers"),
     "days": (pd.Series([1.5]), pd.Series(pd.to_datetime(["2026-01-01"])), "'x' has the date.*days"),
+    "text for booleans": (
+        PANDAS["bool"],
+        pd.Series(["a", "b"]),
+        "'x' has the text 'a', and held booleans.*booleans.",
+    ),
+    "objects for booleans": (
+        PANDAS["bool"],
+        pd.Series([True, "b"], dtype=object),
+        "'x' has the text 'b', and held bool",
+    ),
+    "text for booleans with gaps": (
+        pd.Series([True, None, False], dtype="boolean"),
+        pd.Series([None, "b"]),
+        "and held booleans",
+    ),
     "two": (PANDAS["bool"], pd.Series([0, 2]), "'x' has the value 2, and held booleans"),
     "lists": (pd.Series(CITIES), pd.Series([[1], [2]]), "'x' has the nested object.*column of its"),
 }

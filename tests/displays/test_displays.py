@@ -94,6 +94,13 @@ def test_from_estimator_draws_in_the_axes_given(name, trained, curve, ax):
     assert DISPLAYS[name].from_estimator(trained, curve, ax=ax).ax_ is ax
 
 
+@pytest.mark.parametrize("latent_dim", [1, 3])
+@pytest.mark.parametrize("name", DISPLAYS)
+def test_any_number_of_codes_is_drawn_without_an_argument(name, latent_dim, curve):
+    vae = VAETransformer(latent_dim, max_iter=0).fit(curve)
+    assert DISPLAYS[name].from_estimator(vae, curve).axes_
+
+
 @pytest.mark.parametrize("name", TAKE_ROWS)
 def test_rows_go_through_the_steps_of_a_pipeline(name, curve):
     pipeline = fit_quietly(make_pipeline(StandardScaler(), VAETransformer(2, max_iter=0)), curve)

@@ -43,8 +43,40 @@ def test_other_units_are_drawn(curve):
     assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("code 3", "code 1")
 
 
-@pytest.mark.parametrize("units", [(0,), (0, 0), (0, 2), (-1, 0), (0, 1, 1), ()])
-def test_units_that_are_not_two_codes_are_refused(trained, curve, units):
+@pytest.mark.parametrize("n_codes", [1, 3])
+def test_a_code_alone_is_drawn_against_the_score(curve, n_codes):
+    vae = VAETransformer(n_codes, max_iter=0).fit(curve)
+    unit = n_codes - 1
+    units = None if n_codes == 1 else (unit,)
+    display = LatentDisplay.from_estimator(vae, curve, curve[:, 0], units=units)
+    code, score = vae.transform(curve)[:, unit], vae.score_samples(curve)
+    drawn = display.ax_.collections[0].get_offsets()
+    np.testing.assert_array_equal(drawn, np.column_stack([code, score]))
+    assert display.ax_.get_xlabel() == f"code {unit}"
+    assert display.ax_.get_ylabel() == "score, nats"
+    assert texts(display.ax_) == ["prior, 1 sd", "2 sd", "3 sd"]
+    # A row lies on the line of the radius that its posterior mean has.
+    mean = vae.encode(curve)[0][:, unit]
+    places = np.array([line.get_xdata()[0] for line in display.ax_.lines])
+    expected = np.polyval(np.polyfit(mean, code, 1), [-1, 1, -2, 2, -3, 3])
+    np.testing.assert_allclose(np.sort(places), np.sort(expected), atol=1e-6)
+
+
+def test_a_code_alone_under_a_learned_prior_has_no_lines(curve):
+    vae = VAETransformer(1, max_iter=0).fit(curve)
+    vae.prior_ = Vamp()
+    assert not LatentDisplay.from_estimator(vae, curve).ax_.lines
+
+
+def test_a_code_alone_needs_scores(ax):
+    with pytest.raises(ValueError, match="give scores"):
+        LatentDisplay(codes=np.zeros((3, 1))).plot(ax)
+    LatentDisplay(codes=np.zeros((3, 1)), scores=[1.0, 2.0, 3.0], y=list("aba")).plot(ax)
+    assert ax.collections[0].get_offsets()[:, 1].tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("units", [(2,), (0, 0), (0, 2), (-1, 0), (0, 1, 1), ()])
+def test_units_that_are_not_codes_are_refused(trained, curve, units):
     with pytest.raises(ValueError, match="units="):
         LatentDisplay.from_estimator(trained, curve, units=units)
 

@@ -3,9 +3,11 @@
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from skvae import LoadingsDisplay
+from skvae import LoadingsDisplay, VAETransformer
+from skvae.explorer.loadings import cell_spreads
 from tests.displays.pictures import DATA, texts
 
 
@@ -29,6 +31,35 @@ def test_levels_have_cells_and_numbers_their_own_spread(of_table, table):
     ratio = np.asarray(display.loadings)[0, 4] / raw[0, 4]
     deviation = np.sqrt(share * (1 - share))
     assert ratio == pytest.approx(of_table.transform(table)[:, 0].std() / deviation)
+
+
+UP = np.random.default_rng(0).normal(size=60) > 0
+COLUMNS = {  # and how many cells each has: one of booleans, else one for each level
+    "booleans": (UP, 1),
+    "booleans as levels": (pd.Categorical(UP), 2),
+    "integers as levels": (pd.Categorical(UP * 1), 2),
+    "floats as levels": (pd.Categorical(UP * 1.0), 2),
+    "levels that turn around": (pd.Categorical(UP * 1, categories=[1, 0]), 2),
+    "ordered levels": (pd.Categorical(UP * 1, ordered=True), 2),
+    "three levels, of which two occur": (pd.Categorical(UP * 1, categories=[0, 1, 2]), 3),
+    "text": (np.where(UP, "1", "0"), 2),
+}
+
+
+@pytest.mark.parametrize("likelihood", ["auto", {"b": "categorical"}], ids=["auto", "as levels"])
+@pytest.mark.parametrize("name", COLUMNS)
+def test_every_cell_has_its_spread_whatever_its_levels_are(name, likelihood):
+    column, n_cells = COLUMNS[name]
+    X = pd.DataFrame({"a": np.linspace(-1.0, 1.0, len(UP)), "b": column})
+    n_cells = max(n_cells, 1 if likelihood == "auto" else 2)
+    vae = VAETransformer(2, max_iter=0, likelihood=likelihood).fit(X)
+    spreads = cell_spreads(vae, X)
+    assert len(spreads) == 1 + n_cells == vae.loadings().shape[1]
+    assert spreads[1:3] == pytest.approx([UP.std()] * min(n_cells, 2))
+    assert spreads[3:] == pytest.approx(0.0)
+    for kind in ("heatmap", "biplot"):
+        display = LoadingsDisplay.from_estimator(vae, X, kind=kind)
+        assert np.shape(display.loadings) == (2, 1 + n_cells)
 
 
 def test_the_cells_that_codes_move_most_are_drawn(trained, curve):

@@ -129,6 +129,17 @@ def test_numbers_far_from_zero_lose_nothing(curve, tmp_path):
     np.testing.assert_allclose(values - 1e9, vae.inverse_transform(codes) - 1e9, atol=1e-5)
 
 
+def test_whole_numbers_are_those_that_are_rounded_after(curve, tmp_path):
+    X = pd.DataFrame(np.round(3.0 * curve).astype(int)).rename(columns=str)
+    X = X.assign(high=curve[:, 0] > 0)
+    vae = fit_quietly(VAETransformer(2, max_iter=0), X)
+    codes = vae.transform(X)[:20]
+    decoder, values, _ = of_page(vae, codes, tmp_path)
+    assert decoder["kind"] == "network"
+    assert (values[:, :-1] % 1 != 0).any()
+    np.testing.assert_array_equal(np.rint(values), vae.inverse_transform(codes))
+
+
 def test_shares_of_levels_sum_to_one_and_tell_the_likeliest(hostile, of_hostile, tmp_path):
     _, rows, expected = check(of_hostile, hostile, tmp_path)
     for cells, values in zip(rows, expected, strict=True):

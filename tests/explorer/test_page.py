@@ -5,6 +5,7 @@ import gzip
 import html
 import re
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -75,6 +76,36 @@ def test_containers_hold_the_same(container, curve):
     content = vae.explore(rows).content
     for column, values in zip(content["columns"], curve.T, strict=True):
         np.testing.assert_allclose(column["values"], values, rtol=1e-6)
+
+
+BITS = np.random.default_rng(0).random((40, 5)) < 0.5
+OF_BITS = {
+    "booleans": BITS,
+    "sparse booleans": sparse.csr_array(BITS),
+    "lists": BITS.tolist(),
+    "objects": BITS.astype(object),
+    "short integers": BITS.astype(np.int8),
+    "short floats": BITS.astype(np.float16),
+    "decimals": np.vectorize(Decimal, otypes=[object])(BITS.astype(int)),
+    "booleans of pandas": pd.DataFrame(BITS),
+    "booleans of pandas with gaps": pd.DataFrame(BITS).astype("boolean"),
+    "booleans of polars": pl.DataFrame(BITS),
+    "objects of pandas": pd.DataFrame(BITS).astype(object),
+}
+
+
+@pytest.mark.parametrize("of_fit", ["numbers", "the same"])
+@pytest.mark.parametrize("name", OF_BITS)
+def test_rows_that_transform_takes_are_drawn(name, of_fit):
+    X = OF_BITS[name]
+    fitted = X
+    if of_fit == "numbers":
+        is_frame = hasattr(X, "columns")
+        fitted = type(X)(BITS * 1.0) if is_frame else BITS * 1.0
+    content = VAETransformer(2, max_iter=0).fit(fitted).explore(X).content
+    for column, values in zip(content["columns"], BITS.T, strict=True):
+        np.testing.assert_array_equal(column["values"], values)
+    assert content["loadings"]["values"].shape[0] == 2
 
 
 def test_missing_cells_and_new_levels_are_shown_as_they_are(hostile, of_hostile):
@@ -174,6 +205,13 @@ def test_columns_of_text_say_what_cells_are(cells):
         for place in column["values"].tolist()
     ]
     assert told == cells
+
+
+@pytest.mark.parametrize("of", [list, np.array, pd.Series, pl.Series, lambda y: [*y, None][1:]])
+def test_booleans_that_colour_rows_are_classes(of, linear, curve):
+    y = of([bool(n % 2) for n in range(len(curve))])
+    column = linear.explore(curve, y).content["target"]
+    assert (column["kind"], set(column["levels"])) == ("level", {"False", "True"})
 
 
 def test_long_cells_are_cut_in_the_middle():

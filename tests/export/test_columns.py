@@ -1,5 +1,7 @@
 """Columns of frames as named inputs, each of its own type, and as outputs."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ pytest.importorskip("onnxruntime")
 from hypothesis import given
 
 from skvae import MLP, VAETransformer
+from skvae.data.excerpts import excerpt
 from skvae.export.columns import safe_names
 from tests.export.graphs import assert_parity, graph_of, run, with_networks
 from tests.generated import FITTED, estimators, fitted, tables
@@ -107,6 +110,25 @@ def test_levels_of_several_types_are_refused(tmp_path):
     vae = VAETransformer(1, max_iter=0).fit(X)
     with pytest.raises(TypeError, match=r"column 'odd' has levels of the type int, str.*text"):
         vae.to_onnx(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("outputs", ["codes", "reconstruction"])
+@pytest.mark.parametrize(
+    "levels", [["a\ud800", "b"], ["\udfff", "b"], [2**70, 1], [2**63, 1]], ids=str
+)
+def test_a_level_that_onnx_cannot_hold_is_named(levels, outputs, tmp_path):
+    X = pd.DataFrame({"x": np.arange(20.0), "odd": pd.Series(levels * 10, dtype=object)})
+    vae = VAETransformer(1, max_iter=0).fit(X)
+    words = re.escape(f"column 'odd' has the level {excerpt(levels[0])}, ")
+    with pytest.raises(ValueError, match=f"{words}.*before fit"):
+        vae.to_onnx(tmp_path / "model.onnx", outputs)
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_may_be_no_unicode(tmp_path):
+    cells = [[float(n), "ab"[n % 2]] for n in range(20)]
+    X = pd.DataFrame(cells, columns=pd.Index(["a\ud800", "\udfff"], dtype=object))
+    assert_parity(VAETransformer(1, max_iter=0).fit(X), X, tmp_path)
 
 
 def test_columns_that_are_all_alike(tmp_path):

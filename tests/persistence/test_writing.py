@@ -172,6 +172,14 @@ def test_a_folder_in_the_place_of_the_file_is_told_in_plain_words(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("letter", ["a", "é", "語", "🂡"])
+def test_a_name_may_be_as_long_as_files_have_them(tmp_path, letter):
+    name = letter * (255 // len(letter.encode()))
+    write_whole(tmp_path / name, b"old")
+    write_whole(tmp_path / name, b"new")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: b"new"}
+
+
 def test_errors_name_the_file_that_was_asked_for(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError, match="folder'") as raised:
