@@ -320,7 +320,7 @@ def _doubt_of(asked: Question) -> str:
     found = sorted(currencies_of(asked.counts))
     if len(found) > 1 and all(currencies_of([cell]) for cell in asked.counts):
         return f"; amounts in several currencies, {' and '.join(found)}, are not compared"
-    if any(cell[0] == "0" and cell.isdigit() and len(cell) > 1 for cell in asked.counts):
+    if any(cell.startswith("0") and cell.isdigit() and len(cell) > 1 for cell in asked.counts):
         return "; codes with leading zeros, which are no numbers"
     return ""
 
