@@ -29,6 +29,7 @@ from skvae.report.sheet import SEPARATORS, said_separator
 STREAM = "-"  # the name of stdin and of stdout
 TAB = "\t"
 _MOST_SHOWN = 1000  # characters of a line
+_QUOTED_END = "\r\n"  # of a line, both signs of which a writer then quotes in cells
 
 
 class Part(NamedTuple):
@@ -87,11 +88,13 @@ class Text(Format):
             text = io.TextIOWrapper(data, "utf-8-sig", newline="")
             stack.callback(text.detach)
             with _told(path):
-                n_before, first_line, said = _first_line(text)
-                own = separator or said or self.delimiter
-                doubt = _doubt(first_line, own)
-                cells = _cells(chain([first_line], text), own, path, n_before, doubt)
-                yield _source_of_cells(path, cells, raw, total, has_header, doubt)
+                opening = _Opening.of(text)
+                own = separator or opening.said or self.delimiter
+                doubt = _doubt(opening.line, own)
+                lines = chain(opening.blank, [opening.line], text)
+                cells = _cells(lines, own, path, opening.n_before, doubt)
+                names, rows = _named(path, cells, len(opening.blank), has_header)
+                yield _source_of_cells(path, names, rows, raw, total, doubt)
 
     def write(self, file: IO[bytes], tables: Iterator[Any]) -> None:
         packed: Any = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if self.is_packed else file
@@ -99,34 +102,54 @@ class Text(Format):
         try:
             for n, table in enumerate(tables):
                 frame = table if isinstance(table, pd.DataFrame) else _to_pandas(table)
-                frame.to_csv(
-                    text, sep=self.delimiter, index=False, header=n == 0, lineterminator="\n"
-                )
+                frame.set_axis([*map(str, frame.columns)], axis=1).to_csv(
+                    _Lines(text, self.delimiter), sep=self.delimiter, index=False, header=n == 0,
+                    lineterminator=_QUOTED_END,
+                )  # fmt: skip
         finally:  # else it closes what it writes into, which may be standard output
             text.detach()
         if self.is_packed:
             packed.close()
 
 
-def _source_of_cells(
-    path: str,
-    found: Iterator[list[str]],
-    raw: Any,
-    total: int | None,
-    has_header: bool,
-    doubt: str,
-) -> Source:
-    head = next(found, None)
-    if head is None:
-        raise CommandError(f"{_shown(path)} is empty; its first line has to name the columns.")
-    lines = (line for line in found if not _is_blank(line, len(head)))
-    names = head if has_header else [str(n) for n in range(len(head))]
+class _Lines:
+    """Where a writer of cells puts its lines, which end in one sign in the file.
 
+    To quote what looks like the end of a line, of whatever system, the writer has to believe that
+    they end in both signs. A line of spaces alone is quoted, because readers skip such.
+    """
+
+    def __init__(self, text: IO[str], delimiter: str) -> None:
+        self._text, self._delimiter = text, delimiter
+
+    def write(self, line: str) -> None:
+        """Put one line, whose end is both signs."""
+        own = line.removesuffix(_QUOTED_END)
+        is_bare = not own.strip() and self._delimiter not in own
+        self._text.write(f'"{own}"\n' if is_bare else f"{own}\n")
+
+
+def _named(
+    path: str, cells: Iterator[list[str]], n_blank: int, has_header: bool
+) -> tuple[list[str], Iterator[list[str]]]:
+    """Names of the columns, and rows, of lines that begin with some blank ones."""
+    before = list(islice(cells, n_blank))
+    head = next(cells, None)
+    if not head:
+        raise CommandError(f"{_shown(path)} is empty; its first line has to name the columns.")
+    if has_header:
+        return head, _rows(cells, len(head))
+    names = [str(n) for n in range(len(head))]
+    return names, _rows(chain(before, [head], cells), len(head))
+
+
+def _source_of_cells(
+    path: str, names: list[str], rows: Iterator[list[str]], raw: Any, total: int | None, doubt: str
+) -> Source:
     def parts(n_rows: int) -> Iterator[Part]:
-        first, begun = 1, [] if has_header else [head]
+        first = 1
         while True:
-            block = begun + list(islice(lines, n_rows - len(begun)))
-            begun = []
+            block = list(islice(rows, n_rows))
             _check_widths(block, len(names), path, first, doubt)
             if block or first == 1:
                 columns = zip(*block, strict=True) if block else [()] * len(names)
@@ -142,32 +165,48 @@ def _source_of_cells(
     return Source(names, total, "B", parts, doubt)
 
 
-def _first_line(text: IO[str]) -> tuple[int, str, str | None]:
-    """The first line of cells, how many are before it, and the separator that one of these says."""
-    said = None
-    for n, line in enumerate(text):
-        if own := said_separator(line):
-            said = own
-        elif line.strip():
-            return n, line, said
-    return 0, "", said
+class _Opening(NamedTuple):
+    """The first lines of a file."""
+
+    n_before: int  # which are no cells at all
+    blank: list[str]  # after those, which are cells where there is one column without a name
+    line: str  # the first with more, or nothing
+    said: str | None  # the separator that one before it says
+
+    @classmethod
+    def of(cls, text: IO[str]) -> "_Opening":
+        """Read as far as that line."""
+        blank: list[str] = []
+        n_before, said = 0, None
+        for line in text:
+            if own := said_separator(line):
+                n_before, blank, said = n_before + len(blank) + 1, [], own
+            elif line.strip():
+                return cls(n_before, blank, line, said)
+            else:
+                blank.append(line)
+        return cls(n_before, blank, "", said)
 
 
 def _cells(
     text: Iterable[str], delimiter: str, path: str, n_before: int, doubt: str
 ) -> Iterator[list[str]]:
-    """Lines as cells, less empty ones; one that cannot be read is told by its number."""
+    """Lines as cells; one that cannot be read is told by its number."""
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
-        yield from filter(None, reader)
+        yield from reader
     except csv.Error as error:
         why = doubt or f"{error}; a quote in a cell is written twice."
         raise CommandError(f"{_shown(path)}, line {reader.line_num + n_before}: {why}") from error
 
 
-def _is_blank(line: list[str], n_columns: int) -> bool:
-    """Whether a line of several columns has but spaces: it is no row, as an empty one is none."""
-    return len(line) == 1 < n_columns and not line[0].strip()
+def _rows(lines: Iterable[list[str]], n_columns: int) -> Iterator[list[str]]:
+    """Lines that are rows: blank ones are those of a file of one column alone."""
+    for line in lines:
+        if n_columns == 1:
+            yield line or [""]
+        elif len(line) > 1 or (line and line[0].strip()):
+            yield line
 
 
 def _doubt(first_line: str, delimiter: str) -> str:
