@@ -21,6 +21,7 @@ from typing import IO, Any, NamedTuple
 import pandas as pd
 
 from skvae.command.errors import CommandError
+from skvae.data.arrow import arrow_of
 from skvae.data.column import objects
 from skvae.data.excerpts import excerpt
 from skvae.report.numerals import COMMA
@@ -102,7 +103,7 @@ class Text(Format):
         try:
             for n, table in enumerate(tables):
                 frame = table if isinstance(table, pd.DataFrame) else _to_pandas(table)
-                frame.set_axis([*map(str, frame.columns)], axis=1).to_csv(
+                frame.set_axis(_names(frame), axis=1).to_csv(
                     _Lines(text, self.delimiter), sep=self.delimiter, index=False, header=n == 0,
                     lineterminator=_QUOTED_END,
                 )  # fmt: skip
@@ -279,10 +280,10 @@ class Parquet(Format):
             )  # fmt: skip
 
     def write(self, file: IO[bytes], tables: Iterator[Any]) -> None:
-        arrow, parquet = _arrow()
+        parquet = _arrow()[1]
         writer = None
         for table in tables:
-            own = _to_arrow(arrow, table) if isinstance(table, pd.DataFrame) else table
+            own = arrow_of(table, _names(table)) if isinstance(table, pd.DataFrame) else table
             writer = writer or parquet.ParquetWriter(file, own.schema)
             writer.write_table(own.cast(writer.schema))
         if writer is not None:
@@ -301,12 +302,9 @@ def _parts_of(arrow: Any, file: Any, n_rows: int) -> Iterator[Part]:
         yield Part(waiting, first, first + len(waiting) - 1)
 
 
-def _to_arrow(arrow: Any, frame: pd.DataFrame) -> Any:
-    """A frame as a table of Arrow, whose types do not hang on its cells."""
-    text = {name: own.astype("string") for name, own in frame.items() if own.dtype == object}
-    return arrow.Table.from_pandas(
-        frame.assign(**text), preserve_index=False
-    ).replace_schema_metadata()
+def _names(frame: pd.DataFrame) -> list[str]:
+    """Names of columns as files have them: one text each, whatever pandas has as a name."""
+    return [str(name) for name in frame.columns]
 
 
 def _arrow() -> Any:

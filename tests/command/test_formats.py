@@ -3,6 +3,7 @@
 import gzip
 import io
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import example, given
@@ -29,7 +30,8 @@ def cells_of(path, **options):
     """The names and cells of a file, as the command reads them."""
     with FORMATS["".join(path.suffixes)].read(str(path), **options) as source:
         parts = [part.rows for part in source.parts(3)]
-        return source.names, pd.concat(parts).to_numpy().tolist()
+        frames = [own if isinstance(own, pd.DataFrame) else own.to_pandas() for own in parts]
+        return source.names, pd.concat(frames).to_numpy().tolist()
 
 
 @pytest.mark.parametrize("ending", TEXT_ENDINGS)
@@ -82,3 +84,62 @@ def test_rows_of_one_column_without_a_cell_are_answered(tmp_path, run):
     status, out, _ = run("transform", tmp_path / "m.skvae", tmp_path / "rows.csv")
     assert status == 0
     assert len(out.splitlines()) == 5
+
+
+KINDS = {  # the cells of a column, and whether they come back as text
+    "sparse": (pd.arrays.SparseArray([0.0, 1.5, 0.0] * 20), False),
+    "sparse with gaps": (pd.arrays.SparseArray([np.nan, 1.5, 2.0] * 20), False),
+    "sparse, whole": (pd.arrays.SparseArray([0, 1, 0] * 20), False),
+    "sparse, boolean": (pd.arrays.SparseArray([True, False, False] * 20), False),
+    "mixed levels": (pd.Categorical(["a", 1, 2.5] * 20), True),
+    "levels alike": (pd.Categorical(["1", 1, True] * 20), True),
+    "levels of text": (pd.Categorical(["a", "b", "c"] * 20), True),
+    "whole levels": (pd.Categorical([1, 2, 3] * 20), False),
+    "mixed objects": (np.array(["a", 1, 2.5] * 20, dtype=object), True),
+    "wide floats": (np.array([1.5, 2.5, 3.5] * 20, dtype=np.longdouble), False),
+    "nullable": (pd.array([1, None, 3] * 20, dtype="Int64"), False),
+}
+
+
+@pytest.mark.parametrize("command", ["sample", "inverse"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_of_every_kind_of_column_go_into_parquet(kind, command, tmp_path, run):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    cells, is_text = KINDS[kind]
+    rows = pd.DataFrame({0: cells, 1: np.random.default_rng(0).normal(size=60)})
+    vae = VAETransformer(1, max_iter=0).fit(rows)
+    vae.save(tmp_path / "m.skvae")
+    pd.DataFrame(vae.transform(rows), columns=vae.get_feature_names_out()).to_parquet(
+        tmp_path / "codes.parquet"
+    )
+    options = [tmp_path / "codes.parquet"] if command == "inverse" else ["-n", 60, "--seed", 0]
+    answers = []
+    for ending in (".csv", ".parquet"):
+        path = tmp_path / f"answer{ending}"
+        assert run(command, tmp_path / "m.skvae", *options, "-o", path)[0] == 0
+        answers.append(path)
+    found = parquet.read_table(answers[1])
+    assert found.column_names == ["0", "1"]
+    expected = pd.read_csv(answers[0], dtype={"0": str} if is_text else None)
+    assert [*map(str, found["0"].to_pylist())] == [*map(str, expected["0"].tolist())]
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_names_of_several_levels_are_one_text_each(ending, tmp_path, run):
+    pytest.importorskip("pyarrow")
+    z = np.random.default_rng(0).normal(size=60)
+    rows = pd.DataFrame({("a", "x"): z, ("a", "y"): ["u", "v"] * 30, ("b", "x"): z**2})
+    vae = VAETransformer(1, max_iter=0).fit(rows)
+    model, drawn = tmp_path / "m.skvae", tmp_path / f"drawn{ending}"
+    vae.save(model)
+    told = ["--given", "('a', 'y')=v"]
+    assert run("sample", model, "-n", 5, "--seed", 0, *told, "-o", drawn)[0] == 0
+    for command in ("transform", "score", "impute"):
+        assert run(command, model, drawn, "-o", tmp_path / f"{command}{ending}")[0] == 0
+    codes, back = tmp_path / f"transform{ending}", tmp_path / f"back{ending}"
+    assert run("inverse", model, codes, "-o", back)[0] == 0
+    expected = vae.sample(5, random_state=0, given={("a", "y"): "v"})
+    found = pd.DataFrame(cells_of(codes)[1]).astype(float).to_numpy()
+    assert np.array_equal(found, vae.transform(expected))
+    for path in (drawn, back, tmp_path / f"impute{ending}"):
+        assert cells_of(path)[0] == [str(name) for name in rows.columns]
