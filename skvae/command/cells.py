@@ -30,6 +30,7 @@ _REMEDY = "correct the cell, or leave it empty, which is a missing cell"
 _NO_NUMBER = "is no number, such as -12 or 2e-3"
 _SWAPPED = str.maketrans(POINT + COMMA, COMMA + POINT)
 
+_DOUBLE = 8  # bytes
 _DIGITS = 18  # of which every whole number is in range
 
 Cells = Sequence[str]
@@ -93,8 +94,16 @@ def pointed(cell: str, decimal: str) -> str:
 
 
 def numbers(dtype: np.dtype) -> Callable[[Cells], np.ndarray]:
-    """A reader of numbers."""
-    return lambda cells: _floats(cells).astype(dtype, copy=False)
+    """A reader of numbers, as precise as they are in the frame."""
+
+    def read(cells: Cells) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            values = _floats(cells).astype(dtype, copy=False)
+        if np.isinf(values).any():
+            raise UnreadError(f"is too large for numbers of {dtype}, which fit had there")
+        return values
+
+    return read
 
 
 def _floats(cells: Cells) -> np.ndarray:
@@ -207,4 +216,5 @@ def _reader_of(column: Column, dtype: np.dtype, keeps_whole: bool) -> Callable[[
         return levels(column)
     if keeps_whole and column.numpy_dtype.kind in "iu":
         return whole_numbers(column.numpy_dtype)
-    return numbers(column.numpy_dtype if column.numpy_dtype == np.float32 else dtype)
+    is_short = column.numpy_dtype.kind == "f" and column.numpy_dtype.itemsize < _DOUBLE
+    return numbers(column.numpy_dtype if is_short else dtype)

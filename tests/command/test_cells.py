@@ -148,3 +148,30 @@ def test_whole_levels_that_fit_has_not_seen_may_be_of_any_size(cell, tmp_path, r
     (tmp_path / "rows.csv").write_text(f"k,x\n{cell},1\n")
     status, out, _ = run("impute", tmp_path / "m.skvae", tmp_path / "rows.csv")
     assert (status, out.splitlines()[1]) == (0, f"{int(Decimal(cell))},1.0")
+
+
+@pytest.mark.parametrize("command", ["transform", "score"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "Float32", "int8", "uint64"])
+@pytest.mark.parametrize("beside", ["float32", "float64", "object"])
+def test_numbers_are_as_precise_as_those_of_the_frame(beside, dtype, command, tmp_path, run):
+    z = np.random.default_rng(0).normal(size=60)
+    rows = pd.DataFrame({"k": np.abs(10 * z) if dtype == "uint64" else 10 * z, "x": z})
+    rows["k"] = (rows["k"] if "loat" in dtype else rows["k"].round()).astype(dtype)
+    rows["x"] = ["a", "b"] * 30 if beside == "object" else rows["x"].astype(beside)
+    vae = VAETransformer(1, max_iter=0).fit(rows)
+    vae.save(tmp_path / "m.skvae")
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    options = [tmp_path / "rows.csv", "-o", tmp_path / "answer.csv"]
+    assert run(command, tmp_path / "m.skvae", *options)[0] == 0
+    expected = vae.transform(rows)[:, 0] if command == "transform" else vae.score_samples(rows)
+    found = pd.read_csv(tmp_path / "answer.csv", dtype=expected.dtype).iloc[:, 0]
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("dtype", "cell"), [("float16", "7e4"), ("float32", "1e39")])
+def test_numbers_beyond_those_of_the_frame_are_told(dtype, cell, tmp_path, fails):
+    rows = pd.DataFrame({"k": np.arange(40, dtype=dtype), "x": np.arange(40.0) % 7})
+    VAETransformer(1, max_iter=0).fit(rows).save(tmp_path / "m.skvae")
+    (tmp_path / "rows.csv").write_text(f"k,x\n1,1\n{cell},1\n")
+    told = fails("transform", tmp_path / "m.skvae", tmp_path / "rows.csv")
+    assert f"row 2, column 'k': '{cell}' is too large for numbers of {dtype}" in told
