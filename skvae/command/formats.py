@@ -10,7 +10,6 @@ import gzip
 import io
 import re
 import shlex
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,13 +20,13 @@ from typing import IO, Any, NamedTuple
 import pandas as pd
 
 from skvae.command.errors import CommandError
+from skvae.command.streams import STREAM, incoming
 from skvae.data.arrow import arrow_of
 from skvae.data.column import objects
 from skvae.data.excerpts import excerpt
 from skvae.report.numerals import COMMA
 from skvae.report.sheet import SEPARATORS, said_separator
 
-STREAM = "-"  # the name of stdin and of stdout
 TAB = "\t"
 _MOST_SHOWN = 1000  # characters of a line
 _QUOTED_END = "\r\n"  # of a line, both signs of which a writer then quotes in cells
@@ -82,8 +81,9 @@ class Text(Format):
         self, path: str, has_header: bool = True, separator: str | None = None
     ) -> Iterator[Source]:
         with ExitStack() as stack:
-            raw, total = sys.stdin.buffer, None
-            if path != STREAM:
+            if path == STREAM:
+                raw, total = incoming(), None
+            else:
                 raw, total = stack.enter_context(Path(path).open("rb")), Path(path).stat().st_size
             data: Any = gzip.GzipFile(fileobj=raw) if self.is_packed else raw
             text = io.TextIOWrapper(data, "utf-8-sig", newline="")
