@@ -9,6 +9,7 @@ Readers know numbers with a point. Where commas are decimal marks, both signs ch
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ _BOOLEANS = {word: word == pair[0] for pair in _PAIRS for word in pair}
 _REMEDY = "correct the cell, or leave it empty, which is a missing cell"
 _NO_NUMBER = "is no number, such as -12 or 2e-3"
 _SWAPPED = str.maketrans(POINT + COMMA, COMMA + POINT)
+
+_DOUBLE = 8  # bytes
+_DIGITS = 18  # of which every whole number is in range
 
 Cells = Sequence[str]
 
@@ -90,8 +94,16 @@ def pointed(cell: str, decimal: str) -> str:
 
 
 def numbers(dtype: np.dtype) -> Callable[[Cells], np.ndarray]:
-    """A reader of numbers."""
-    return lambda cells: _floats(cells).astype(dtype, copy=False)
+    """A reader of numbers, as precise as they are in the frame."""
+
+    def read(cells: Cells) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            values = _floats(cells).astype(dtype, copy=False)
+        if np.isinf(values).any():
+            raise UnreadError(f"is too large for numbers of {dtype}, which fit had there")
+        return values
+
+    return read
 
 
 def _floats(cells: Cells) -> np.ndarray:
@@ -110,17 +122,27 @@ def _floats(cells: Cells) -> np.ndarray:
 def whole_numbers(dtype: np.dtype) -> Callable[[Cells], pd.Series]:
     """A reader of whole numbers, which keeps them to the last digit."""
     name = "UInt64" if dtype == np.uint64 else "Int64"
-    return lambda cells: pd.Series(pd.array([_whole(cell) for cell in cells], dtype=name))
+    info = np.iinfo(name.lower())
+    least, most = int(info.min), int(info.max)
+
+    def whole_of(cell: str) -> int | None:
+        number = _whole(cell)
+        if number is not None and not least <= number <= most:
+            raise UnreadError(f"is out of range: whole numbers go from {least} to {most} there")
+        return number
+
+    return lambda cells: pd.Series(pd.array([whole_of(cell) for cell in cells], dtype=name))
 
 
 def _whole(cell: str) -> int | None:
-    if cell in NOTHING:
+    """A cell as a whole number of any size; None if it is missing."""
+    if cell.isdecimal() and len(cell) <= _DIGITS:  # as most are
+        return int(cell)
+    value = float(_floats([cell])[0])
+    if math.isnan(value):
         return None
-    try:
-        return int(cell) if "_" not in cell else int(_floats([cell])[0])
-    except ValueError:
-        number = float(_floats([cell])[0])
-    if number != math.floor(number) or abs(number) >= 2**63:
+    number = Decimal(cell.strip())  # which floats would round
+    if number != number.to_integral_value():
         raise UnreadError("is not a whole number, but fit had whole numbers there")
     return int(number)
 
@@ -163,8 +185,8 @@ def levels(column: Column) -> Callable[[Cells], pd.Series]:
             number = float(_floats([cell])[0])
         except ValueError:
             raise UnreadError(f"is not one of the levels {excerpts(column.levels)}") from None
-        unseen = _whole(cell) if are_whole and number.is_integer() else number
-        return next((level for level in column.levels if level == number), unseen)
+        own = _whole(cell) if are_whole and number.is_integer() else number
+        return next((level for level in column.levels if level == own), own)
 
     def read(cells: Cells) -> pd.Series:
         own = {cell: level_of(cell) for cell in dict.fromkeys(cells)}  # few different ones
@@ -194,4 +216,5 @@ def _reader_of(column: Column, dtype: np.dtype, keeps_whole: bool) -> Callable[[
         return levels(column)
     if keeps_whole and column.numpy_dtype.kind in "iu":
         return whole_numbers(column.numpy_dtype)
-    return numbers(column.numpy_dtype if column.numpy_dtype == np.float32 else dtype)
+    is_short = column.numpy_dtype.kind == "f" and column.numpy_dtype.itemsize < _DOUBLE
+    return numbers(column.numpy_dtype if is_short else dtype)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
+from skvae.command.streams import say
+
 _NUMBER = re.compile(r"\d+")
 
 
@@ -21,7 +23,7 @@ class Console:
     """
 
     def __init__(self, is_quiet: bool) -> None:
-        self._is_quiet = is_quiet
+        self._is_quiet = is_quiet or sys.stderr is None
         self._told: set[str] = set()
 
     def note(self, text: str) -> None:
@@ -37,7 +39,7 @@ class Console:
         if self._is_quiet:
             return
         with tqdm.external_write_mode(file=sys.stderr):
-            sys.stderr.write(f"skvae: {one_line(text)}\n")
+            say(one_line(text))
 
     @contextmanager
     def noting(self, where: str) -> Iterator[None]:
@@ -52,7 +54,7 @@ class Console:
     @contextmanager
     def progress(self, what: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
         """A bar, where somebody looks; it is told how much is done."""
-        is_seen = sys.stderr.isatty() and not self._is_quiet
+        is_seen = not self._is_quiet and sys.stderr.isatty()
         scaled = unit == "B"
         with tqdm(
             desc=what, total=total, unit=unit, unit_scale=scaled, disable=not is_seen, leave=False,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
-from skvae.command.formats import FORMATS, STREAM
+from skvae.command.formats import FORMATS
+from skvae.command.streams import STREAM
 
 
 def files_of(folder: str, output: str, overwrites: bool, console: Console) -> list[tuple[str, str]]:

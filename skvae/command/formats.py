@@ -10,7 +10,6 @@ import gzip
 import io
 import re
 import shlex
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,14 +20,16 @@ from typing import IO, Any, NamedTuple
 import pandas as pd
 
 from skvae.command.errors import CommandError
+from skvae.command.streams import STREAM, incoming
+from skvae.data.arrow import arrow_of
 from skvae.data.column import objects
 from skvae.data.excerpts import excerpt
 from skvae.report.numerals import COMMA
 from skvae.report.sheet import SEPARATORS, said_separator
 
-STREAM = "-"  # the name of stdin and of stdout
 TAB = "\t"
 _MOST_SHOWN = 1000  # characters of a line
+_QUOTED_END = "\r\n"  # of a line, both signs of which a writer then quotes in cells
 
 
 class Part(NamedTuple):
@@ -80,18 +81,21 @@ class Text(Format):
         self, path: str, has_header: bool = True, separator: str | None = None
     ) -> Iterator[Source]:
         with ExitStack() as stack:
-            raw, total = sys.stdin.buffer, None
-            if path != STREAM:
+            if path == STREAM:
+                raw, total = incoming(), None
+            else:
                 raw, total = stack.enter_context(Path(path).open("rb")), Path(path).stat().st_size
             data: Any = gzip.GzipFile(fileobj=raw) if self.is_packed else raw
             text = io.TextIOWrapper(data, "utf-8-sig", newline="")
             stack.callback(text.detach)
             with _told(path):
-                n_before, first_line, said = _first_line(text)
-                own = separator or said or self.delimiter
-                doubt = _doubt(first_line, own)
-                cells = _cells(chain([first_line], text), own, path, n_before, doubt)
-                yield _source_of_cells(path, cells, raw, total, has_header, doubt)
+                opening = _Opening.of(text)
+                own = separator or opening.said or self.delimiter
+                doubt = _doubt(opening.line, own)
+                lines = chain(opening.blank, [opening.line], text)
+                cells = _cells(lines, own, path, opening.n_before, doubt)
+                names, rows = _named(path, cells, len(opening.blank), has_header)
+                yield _source_of_cells(path, names, rows, raw, total, doubt)
 
     def write(self, file: IO[bytes], tables: Iterator[Any]) -> None:
         packed: Any = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if self.is_packed else file
@@ -99,34 +103,54 @@ class Text(Format):
         try:
             for n, table in enumerate(tables):
                 frame = table if isinstance(table, pd.DataFrame) else _to_pandas(table)
-                frame.to_csv(
-                    text, sep=self.delimiter, index=False, header=n == 0, lineterminator="\n"
-                )
+                frame.set_axis(_names(frame), axis=1).to_csv(
+                    _Lines(text, self.delimiter), sep=self.delimiter, index=False, header=n == 0,
+                    lineterminator=_QUOTED_END,
+                )  # fmt: skip
         finally:  # else it closes what it writes into, which may be standard output
             text.detach()
         if self.is_packed:
             packed.close()
 
 
-def _source_of_cells(
-    path: str,
-    found: Iterator[list[str]],
-    raw: Any,
-    total: int | None,
-    has_header: bool,
-    doubt: str,
-) -> Source:
-    head = next(found, None)
-    if head is None:
-        raise CommandError(f"{_shown(path)} is empty; its first line has to name the columns.")
-    lines = (line for line in found if not _is_blank(line, len(head)))
-    names = head if has_header else [str(n) for n in range(len(head))]
+class _Lines:
+    """Where a writer of cells puts its lines, which end in one sign in the file.
 
+    To quote what looks like the end of a line, of whatever system, the writer has to believe that
+    they end in both signs. A line of spaces alone is quoted, because readers skip such.
+    """
+
+    def __init__(self, text: IO[str], delimiter: str) -> None:
+        self._text, self._delimiter = text, delimiter
+
+    def write(self, line: str) -> None:
+        """Put one line, whose end is both signs."""
+        own = line.removesuffix(_QUOTED_END)
+        is_bare = not own.strip() and self._delimiter not in own
+        self._text.write(f'"{own}"\n' if is_bare else f"{own}\n")
+
+
+def _named(
+    path: str, cells: Iterator[list[str]], n_blank: int, has_header: bool
+) -> tuple[list[str], Iterator[list[str]]]:
+    """Names of the columns, and rows, of lines that begin with some blank ones."""
+    before = list(islice(cells, n_blank))
+    head = next(cells, None)
+    if not head:
+        raise CommandError(f"{_shown(path)} is empty; its first line has to name the columns.")
+    if has_header:
+        return head, _rows(cells, len(head))
+    names = [str(n) for n in range(len(head))]
+    return names, _rows(chain(before, [head], cells), len(head))
+
+
+def _source_of_cells(
+    path: str, names: list[str], rows: Iterator[list[str]], raw: Any, total: int | None, doubt: str
+) -> Source:
     def parts(n_rows: int) -> Iterator[Part]:
-        first, begun = 1, [] if has_header else [head]
+        first = 1
         while True:
-            block = begun + list(islice(lines, n_rows - len(begun)))
-            begun = []
+            block = list(islice(rows, n_rows))
             _check_widths(block, len(names), path, first, doubt)
             if block or first == 1:
                 columns = zip(*block, strict=True) if block else [()] * len(names)
@@ -142,32 +166,48 @@ def _source_of_cells(
     return Source(names, total, "B", parts, doubt)
 
 
-def _first_line(text: IO[str]) -> tuple[int, str, str | None]:
-    """The first line of cells, how many are before it, and the separator that one of these says."""
-    said = None
-    for n, line in enumerate(text):
-        if own := said_separator(line):
-            said = own
-        elif line.strip():
-            return n, line, said
-    return 0, "", said
+class _Opening(NamedTuple):
+    """The first lines of a file."""
+
+    n_before: int  # which are no cells at all
+    blank: list[str]  # after those, which are cells where there is one column without a name
+    line: str  # the first with more, or nothing
+    said: str | None  # the separator that one before it says
+
+    @classmethod
+    def of(cls, text: IO[str]) -> "_Opening":
+        """Read as far as that line."""
+        blank: list[str] = []
+        n_before, said = 0, None
+        for line in text:
+            if own := said_separator(line):
+                n_before, blank, said = n_before + len(blank) + 1, [], own
+            elif line.strip():
+                return cls(n_before, blank, line, said)
+            else:
+                blank.append(line)
+        return cls(n_before, blank, "", said)
 
 
 def _cells(
     text: Iterable[str], delimiter: str, path: str, n_before: int, doubt: str
 ) -> Iterator[list[str]]:
-    """Lines as cells, less empty ones; one that cannot be read is told by its number."""
+    """Lines as cells; one that cannot be read is told by its number."""
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
-        yield from filter(None, reader)
+        yield from reader
     except csv.Error as error:
         why = doubt or f"{error}; a quote in a cell is written twice."
         raise CommandError(f"{_shown(path)}, line {reader.line_num + n_before}: {why}") from error
 
 
-def _is_blank(line: list[str], n_columns: int) -> bool:
-    """Whether a line of several columns has but spaces: it is no row, as an empty one is none."""
-    return len(line) == 1 < n_columns and not line[0].strip()
+def _rows(lines: Iterable[list[str]], n_columns: int) -> Iterator[list[str]]:
+    """Lines that are rows: blank ones are those of a file of one column alone."""
+    for line in lines:
+        if n_columns == 1:
+            yield line or [""]
+        elif len(line) > 1 or (line and line[0].strip()):
+            yield line
 
 
 def _doubt(first_line: str, delimiter: str) -> str:
@@ -240,10 +280,10 @@ class Parquet(Format):
             )  # fmt: skip
 
     def write(self, file: IO[bytes], tables: Iterator[Any]) -> None:
-        arrow, parquet = _arrow()
+        parquet = _arrow()[1]
         writer = None
         for table in tables:
-            own = _to_arrow(arrow, table) if isinstance(table, pd.DataFrame) else table
+            own = arrow_of(table, _names(table)) if isinstance(table, pd.DataFrame) else table
             writer = writer or parquet.ParquetWriter(file, own.schema)
             writer.write_table(own.cast(writer.schema))
         if writer is not None:
@@ -262,12 +302,9 @@ def _parts_of(arrow: Any, file: Any, n_rows: int) -> Iterator[Part]:
         yield Part(waiting, first, first + len(waiting) - 1)
 
 
-def _to_arrow(arrow: Any, frame: pd.DataFrame) -> Any:
-    """A frame as a table of Arrow, whose types do not hang on its cells."""
-    text = {name: own.astype("string") for name, own in frame.items() if own.dtype == object}
-    return arrow.Table.from_pandas(
-        frame.assign(**text), preserve_index=False
-    ).replace_schema_metadata()
+def _names(frame: pd.DataFrame) -> list[str]:
+    """Names of columns as files have them: one text each, whatever pandas has as a name."""
+    return [str(name) for name in frame.columns]
 
 
 def _arrow() -> Any:

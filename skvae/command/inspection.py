@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from skvae.command.console import Console
+from skvae.command.streams import STREAM, put
 from skvae.command.subcommand import Subcommand, add_model
 from skvae.data.excerpts import excerpt, excerpts, label
 from skvae.estimator import VAETransformer
@@ -53,7 +53,7 @@ class Inspect(Subcommand):
             text = json.dumps(_as_json(given.model, found), indent=2, ensure_ascii=False)
         else:
             text = "\n".join(_lines(given.model, found, given.all))
-        sys.stdout.write(f"{text}\n")
+        put(STREAM, lambda file: file.write(f"{text}\n".encode(errors="backslashreplace")))
 
 
 def _columns(found: Inspection) -> list[dict[str, Any]]:

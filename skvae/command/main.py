@@ -16,6 +16,7 @@ from skvae.command.inspection import Inspect
 from skvae.command.reporting import Report
 from skvae.command.rows import RowQuestion
 from skvae.command.sampling import Sample
+from skvae.command.streams import say
 from skvae.command.subcommand import Subcommand, import_own
 from skvae.persistence.container import LoadError
 from skvae.pickles import VERSION
@@ -47,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("skvae: interrupted; nothing was written.\n")
+        say("interrupted; nothing was written.")
         return _INTERRUPTED
     except _USER_ERRORS as error:
         if given.traceback:
             raise
-        sys.stderr.write(f"skvae: error: {_told(error, given)}\n")
+        say(f"error: {_told(error, given)}")
         return 1
     return 0
 

@@ -1,6 +1,5 @@
 """The subcommand that reports on a table, on a page of its own."""
 
-import sys
 from argparse import ArgumentParser, Namespace
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,9 +7,8 @@ from pathlib import Path
 from skvae.amounts import counted
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
-from skvae.command.formats import STREAM
+from skvae.command.streams import STREAM, put
 from skvae.command.subcommand import Subcommand, add_reading, count, refuse_own, seed
-from skvae.persistence.writing import replace_by
 from skvae.report.account import account_of, check_name
 from skvae.report.page import headline, page_of
 from skvae.report.sections.section import Found
@@ -87,12 +85,9 @@ class Report(Subcommand):
         prediction = found.study.prediction
         if prediction is not None and prediction.reason:
             console.tell(f"the target {given.target!r} is not predicted: {prediction.reason}.")
-        if given.output == STREAM:
-            sys.stdout.buffer.write(page.encode())
-            sys.stdout.buffer.flush()
-            return
-        replace_by(given.output, lambda file: file.write(page.encode()))
-        console.tell(f"wrote the report to {given.output}; open it in a browser.")
+        put(given.output, lambda file: file.write(page.encode()))
+        if given.output != STREAM:
+            console.tell(f"wrote the report to {given.output}; open it in a browser.")
 
 
 def _check_paths(table: str, output: str) -> None:

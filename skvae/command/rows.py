@@ -4,7 +4,6 @@ An answer has as many rows as the file, in its order. Rows are asked about in pa
 model asks of a whole table, so that the answer is that of the whole, to the bit.
 """
 
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +16,9 @@ from skvae.command.cells import pointed, reader_of, typed
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
 from skvae.command.folders import files_of
-from skvae.command.formats import STREAM, Part, Source, format_of
+from skvae.command.formats import Part, Source, format_of
 from skvae.command.places import with_place
+from skvae.command.streams import STREAM, incoming, put
 from skvae.command.subcommand import (
     Subcommand,
     add_model,
@@ -30,7 +30,6 @@ from skvae.command.subcommand import (
 from skvae.data.batches import rows_at_once
 from skvae.data.excerpts import excerpt
 from skvae.estimator import VAETransformer
-from skvae.persistence.writing import replace_by
 from skvae.report.numerals import POINT
 from skvae.serving.questions import Asker
 from skvae.serving.selection import Carried, Selection
@@ -86,7 +85,9 @@ class RowQuestion(Subcommand):
         )  # fmt: skip
 
     def run(self, given: Namespace, console: Console) -> None:
-        if not (given.rows == STREAM or Path(given.rows).exists()):
+        if given.rows == STREAM:
+            incoming()
+        elif not Path(given.rows).exists():
             raise CommandError(f"there is no file {given.rows}.")
         is_folder = given.rows != STREAM and Path(given.rows).is_dir()
         pairs = (
@@ -122,11 +123,7 @@ class _FileOfRows:
         with format_of(self._path).read(self._path, not given.no_header, given.separator) as source:
             answers = self._answers(source, given)
             write = format_of(output).write
-            if output == STREAM:
-                write(sys.stdout.buffer, answers)
-                sys.stdout.buffer.flush()
-            else:
-                replace_by(output, lambda file: write(file, answers))
+            put(output, lambda file: write(file, answers))
 
     def _answers(self, source: Source, given: Namespace) -> Iterator[Any]:
         selection = self._selection(source, not given.no_header, given.decimal)

@@ -1,6 +1,5 @@
 """The subcommand that draws rows from a model."""
 
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,12 +9,12 @@ import numpy as np
 from skvae.command.cells import reader_of
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
-from skvae.command.formats import STREAM, format_of
+from skvae.command.formats import format_of
+from skvae.command.streams import put
 from skvae.command.subcommand import Subcommand, add_model, add_output, count, refuse_own, seed
 from skvae.data.column import Column
 from skvae.data.excerpts import excerpt
 from skvae.estimator import VAETransformer
-from skvae.persistence.writing import replace_by
 from skvae.report.account import check_name
 from skvae.serving.selection import Needed
 
@@ -51,11 +50,7 @@ class Sample(Subcommand):
         vae = VAETransformer.load(given.model).set_output(transform="pandas")
         values = _values(given.given, Needed.rows_of(vae))
         drawn = _draws(vae, given.rows, given.seed, values or None, console)
-        if given.output == STREAM:
-            write(sys.stdout.buffer, drawn)
-            sys.stdout.buffer.flush()
-        else:
-            replace_by(given.output, lambda file: write(file, drawn))
+        put(given.output, lambda file: write(file, drawn))
 
 
 def _values(told: Sequence[str], needed: Needed) -> dict[Any, Any]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from skvae.command.console import Console
 from skvae.command.errors import CommandError
-from skvae.command.formats import STREAM, TAB
+from skvae.command.formats import TAB
+from skvae.command.streams import STREAM, outgoing
 from skvae.report.numerals import COMMA, POINT
 
 _LARGEST_SEED = 2**32 - 1
@@ -116,8 +117,9 @@ def _whole(text: str, least: int, most: int) -> int:
 
 
 def refuse_own(output: str, *inputs: str) -> None:
-    """Raise a CommandError where an answer would be put in the place of what is read."""
+    """Raise a CommandError where an answer would take the place of what is read, or has none."""
     if output == STREAM:
+        outgoing()
         return
     target = Path(output)
     if target.is_dir():

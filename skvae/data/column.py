@@ -27,6 +27,7 @@ from skvae.data.refusals import (
 from skvae.data.scalars import plain_scalar, scalar_from
 
 _KINDS = ("number", "boolean", "category", "ordered")
+_EXACT = 2.0**53  # up to which floats have every whole number
 UNSEEN = -1.0  # the code of a level that fit has not seen
 
 # What a column can be: the first row that fits. All but _KINDS are refused.
@@ -150,7 +151,18 @@ class Column:
                 cells[positions < 0] = np.nan
             return cells, positions < 0
         assert self.numpy_dtype is not None  # of every column but those with levels only
-        return in_dtype(values, self.numpy_dtype), np.isnan(values)
+        cells = in_dtype(values, self.numpy_dtype)
+        return cells if self.scale is None else rounded(cells, self.scale), np.isnan(values)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether its values are its cells as they are: doubles."""
+        return self.numpy_dtype == np.float64 and self.scale is None
+
+    @property
+    def scale(self) -> int | None:
+        """How many digits decimals have after the point; None for other cells."""
+        return getattr(getattr(self.dtype, "pyarrow_dtype", self.dtype), "scale", None)
 
 
 def _where(name) -> str:
@@ -182,6 +194,14 @@ def _whole(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     cells = np.where(below, np.maximum(values, float(info.min)), 0.0).astype(dtype)
     cells[~below] = info.max
     return cells
+
+
+def rounded(values: np.ndarray, scale: int) -> np.ndarray:
+    """Return the nearest decimals, as the whole numbers that they are of a power of ten."""
+    unit = 10.0**scale
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = np.rint(values * unit)
+        return np.where(np.abs(whole) < _EXACT, whole / unit, values)  # others have no such digits
 
 
 def objects(cells: list) -> np.ndarray:

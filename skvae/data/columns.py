@@ -171,12 +171,8 @@ class Columns:
                 row[j] = levels.index(value)
             else:
                 row[j] = _number(name, value)
-                if self._is_whole(j) and row[j] != np.floor(row[j]):
-                    below = int(np.floor(row[j]))
-                    raise ValueError(
-                        f"given {label(name)!r}={excerpt(value)} has no support: the column holds "
-                        f"whole numbers; give {below} or {below + 1}."
-                    )
+                if self._is_whole(j):
+                    _check_whole(name, value, row[j])
         self.check(row[None], names)
         return row
 
@@ -208,11 +204,26 @@ def _told(name, value):
 def _number(name, value) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = np.nan
     if not np.isfinite(number):
         raise ValueError(f"given {label(name)!r}={excerpt(value)} must be a number.")
     return number
+
+
+def _check_whole(name, value, number: float) -> None:
+    """Raise a ValueError where a value is not whole, or beyond 2^53 and none that floats have."""
+    below = int(np.floor(number))
+    if number != below:
+        raise ValueError(
+            f"given {label(name)!r}={excerpt(value)} has no support: the column holds whole "
+            f"numbers; give {below} or {below + 1}."
+        )
+    if isinstance(value, int) and value != below:
+        raise ValueError(
+            f"given {label(name)!r}={excerpt(value)} cannot be kept to the last digit: models have "
+            f"numbers as floats, which are not all whole numbers beyond 2^53; give {below}."
+        )
 
 
 def _refuse_infinite(values: np.ndarray, names: Sequence) -> None:

@@ -50,7 +50,7 @@ def fill(
 
 def _filled_array(X: np.ndarray, columns: Sequence[Column], missing, values) -> np.ndarray:
     filled = np.array(X)  # a copy, with the dtype
-    if all(column.kind == "number" and column.numpy_dtype == np.float64 for column in columns):
+    if all(column.kind == "number" and column.is_float for column in columns):
         filled[missing] = _in_array(values[missing], filled.dtype)
         return filled
     for n in np.flatnonzero(missing.any(0)).tolist():

@@ -6,7 +6,7 @@ ends the module: the first that has something to say about a column decides.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 
 from skvae.data.column import objects
 from skvae.data.excerpts import excerpt, excerpts
-from skvae.report.dates import date_text, dates
+from skvae.report.dates import date_text, dates, days_of
 from skvae.report.entry import BOOLEAN, CATEGORY, NUMBER, Entry, Question, Way, left_out, taken
 from skvae.report.numerals import COMMA, POINT, currencies_of, numerals
 from skvae.report.sheet import Sheet
@@ -31,7 +31,6 @@ _WORDS, _LETTERS = 3, 25  # per cell, about, from which on text is no name of a 
 BOOLEANS = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"))
 _LARGEST_EXACT = 2**53  # from which on doubles do not tell whole numbers apart
 _LARGEST = 1e150  # whose square is still a number
-_DAY = 86_400_000.0  # milliseconds
 _FEWEST_NUMBERS = 10  # different ones, beside a word that stands for a missing cell
 
 
@@ -78,21 +77,22 @@ class Numbers(Way):
 
     def entry(self, asked: Question) -> Entry | None:
         if not asked.is_text and pd.api.types.is_numeric_dtype(asked.cells):
-            if pd.api.types.is_integer_dtype(asked.cells) and asked.known.min() > _LARGEST_EXACT:
-                return _too_long(asked)
+            whole = asked.known if pd.api.types.is_integer_dtype(asked.cells) else ()
+            if longest := _longest(whole):
+                return _too_long(asked, longest)
             values = asked.cells.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
             infinite = np.isinf(values)
             values[infinite] = np.nan
             how = f"; {infinite.sum()} infinite cells count as missing" if infinite.any() else ""
             return _of_numbers(asked, values, f"{_range(values)}{how}", is_doubtful=bool(how))
-        if asked.counts and all(map(_is_long, asked.counts)):
-            return _too_long(asked)
         found = _read(
             asked,
             lambda counts: numerals(counts, asked.prefers, _SHARE_READ, asked.is_mark_given),
         )
         if found is None:
             return None
+        if longest := _longest(found.values.values()):
+            return _too_long(asked, longest)
         values = _mapped(asked.cells, found.values.get).to_numpy(np.float64)
         how, is_doubtful = _range(values), False
         odd = max((c for c in found.values if not _is_plain(c)), key=len, default=None)
@@ -115,8 +115,7 @@ class Days(Way):
         if pd.api.types.is_datetime64_any_dtype(asked.cells):
             own: Any = asked.cells
             times = (own.dt.tz_convert(None) if own.dt.tz is not None else own).to_numpy()
-            days = times.astype("datetime64[ms]").astype(np.float64) / _DAY
-            return _of_days(asked, np.where(np.isnat(times), np.nan, days), "dates")
+            return _of_days(asked, days_of(times), "dates")
         if pd.api.types.is_timedelta64_dtype(asked.cells):
             days = (asked.cells / pd.Timedelta(days=1)).to_numpy(np.float64)
             return _of_numbers(asked, days, f"durations, in days: {_range(days)}", False)
@@ -280,12 +279,17 @@ def _range(values: np.ndarray) -> str:
     return f"numbers from {low} to {high}"
 
 
-def _is_long(cell: str) -> bool:
-    return cell.isdecimal() and len(cell) > len(str(_LARGEST_EXACT))
+def _longest(values: Iterable[float]) -> int | None:
+    """The largest of whole numbers, where doubles do not tell all of that size apart."""
+    values = [*values]
+    if not values or not all(isinstance(value, int | np.integer) for value in values):
+        return None
+    longest = max(map(int, values), key=abs)
+    return longest if abs(longest) > _LARGEST_EXACT else None
 
 
-def _too_long(asked: Question) -> Entry:
-    reason = f"whole numbers as long as {asked.known.iloc[0]}, as identifiers are"
+def _too_long(asked: Question, longest: int) -> Entry:
+    reason = f"whole numbers as long as {excerpt(longest)}, as identifiers are"
     return left_out(asked, f"{reason}: beyond 2^53 not all can be told apart", is_doubtful=True)
 
 
@@ -320,7 +324,7 @@ def _doubt_of(asked: Question) -> str:
     found = sorted(currencies_of(asked.counts))
     if len(found) > 1 and all(currencies_of([cell]) for cell in asked.counts):
         return f"; amounts in several currencies, {' and '.join(found)}, are not compared"
-    if any(cell[0] == "0" and cell.isdigit() and len(cell) > 1 for cell in asked.counts):
+    if any(cell.startswith("0") and cell.isdigit() and len(cell) > 1 for cell in asked.counts):
         return "; codes with leading zeros, which are no numbers"
     return ""
 

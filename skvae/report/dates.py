@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+import numpy as np
+
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = rf"(?P<name>{'|'.join(_MONTHS)})[a-z]*\.?"
 _CLOCK = (
-    r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,]\d+)?)?(?: ?(?P<half>[ap])m)?"
+    r"(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d(?:[.,]\d+)?))?"
+    r"(?: ?(?P<half>[ap])m)?"
 )
 _TIME = rf"(?:[T ]+{_CLOCK}(?: ?Z| ?(?P<zone>[+-]\d\d):?(?P<zone_minute>\d\d))?)?"
 _PATTERNS = [
@@ -57,6 +60,14 @@ def dates(counts: Mapping[str, int], day_first: bool, share: float) -> Dates | N
     if hours and sum(counts[cell] for cell in hours) >= least:
         return Dates(hours, "hours", "", is_sure=True)
     return None
+
+
+def days_of(times: np.ndarray) -> np.ndarray:
+    """Times of NumPy in any unit as days since 1970-01-01, NaN where one is missing."""
+    ticks, unit = times.astype(np.int64), times.dtype.str.replace("M", "m")
+    per_day = np.timedelta64(1, "D").astype(unit).astype(np.int64)
+    days = ticks // per_day + (ticks % per_day) / per_day  # to less than a microsecond
+    return np.where(np.isnat(times), np.nan, days)
 
 
 def date_text(days: float) -> str:
@@ -118,4 +129,5 @@ def _clock(match: re.Match[str]) -> float:
     hour, half = int(match["hour"]), (match["half"] or "").lower()
     if half:
         hour = hour % 12 + (12 if half == "p" else 0)
-    return hour * 3600 + int(match["minute"]) * 60 + int(match["second"] or 0)
+    second = float((match["second"] or "0").replace(",", "."))
+    return hour * 3600 + int(match["minute"]) * 60 + second

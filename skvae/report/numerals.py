@@ -28,7 +28,7 @@ _PATTERNS = {mark: _pattern(mark) for mark in (POINT, COMMA)}
 class Numerals(NamedTuple):
     """Cells read as numbers."""
 
-    values: dict[str, float]  # of those that can be read
+    values: dict[str, float]  # of those that can be read; whole ones are integers
     mark: str  # the decimal mark
     is_sure: bool  # whether the other mark would not do as well
 
@@ -83,10 +83,10 @@ def _read(cells: Iterable[str], mark: str) -> dict[str, float]:
 
 
 def number_of(cell: str, mark: str) -> float | None:
-    """A cell as a number; None if it is none."""
-    text, sign = cell.strip(), 1.0
+    """A cell as a number, a whole one to its last digit; None if it is none."""
+    text, sign = cell.strip(), 1
     if text.startswith("(") and text.endswith(")"):  # how accounts write what is owed
-        text, sign = text[1:-1], -1.0
+        text, sign = text[1:-1], -1
     text = _AFFIX.sub("", text, count=2).strip()
     text = _SIGNS.get(text[:1], text[:1]) + text[1:]
     if text.startswith("-"):
@@ -97,4 +97,7 @@ def number_of(cell: str, mark: str) -> float | None:
         return None
     whole = re.sub(r"\D", "", match["whole"]) or "0"
     value = sign * float(f"{whole}.{match['part'] or '0'}{match['power'] or ''}")
-    return value if abs(value) < float("inf") else None
+    if abs(value) == float("inf"):
+        return None
+    is_whole = match["part"] is None and match["power"] is None
+    return sign * int(whole) if is_whole else value

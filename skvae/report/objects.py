@@ -15,10 +15,17 @@ def plain(cells: pd.Series) -> pd.Series:
         return cells
     read = _READERS[kind]
     try:
+        if kind is decimal.Decimal and all(cell == int(cell) for cell in cells.dropna()):
+            read = _digits
         told = cells.map(read, na_action="ignore")
-    except (ValueError, OverflowError):  # bytes that are no text
+    except (ValueError, OverflowError):  # bytes that are no text, decimals without an end
         return cells
-    return told.astype("float64" if kind is decimal.Decimal else object)
+    return told.astype("float64" if read is float else object)
+
+
+def _digits(whole: decimal.Decimal) -> str:
+    """A whole number to its last digit, as text, because it may be one that no dtype holds."""
+    return str(int(whole))
 
 
 _READERS: dict[type, Callable[[Any], Any]] = {

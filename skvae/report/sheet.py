@@ -9,8 +9,9 @@ import gzip
 import io
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ class Sheet:
     names : tuple of str
         Of the columns; no two are the same.
     columns : tuple of Series
-        Their cells: text, None where missing; of Parquet, what the file holds.
+        Their cells: text, None where missing; of Parquet, what the file holds, text as that of
+        other files.
     told : tuple of str
         What was found out, or done, to read it.
     gaps : tuple of Counter
@@ -136,13 +138,42 @@ def _sheet_of_text(
         told += renamed
         if all(_is_plain_number(name) for name in head if name) and any(head):
             told.append("the first line holds numbers; if these are cells, give --no-header")
-    cells = [[row[n].strip() for row in body] for n in range(width)]
-    gaps = tuple(Counter(cell for cell in own if cell.lower() in NOTHING) for own in cells)
-    columns = tuple(
-        pd.Series(objects([None if c.lower() in NOTHING else c for c in own]), dtype=object)
-        for own in cells
-    )
-    return Sheet(names, columns, tuple(told), gaps, separator, options)
+    cells = (pd.Series(objects([row[n] for row in body]), dtype=object) for n in range(width))
+    return _sheet(names, cells, told, separator, options)
+
+
+def _sheet(
+    names: tuple[str, ...],
+    cells: Iterable[pd.Series],
+    told: Iterable[str],
+    separator: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Sheet:
+    """A sheet of cells as a file holds them: what stands for a missing cell is found here."""
+    found = [_without_gaps(own) for own in cells]
+    columns, gaps = (tuple(part) for part in zip(*found, strict=True)) if found else ((), ())
+    return Sheet(names, columns, tuple(told), gaps, separator, options or {})
+
+
+def _without_gaps(cells: pd.Series) -> tuple[pd.Series, Counter]:
+    """Text less the spaces around it, None for what is missing; how often which text stood for it.
+
+    Cells that are no text stay what they are.
+    """
+    own = cells.astype(object).tolist() if _may_hold_text(cells) else []
+    if not any(isinstance(cell, str) for cell in own):
+        return cells, Counter()
+    own = [cell.strip() if isinstance(cell, str) else cell for cell in own]
+    is_nothing = [isinstance(cell, str) and cell.lower() in NOTHING for cell in own]
+    gaps = Counter(cell for cell, is_gap in zip(own, is_nothing, strict=True) if is_gap)
+    are_gaps = [*map(or_, is_nothing, cells.isna())]
+    left = [None if is_gap else cell for cell, is_gap in zip(own, are_gaps, strict=True)]
+    return pd.Series(objects(left), dtype=object), gaps
+
+
+def _may_hold_text(cells: pd.Series) -> bool:
+    types, is_category = pd.api.types, isinstance(cells.dtype, pd.CategoricalDtype)
+    return is_category or types.is_object_dtype(cells) or types.is_string_dtype(cells)
 
 
 def said_separator(first_line: str) -> str | None:
@@ -254,6 +285,5 @@ def _parquet(path: str, data: bytes) -> Sheet:
     except (ValueError, OSError, NotImplementedError) as error:
         raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
     names, told = _names([str(name) for name in table.column_names])
-    columns = tuple(plain(frame.iloc[:, n]) for n in range(frame.shape[1]))
-    gaps: tuple[Counter, ...] = tuple(Counter() for _ in columns)
-    return Sheet(names, columns, ("a file of Parquet", *told), gaps)
+    cells = (plain(frame.iloc[:, n]) for n in range(frame.shape[1]))
+    return _sheet(names, cells, ("a file of Parquet", *told))

@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from skvae._sklearn import output_container
+from skvae.data.arrow import arrow_of
 from skvae.data.containers import library, name_of
 from skvae.data.excerpts import excerpt
 from skvae.data.input import Input
@@ -99,9 +100,11 @@ class Asker:
             answer = self.question.of_no_rows(vae)[:0]
         else:
             answer = self.question.answer(vae, self._as_fitted(rows))
-        if container == "pyarrow":
+        if container != "pyarrow":
+            return answer
+        if self.question.keeps_columns:  # whose types are those of the rows
             return nw.from_native(answer, eager_only=True).to_arrow()
-        return answer
+        return arrow_of(answer, [str(name) for name in answer.columns])
 
     def _as_fitted(self, rows: Any) -> Any:
         """Rows with the names of fit, or as the array that fit had."""

@@ -1,6 +1,7 @@
 """Draws in files are those of the estimator."""
 
 import io
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -91,3 +92,28 @@ def test_parts_of_many_rows_have_what_is_given(model, tmp_path, run):
     found = pd.read_csv(tmp_path / "rows.csv")
     assert len(found) == 65_600
     assert set(found["city"]) == {"Oslo"}
+
+
+@pytest.mark.parametrize("has_text", [True, False], ids=["mixed", "numbers"])
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_decimals_are_those_of_the_estimator(library, ending, has_text, tmp_path, run):
+    pa, pl = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
+    cells = [Decimal(f"{x:.2f}") for x in np.random.default_rng(0).normal(size=60)]
+    rows = {"d": cells, "x": np.arange(60.0)} | ({"k": ["a", "b"] * 30} if has_text else {})
+    table = pl.DataFrame(rows) if library == "polars" else pa.table(rows)
+    vae = VAETransformer(1, max_iter=0).fit(table)
+    vae.save(tmp_path / "m.skvae")
+    vae.set_output(transform=None if has_text else "polars")
+    codes, path = np.asarray(vae.transform(table)), tmp_path / f"codes{ending}"
+    frame = pd.DataFrame(codes, columns=vae.get_feature_names_out())
+    frame.to_csv(path, index=False) if ending == ".csv" else frame.to_parquet(path)
+    answers = {
+        "sample": (["-n", 60, "--seed", 0], vae.sample(60, random_state=0)),
+        "inverse": ([path], vae.inverse_transform(codes)),
+    }
+    for command, (options, expected) in answers.items():
+        target = tmp_path / f"{command}{ending}"
+        assert run(command, tmp_path / "m.skvae", *options, "-o", target)[0] == 0
+        found = pd.read_csv(target) if ending == ".csv" else pd.read_parquet(target)
+        assert found["d"].tolist() == [float(cell) for cell in expected["d"].to_numpy()]

@@ -286,6 +286,9 @@ def test_the_likelihood_of_pca_is_that_of_all_columns_or_of_none():
     ("value", "words"),
     [
         (2.5, "whole numbers; give 2 or 3"),
+        (2**53 + 1, f"={2**53 + 1} cannot be kept to the last digit.*; give {2**53}"),
+        (-(2**60) - 1, f"cannot be kept to the last digit.*; give {-(2**60)}"),
+        (10**400, "must be a number"),
         (None, "missing cell"),
         (np.nan, "missing cell"),
         (pd.NA, "missing cell"),
@@ -304,6 +307,12 @@ def test_what_cannot_be_given_is_refused_with_its_column(value, words):
         for name in ("k", "b"):
             with pytest.raises(ValueError, match=f"'{name}'.*{words}"):
                 columns.row({name: value}, ["i", "k", "b"])
+
+
+def test_whole_numbers_that_floats_have_can_be_given():
+    columns = Columns.of(Input.of(pd.DataFrame({"i": [1, 2, 3]})), "auto")
+    for value in (2**53 - 1, 2**53 + 2, -(2**63), 2.0**60):
+        assert columns.row({"i": value}, ["i"]).tolist() == [float(value)]
 
 
 @pytest.mark.parametrize("given", [(np.int8(2), np.str_("b"), np.bool_(True)), (2.0, "b", 1)])

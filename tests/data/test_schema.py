@@ -2,6 +2,7 @@
 
 import datetime
 import pickle
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal as assert_polars_equal
 from scipy import sparse
 
+from skvae.data.column import rounded
 from skvae.data.input import Input
 from skvae.data.refusals import first_bad_cell, refuse_non_numeric
 from skvae.data.schema import Schema
@@ -464,6 +466,34 @@ def test_integers_are_rounded_and_kept_in_range():
     for dtype in dtypes:
         info = np.iinfo(dtype)
         np.testing.assert_array_equal(back[dtype], np.array([info.min, info.max, 2], dtype))
+
+
+@pytest.mark.parametrize("scale", [0, 2, 7])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda cells, scale: pl.DataFrame({"d": cells}, schema={"d": pl.Decimal(38, scale)}),
+        lambda cells, scale: pa.table({"d": pa.array(cells, pa.decimal128(38, scale))}),
+        lambda cells, scale: pd.DataFrame(
+            {"d": pd.array(cells, dtype=pd.ArrowDtype(pa.decimal128(38, scale)))}
+        ),
+    ],
+    ids=["polars", "pyarrow", "arrow in pandas"],
+)
+def test_decimals_have_the_digits_of_fit_in_every_container(make, scale):
+    schema = Schema.of(Input.of(make([Decimal(1), Decimal(2)], scale)))
+    values = np.random.default_rng(0).normal(scale=100, size=(50, 1))
+    for container in ("pandas", "polars", "pyarrow", "numpy"):
+        found = schema.decode(values, container=container)
+        found = found if container == "numpy" else found["d"].to_numpy()
+        cells = np.asarray(found, dtype=float).ravel()
+        assert np.abs(cells - values[:, 0]).max() <= 0.5 * 10.0**-scale
+        assert [round(cell, scale) for cell in cells.tolist()] == cells.tolist()
+
+
+def test_decimals_with_more_digits_than_floats_stay():
+    values = np.array([1e300, -0.1, np.pi, np.nan, np.inf])
+    np.testing.assert_array_equal(rounded(values, 38), values)
 
 
 def test_booleans_are_the_nearer_of_the_two():

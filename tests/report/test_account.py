@@ -1,6 +1,7 @@
 """Every column is accounted for, once, with a reason."""
 
 import csv
+import decimal
 import io
 from collections import Counter
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from skvae.report.account import FEWEST_CELLS, OTHER, account_of
 from skvae.report.entry import BOOLEAN, CATEGORY, LEFT_OUT, NUMBER
+from skvae.report.objects import plain
 from skvae.report.sheet import Sheet, read_sheet
 from tests.generated import WITHOUT_A_FIT
 
@@ -102,6 +104,9 @@ def test_every_column_of_any_table_is_in_the_account_once(tmp_path_factory, data
         ([*numbered("{}.5"), *["k.A."] * 20, *["?!"] * 20], CATEGORY, "most frequent"),
         (["1", "2", "3", "many"] * N, CATEGORY, "4 different"),
         (numbered("90071992547409930{:02}"), LEFT_OUT, r"beyond 2\^53"),
+        (numbered("00:00:01.{:03}")[:20] * 2, NUMBER, "times of day"),
+        (numbered("2024-01-01 00:00:01.{:06}")[:20] * 2, NUMBER, "as days since 2024-01-01"),
+        (numbered("{}:75"), LEFT_OUT, "as identifiers do"),
         (["1e200", "2", "3"] * N, LEFT_OUT, "squares"),
         ([True, "yes", 3, 2.5] * N, CATEGORY, "4 different"),
         (["007", "012"] * N, CATEGORY, "leading zeros"),
@@ -160,6 +165,52 @@ def test_types_of_frames(cells, role, reason):
     assert reason in entry.how
     if role == NUMBER:
         assert entry.cells.nunique() == pd.Series(cells).nunique()
+
+
+LONG = [2**60 + 1000003 * k for k in range(N)]
+BESIDE = {
+    "all": LONG,
+    "negative": [-number for number in LONG],
+    "some negative": [number if k % 3 else -number for k, number in enumerate(LONG)],
+    "one short": [*LONG[:-1], 7],
+    "one zero": [0, *LONG[:-1]],
+    "that floats merge": [2**53 + k % 20 for k in range(N)],
+    "beyond 64 bits": [10 * number for number in LONG],
+}
+CONTAINERS = {
+    "text": lambda cells: [*map(str, cells)],
+    "thousands": lambda cells: [f"{cell:,}" for cell in cells],
+    "a word": lambda cells: [*map(str, cells), *["unknown"] * 20],
+    "int64": lambda cells: pd.Series(cells, dtype="int64"),
+    "Int64": lambda cells: pd.Series([*cells, None], dtype="Int64"),
+    "decimals": lambda cells: plain(pd.Series([*map(decimal.Decimal, cells)], dtype=object)),
+}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("beside", BESIDE)
+def test_whole_numbers_that_doubles_do_not_tell_apart_are_left_out(beside, container):
+    if "64" in container and beside == "beyond 64 bits":
+        pytest.skip("they do not fit")
+    entry = entry_of(CONTAINERS[container](BESIDE[beside]))
+    assert entry.role == LEFT_OUT
+    assert f"as long as {max(BESIDE[beside], key=abs)}, as identifiers are" in entry.how
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_whole_numbers_that_doubles_tell_apart_are_taken(container):
+    numbers = [(-1) ** k * (2**53 - k * k) for k in range(N)]
+    entry = entry_of(CONTAINERS[container](numbers))
+    assert entry.role == NUMBER
+    assert entry.cells.dropna().tolist() == numbers
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_times_within_a_second_differ(unit):
+    times = np.datetime64("2024-01-01", unit) + np.arange(N) * np.timedelta64(1000, unit)
+    entry = entry_of(pd.Series(times))
+    assert entry.role == NUMBER
+    assert entry.cells.nunique() == N
 
 
 @pytest.mark.parametrize(

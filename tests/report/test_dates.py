@@ -2,11 +2,12 @@
 
 import datetime
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skvae.report.dates import date_text, dates
+from skvae.report.dates import date_text, dates, days_of
 from tests.generated import WITHOUT_A_FIT
 
 
@@ -55,6 +56,40 @@ def test_the_order_is_that_of_the_column(cells, day_first, order, is_sure):
 
 def test_times_are_hours():
     assert days("14:30", "2:15 PM").values == {"14:30": 14.5, "2:15 PM": 14.25}
+
+
+CLOCKS = [
+    ("00:01:12.412", 72.412),
+    ("23:59:59,5", 86399.5),
+    ("9:05:00.000001", 32700.000001),
+    ("12:00:00.25 am", 0.25),
+]
+
+
+@pytest.mark.parametrize(("clock", "seconds"), CLOCKS)
+@pytest.mark.parametrize("date", ["", "2024-03-05 ", "5.3.2024 ", "Mar 5, 2024 "])
+def test_fractions_of_a_second_are_kept(clock, seconds, date):
+    found = days(date + clock)
+    (value,) = found.values.values()
+    expected = seconds / 86400 + 19787 if date else seconds / 3600
+    assert (found.unit, value) == ("days" if date else "hours", pytest.approx(expected, rel=1e-15))
+
+
+@pytest.mark.parametrize("clock", ["24:00", "99:15", "12:60", "12:15:60", "1:75:00", "25:00:00.5"])
+@pytest.mark.parametrize("date", ["", "2024-03-05 ", "5.3.2024T", "Mar 5, 2024 "])
+def test_what_no_clock_shows_is_no_time(clock, date):
+    assert days(date + clock) is None
+    times = [f"{date}{hour:02}:30" for hour in range(10)]
+    assert days(*times) is not None
+    assert days(*times, date + clock) is None
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_of_any_unit_are_days(unit):
+    times = np.array(["1969-12-31T12:00:00", "NaT", "2024-01-01T00:00:01"], f"datetime64[{unit}]")
+    found = days_of(times)
+    assert found.tolist()[::2] == [-0.5, 19723 + 1 / 86400]
+    assert np.isnan(found[1])
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,14 @@ def test_what_is_written_with_either_mark_comes_back(value, mark):
     assert number_of(text, mark) == pytest.approx(value, abs=6e-4, rel=1e-9)
 
 
+@WITHOUT_A_FIT
+@given(st.integers(-(10**30), 10**30), st.sampled_from(["{}", "{:,}", " {} ", "{} €"]))
+def test_whole_numbers_are_read_to_the_last_digit(number, form):
+    found = number_of(form.format(number), POINT)
+    assert isinstance(found, int)
+    assert found == number
+
+
 @pytest.mark.parametrize(
     ("cells", "prefers", "mark", "is_sure"),
     [

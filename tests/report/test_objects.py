@@ -14,6 +14,7 @@ from skvae.report.objects import plain
     ("cells", "told"),
     [
         ([decimal.Decimal("1.20"), None], [1.2, None]),
+        ([decimal.Decimal("120"), None, decimal.Decimal("-1E+20")], ["120", None, f"-{10**20}"]),
         ([datetime.date(1, 2, 3), None], ["0001-02-03", None]),
         ([datetime.time(4, 5), datetime.time(4, 5, 6, 7)], ["04:05:00", "04:05:06.000007"]),
         (["é".encode(), b"a"], ["é", "a"]),

@@ -1,12 +1,17 @@
 """Files as people have them."""
 
+import csv
 import gzip
 import io
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from skvae.report.account import FEWEST_CELLS, account_of
 from skvae.report.sheet import SEPARATORS, read_sheet
+from tests.generated import WITHOUT_A_FIT
 
 ROWS = [["a", "b"], ["1", "x, y"], ["", "z; |"]]
 
@@ -55,6 +60,48 @@ def test_parquet_is_read_with_its_types(sheet_of):
     sheet = sheet_of(data.getvalue())
     assert sheet.columns[0].dtype == float
     assert sheet.columns[1].tolist() == ["x", "y"]
+
+
+def parquet_of(frame):
+    data = io.BytesIO()
+    frame.to_parquet(data)
+    return data.getvalue()
+
+
+TEXT = st.one_of(
+    st.sampled_from(["", "NA", " ? ", "-", "null", "2024-01-02", "1.5", "yes", " 007 "]),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
+)
+
+
+@pytest.mark.parametrize("kind", ["object", "string", "category", "large text"])
+@WITHOUT_A_FIT
+@given(cells=st.lists(TEXT, min_size=FEWEST_CELLS, max_size=FEWEST_CELLS + 5))
+def test_text_of_parquet_is_read_as_that_of_other_files(tmp_path_factory, kind, cells):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"a": cells, "b": 1.5}, dtype=object).astype({"b": float})
+    dtype = "large_string[pyarrow]" if kind == "large text" else kind
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "own.parquet").write_bytes(parquet_of(frame.astype({"a": dtype})))
+    lines = io.StringIO(newline="")
+    csv.writer(lines, quoting=csv.QUOTE_ALL).writerows([["a", "b"], *([c, "1.5"] for c in cells)])
+    (folder / "own.csv").write_text(lines.getvalue(), encoding="utf-8", newline="")
+    found, expected = (read_sheet(str(folder / f"own.{ending}")) for ending in ("parquet", "csv"))
+    assert found.columns[0].tolist() == expected.columns[0].tolist()
+    assert found.gaps[0] == expected.gaps[0]
+    one, other = (account_of(sheet, None)[0] for sheet in (found, expected))
+    assert (one.role, one.how) == (other.role, other.how)
+
+
+def test_cells_of_parquet_that_are_no_text_stay(sheet_of):
+    pytest.importorskip("pyarrow")
+    own = pd.DataFrame({"a": [1, None, 3], "b": [[1], [], None]})
+    own["c"] = pd.Categorical([1.5, None, 2.5])
+    sheet = sheet_of(parquet_of(own))
+    assert sheet.columns[0].isna().tolist() == [False, True, False]
+    assert [list(cell) for cell in sheet.columns[1][:2]] == [[1], []]
+    assert sheet.columns[2].tolist()[::2] == [1.5, 2.5]
+    assert all(not gaps for gaps in sheet.gaps)
 
 
 def test_names_differ_and_what_was_made_is_told(sheet_of):
