@@ -112,6 +112,7 @@ PAGES: dict[str, tuple[str, ...]] = {
         "benchmark:environment",
         "benchmark-tables",
     ),
+    "docs/likelihoods.md": ("benchmark:levels",),
     "docs/speed.md": (
         "benchmark-speed:peers",
         "benchmark-speed:cases",

@@ -94,7 +94,7 @@ def likelihood(task) -> Outcome:
     X = task.rows().X
     if isinstance(X, pd.DataFrame):
         X = X.loc[:, X.nunique() > 1]
-    train, test = _halves(frames.Rows(X), task.seed)
+    train, test = halves(frames.Rows(X), task.seed)
     model = Marginals() if task.base == "marginals" else _skvae(task)
     seconds = fit_seconds(model, train.X)
     return Outcome(
@@ -149,7 +149,7 @@ def synthesis(task) -> Outcome:
     A classifier trained on them is scored on real rows; distributions are compared with those of
     the training rows; and distances to the closest training row with those of held-out rows.
     """
-    train, test = _halves(task.rows(), task.seed)
+    train, test = halves(task.rows(), task.seed)
     model = Marginals() if task.base == "marginals" else _skvae(task, train.X)
     seconds = fit_seconds(model, train.X)
     sampled = model.sample(len(train.X), random_state=task.seed)
@@ -172,7 +172,7 @@ def synthesis(task) -> Outcome:
 @lru_cache(maxsize=1)
 def _scores_on_real_rows(dataset, directory, max_rows, seed):
     rows = frames.read(dataset, directory, max_rows, seed)
-    train, test = _halves(rows, seed)
+    train, test = halves(rows, seed)
     return _classified(train.X, test.X, _levels(rows.X))
 
 
@@ -202,8 +202,12 @@ def _classified(train, test, levels, target="income", positive=">50K"):
 def codes(task) -> Outcome:
     """Return what a linear classifier reads from the codes of held-out rows."""
     rows = TARGETS[task.dataset](task.rows().X)
-    train, test = _halves(rows, task.seed)
-    model = _pca_of_mixed(train.X, task) if task.base == "pca" else _skvae(task, train.X)
+    train, test = halves(rows, task.seed)
+    model = (
+        pca_of_mixed(train.X, task.latent_dim, task.seed)
+        if task.base == "pca"
+        else _skvae(task, train.X)
+    )
     seconds = fit_seconds(model, train.X)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     classifier.fit(model.transform(train.X), train.y)
@@ -218,7 +222,7 @@ def codes(task) -> Outcome:
     )
 
 
-def _pca_of_mixed(X, task):
+def pca_of_mixed(X, latent_dim: int, seed: int):
     """Return PCA as one runs it on mixed columns: holes filled, numbers standardised, one-hot."""
     numbers = [name for name in X if is_number(X[name])]
     categories = [name for name in X if name not in numbers]
@@ -227,7 +231,7 @@ def _pca_of_mixed(X, task):
         (make_pipeline(SimpleImputer(), StandardScaler()), numbers),
         (make_pipeline(SimpleImputer(strategy="most_frequent"), encoder), categories),
     )
-    return make_pipeline(columns, PCA(task.latent_dim, random_state=task.seed))
+    return make_pipeline(columns, PCA(latent_dim, random_state=seed))
 
 
 def counts(task) -> Outcome:
@@ -290,7 +294,7 @@ def _skvae(task, X=None):
     return VAETransformer(task.latent_dim, random_state=task.seed, **parameters)
 
 
-def _halves(rows, seed):
+def halves(rows, seed):
     """Return 80 % of the rows, drawn by the seed, and the others."""
     positions = np.arange(rows.X.shape[0])
     train, test = train_test_split(positions, test_size=0.2, random_state=seed)
