@@ -94,11 +94,8 @@ def _exponentials(likelihood: Likelihood, known: Arrays, cells: Value) -> Value:
 
 def _mean_logarithms(likelihood: Likelihood, params: Arrays, outputs: Value) -> Value:
     variance = np.maximum(np.exp(2.0 * params["dispersion"]), np.square(params["floor"]))
-    mean, scale, has_zeros = (
-        outputs + 0.5 * variance * params["scale"],
-        params["scale"],
-        params["shift"] > 0,
-    )
+    scale, has_zeros = params["scale"], params["shift"] > 0
+    mean = outputs + 0.5 * variance * scale
     if not has_zeros.any():
         return mean
     zero = (np.log(np.where(has_zeros, params["shift"], 1.0)) - params["center"]) / scale
@@ -107,7 +104,7 @@ def _mean_logarithms(likelihood: Likelihood, params: Arrays, outputs: Value) -> 
         deviations + np.sqrt(variance) * scale
     )
     logs = (above + probability_below(deviations * -1.0)).apply("Log")
-    return outputs.graph.where(has_zeros, logs / scale + zero, mean)
+    return outputs.graph.where(outputs.graph.constant(has_zeros), logs / scale + zero, mean)
 
 
 def _shares(likelihood: Likelihood, params: Arrays, outputs: Value) -> Value:

@@ -45,7 +45,7 @@ class LogNormal(NormalNumbers):
     VAETransformer(likelihood={'price': LogNormal()})
     """
 
-    outside = ()  # where zero lies among cells, the likelihood asks, too
+    outside: tuple[str, ...] = ()  # the likelihood asks where zero lies among cells
 
     def check(self, values: np.ndarray, names: Sequence[Any]) -> None:
         remedy = "use 'gaussian' or 'student_t' for it"

@@ -22,7 +22,7 @@ class Numbers(Likelihood):
     between values, divided by the square root of 12.
     """
 
-    outside = ("center", "scale")
+    outside: tuple[str, ...] = ("center", "scale")
 
     @property
     def shares_noise(self) -> bool:
