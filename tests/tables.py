@@ -34,7 +34,9 @@ def column(name, one, rng):
     if name == "empirical":  # mostly 0, and else an amount
         return np.maximum(one + 0.3 * rng.standard_normal(n), 0.0)
     noisy = one + 0.3 * rng.standard_normal(n)
-    return np.exp(noisy) if name == "lognormal" else noisy
+    if name == "lognormal":  # some are 0
+        return np.where(noisy < -1.5, 0.0, np.exp(noisy))
+    return noisy
 
 
 def rows_of(likelihood, n=N, share=0.0, seed=0):

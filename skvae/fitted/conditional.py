@@ -137,8 +137,8 @@ def _weighted(
     for part in batches(n_copies, cells.row_cost, model.batch_cells):
         copies = np.tile(row, (part.stop - part.start, 1))
         rows = cells.whole_rows(copies, model.device)
-        proposals = Proposals(vae.encode(rows), proposed)
-        weigh = weigher(vae, rows, proposals)
+        proposals = Proposals(vae, vae.encode(rows), proposed, generator)
+        weigh = weigher(rows, proposals)
         for number in range(len(proposed)):
             z.append(proposals.draw(number, rows.draw_noise(vae.latent_dim, generator)))
             weights.append(weigh(z[-1]))
@@ -199,8 +199,8 @@ def _resample(
     chosen: list[Tensor] = []
     for vae, share in model.density:
         q = vae.encode(rows)
-        proposals = Proposals(q, places(vae, n_draws))
-        weigh = weigher(vae, rows, proposals)
+        proposals = Proposals(vae, q, places(vae, n_draws), generator)
+        weigh = weigher(rows, proposals)
         z = q.mean.new_empty((*shape, q.mean.shape[1]))
         top = q.mean.new_full(shape, -torch.inf)
         for number in range(n_draws):

@@ -25,7 +25,7 @@ _HALF_STEP = 2.0**-31  # of the grid that Sobol points lie on
 
 
 class Proposals:
-    """Where draws of z for each row come from: its posterior, a standard normal, bridges.
+    """Where draws of z for each row come from: its posterior, the prior, bridges.
 
     A bridge at t has a density proportional to q(z|x)^t N(z; 0, I)^(1 - t), which is normal. One
     t per draw; the density of all of them together counts for each draw (Veach & Guibas, 1995),
@@ -33,18 +33,37 @@ class Proposals:
 
     Parameters
     ----------
+    vae : VAE
+        The model, whose prior has narrow parts where it is none of N(0, I).
     q : Posterior
         Of the rows.
     places : sequence of float
-        From 0, the standard normal, to 1, the posterior; one per draw.
+        From 0, the prior, to 1, the posterior; one per draw.
+    generator : torch.Generator or None
+        Source of draws from a prior that is not N(0, I), for each row; None: all rows share them.
     """
 
-    def __init__(self, q: Posterior, places: Sequence[float]) -> None:
-        self.q, self.places = q, places
-        self.bridges = {t: q.bridge(t) for t in sorted(set(places))}
-        self.offsets = {
-            t: math.log(places.count(t) / len(places)) - self._log_mass(t) for t in self.bridges
-        }
+    def __init__(
+        self,
+        vae: VAE,
+        q: Posterior,
+        places: Sequence[float],
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self.vae, self.q, self.places = vae, q, places
+        of_prior = [number for number, t in enumerate(places) if t == 0.0]
+        self.of_prior: dict[int, Tensor] = {}
+        if of_prior and not vae.prior.is_standard:
+            n = 1 if generator is None else len(q.mean)
+            generator = generator or torch.Generator(q.mean.device).manual_seed(_DRAWS_SEED)
+            points = vae.sample_prior(len(of_prior) * n, generator).to(q.mean).split(n)
+            self.of_prior = dict(zip(of_prior, points, strict=True))
+        normal = set(places) - ({0.0} if self.of_prior else set())
+        self.bridges = {t: q.bridge(t) for t in sorted(normal)}
+        self.offsets = {t: self._log_share(t) - self._log_mass(t) for t in self.bridges}
+
+    def _log_share(self, t: float) -> float:
+        return math.log(self.places.count(t) / len(self.places))
 
     def _log_mass(self, t: float) -> Tensor:
         """Log of the integral of q^t N^(1 - t), per row: from any point, such as the mean."""
@@ -54,16 +73,22 @@ class Proposals:
 
     def draw(self, number: int, noise: Tensor) -> Tensor:
         """Points of one draw of all rows, by standard normal noise of shape (q,) or (n, q)."""
+        if number in self.of_prior:
+            return self.of_prior[number].expand_as(self.q.mean)
         return self.bridges[self.places[number]].sample(noise)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log-density of the proposals together, per row, for z of shape (..., n, q)."""
         own, free = self.q.log_prob(z), _standard(z)
-        parts = (t * own + (1.0 - t) * free + offset for t, offset in self.offsets.items())
+        parts = [t * own + (1.0 - t) * free + offset for t, offset in self.offsets.items()]
+        if self.of_prior:
+            prior = self.vae.log_prior(z.flatten(0, -2)).view_as(own)
+            parts.append(prior + self._log_share(0.0))
         return reduce(torch.logaddexp, parts)
 
-    def log_weight(self, vae: VAE, rows: Rows, z: Tensor) -> Tensor:
+    def log_weight(self, rows: Rows, z: Tensor) -> Tensor:
         """Log p(x, z) less that density, per row, for z of shape (n, q)."""
+        vae = self.vae
         return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z) - self.log_prob(z)
 
 
@@ -83,9 +108,9 @@ def importance_bound(vae: VAE, rows: Rows, noise: Tensor, *, is_mended: bool = F
     if set(vae.proposals) == {1.0}:
         weights = (log_weight(vae, rows, q, draw) for draw in noise)
     else:
-        proposals = Proposals(q, places(vae, len(noise)))
+        proposals = Proposals(vae, q, places(vae, len(noise)))
         weights = (
-            proposals.log_weight(vae, rows, proposals.draw(i, draw)) for i, draw in enumerate(noise)
+            proposals.log_weight(rows, proposals.draw(i, draw)) for i, draw in enumerate(noise)
         )
     return reduce(torch.logaddexp, weights) - math.log(len(noise))
 
@@ -102,12 +127,13 @@ def log_weight(vae: VAE, rows: Rows, q: Posterior, draw: Tensor) -> Tensor:
     return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z) - q.log_density(draw)
 
 
-def weigher(vae: VAE, rows: Rows, proposals: Proposals) -> Callable[[Tensor], Tensor]:
+def weigher(rows: Rows, proposals: Proposals) -> Callable[[Tensor], Tensor]:
     """Log-weights of points; where posteriors are exact all have one, which is found once."""
+    vae, q = proposals.vae, proposals.q
     if vae.is_exact:
-        weight = log_weight(vae, rows, proposals.q, torch.zeros_like(proposals.q.mean))
+        weight = log_weight(vae, rows, q, torch.zeros_like(q.mean))
         return lambda z: weight
-    return partial(proposals.log_weight, vae, rows)
+    return partial(proposals.log_weight, rows)
 
 
 def mixture(log_prob: Tensor, start_log_prob: Tensor, start_weight: Tensor) -> Tensor:

@@ -135,8 +135,8 @@ class FactorStart(LinearStart):
         )
         code_scale = 1.0 + 1.0 / np.maximum(self._gain, 1e-6)
         scale = LatentScale(_tensor(code_scale))
-        is_exact = self.is_exact and networks is None
-        return VAE(inference, observation, scale, networks, prior, is_exact)
+        is_exact = self.is_exact or observation.is_gaussian
+        return VAE(inference, observation, scale, networks, prior, is_exact and networks is None)
 
     def network_sizes(self, architecture: Architecture) -> list[tuple[int, int]]:
         q, width, n_inputs = self.latent_dim, len(self.bias), self.n_inputs

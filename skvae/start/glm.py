@@ -313,12 +313,12 @@ def _resampled_draws(vae: VAE, values: Values, rng: np.random.RandomState) -> Te
     chosen = []
     for rows in batches_of_cells(values):
         cells = CellRows(dense(values, rows))
-        proposals = Proposals(vae.encode(cells), places(vae, _N_PROPOSALS))
+        proposals = Proposals(vae, vae.encode(cells), places(vae, _N_PROPOSALS))
         shape = tuple(proposals.q.mean.shape)
         best, z = torch.full(shape[:1], -torch.inf, dtype=torch.float64), proposals.q.mean
         for number in range(_N_PROPOSALS):
             drawn = proposals.draw(number, torch.from_numpy(rng.standard_normal(shape)))
-            weight = proposals.log_weight(vae, cells, drawn)
+            weight = proposals.log_weight(cells, drawn)
             weight = weight + torch.from_numpy(rng.gumbel(size=shape[0]))
             z = torch.where((weight > best)[:, None], drawn, z)
             best = torch.maximum(weight, best)

@@ -8,6 +8,7 @@ import torch
 from skvae.model.bounds import Proposals, even_draws, importance_bound, mixture
 from skvae.model.first_weights import build
 from skvae.model.posterior import Posterior
+from skvae.model.priors import PriorModule, StandardNormal
 from skvae.start.ppca import fit_linear
 from skvae.training.objective import explained
 from tests.samples import SMALL, gaussian, noise_of, projected, with_networks
@@ -166,7 +167,7 @@ def test_the_density_of_proposals_is_that_of_their_mixture(has_root):
     q, places = posteriors(has_root), (1.0, 0.25, 1.0, 0.0)
     z = 2.0 * noise_of(7, 3, seed=3)
     parts = torch.stack([q.bridge(t).log_prob(z) - math.log(4) for t in places])
-    torch.testing.assert_close(Proposals(q, places).log_prob(z), parts.logsumexp(0))
+    torch.testing.assert_close(Proposals(TwoPlaces(), q, places).log_prob(z), parts.logsumexp(0))
 
 
 class TwoPlaces:
@@ -174,6 +175,7 @@ class TwoPlaces:
 
     proposals = (1.0, 0.5, 1.0, 0.25, 1.0, 0.125, 1.0, 0.0)
     is_exact = False
+    prior = StandardNormal(1)
 
     def encode(self, rows):
         return Posterior(rows[:, None], torch.full((len(rows), 1), -1.5, dtype=rows.dtype))
@@ -187,6 +189,57 @@ class TwoPlaces:
 
     def log_prior(self, z):
         return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+
+
+class NarrowPrior(PriorModule):
+    """Two narrow normals far from the middle, of which no draw of a standard normal tells much."""
+
+    def log_prob(self, z, vae=None):
+        parts = [-0.5 * ((z[:, 0] - at) / 0.05).square() for at in (-2.0, 2.5)]
+        return torch.logaddexp(*parts) - math.log(2 * 0.05 * math.sqrt(2 * math.pi))
+
+    def sample(self, n, vae, generator):
+        signs = torch.rand(n, 1, generator=generator, dtype=torch.float64) < 0.5
+        noise = torch.randn(n, 1, generator=generator, dtype=torch.float64)
+        return torch.where(signs, -2.0, 2.5) + 0.05 * noise
+
+
+class OfNarrowPrior(TwoPlaces):
+    """Rows whose posterior is one guess for two places."""
+
+    prior = NarrowPrior()
+
+    def encode(self, rows):
+        return Posterior(0.0 * rows[:, None], torch.zeros(len(rows), 1, dtype=rows.dtype))
+
+    def log_likelihood(self, rows, z):
+        return -0.5 * (0.1 * (z[:, 0] - rows)).square()
+
+    def log_prior(self, z):
+        return self.prior.log_prob(z)
+
+    def sample_prior(self, n, generator):
+        return self.prior.sample(n, self, generator)
+
+
+def test_a_prior_of_narrow_parts_is_drawn_from():
+    """Every eighth draw is from the prior, and counts by its density."""
+    vae, rows = OfNarrowPrior(), torch.tensor([0.0, 2.0, -3.0], dtype=torch.float64)
+    exact = [
+        math.log(sum(0.5 * math.exp(-0.005 * (at - row) ** 2) for at in (-2.0, 2.5)))
+        for row in rows.tolist()
+    ]
+    bound = importance_bound(vae, rows, even_draws(1, 192))
+    torch.testing.assert_close(bound, torch.tensor(exact, dtype=torch.float64), rtol=0, atol=0.05)
+
+
+def test_rows_have_draws_of_the_prior_of_their_own_where_a_generator_is_given():
+    vae, rows = OfNarrowPrior(), torch.zeros(50, dtype=torch.float64)
+    noise = noise_of(50, 1)
+    shared = Proposals(vae, vae.encode(rows), (1.0, 0.0)).draw(1, noise)
+    own = Proposals(vae, vae.encode(rows), (1.0, 0.0), torch.Generator()).draw(1, noise)
+    assert len(shared.unique()) == 1
+    assert len(own.unique()) == 50
 
 
 def test_posteriors_beside_the_point_are_mended_by_bridges():
