@@ -22,8 +22,7 @@ SMALLEST = float(np.finfo(float).smallest_subnormal)
 # Logarithms from that of a value below zero, which a zero gets, up to that of zero. The smallest
 # positive value has a logarithm twice as far above.
 BELOW_ZERO = 0.5 * math.log(3.0)
-_LOG_2PI = math.log(2 * math.pi)
-_FARTHEST = -1e3  # deviations, whose probability is 0 and whose slope is a number
+_ROOT = math.sqrt(2 / math.pi)
 
 
 class LogNormal(NormalNumbers):
@@ -85,7 +84,7 @@ class LogNormal(NormalNumbers):
         is_zero, far = _below_zero(params, x, eta)
         found = super().slopes(params, x, eta, weight.masked_fill(is_zero, 0.0))
         log_share = torch.special.log_ndtr(far)
-        ratio = torch.exp(-0.5 * (far.square() + _LOG_2PI) - log_share)
+        ratio = _ROOT / torch.special.erfcx(far * -math.sqrt(0.5))  # of density to probability
         slope = (weight * ratio).masked_fill_(~is_zero, 0.0)
         of_noise = noise_moves(params) * (slope * far).sum(0)
         return Slopes(
@@ -127,5 +126,5 @@ def _zero(params: Params) -> tuple[Tensor, Tensor]:
 def _below_zero(params: Params, x: Tensor, eta: Tensor) -> tuple[Tensor, Tensor]:
     """Which cells are zeros, and how many deviations zero lies above the outputs."""
     has_zeros, zero = _zero(params)
-    far = ((zero - eta) / noise_variance(params).sqrt()).clamp(min=_FARTHEST)
+    far = (zero - eta) / noise_variance(params).sqrt()
     return has_zeros & (x < zero - 0.5 * BELOW_ZERO / params["scale"]), far

@@ -11,6 +11,8 @@ from tests.tables import NAMES, rows_of
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-12}
 # Of intervals far out, whose probabilities are exponentials of large numbers.
 FAR = {"rtol": 1e-10, "atol": 1e-10}
+# Of zeros far below the output, where autograd subtracts what is nearly the same.
+BELOW = {"rtol": 1e-7, "atol": 1e-7}
 
 
 def block_of(name, n_columns=5):
@@ -44,7 +46,7 @@ def test_slopes_are_autograds(name):
         x[:3] = -1.0
     found = block.slopes(x, eta, weight)
     for own, expected in zip(found, recorded(block, x, eta, weight), strict=True):
-        tolerance = FAR if name == "empirical" else TOLERANCE
+        tolerance = {"empirical": FAR, "lognormal": BELOW}.get(name, TOLERANCE)
         assert_close(own, expected, equal_nan=True, **tolerance)
 
 
