@@ -654,7 +654,7 @@ class VAETransformer(
         n_draws : int, default=None
             Number of multiple imputations: copies of X whose missing cells are drawn given the
             observed ones, by importance resampling [1]_. None returns one copy, with conditional
-            means and the most probable levels.
+            means (of counts the nearest count) and the most probable levels.
         random_state : int, RandomState instance or None, default=None
             Source of the draws.
         refine : {"auto", "neighbours", "trees"} or None, default="auto"

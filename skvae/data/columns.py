@@ -135,8 +135,8 @@ class Columns:
         """Raise a ValueError that names the first cell which its column's likelihood cannot be."""
         if self.has_gaps and sparse.issparse(values):
             raise ValueError(
-                "X is sparse, and fit had rows with missing cells, each cell with noise of its "
-                "own: make X dense (X.toarray())."
+                "X is sparse, and fit had rows with missing cells, of which it learnt column by "
+                "column: make X dense (X.toarray())."
             )
         if self.is_plain and not has_missing(values):
             return

@@ -36,11 +36,10 @@ _FEWEST_DRAWS = 5.0  # that have to carry the weight, for a condition to have su
 def impute(model: "FittedModel", X: np.ndarray, correction: Correction | None = None) -> np.ndarray:
     """Cells with missing ones at their conditional mean, levels at the most probable.
 
-    Means of counts are rounded, so that the model takes what it has filled.
-
     That is what the posterior mean given the observed cells decodes to: exact for a linear
     model, and what training with hidden cells teaches a nonlinear one. A correction adds what
-    rows that are alike had beyond it.
+    rows that are alike had beyond it. Means of counts are rounded, so that the model takes what it
+    has filled.
     """
     filled, vae = X.copy(), model.module(torch.float64)
     cells = _cells_of(model)
