@@ -335,13 +335,13 @@ def _refuse_sparse(X) -> None:
 
 def _refuse_merged(X: np.ndarray, coded: Sequence[int]) -> None:
     """Raise a ValueError where levels of an array are numbers that floats cannot tell apart."""
-    far = np.abs(X[:, coded]) > 2.0**53
+    far = np.abs(X[:, coded]) >= 2.0**53  # which the next larger number may have become
     if far.any():
         row, place = np.argwhere(far)[0]
         column = coded[place]
         raise ValueError(
-            f"column {column} is to be levels and holds {X[row, column]:.17g}: numbers beyond "
-            "2**53 merge in an array; pass X as a DataFrame, which keeps them apart."
+            f"column {column} is to be levels and holds {X[row, column]:.17g}: numbers from "
+            "2**53 on merge in an array; pass X as a DataFrame, which keeps them apart."
         )
 
 

@@ -65,7 +65,12 @@ def _of(kind: type) -> Callable[[Any], bool]:
 # Dates of pandas are dates of Python, too: exact types alone are told.
 _KINDS: dict[str, Kind] = {
     "decimal": Kind(_of(decimal.Decimal), lambda own: [str(own)], decimal.Decimal),
-    "fraction": Kind(_of(fractions.Fraction), lambda own: [str(own)], fractions.Fraction),
+    # Of two whole numbers: text may be one whose digits no memory holds.
+    "fraction": Kind(
+        _of(fractions.Fraction),
+        lambda own: [own.numerator, own.denominator],
+        lambda over, under: fractions.Fraction(int(over), int(under)),
+    ),
     "date": Kind(_of(datetime.date), lambda own: [own.isoformat()], datetime.date.fromisoformat),
     "datetime": Kind(
         _of(datetime.datetime), lambda own: [own.isoformat()], datetime.datetime.fromisoformat

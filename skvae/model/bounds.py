@@ -77,19 +77,18 @@ class Proposals:
             return self.of_prior[number].expand_as(self.q.mean)
         return self.bridges[self.places[number]].sample(noise)
 
-    def log_prob(self, z: Tensor) -> Tensor:
-        """Log-density of the proposals together, per row, for z of shape (..., n, q)."""
+    def log_prob(self, z: Tensor, log_prior: Tensor) -> Tensor:
+        """Log-density of the proposals together, per row, for z of shape (n, q) and its prior's."""
         own, free = self.q.log_prob(z), _standard(z)
         parts = [t * own + (1.0 - t) * free + offset for t, offset in self.offsets.items()]
         if self.of_prior:
-            prior = self.vae.log_prior(z.flatten(0, -2)).view_as(own)
-            parts.append(prior + self._log_share(0.0))
+            parts.append(log_prior + self._log_share(0.0))
         return reduce(torch.logaddexp, parts)
 
     def log_weight(self, rows: Rows, z: Tensor) -> Tensor:
         """Log p(x, z) less that density, per row, for z of shape (n, q)."""
-        vae = self.vae
-        return vae.log_likelihood(rows, vae.decode(z)) + vae.log_prior(z) - self.log_prob(z)
+        vae, log_prior = self.vae, self.vae.log_prior(z)
+        return vae.log_likelihood(rows, vae.decode(z)) + log_prior - self.log_prob(z, log_prior)
 
 
 def importance_bound(vae: VAE, rows: Rows, noise: Tensor, *, is_mended: bool = False) -> Tensor:

@@ -44,6 +44,13 @@ def test_a_scalar_comes_back(name):
         assert repr(found) == repr(value)
 
 
+def test_a_fraction_cannot_ask_for_memory_without_end():
+    with pytest.raises(ValueError, match="invalid literal"):
+        scalar_from({"scalar": "fraction", "parts": ["1e999999999", 1]})
+    with pytest.raises(TypeError):
+        scalar_from({"scalar": "fraction", "parts": ["1e999999999"]})
+
+
 @pytest.mark.parametrize("plain", [{"scalar": "code", "parts": []}, {"parts": []}, {"a": 1}])
 def test_what_is_no_scalar_is_refused(plain):
     with pytest.raises(ValueError, match="no level and no name"):

@@ -1,17 +1,13 @@
 """What objectives share: draws that are decoded, means of rows by their weights."""
 
-from typing import TypeVar
-
-import numpy as np
 import torch
 from torch import Tensor
 
+from skvae.model.inference import Numbers
 from skvae.model.posterior import Posterior
 from skvae.model.rows import Rows
 from skvae.model.vae import VAE
 from skvae.training.objective.base import Terms
-
-Numbers = TypeVar("Numbers", Tensor, np.ndarray)
 
 _PAIRED_ROWS = 256  # of a batch, between which every pair is compared
 
